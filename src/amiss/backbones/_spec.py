@@ -1,0 +1,155 @@
+"""What a feature is: FeatureSpec, the identity card that travels with every feature set and detector."""
+
+import hashlib
+import json
+import warnings
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, Self
+
+from amiss.errors import FeatureError, SpecMismatchError
+
+CLIP_LEN = 16  # frames per clip, the field's convention since C3D
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSpec:
+    """Backbone, weights and preprocessing that made a feature.
+
+    Two specs with equal identity fields give features that can be exchanged; other crops, stride or dtype only warn.
+    """
+
+    backbone: str
+    """Registry name; fusions are joined by `+`."""
+    weights: str
+    """`none` (weight-free), `random`, the id of published weights, or the name of a local file."""
+    weights_sha256: str | None = None
+    """SHA-256 of the weight file, where there is one."""
+    dim: int
+    """Length of a feature vector."""
+    clip_len: int = CLIP_LEN
+    """Frames per clip."""
+    stride: int = CLIP_LEN
+    """Frames from the start of one clip to the start of the next."""
+    frame_rate: float | None = None
+    """Frames per second that the video is resampled to; None = native."""
+    resize: str = "none"
+    """Resize rule, e.g. `128x171 bilinear` (height x width)."""
+    crop: str = "none"
+    """Crop rule, e.g. `centre 112`."""
+    crops: int = 1
+    """Spatial views per clip: 1, 5 or 10."""
+    mean: tuple[float, ...] | None = None
+    """Per-channel mean that is subtracted, in units of `value_range`."""
+    std: tuple[float, ...] | None = None
+    """Per-channel standard deviation that is divided by, in units of `value_range`."""
+    value_range: tuple[float, float] = (0.0, 1.0)
+    """What the pixel values 0..255 are mapped to before mean and std."""
+    colour: Literal["rgb", "bgr", "grey"] = "rgb"
+    """Colour order of the network's input."""
+    tail: Literal["pad", "drop"] = "pad"
+    """Last incomplete clip: repeat the last frame, or leave it out."""
+    segments: int | None = None
+    """Rows are this many segments of the video instead of clips; None = clips."""
+    pooling: str | None = None
+    """Rule that pooled clips to segments."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Storage type of the values."""
+    preset: str = "default"
+    """Name of the preprocessing preset."""
+    parts: tuple["FeatureSpec", ...] = ()
+    """Specs of the fused backbones, in order of concatenation."""
+
+    IDENTITY = ("backbone", "weights", "weights_sha256", "dim", "clip_len", "frame_rate", "resize", "crop", "mean",
+                "std", "value_range", "colour", "segments", "pooling")  # fmt: skip
+    SOFT = ("crops", "stride", "tail", "dtype")
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over all fields, as 64 hex digits."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields and their hash, ready for JSON."""
+        return {**asdict(self), "hash": self.hash}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], source: str = "FeatureSpec") -> Self:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            FeatureError: a field is missing, unknown, or the stated hash doesn't fit the fields.
+        """
+        given = dict(values)
+        stated = given.pop("hash", None)
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(given) - known):
+            raise FeatureError(f"{source}: unknown fields {unknown}; known are {sorted(known)}")
+        for name in ("mean", "std", "value_range"):
+            if given.get(name) is not None:
+                given[name] = tuple(given[name])
+        given["parts"] = tuple(cls.from_dict(part, source) for part in given.get("parts", ()))
+        try:
+            spec = cls(**given)
+        except TypeError as error:
+            raise FeatureError(f"{source}: {error}") from error
+        if stated is not None and stated != spec.hash:
+            raise FeatureError(f"{source}: hash {stated[:12]}… doesn't fit the fields ({spec.hash[:12]}…): edited by hand?")
+        return spec
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def check_same_features(found: FeatureSpec, expected: FeatureSpec, what: str) -> None:
+    """Refuse features that differ in backbone, weights, dim or preprocessing; warn where only crops, stride or dtype differ.
+
+    Args:
+        found: spec of the features at hand.
+        expected: spec that the head was trained on.
+        what: name of the features at hand, for messages.
+
+    Raises:
+        SpecMismatchError: names the fields and both values.
+    """
+    hard = [name for name in FeatureSpec.IDENTITY if getattr(found, name) != getattr(expected, name)]
+    if not hard and found.parts != expected.parts:
+        for i in range(max(len(found.parts), len(expected.parts))):
+            if i >= min(len(found.parts), len(expected.parts)):
+                hard = ["parts"]
+            else:
+                check_same_features(found.parts[i], expected.parts[i], what)
+    if hard:
+        differences = "; ".join(f"{n} is {getattr(found, n)!r}, not {getattr(expected, n)!r}" for n in hard)
+        raise SpecMismatchError(f"{what} can't be used with this head: {differences}. Extract with the head's settings")
+    soft = [name for name in FeatureSpec.SOFT if getattr(found, name) != getattr(expected, name)]
+    if soft:
+        differences = "; ".join(f"{n} is {getattr(found, n)!r}, in training {getattr(expected, n)!r}" for n in soft)
+        warnings.warn(f"{what}: {differences}", stacklevel=2)
+
+
+def clip_spans(spec: FeatureSpec, n_rows: int, n_frames: int, fps: float | None) -> list[tuple[int, int]]:
+    """The native frames `[start, end)` that each feature row covers, clipped to the video.
+
+    Clips: row i covers frames `[i*stride, i*stride + clip_len)` at the spec's frame rate. Segments: row i of T covers
+    `[i*L//T, (i+1)*L//T)`.
+
+    Args:
+        spec: how the features were made.
+        n_rows: number of rows T.
+        n_frames: decoded frames L of the video.
+        fps: native frames per second; needed only where the spec resamples.
+
+    Raises:
+        FeatureError: the spec resamples and `fps` is unknown.
+    """
+    if spec.segments is not None:
+        return [(i * n_frames // n_rows, (i + 1) * n_frames // n_rows) for i in range(n_rows)]
+    scale = 1.0
+    if spec.frame_rate is not None:
+        if not fps:
+            raise FeatureError(f"features at {spec.frame_rate} frames/s need the video's own frame rate; it is unknown")
+        scale = fps / spec.frame_rate
+    starts = [round(i * spec.stride * scale) for i in range(n_rows)]
+    ends = [round((i * spec.stride + spec.clip_len) * scale) for i in range(n_rows)]
+    return [(min(s, n_frames), min(e, n_frames)) for s, e in zip(starts, ends, strict=True)]

@@ -1,0 +1,59 @@
+"""Every error that amiss raises on purpose.
+
+A message says what is wrong, the value seen, and what to do. The command line prints it as one line on stderr.
+
+    AmissError            something failed: exit code 1
+    ├── UsageError        the call itself is wrong (unknown name, bad option): exit code 2
+    ├── VideoError        a video can't be read or written
+    ├── ManifestError     a manifest or annotation file is wrong (message has the line number)
+    ├── FeatureError      a feature set is missing, damaged or doesn't fit
+    │   └── SpecMismatchError   made with another backbone, weights or preprocessing (message names the field)
+    ├── WeightsError      a weight file is missing, damaged or for another network
+    ├── DetectorError     a detector or run directory is missing, damaged or incompatible
+    ├── EvaluationError   scores and ground truth don't fit together, or a metric is undefined
+    └── OutputError       a file can't be written (permissions, disk full)
+"""
+
+
+class AmissError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(AmissError, ValueError):
+    """The call itself is wrong: an unknown name, an option out of range."""
+
+    exit_code = 2
+
+
+class VideoError(AmissError):
+    """A video can't be read or written."""
+
+
+class ManifestError(AmissError):
+    """A manifest or annotation file is wrong."""
+
+
+class FeatureError(AmissError):
+    """A feature set is missing, damaged or doesn't fit."""
+
+
+class SpecMismatchError(FeatureError):
+    """Features were made with another backbone, weights or preprocessing."""
+
+
+class WeightsError(AmissError):
+    """A weight file is missing, damaged or for another network."""
+
+
+class DetectorError(AmissError):
+    """A detector or run directory is missing, damaged or incompatible."""
+
+
+class EvaluationError(AmissError):
+    """Scores and ground truth don't fit together, or a metric is undefined."""
+
+
+class OutputError(AmissError, OSError):
+    """A file can't be written."""

@@ -1,0 +1,179 @@
+"""Feature sets on disk: a directory of `spec.json`, `index.jsonl` and one `<video_id>.npy` [T, C, D] per video."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amiss.backbones import FeatureSpec
+from amiss.errors import FeatureError, OutputError
+from amiss.files import atomic_path, remove_leftovers, sha256_file, write_json
+
+Features = NDArray[np.float32] | NDArray[np.float16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureRecord:
+    """One line of the index."""
+
+    video_id: str
+    n_clips: int
+    """Rows T of the array."""
+    n_frames: int | None
+    """Decoded frames of the video; None = see the manifest."""
+    fps: float | None
+    """Native frames per second; None = see the manifest."""
+    sha256: str
+    """Of the .npy file."""
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A feature set that can be read. Arrays are memory-mapped."""
+
+    folder: Path
+    spec: FeatureSpec
+    records: dict[str, FeatureRecord]
+
+    def __contains__(self, video_id: object) -> bool:
+        return video_id in self.records
+
+    def load(self, video_id: str) -> Features:
+        """The rows of one video, [T, C, D], memory-mapped read-only.
+
+        Raises:
+            FeatureError: the video isn't in the set, or its file is missing, damaged or of another shape.
+        """
+        if video_id not in self.records:
+            raise FeatureError(f"{self.folder}: no features of video {video_id!r} ({len(self.records)} videos are there)")
+        path = self.folder / f"{video_id}.npy"
+        record = self.records[video_id]
+        try:
+            array: Features = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise FeatureError(f"{path} can't be read: {error}") from error
+        expected = (record.n_clips, self.spec.crops, self.spec.dim)
+        if array.shape != expected or array.dtype != self.spec.dtype:
+            raise FeatureError(
+                f"{path} is {array.dtype} {array.shape}; spec and index say {self.spec.dtype} {expected}: extract it again"
+            )
+        return array
+
+
+def open_feature_set(folder: str | os.PathLike[str]) -> FeatureSet:
+    """Open a feature set for reading. Lines of the index that are cut short by a killed run are left out.
+
+    Raises:
+        FeatureError: not a feature set, or its spec is damaged.
+    """
+    root = Path(folder)
+    spec = read_spec(root)
+    return FeatureSet(root, spec, _read_index(root / "index.jsonl"))
+
+
+def read_spec(folder: Path) -> FeatureSpec:
+    """The FeatureSpec of a feature set.
+
+    Raises:
+        FeatureError: no such folder, no spec.json in it, or it is damaged.
+    """
+    path = folder / "spec.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise FeatureError(f"{folder} is not a feature set: {path.name} is missing in it") from None
+    except (OSError, ValueError) as error:
+        raise FeatureError(f"{path} can't be read: {error}") from error
+    if not isinstance(values, dict):
+        raise FeatureError(f"{path} is not a FeatureSpec")
+    return FeatureSpec.from_dict(values, str(path))
+
+
+def _read_index(path: Path) -> dict[str, FeatureRecord]:
+    records = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        lines = []
+    except (OSError, UnicodeDecodeError) as error:
+        raise FeatureError(f"{path} can't be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            record = FeatureRecord(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            if number == len(lines):
+                break  # cut short by a kill: the video is extracted again
+            raise FeatureError(f"{path} line {number} is damaged: {error}") from error
+        records[record.video_id] = record
+    return records
+
+
+class FeatureSetWriter:
+    """Add videos to a feature set. Each becomes visible only once it is complete, so a run can be killed and resumed.
+
+    Attributes:
+        done: video ids that were complete when the writer was opened, or have been added since.
+
+    Raises:
+        FeatureError: the folder holds features of another spec, or is not empty and no feature set.
+        OutputError: it can't be written.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], spec: FeatureSpec) -> None:
+        self.folder = Path(folder)
+        self.spec = spec
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.folder)
+            foreign = next((p.name for p in self.folder.iterdir() if p.name != "index.jsonl"), None)
+        except OSError as error:
+            raise OutputError(f"can't write feature set {self.folder}: {error.strerror}") from error
+        if (self.folder / "spec.json").exists():
+            found = read_spec(self.folder)
+            if found != spec:
+                names = [n for n in asdict(spec) if getattr(found, n) != getattr(spec, n)]
+                what = "; ".join(f"{n} is {getattr(found, n)!r}, not {getattr(spec, n)!r}" for n in names if n != "parts")
+                raise FeatureError(f"{self.folder} holds features of another spec: {what or 'parts differ'}. Choose another folder")
+        elif foreign is not None:
+            raise FeatureError(f"{self.folder} is not empty and no feature set (it has {foreign}). Choose another folder")
+        else:
+            write_json(self.folder / "spec.json", spec.to_dict())
+        self._index = self.folder / "index.jsonl"
+        self._drop_cut_line()
+        self.done = {video_id for video_id in _read_index(self._index) if (self.folder / f"{video_id}.npy").is_file()}
+
+    def _drop_cut_line(self) -> None:
+        """End the index with a whole line, so that the next one doesn't continue a line that a kill cut short."""
+        if self._index.exists() and (data := self._index.read_bytes()) and not data.endswith(b"\n"):
+            with atomic_path(self._index) as temporary:
+                temporary.write_bytes(data[: data.rfind(b"\n") + 1])
+
+    def add(self, video_id: str, features: Features, n_frames: int | None, fps: float | None) -> None:
+        """Write the rows of one video, [T, C, D], in the spec's dtype.
+
+        Raises:
+            FeatureError: wrong shape, or values that are not finite.
+            OutputError: can't be written (disk full); what was there before stays whole.
+        """
+        if features.ndim != 3 or features.shape[1:] != (self.spec.crops, self.spec.dim) or not len(features):
+            raise FeatureError(f"{video_id}: features are {features.shape}, expected (T, {self.spec.crops}, {self.spec.dim})")
+        if not np.isfinite(features).all():
+            raise FeatureError(f"{video_id}: features have values that are not finite")
+        path = self.folder / f"{video_id}.npy"
+        with atomic_path(path) as temporary:
+            np.save(temporary, features.astype(self.spec.dtype, copy=False), allow_pickle=False)
+            digest = sha256_file(temporary)
+        record = FeatureRecord(video_id=video_id, n_clips=len(features), n_frames=n_frames, fps=fps, sha256=digest)
+        try:
+            with self._index.open("a", encoding="utf-8") as index:
+                index.write(json.dumps(asdict(record)) + "\n")
+                index.flush()
+                os.fsync(index.fileno())
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            self._drop_cut_line()
+            raise OutputError(f"can't write {self._index}: {error.strerror}") from error
+        self.done.add(video_id)

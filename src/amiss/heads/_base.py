@@ -1,0 +1,77 @@
+"""What every head is: features [B, T, D] → one score per clip, with its loss beside it.
+
+Shape letters: B bags · T clips (or segments) of a bag · D feature dim.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class HeadOutput:
+    """Scores of a batch of bags."""
+
+    scores: Tensor
+    """[B, T] anomaly score per clip in 0..1; padded clips are 0."""
+    bag_score: Tensor
+    """[B] anomaly score of the whole bag in 0..1."""
+    extras: dict[str, Any] = field(default_factory=dict)
+    """Whatever the head's loss or a user of its internals needs, e.g. attention [B, T]."""
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """Named, already weighted loss terms; the loss is their sum."""
+
+    terms: dict[str, Tensor]
+
+    @property
+    def total(self) -> Tensor:
+        """Scalar to minimise."""
+        return torch.stack(list(self.terms.values())).sum()
+
+
+class Head(nn.Module, ABC):
+    """Features → scores. Takes any feature dim and any T, and honours the mask: padding changes nothing."""
+
+    name: str
+    feature_dim: int
+
+    @property
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments that rebuild this head: `create_head(head.name, head.feature_dim, **head.options)`."""
+
+    @abstractmethod
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
+        """Score a batch of bags; in training it is the stacked batch `[normal; anomalous]`.
+
+        Args:
+            features: [B, T, D] float.
+            mask: [B, T] bool, True where a clip is real; None = all real.
+        """
+
+    @abstractmethod
+    def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
+        """The head's training loss.
+
+        Args:
+            output: of `forward` on the stacked batch `[normal; anomalous]`.
+            labels: [B] 0 = normal, 1 = anomalous, with both classes present.
+            crops: crops folded into the batch (crop-minor: bag b's crops are rows b*crops .. b*crops+crops-1).
+            step: training step, for schedules.
+        """
+
+
+def full_mask(features: Tensor) -> Tensor:
+    """[B, T] of True: every clip of `features` [B, T, D] is real."""
+    return torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+
+
+def crop_mean(scores: Tensor, crops: int) -> Tensor:
+    """Average scores [B*crops, ...] over crops → [B, ...]; the one place where crops meet."""
+    return scores.unflatten(0, (-1, crops)).mean(dim=1)
