@@ -1,6 +1,24 @@
 """Backbones: clip → feature, each with its preprocessing and weights."""
 
-from amiss.backbones._base import Backbone
+from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
+from amiss.backbones._fusion import FusedBackbone
+from amiss.backbones._preprocessing import Preprocessing
+from amiss.backbones._registry import create_backbone, create_backbone_for, list_backbones
 from amiss.backbones._spec import CLIP_LEN, FeatureSpec, check_same_features, clip_spans
+from amiss.backbones._weights import find_weights
 
-__all__ = ["CLIP_LEN", "Backbone", "FeatureSpec", "check_same_features", "clip_spans"]
+__all__ = [
+    "CLIP_LEN",
+    "Backbone",
+    "BackboneEntry",
+    "BackboneInfo",
+    "FeatureSpec",
+    "FusedBackbone",
+    "Preprocessing",
+    "check_same_features",
+    "clip_spans",
+    "create_backbone",
+    "create_backbone_for",
+    "find_weights",
+    "list_backbones",
+]

@@ -32,6 +32,8 @@ class FeatureSpec:
     """Frames from the start of one clip to the start of the next."""
     frame_rate: float | None = None
     """Frames per second that the video is resampled to; None = native."""
+    sampled: int | None = None
+    """Frames of a clip that the network sees, evenly spaced from first to last; None = all."""
     resize: str = "none"
     """Resize rule, e.g. `128x171 bilinear` (height x width)."""
     crop: str = "none"
@@ -59,7 +61,7 @@ class FeatureSpec:
     parts: tuple["FeatureSpec", ...] = ()
     """Specs of the fused backbones, in order of concatenation."""
 
-    IDENTITY = ("backbone", "weights", "weights_sha256", "dim", "clip_len", "frame_rate", "resize", "crop", "mean",
+    IDENTITY = ("backbone", "weights", "weights_sha256", "dim", "clip_len", "frame_rate", "sampled", "resize", "crop", "mean",
                 "std", "value_range", "colour", "segments", "pooling")  # fmt: skip
     SOFT = ("crops", "stride", "tail", "dtype")
 
@@ -101,6 +103,16 @@ class FeatureSpec:
         return replace(self, **changes)
 
 
+def differing_fields(found: FeatureSpec, expected: FeatureSpec) -> list[str]:
+    """What makes features impossible to exchange: `field is …, not …`, also of fused parts. Empty = the same features."""
+    hard = [name for name in FeatureSpec.IDENTITY if getattr(found, name) != getattr(expected, name)]
+    if not hard and len(found.parts) == len(expected.parts):
+        pairs = zip(found.parts, expected.parts, strict=True)
+        return [f"{b.backbone}: {text}" for a, b in pairs for text in differing_fields(a, b)]
+    hard = hard or ["parts"]
+    return [f"{name} is {getattr(found, name)!r}, not {getattr(expected, name)!r}" for name in hard]
+
+
 def check_same_features(found: FeatureSpec, expected: FeatureSpec, what: str) -> None:
     """Refuse features that differ in backbone, weights, dim or preprocessing; warn where only crops, stride or dtype differ.
 
@@ -112,16 +124,11 @@ def check_same_features(found: FeatureSpec, expected: FeatureSpec, what: str) ->
     Raises:
         SpecMismatchError: names the fields and both values.
     """
-    hard = [name for name in FeatureSpec.IDENTITY if getattr(found, name) != getattr(expected, name)]
-    if not hard and found.parts != expected.parts:
-        for i in range(max(len(found.parts), len(expected.parts))):
-            if i >= min(len(found.parts), len(expected.parts)):
-                hard = ["parts"]
-            else:
-                check_same_features(found.parts[i], expected.parts[i], what)
+    hard = differing_fields(found, expected)
     if hard:
-        differences = "; ".join(f"{n} is {getattr(found, n)!r}, not {getattr(expected, n)!r}" for n in hard)
-        raise SpecMismatchError(f"{what} can't be used with this head: {differences}. Extract with the head's settings")
+        raise SpecMismatchError(
+            f"{what} can't be used with this head: {'; '.join(hard)}. Extract with the head's settings"
+        )
     soft = [name for name in FeatureSpec.SOFT if getattr(found, name) != getattr(expected, name)]
     if soft:
         differences = "; ".join(f"{n} is {getattr(found, n)!r}, in training {getattr(expected, n)!r}" for n in soft)

@@ -1,6 +1,23 @@
 """Feature sets: extraction, storage, pooling, other projects' layouts."""
 
 from amiss.backbones import FeatureSpec
+from amiss.features._extraction import ExtractedVideo, extract_video
 from amiss.features._feature_set import FeatureRecord, Features, FeatureSet, FeatureSetWriter, open_feature_set
+from amiss.features._layouts import import_features, list_layouts
+from amiss.features._pooling import POOLING_RULES, PoolingRule, pool
 
-__all__ = ["FeatureRecord", "FeatureSet", "FeatureSetWriter", "FeatureSpec", "Features", "open_feature_set"]
+__all__ = [
+    "POOLING_RULES",
+    "ExtractedVideo",
+    "FeatureRecord",
+    "FeatureSet",
+    "FeatureSetWriter",
+    "FeatureSpec",
+    "Features",
+    "PoolingRule",
+    "extract_video",
+    "import_features",
+    "list_layouts",
+    "open_feature_set",
+    "pool",
+]

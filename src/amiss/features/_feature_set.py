@@ -48,7 +48,9 @@ class FeatureSet:
             FeatureError: the video isn't in the set, or its file is missing, damaged or of another shape.
         """
         if video_id not in self.records:
-            raise FeatureError(f"{self.folder}: no features of video {video_id!r} ({len(self.records)} videos are there)")
+            raise FeatureError(
+                f"{self.folder}: no features of video {video_id!r} ({len(self.records)} videos are there)"
+            )
         path = self.folder / f"{video_id}.npy"
         record = self.records[video_id]
         try:
@@ -58,7 +60,8 @@ class FeatureSet:
         expected = (record.n_clips, self.spec.crops, self.spec.dim)
         if array.shape != expected or array.dtype != self.spec.dtype:
             raise FeatureError(
-                f"{path} is {array.dtype} {array.shape}; spec and index say {self.spec.dtype} {expected}: extract it again"
+                f"{path} is {array.dtype} {array.shape}; spec and index say {self.spec.dtype} {expected}: "
+                "extract it again"
             )
         return array
 
@@ -135,10 +138,16 @@ class FeatureSetWriter:
             found = read_spec(self.folder)
             if found != spec:
                 names = [n for n in asdict(spec) if getattr(found, n) != getattr(spec, n)]
-                what = "; ".join(f"{n} is {getattr(found, n)!r}, not {getattr(spec, n)!r}" for n in names if n != "parts")
-                raise FeatureError(f"{self.folder} holds features of another spec: {what or 'parts differ'}. Choose another folder")
+                what = "; ".join(
+                    f"{n} is {getattr(found, n)!r}, not {getattr(spec, n)!r}" for n in names if n != "parts"
+                )
+                raise FeatureError(
+                    f"{self.folder} holds features of another spec: {what or 'parts differ'}. Choose another folder"
+                )
         elif foreign is not None:
-            raise FeatureError(f"{self.folder} is not empty and no feature set (it has {foreign}). Choose another folder")
+            raise FeatureError(
+                f"{self.folder} is not empty and no feature set (it has {foreign}). Choose another folder"
+            )
         else:
             write_json(self.folder / "spec.json", spec.to_dict())
         self._index = self.folder / "index.jsonl"
@@ -159,7 +168,9 @@ class FeatureSetWriter:
             OutputError: can't be written (disk full); what was there before stays whole.
         """
         if features.ndim != 3 or features.shape[1:] != (self.spec.crops, self.spec.dim) or not len(features):
-            raise FeatureError(f"{video_id}: features are {features.shape}, expected (T, {self.spec.crops}, {self.spec.dim})")
+            raise FeatureError(
+                f"{video_id}: features are {features.shape}, expected (T, {self.spec.crops}, {self.spec.dim})"
+            )
         if not np.isfinite(features).all():
             raise FeatureError(f"{video_id}: features have values that are not finite")
         path = self.folder / f"{video_id}.npy"

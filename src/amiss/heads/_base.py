@@ -61,7 +61,7 @@ class Head(nn.Module, ABC):
 
         Args:
             output: of `forward` on the stacked batch `[normal; anomalous]`.
-            labels: [B] 0 = normal, 1 = anomalous, with both classes present.
+            labels: [B] 0 = normal, 1 = anomalous, with both classes present; one per bag, not per crop.
             crops: crops folded into the batch (crop-minor: bag b's crops are rows b*crops .. b*crops+crops-1).
             step: training step, for schedules.
         """
@@ -75,3 +75,8 @@ def full_mask(features: Tensor) -> Tensor:
 def crop_mean(scores: Tensor, crops: int) -> Tensor:
     """Average scores [B*crops, ...] over crops → [B, ...]; the one place where crops meet."""
     return scores.unflatten(0, (-1, crops)).mean(dim=1)
+
+
+def bounded(features: Tensor) -> Tensor:
+    """Features clamped to ±10⁴, far beyond any real one, so that products and squares of them stay finite in float32."""
+    return features.clamp(-1e4, 1e4)

@@ -1,1 +1,33 @@
-"""jobs."""
+"""What a command does, as functions."""
+
+from amiss.jobs._demo import DemoResult, run_demo
+from amiss.jobs._detect import DetectOutputs, detect, score_figure
+from amiss.jobs._doctor import diagnose
+from amiss.jobs._evaluate import detector_folders, evaluate_any, evaluate_detector, evaluate_run, mean_std, score_videos
+from amiss.jobs._extract import extract
+from amiss.jobs._feature_check import FeatureCheck, check_feature_set, compare_feature_sets
+from amiss.jobs._progress import JobReport, OnProgress, silent
+from amiss.jobs._targets import video_files
+
+__all__ = [
+    "DemoResult",
+    "DetectOutputs",
+    "FeatureCheck",
+    "JobReport",
+    "OnProgress",
+    "check_feature_set",
+    "compare_feature_sets",
+    "detect",
+    "detector_folders",
+    "diagnose",
+    "evaluate_any",
+    "evaluate_detector",
+    "evaluate_run",
+    "extract",
+    "mean_std",
+    "run_demo",
+    "score_figure",
+    "score_videos",
+    "silent",
+    "video_files",
+]

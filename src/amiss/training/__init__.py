@@ -1,1 +1,19 @@
-"""training."""
+"""Training: recipes, sampling, trainer, model selection without the test set; writes detectors."""
+
+from amiss.training._recipe import BatchSettings, OptimiserSettings, Recipe, SelectionSettings
+from amiss.training._recipes import list_recipes, load_recipe, recipe_to_yaml
+from amiss.training._run import TrainReport
+from amiss.training._trainer import train, train_seeds
+
+__all__ = [
+    "BatchSettings",
+    "OptimiserSettings",
+    "Recipe",
+    "SelectionSettings",
+    "TrainReport",
+    "list_recipes",
+    "load_recipe",
+    "recipe_to_yaml",
+    "train",
+    "train_seeds",
+]

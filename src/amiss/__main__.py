@@ -1,0 +1,5 @@
+"""`python -m amiss`."""
+
+from amiss.cli import main
+
+main()

@@ -1,0 +1,154 @@
+"""Backbone registry: name → backbone. A new one is a file with `ENTRIES` and one line here."""
+
+import difflib
+import importlib
+import os
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
+from amiss.backbones._fusion import FusedBackbone
+from amiss.backbones._spec import FeatureSpec, differing_fields
+from amiss.backbones._weights import find_weights
+from amiss.errors import SpecMismatchError, UsageError, WeightsError
+from amiss.files import sha256_file
+
+ENTRY_POINT_GROUP = "amiss.backbones"
+
+BUILT_IN = (
+    "amiss.backbones._motion",
+    "amiss.backbones._torchvision_video",
+    "amiss.backbones._torchvision_image",
+    "amiss.backbones._c3d",
+    "amiss.backbones._i3d",
+    "amiss.backbones._i3d_resnet50",
+    "amiss.backbones._resnet3d",
+    "amiss.backbones._densenet3d",
+    "amiss.backbones._mfnet",
+)
+
+WeightsChoice = str | os.PathLike[str]
+
+
+def _built_in() -> dict[str, BackboneEntry]:
+    modules = [importlib.import_module(name) for name in BUILT_IN]
+    return {entry.info.name: entry for module in modules for entry in module.ENTRIES}
+
+
+def _entry(name: str) -> BackboneEntry:
+    built_in = _built_in()
+    if name in built_in:
+        return built_in[name]
+    points = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if name in points:
+        entry = points[name].load()
+        if not isinstance(entry, BackboneEntry):
+            raise UsageError(f"entry point {name!r} of {ENTRY_POINT_GROUP} is {entry!r}, not a BackboneEntry")
+        return entry
+    known = sorted({*built_in, *points})
+    close = difflib.get_close_matches(name, known, n=3)
+    hint = f"Did you mean {' or '.join(close)}?" if close else "`amiss backbones` lists them"
+    raise UsageError(f"unknown backbone {name!r}. {hint}")
+
+
+def list_backbones() -> list[BackboneInfo]:
+    """All backbones: the built-in ones, then those of installed entry points `amiss.backbones`."""
+    built_in = _built_in()
+    others = sorted(p.name for p in entry_points(group=ENTRY_POINT_GROUP) if p.name not in built_in)
+    return [entry.info for entry in built_in.values()] + [_entry(name).info for name in others]
+
+
+def create_backbone(
+    name: str,
+    weights: WeightsChoice | Mapping[str, WeightsChoice] = "default",
+    *,
+    crops: int = 1,
+    stride: int | None = None,
+    frame_rate: float | None = None,
+) -> Backbone:
+    """Build a backbone, or several fused by `+`, with weights.
+
+    Args:
+        name: one of `list_backbones()`, or several joined by `+`.
+        weights: `default` (the published ones, downloaded if they aren't on this machine), `random`, the id of other
+            published ones, or a file; `none` for formulas. For a fusion also a mapping from name to choice; a single
+            choice goes to every part that takes weights.
+        crops: spatial views per clip: 1, 5 or 10.
+        stride: frames from the start of one clip to the start of the next; None = the clip length.
+        frame_rate: frames per second that videos are resampled to; None = native.
+
+    Raises:
+        UsageError: unknown name, or an option out of range.
+        WeightsError: weights are missing, damaged or of another network.
+    """
+    names = name.split("+")
+    if len(set(names)) != len(names):
+        raise UsageError(f"{name}: each backbone can be fused once")
+    if isinstance(weights, Mapping) and (strangers := sorted(set(weights) - set(names))):
+        raise UsageError(f"weights are given for {strangers}, which are not in {name}")
+    if stride is not None and stride < 1:
+        raise UsageError(f"stride is {stride}; it must be at least 1 frame")
+    if frame_rate is not None and frame_rate <= 0:
+        raise UsageError(f"frame_rate is {frame_rate}; it must be above 0")
+    entries = [_entry(n) for n in names]
+    parts = [entry.create(_choice(entry.info, weights, fused=len(names) > 1), crops) for entry in entries]
+    for part in parts:
+        part.spec = part.spec.with_(stride=stride or part.spec.clip_len, frame_rate=frame_rate)
+    backbone = parts[0] if len(parts) == 1 else FusedBackbone(parts)
+    return backbone.eval().requires_grad_(False)
+
+
+def _choice(info: BackboneInfo, weights: WeightsChoice | Mapping[str, WeightsChoice], *, fused: bool) -> str | Path:
+    given = weights.get(info.name, "default") if isinstance(weights, Mapping) else weights
+    choice = given if isinstance(given, str) else Path(given)
+    if info.weights != ("none",):
+        return choice
+    if choice not in ("default", "none") and (isinstance(weights, Mapping) or not fused):
+        raise UsageError(f"{info.name} is a formula and takes no weights, not {os.fspath(choice)}")
+    return "none"
+
+
+def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None) -> Backbone:
+    """Rebuild the backbone that a FeatureSpec names, and check that it gives the same features.
+
+    Args:
+        spec: of a detector or feature set.
+        weights: a file; None = look it up by name in `$AMISS_WEIGHTS` and torch hub's cache.
+
+    Raises:
+        UsageError: no such backbone.
+        WeightsError: the weights are missing, or the file is another one (by sha256).
+        SpecMismatchError: what this version builds differs; names the fields.
+    """
+    parts = spec.parts or (spec,)
+    choices = _choices_for(parts, weights)
+    backbone = create_backbone(
+        spec.backbone, choices, crops=spec.crops, stride=spec.stride, frame_rate=spec.frame_rate
+    )
+    rebuilt = [part.spec for part in backbone.parts] if isinstance(backbone, FusedBackbone) else [backbone.spec]
+    for found, wanted in zip(rebuilt, parts, strict=True):
+        same_file = found.weights_sha256 is not None and found.weights_sha256 == wanted.weights_sha256
+        found = found.with_(weights=wanted.weights) if same_file else found  # a renamed file
+        if differences := differing_fields(found, wanted):
+            raise SpecMismatchError(
+                f"backbone {wanted.backbone} as this version of amiss builds it gives other features than it was "
+                f"asked for: {'; '.join(differences)}"
+            )
+    backbone.spec = spec
+    return backbone
+
+
+def _choices_for(parts: Sequence[FeatureSpec], weights: WeightsChoice | None) -> dict[str, WeightsChoice]:
+    choices: dict[str, WeightsChoice] = {part.backbone: part.weights for part in parts}
+    from_files = [part for part in parts if part.weights_sha256 is not None]
+    if weights is not None and len(from_files) > 1:  # the hash says whose file it is
+        digest = sha256_file(find_weights(Path(weights).name, explicit=weights))
+        from_files = [part for part in from_files if part.weights_sha256 == digest]
+        if not from_files:
+            raise WeightsError(f"{weights} (sha256 {digest[:12]}…) is not a weight file of {[p.backbone for p in parts]}")
+    for part in from_files:
+        is_file = "." in part.weights  # ids of published weights have no dot
+        if weights is not None or is_file:
+            choices[part.backbone] = find_weights(part.weights, part.weights_sha256, explicit=weights)
+    return choices

@@ -1,0 +1,131 @@
+"""What the video networks of this package share: a card of each architecture, its weights, its place in the registry."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
+from amiss.backbones._preprocessing import Preprocessing
+from amiss.backbones._spec import FeatureSpec
+from amiss.backbones._weights import PublishedWeights, choose_weights, fill_network, read_weights, unwrap
+from amiss.errors import UsageError, WeightsError
+
+RANDOM_SEED = 20180618
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A network without its classifier, and what belongs to its published weights."""
+
+    name: str
+    build: Callable[..., nn.Module]
+    """(options) → the network: clips [N, 3, T, H, W] → features [N, dim]."""
+    dim: int
+    classifier: tuple[str, ...]
+    """Prefixes of tensors that published files have and the network doesn't use."""
+    preprocessing: Preprocessing
+    preprocessing_of: Mapping[str, Preprocessing] = field(default_factory=dict)
+    """By id, of published weights that were trained with another preprocessing."""
+    published: tuple[PublishedWeights, ...] = ()
+    """The first are the default."""
+    licence: str
+    note: str
+    rename: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+    """Tensors by their original names → by ours."""
+    detect: Callable[[Mapping[str, Tensor]], dict[str, Any]] = lambda tensors: {}
+    """Tensors by our names → options of `build` that they show."""
+    read: Callable[[Path], Mapping[str, Any]] = read_weights
+    """Weight file → tensors by their original names."""
+
+    def filled(self, tensors: Mapping[str, Any], source: str, **options: Any) -> nn.Module:
+        """The network with these weights, in eval mode without gradients.
+
+        Args:
+            tensors: by their original names or ours, perhaps under `state_dict` and with `module.` prefixes.
+            source: where they are from, for messages.
+            options: of the architecture; by default as the tensors show.
+
+        Raises:
+            UsageError: no such option.
+            WeightsError: the tensors are of another network; names the first that don't fit.
+        """
+        given = self.rename(unwrap(tensors, source))
+        detected = self.detect(given)
+        if strangers := sorted(set(options) - set(detected)):
+            raise UsageError(f"{self.name} has no option {strangers[0]}; it has {sorted(detected) or 'none'}")
+        with torch.device("meta"):  # no time is lost on values that are replaced
+            network = self.build(**{**detected, **options})
+        fill_network(network, {n: t for n, t in given.items() if not n.startswith(self.classifier)}, source)
+        return network.eval().requires_grad_(False)
+
+    def random(self) -> nn.Module:
+        """The network with weights of a fixed seed of its own; the global generator stays as it is."""
+        with torch.device("meta"):
+            network = self.build()
+        network.to_empty(device="cpu")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(RANDOM_SEED)
+            for module in network.modules():
+                match module:
+                    case nn.Conv3d() | nn.Linear():  # gain 1: deep residual sums stay finite, also in 16 bits
+                        nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+                        if module.bias is not None:
+                            nn.init.zeros_(module.bias)
+                    case nn.BatchNorm3d():
+                        module.reset_parameters()
+                    case _:
+                        pass
+        return network.eval().requires_grad_(False)
+
+    @property
+    def entry(self) -> BackboneEntry:
+        """The line of the registry."""
+        side = self.preprocessing.crop or 0
+        info = BackboneInfo(
+            name=self.name,
+            kind="video network",
+            dim=self.dim,
+            input_size=(side, side),
+            weights=("default", "random", "FILE") if self.published else ("random", "FILE"),
+            licence=self.licence,
+            note=self.note,
+        )
+        return BackboneEntry(info, partial(VideoNetwork, self))
+
+
+class VideoNetwork(Backbone):
+    """A video network of this package that gives its pooled features."""
+
+    def __init__(self, architecture: Architecture, weights: str | Path, crops: int) -> None:
+        super().__init__()
+        name, published = architecture.name, {p.id: p for p in architecture.published}
+        if weights == "default" and not published:
+            raise WeightsError(f"{name} has no published weights: choose random, or a file")
+        chosen = choose_weights(name, weights, published, next(iter(published), ""))
+        if chosen.path is None:
+            self.network = architecture.random()
+        else:
+            self.network = architecture.filled(architecture.read(chosen.path), str(chosen.path))
+        preprocessing = architecture.preprocessing_of.get(chosen.id, architecture.preprocessing)
+        self.preprocessing = replace(preprocessing, crops=crops)
+        self.spec = FeatureSpec(
+            backbone=name,
+            weights=chosen.id,
+            weights_sha256=chosen.sha256,
+            dim=architecture.dim,
+            **self.preprocessing.spec_fields(),
+        )
+
+    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:  # noqa: D102
+        return self.preprocessing(frames)
+
+    def forward(self, clips: Tensor) -> Tensor:  # noqa: D102
+        features: Tensor = self.network(clips)
+        return features

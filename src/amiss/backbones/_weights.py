@@ -1,0 +1,246 @@
+"""Weight files: where they are looked up, how they are read, and how they fill a network."""
+
+import os
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from amiss.errors import UsageError, WeightsError
+from amiss.files import sha256_file
+
+WEIGHTS_VARIABLE = "AMISS_WEIGHTS"
+"""Environment variable: a folder of weight files, or one file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedWeights:
+    """Weights at an official address."""
+
+    id: str
+    url: str
+    megabytes: float = 0.0
+    """0 = unknown."""
+    file: str = ""
+    """Name of the file where `url` is a page from which a person must fetch it; empty = `url` is the file's."""
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file, as downloaded."""
+        return self.file or Path(urlparse(self.url).path).name
+
+    @property
+    def sha256_start(self) -> str:
+        """First digits of the file's SHA-256: torch hub's names end in them (`r3d_18-b3b3357e.pth`). Empty = unknown."""
+        digits = self.file_name.rpartition("-")[2].partition(".")[0]
+        return digits if re.fullmatch("[0-9a-f]{8,64}", digits) else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Weights that were chosen: what goes into a FeatureSpec, and the file, which `random` doesn't have."""
+
+    id: str
+    sha256: str | None = None
+    path: Path | None = None
+
+
+def choose_weights(
+    backbone: str, choice: str | os.PathLike[str], published: Mapping[str, PublishedWeights], default: str
+) -> Weights:
+    """Turn what a user asked for into weights on this machine. Published ones are downloaded if they aren't here.
+
+    Args:
+        backbone: its name, for messages.
+        choice: `default`, `random`, the id of published weights, or a file (as a bare name also looked up in
+            `$AMISS_WEIGHTS`). A file that is a copy of published weights counts as them.
+        published: by id.
+        default: id that `default` stands for.
+
+    Raises:
+        UsageError: this backbone needs weights and `none` was asked for.
+        WeightsError: no such file or id, or published weights can't be downloaded.
+    """
+    text = os.fspath(choice)
+    if text == "random":
+        return Weights(id="random")
+    if text == "none":
+        raise UsageError(f"{backbone} needs weights: default, random, one of {sorted(published)}, or a file")
+    entry = published.get(default if text == "default" else text)
+    if entry is not None:
+        path = _fetch(backbone, entry)
+        return Weights(id=entry.id, sha256=sha256_file(path), path=path)
+    path = Path(text)
+    if not path.is_file():
+        found = _look_up(path.name) if path.name == text else None
+        if found is None:
+            raise WeightsError(
+                f"{backbone}: there is no weight file {text}; choose default, random, one of {sorted(published)}, or a file"
+            )
+        path = found
+    sha256 = sha256_file(path)
+    copies = [p.id for p in published.values() if p.file_name == path.name and sha256.startswith(p.sha256_start)]
+    return Weights(id=copies[0] if copies else path.name, sha256=sha256, path=path)
+
+
+def find_weights(name: str, sha256: str | None = None, *, explicit: str | os.PathLike[str] | None = None) -> Path:
+    """Find the weight file that a spec names: the explicit file, then `$AMISS_WEIGHTS`, then torch hub's cache.
+
+    Args:
+        name: file name.
+        sha256: the file's hash, or its first digits; None = don't check.
+        explicit: a file that the user named; it may have another name.
+
+    Raises:
+        WeightsError: it is nowhere, or what is there is another file.
+    """
+    path = Path(explicit) if explicit is not None else _look_up(name)
+    if path is None or not path.is_file():
+        where = f"{path} doesn't exist" if path is not None else f"not in ${WEIGHTS_VARIABLE} nor in {_hub_folder()}"
+        digits = f" (sha256 {sha256[:12]}…)" if sha256 else ""
+        raise WeightsError(
+            f"weight file {name}{digits} is missing: {where}. Put it into the folder ${WEIGHTS_VARIABLE}, or give it as weights"
+        )
+    if sha256 is not None and not (found := sha256_file(path)).startswith(sha256):
+        raise WeightsError(f"{path} is not the weight file {name}: its sha256 is {found[:12]}…, not {sha256[:12]}…")
+    return path
+
+
+def _look_up(name: str) -> Path | None:
+    candidates = []
+    if given := os.environ.get(WEIGHTS_VARIABLE):
+        folder = Path(given)
+        candidates.append(folder if folder.name == name else folder / name)
+    candidates.append(_hub_folder() / name)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _hub_folder() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _fetch(backbone: str, weights: PublishedWeights) -> Path:
+    if _look_up(weights.file_name) is not None:
+        return find_weights(weights.file_name, weights.sha256_start)
+    if weights.file:
+        raise WeightsError(
+            f"weights {weights.id} of {backbone} are not on this machine and must be fetched by hand: put {weights.file} "
+            f"from {weights.url} into the folder ${WEIGHTS_VARIABLE}, or give the file as weights"
+        )
+    path = _hub_folder() / weights.file_name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(weights.url, str(path), hash_prefix=weights.sha256_start)
+    except (OSError, RuntimeError) as error:  # RuntimeError: another hash than announced
+        raise WeightsError(
+            f"weights {weights.id} of {backbone} are not on this machine and can't be downloaded ({error}): put "
+            f"{weights.file_name} ({weights.megabytes:.0f} MB, {weights.url}) into the folder ${WEIGHTS_VARIABLE}, "
+            "or give the file as weights"
+        ) from error
+    return path
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors` or torch file, by name. No code in the file is run.
+
+    Raises:
+        WeightsError: damaged, or no such file.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            tensors: dict[str, Tensor] = load_file(path)
+            return tensors
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(f"{path} holds more than tensors, or is damaged; it is not loaded ({_first_line(error)})") from error
+    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path} can't be read as weights: {_first_line(error)}") from error
+    return unwrap(state, str(path))
+
+
+def unwrap(state: Any, source: str) -> dict[str, Tensor]:
+    """The tensors by name of a state dict, or of a checkpoint that has one under `state_dict` (or Caffe2's `blobs`).
+
+    The prefix `module.` of networks that were trained in parallel is removed; arrays become tensors.
+
+    Args:
+        state: what a file held.
+        source: where it is from, for messages.
+
+    Raises:
+        WeightsError: not such a thing.
+    """
+    for wrapper in ("state_dict", "blobs"):
+        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+    if not isinstance(state, Mapping):
+        raise WeightsError(f"{source} is no state dict (tensors by name) but a {type(state).__name__}")
+    if others := [str(name) for name, value in state.items() if not isinstance(value, Tensor | np.ndarray)]:
+        raise WeightsError(f"{source} is no state dict (tensors by name): {_some(others)} are something else")
+    prefix = "module." if state and all(str(name).startswith("module.") for name in state) else ""
+    return {str(name).removeprefix(prefix): torch.as_tensor(value) for name, value in state.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def load_weights(network: nn.Module, path: Path, *, unused: tuple[str, ...] = ()) -> None:
+    """Fill a network from a file. Every tensor of the network must be there, and nothing else but `unused` ones.
+
+    Args:
+        network: without its classifier.
+        path: the file.
+        unused: prefixes of tensors that the backbone doesn't use, such as the classifier's.
+
+    Raises:
+        WeightsError: names the first tensors that don't fit.
+    """
+    given = read_weights(path)
+    fill_network(network, {name: t for name, t in given.items() if not name.startswith(unused)}, str(path))
+
+
+def fill_network(network: nn.Module, given: Mapping[str, Tensor], source: str) -> None:
+    """Fill a network, which may be on the meta device, with tensors: every one that it has, and no others.
+
+    Args:
+        network: without its classifier.
+        given: by the network's names.
+        source: where they are from, for messages.
+
+    Raises:
+        WeightsError: names the first tensors that don't fit.
+    """
+    wanted = network.state_dict()
+    counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # not in older files, not used
+    missing = [name for name in wanted if name not in given and name not in counters]
+    unexpected = [name for name in given if name not in wanted]
+    reshaped = [n for n in wanted if n in given and given[n].shape != wanted[n].shape]
+    problems = []
+    if missing:
+        problems.append(f"it lacks {len(missing)} of {len(wanted)} tensors ({_some(missing)})")
+    if unexpected:
+        problems.append(f"{len(unexpected)} tensors are of another network ({_some(unexpected)})")
+    if reshaped:
+        shapes = [f"{n} is {tuple(given[n].shape)}, not {tuple(wanted[n].shape)}" for n in reshaped]
+        problems.append(f"{len(reshaped)} tensors have another shape ({_some(shapes)})")
+    if broken := [n for n in wanted if n in given and not given[n].isfinite().all()]:
+        problems.append(f"{len(broken)} tensors have values that are not finite ({_some(broken)})")
+    if problems:
+        raise WeightsError(f"{source} doesn't fit this network: {'; '.join(problems)}")
+    filling = {n: t.float() if t.is_floating_point() else t for n, t in given.items()}
+    filling |= {name: torch.zeros_like(wanted[name], device="cpu") for name in counters - given.keys()}
+    network.load_state_dict(filling, assign=True)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

@@ -1,0 +1,132 @@
+"""What the commands share: messages, progress, tables, errors as one line."""
+
+import functools
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from amiss.errors import AmissError
+
+if TYPE_CHECKING:  # commands import what they run when they run: torch takes seconds
+    from amiss.jobs import JobReport, OnProgress
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_PLAIN_STEPS = 10  # progress lines where there is no terminal
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def guarded(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn the errors that amiss raises on purpose into one line on stderr and their exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return command(*args, **kwargs)
+        except AmissError as error:
+            fail(str(error))
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            fail("stopped. What was finished is kept")
+            raise typer.Exit(1) from None
+
+    return run
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, UserWarning):
+        warn(str(message))
+
+
+def fail(message: str) -> None:
+    """Print an error line."""
+    err.print("[bold red]error:[/]", _one_line(message), markup=True)
+
+
+def warn(message: str) -> None:
+    """Print a warning line."""
+    err.print("[yellow]warning:[/]", _one_line(message), markup=True)
+
+
+def note(message: str) -> None:
+    """Print a remark that is not the result."""
+    err.print(message, markup=False)
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split()).replace("[", r"\[")
+
+
+def print_json(value: Any) -> None:
+    """Print JSON on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
+    """Print a table on stdout; None is shown as a dash, fractions with three digits."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    numeric = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
+    for name, is_number in zip(columns, numeric, strict=True):
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    out.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return str(value).replace("[", r"\[")
+
+
+@contextmanager
+def progress(action: str) -> "Iterator[OnProgress]":
+    """A bar with rate and time left on a terminal, some plain lines elsewhere; both on stderr."""
+    if not err.is_terminal:
+        yield _plain_progress(action)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), TimeElapsedColumn(),
+               TimeRemainingColumn(), TextColumn("{task.fields[what]}"))  # fmt: skip
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(action, total=None, what="")
+        yield lambda done, total, what: bar.update(task, completed=done, total=total, what=what)
+
+
+def _plain_progress(action: str) -> "OnProgress":
+    shown = -1
+
+    def show(done: float, total: float, what: str) -> None:
+        nonlocal shown
+        step = int(_PLAIN_STEPS * done / total) if total else _PLAIN_STEPS
+        if step > shown:
+            shown = step
+            note(f"{action}: {done:.0f} of {total:.0f} {what}".rstrip())
+
+    return show
+
+
+def finish(report: "JobReport", done: str) -> None:
+    """Tell warnings and failures at the end; exit code 1 where something failed."""
+    for video_id, message in report.warnings.items():
+        warn(f"{video_id}: {message}")
+    for video_id, message in report.failed.items():
+        fail(f"{video_id}: {message}")
+    skipped = f", {len(report.skipped)} already there" if report.skipped else ""
+    failed = f", {len(report.failed)} failed" if report.failed else ""
+    note(f"{len(report.done)} {done}{skipped}{failed}")
+    if report.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,93 @@
+"""Commands for users of a detector: detect, demo."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amiss.cli import _console as console
+from amiss.cli._data import Json
+
+if TYPE_CHECKING:
+    from amiss.detection import ScoreResult
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(console.guarded(demo))
+    app.command()(console.guarded(detect))
+
+
+def detect(
+    detector: Annotated[Path, typer.Option(help="Detector directory, e.g. RUN/selected.")],
+    videos: Annotated[
+        list[Path] | None, typer.Argument(help="Video files, folders of them, or a manifest.csv.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for <video_id>.json, .csv and the outputs below.")] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Figure of the score curve, <video_id>.png.")] = False,
+    annotate: Annotated[bool, typer.Option("--annotate", help="Marked video, <video_id>.annotated.mp4.")] = False,
+    clips: Annotated[bool, typer.Option("--clips", help="Events cut out, <video_id>.event01.mp4 …")] = False,
+    features: Annotated[Path | None, typer.Option(help="Score these stored features instead of the videos.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="File of the backbone's weights, if not found by name.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score videos: when does something anomalous happen?"""
+    from amiss.detection import Detector
+    from amiss.errors import UsageError
+    from amiss.features import open_feature_set
+    from amiss.jobs import DetectOutputs, video_files
+    from amiss.jobs import detect as detect_videos
+
+    if out is None and (plot or annotate or clips):
+        raise UsageError("--plot, --annotate and --clips need --out, the folder to write to")
+    loaded = Detector.load(detector)
+    stored = open_feature_set(features) if features else None
+    found: dict[str, Path | None]
+    if videos or stored is None:
+        found = {**video_files(videos or [])}
+    else:
+        found = dict.fromkeys(stored.records)
+    if stored is None:
+        loaded.prepare(weights)
+    results: dict[str, ScoreResult] = {}
+    with console.progress("detect") as on_progress:
+        report = detect_videos(
+            found,
+            loaded,
+            out=out,
+            outputs=DetectOutputs(plot=plot, annotate=annotate, clips=clips),
+            features=stored,
+            on_progress=on_progress,
+            on_result=results.__setitem__,
+        )
+    if as_json:
+        console.print_json([result.to_dict() for result in results.values()])
+    else:
+        for video_id, result in results.items():
+            _print_summary(video_id, result)
+    console.finish(report, "videos scored" + (f", written to {out}" if out else ""))
+
+
+def _print_summary(video_id: str, result: "ScoreResult") -> None:
+    events = ", ".join(f"{_clock(e.start_s)}-{_clock(e.end_s)} ({e.score:.2f})" for e in result.events)
+    duration = _clock(result.n_frames / result.fps)
+    console.out.print(f"{video_id}  {duration}  peak {result.peak:.3f}  {events or 'no event'}", markup=False)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Same seed, same numbers.")] = 0,
+) -> None:
+    """Draw videos, learn from their labels, find the anomalies: everything once, in three minutes."""
+    from amiss.jobs import run_demo
+
+    with console.progress("demo") as on_progress:
+        result = run_demo(out, seed, on_progress)
+    console.print_table(["", "value"], list(result.table.items()))
+    console.note(f"look at {out / 'report.html'}")

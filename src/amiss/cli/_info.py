@@ -1,0 +1,72 @@
+"""Commands that list what there is: backbones, heads, recipes, datasets, protocols; doctor."""
+
+import typer
+
+from amiss.cli import _console as console
+from amiss.cli._data import Json
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (backbones, heads, recipes, datasets, protocols, doctor):
+        app.command()(console.guarded(command))
+
+
+def backbones(as_json: Json = False) -> None:
+    """List the backbones."""
+    from amiss.backbones import list_backbones
+
+    _show(
+        [info.to_dict() for info in list_backbones()], ["name", "dim", "clip_len", "input", "weights", "note"], as_json
+    )
+
+
+def heads(as_json: Json = False) -> None:
+    """List the heads."""
+    from amiss.heads import describe_heads
+
+    _show([{"name": name, "what": what} for name, what in describe_heads().items()], ["name", "what"], as_json)
+
+
+def recipes(as_json: Json = False) -> None:
+    """List the recipes, with their sources and their differences from them."""
+    from amiss.training import list_recipes
+
+    entries = [recipe.model_dump(mode="json") for recipe in list_recipes()]
+    _show(entries, ["name", "head", "source", "differences"], as_json)
+
+
+def datasets(as_json: Json = False) -> None:
+    """List the datasets that `amiss dataset build` knows."""
+    from amiss.datasets import list_datasets
+
+    _show([{"name": name, "what": what} for name, what in list_datasets().items()], ["name", "what"], as_json)
+
+
+def protocols(as_json: Json = False) -> None:
+    """List the protocols: rules that turn scores and annotations into a metric."""
+    from amiss.evaluation import ALIASES, PROTOCOLS
+
+    entries: list[dict[str, object]] = [
+        {"name": p.id, "dataset": p.dataset, "rule": p.summary} for p in PROTOCOLS.values()
+    ]
+    entries += [{"name": alias, "dataset": alias.split("/")[0], "rule": f"= {name}"} for alias, name in ALIASES.items()]
+    _show(entries, ["name", "dataset", "rule"], as_json)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Tell what amiss finds on this machine."""
+    from amiss.jobs import diagnose
+
+    found = diagnose()
+    if as_json:
+        console.print_json(found)
+    else:
+        console.print_table(["what", "found"], list(found.items()))
+
+
+def _show(entries: list[dict[str, object]], columns: list[str], as_json: bool) -> None:
+    if as_json:
+        console.print_json(entries)
+    else:
+        console.print_table(columns, [[entry[name] for name in columns] for entry in entries])

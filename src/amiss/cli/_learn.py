@@ -1,0 +1,98 @@
+"""Commands that learn and measure: train, evaluate."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from amiss.cli import _console as console
+from amiss.cli._data import Json
+
+_METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(console.guarded(train))
+    app.command()(console.guarded(evaluate))
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Recipe, see `amiss recipes`; or a recipe.yaml.")],
+    data: Annotated[Path, typer.Option(help="Manifest.")],
+    features: Annotated[Path, typer.Option(help="Feature set.")],
+    out: Annotated[Path, typer.Option(help="Run directory.")],
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seeds: Annotated[int | None, typer.Option(help="Train with seeds 0..N-1, each in its own directory.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: key=value.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a head on a feature set; writes detectors."""
+    from amiss.datasets import read_manifest
+    from amiss.features import open_feature_set
+    from amiss.training import load_recipe, train_seeds
+    from amiss.training import train as train_one
+
+    settings = load_recipe(recipe, set_ or [])
+    console.note(f"{settings.name}: {settings.source}")
+    manifest, feature_set = read_manifest(data), open_feature_set(features)
+    with console.progress("train") as on_progress:
+        if seeds is None:
+            reports = [train_one(settings, manifest, feature_set, out, seed=seed, resume=resume, progress=on_progress)]
+        else:
+            reports = train_seeds(settings, manifest, feature_set, out, seeds, resume=resume, progress=on_progress)
+    if as_json:
+        console.print_json([report.to_dict() for report in reports])
+        return
+    columns = ["seed", "steps", "selected step", "held-out video AUC", "threshold", "seconds"]
+    rows = [[r.seed, r.steps, r.selected_step, r.selected_auc, r.threshold, r.seconds] for r in reports]
+    console.print_table(columns, rows)
+    console.note(f"detectors: {out}/{'' if seeds is None else 'seed*/'}selected")
+
+
+def evaluate(
+    what: Annotated[Path, typer.Argument(help="Run directory, detector, or scores (.json, .npz).")],
+    data: Annotated[Path, typer.Option(help="Manifest.")],
+    features: Annotated[Path | None, typer.Option(help="Feature set, for runs and detectors.")] = None,
+    protocol: Annotated[str, typer.Option(help="Protocol, see `amiss protocols`.")] = "exact",
+    out: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure frame-level AUC and AP on the test videos of a manifest."""
+    from amiss.datasets import read_manifest
+    from amiss.features import open_feature_set
+    from amiss.files import write_json
+    from amiss.jobs import evaluate_any
+
+    stored = open_feature_set(features) if features else None
+    result = evaluate_any(what, read_manifest(data), stored, protocol)
+    if out is not None:
+        write_json(out, result)
+    if as_json:
+        console.print_json(result)
+    else:
+        _print_result(result)
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    rows = result.get("rows") or {"": result}
+    first = next(iter(rows.values()))
+    console.note(
+        f"protocol {first['protocol']}: {first['n_videos']} videos, "
+        f"{first['n_frames']} frames, {first['n_positive']} anomalous"
+    )
+    columns = [m for m in _METRICS if any(row.get(m) is not None for row in rows.values())]
+    table = []
+    for name, row in rows.items():
+        stds = row.get("std", {})
+        cells = [
+            f"{row[m]:.4f} ± {stds[m]:.4f}" if stds.get(m) else (None if row[m] is None else f"{row[m]:.4f}")
+            for m in columns
+        ]
+        table.append([name, *cells])
+    console.print_table(["", *columns], table)
+    for name, reason in first["undefined"].items():
+        console.note(f"{name}: {reason}")
+    for remark in first["notes"]:
+        console.note(remark)

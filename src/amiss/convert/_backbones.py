@@ -1,0 +1,30 @@
+"""Reference checkpoints of backbones → our networks.
+
+How each project names its tensors stands in the file of the family; here the families meet.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from amiss.backbones import _c3d, _densenet3d, _i3d, _i3d_resnet50, _mfnet, _resnet3d
+
+_FAMILIES = (_c3d, _i3d, _i3d_resnet50, _mfnet, _resnet3d, _densenet3d)
+ARCHITECTURES = {architecture.name: architecture for family in _FAMILIES for architecture in family.ARCHITECTURES}
+
+
+def backbone_from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) -> nn.Module:
+    """The network of a reference checkpoint: preprocessed clips [N, 3, T, H, W] → features [N, D].
+
+    Args:
+        kind: one of `ARCHITECTURES`.
+        state_dict: tensors by their original names, perhaps under `state_dict` (Caffe2: `blobs`) and with the prefix
+            `module.`; the classifier may be there.
+        options: `shortcut` (`A` or `B`) of the 3D ResNets; by default as the tensors show.
+
+    Raises:
+        UsageError: no such option.
+        WeightsError: the tensors are of another network; names the first that don't fit.
+    """
+    return ARCHITECTURES[kind].filled(state_dict, f"the {kind} checkpoint", **options)

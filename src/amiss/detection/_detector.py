@@ -1,0 +1,161 @@
+"""Detector: what a user deploys. FeatureSpec + head + normalisation + calibration, in one directory."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from amiss.backbones import FeatureSpec, clip_spans, create_backbone_for
+from amiss.detection._calibration import Calibration
+from amiss.detection._normalisation import FloatArray, Normalisation
+from amiss.detection._result import ClipScore, ScoreResult, find_events
+from amiss.engines import Engine, create_engine
+from amiss.errors import AmissError, DetectorError
+from amiss.features import extract_video
+from amiss.files import atomic_path, write_json
+from amiss.heads import Head, create_head, crop_mean
+
+FORMAT = 1
+_NORMALISATION = "normalisation."
+_HEAD = "head."
+
+
+@dataclass
+class Detector:
+    """Scores videos and stored features. `Detector.load` needs no backbone weights; scoring a video does."""
+
+    spec: FeatureSpec
+    """Of the clip features that the head takes."""
+    head: Head
+    normalisation: Normalisation
+    calibration: Calibration
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Recipe, data hash, git revision, package versions."""
+    name: str = "detector"
+    """Where it was loaded from, for results."""
+    _engine: Engine | None = field(default=None, repr=False)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write `detector.json` and `head.safetensors`, the JSON last: a directory with it is whole.
+
+        Raises:
+            OutputError: the directory can't be written.
+        """
+        root = Path(folder)
+        tensors = {_HEAD + name: tensor.detach().cpu().contiguous() for name, tensor in self.head.state_dict().items()}
+        for name in ("mean", "std"):
+            if (values := getattr(self.normalisation, name)) is not None:
+                tensors[_NORMALISATION + name] = torch.from_numpy(values)
+        with atomic_path(root / "head.safetensors") as temporary:
+            save_file(tensors, temporary)
+        write_json(
+            root / "detector.json",
+            {
+                "format": FORMAT,
+                "spec": self.spec.to_dict(),
+                "head": {"name": self.head.name, "feature_dim": self.head.feature_dim, "options": self.head.options},
+                "normalisation": self.normalisation.kind,
+                "calibration": asdict(self.calibration),
+                "provenance": self.provenance,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            DetectorError: not a detector, damaged, or written by a newer amiss.
+        """
+        root = Path(folder)
+        try:
+            values = json.loads((root / "detector.json").read_text(encoding="utf-8"))
+            tensors = load_file(root / "head.safetensors")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            runs = [name for name in ("selected", "last") if (root / name / "detector.json").is_file()]
+            hint = f" (did you mean {root / runs[0]}?)" if runs else ""
+            raise DetectorError(
+                f"{root} is not a detector: {Path(error.filename).name} is missing in it{hint}"
+            ) from None
+        except (OSError, ValueError, SafetensorError) as error:
+            raise DetectorError(f"{root} can't be read: {error}") from error
+        if values.get("format") != FORMAT:
+            raise DetectorError(f"{root} has format {values.get('format')!r}; this amiss reads {FORMAT}: update amiss")
+        try:
+            head = create_head(values["head"]["name"], values["head"]["feature_dim"], **values["head"]["options"])
+            head.load_state_dict({k.removeprefix(_HEAD): t for k, t in tensors.items() if k.startswith(_HEAD)})
+            statistics = [
+                tensors[_NORMALISATION + n].numpy() if _NORMALISATION + n in tensors else None for n in ("mean", "std")
+            ]
+            return cls(
+                spec=FeatureSpec.from_dict(values["spec"], str(root / "detector.json")),
+                head=head.eval(),
+                normalisation=Normalisation(values["normalisation"], *statistics),
+                calibration=Calibration(**values["calibration"]),
+                provenance=values["provenance"],
+                name=str(folder),
+            )
+        except (KeyError, TypeError, RuntimeError, AmissError) as error:
+            raise DetectorError(f"{root} is damaged: {error}") from error
+
+    def score_features(self, features: FloatArray) -> NDArray[np.float64]:
+        """Score stored features.
+
+        Args:
+            features: [T, C, D] clips x crops x dim, as they lie in a feature set.
+
+        Returns:
+            [T] scores in 0..1, averaged over crops.
+
+        Raises:
+            DetectorError: other shape or dim, or values that are not finite.
+        """
+        if features.ndim != 3 or features.shape[2] != self.head.feature_dim or not features.size:
+            raise DetectorError(f"features are {features.shape}; expected (clips, crops, {self.head.feature_dim})")
+        if not np.isfinite(features).all():
+            raise DetectorError("features have values that are not finite")
+        x_CTD = torch.from_numpy(self.normalisation.apply(features)).transpose(0, 1)
+        self.head.eval()
+        with torch.inference_mode():
+            scores = crop_mean(self.head(x_CTD).scores, crops=x_CTD.shape[0])[0]
+        return scores.double().numpy()
+
+    def prepare(self, weights: str | os.PathLike[str] | None = None) -> Engine:
+        """Build the backbone and its engine, once; `score` does it by itself where the weights are found by name.
+
+        Args:
+            weights: file of the backbone's weights; None = found by their name.
+
+        Raises:
+            WeightsError: the weights are missing or not the ones of the detector's features.
+        """
+        if self._engine is None:
+            self._engine = create_engine(create_backbone_for(self.spec, weights))
+        return self._engine
+
+    def score(self, video: str | os.PathLike[str]) -> ScoreResult:
+        """Score a video file.
+
+        Raises:
+            VideoError: it can't be decoded. WeightsError: the backbone's weights are missing (see `prepare`).
+        """
+        extracted = extract_video(video, self.prepare())
+        return self.result_of(str(video), extracted.features, extracted.n_frames, extracted.fps, extracted.problem)
+
+    def result_of(
+        self, video: str, features: FloatArray, n_frames: int, fps: float, problem: str | None = None
+    ) -> ScoreResult:
+        """Score the features [T, C, D] of a video whose frames and frame rate are known, and find the events."""
+        scores = self.score_features(features)
+        spans = clip_spans(self.spec, len(scores), n_frames, fps)
+        threshold = self.calibration.threshold
+        clips = tuple(ClipScore(start, end, float(s)) for (start, end), s in zip(spans, scores, strict=True))
+        events = find_events(scores, spans, fps, threshold)
+        return ScoreResult(video, fps, n_frames, self.name, threshold, clips, events, problem)

@@ -1,0 +1,64 @@
+"""Input normalisation of a head: fitted on training features, kept in the detector, applied to stored rows."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amiss.errors import DetectorError, UsageError
+
+NormalisationKind = Literal["none", "l2", "standard", "l2+standard"]
+FloatArray = NDArray[np.floating[Any]]
+_LIMIT = 10.0  # standard deviations; keeps a feature that was constant in training from swamping all others
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """`l2`: every row divided by its Euclidean norm. `standard`: every dimension z-scored with training statistics."""
+
+    kind: NormalisationKind
+    mean: NDArray[np.float32] | None = None
+    """[D] training mean, for `standard`."""
+    std: NDArray[np.float32] | None = None
+    """[D] training standard deviation, for `standard`."""
+
+    @classmethod
+    def fit(cls, kind: str, rows: FloatArray) -> Self:
+        """Fit to training rows [N, D].
+
+        Raises:
+            UsageError: unknown kind.
+        """
+        if kind not in get_args(NormalisationKind):
+            raise UsageError(f"normalisation is {kind!r}; allowed are {list(get_args(NormalisationKind))}")
+        if "standard" not in kind:
+            return cls(kind)  # type: ignore[arg-type]  # checked above
+        values = _l2(rows.astype(np.float32)) if kind == "l2+standard" else rows.astype(np.float32)
+        mean, std = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+        floor = 1e-6 * max(float(np.abs(values).max(initial=0)), 1e-6)
+        return cls(kind, mean.astype(np.float32), np.maximum(std, floor).astype(np.float32))  # type: ignore[arg-type]
+
+    def apply(self, features: FloatArray) -> NDArray[np.float32]:
+        """Normalise features [..., D] as stored.
+
+        Raises:
+            DetectorError: D differs from the one that was fitted.
+        """
+        values = np.asarray(features, dtype=np.float32)
+        if self.kind in ("l2", "l2+standard"):
+            values = _l2(values)
+        if self.mean is None or self.std is None:
+            return values
+        if values.shape[-1] != len(self.mean):
+            raise DetectorError(
+                f"features have {values.shape[-1]} dimensions; the detector was trained on {len(self.mean)}"
+            )
+        z = (values - self.mean) / self.std
+        return np.asarray(z.clip(-_LIMIT, _LIMIT), dtype=np.float32)
+
+
+def _l2(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of unit Euclidean norm; zero rows stay zero."""
+    norm = np.linalg.norm(values, axis=-1, keepdims=True)
+    return np.asarray(values / np.where(norm > 0, norm, 1), dtype=np.float32)

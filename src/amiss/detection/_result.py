@@ -1,0 +1,105 @@
+"""What scoring a video gives: clip scores and the events in them."""
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amiss.evaluation import VideoScores, frame_scores
+from amiss.files import write_json, write_text
+
+
+@dataclass(frozen=True)
+class ClipScore:
+    """Score of one clip over native frames [start, end)."""
+
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """Frames [start, end) in which the score is at or above the threshold."""
+
+    start: int
+    end: int
+    start_s: float
+    end_s: float
+    score: float
+    """Largest score in the event."""
+    peak_frame: int
+    """Middle of the clip with the largest score."""
+    peak_s: float
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """A scored video, the JSON that `amiss detect` writes."""
+
+    video: str
+    fps: float
+    n_frames: int
+    detector: str
+    threshold: float
+    clips: tuple[ClipScore, ...]
+    events: tuple[Event, ...]
+    problem: str | None = None
+    """What is missing where the video could be decoded only in part."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self)
+
+    @property
+    def peak(self) -> float:
+        """Largest clip score."""
+        return max(clip.score for clip in self.clips)
+
+    def write_json(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON, atomically."""
+        write_json(path, self.to_dict())
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write one line per clip: start, end (frames), start_s, end_s, score, event (0/1)."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(["start", "end", "start_s", "end_s", "score", "event"])
+        for clip in self.clips:
+            times = (f"{clip.start / self.fps:.3f}", f"{clip.end / self.fps:.3f}")
+            writer.writerow([clip.start, clip.end, *times, f"{clip.score:.6f}", int(clip.score >= self.threshold)])
+        write_text(path, buffer.getvalue())
+
+
+def find_events(
+    scores: NDArray[np.float64], spans: Sequence[tuple[int, int]], fps: float, threshold: float
+) -> tuple[Event, ...]:
+    """The runs of frames whose score reaches the threshold.
+
+    Args:
+        scores: [T] clip scores.
+        spans: native frames [start, end) of each clip; where clips overlap, a frame has their mean score.
+        fps: frames per second.
+        threshold: 0..1.
+    """
+    n_frames = max(end for _, end in spans)
+    per_frame = frame_scores(VideoScores(scores, tuple(spans)), n_frames)
+    events = []
+    for above, run in groupby(enumerate(per_frame >= threshold), key=itemgetter(1)):
+        frames = [index for index, _ in run]
+        if not above:
+            continue
+        start, end = frames[0], frames[-1] + 1
+        peak = max((i for i, (s, e) in enumerate(spans) if s < end and e > start), key=lambda i: scores[i])
+        peak_frame = min(max(sum(spans[peak]) // 2, start), end - 1)
+        events.append(
+            Event(start, end, start / fps, end / fps, float(per_frame[start:end].max()), peak_frame, peak_frame / fps)
+        )
+    return tuple(events)

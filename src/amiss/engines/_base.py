@@ -1,0 +1,37 @@
+"""What an engine is: it runs a backbone over clips.
+
+Shape letters: N clips · C crops · T frames of a clip · H, W pixels · D feature dim.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from amiss.backbones import FeatureSpec
+
+Prepared = tuple[Tensor, ...]
+"""A preprocessed clip [C, 3, T', H', W'], one per fused part."""
+
+
+class Engine(ABC):
+    """Runs a backbone. The features of a clip never depend on the clips that are run beside it."""
+
+    spec: FeatureSpec
+    """Of the features that come out."""
+    device: str
+    """Where the backbone runs, in words."""
+
+    @abstractmethod
+    def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
+        """Preprocess one clip [T, H, W, 3] uint8 RGB. May run in another thread than `run`."""
+
+    @abstractmethod
+    def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
+        """Prepared clips → features [N, C, D]."""
+
+    def encode(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Clips as decoded, N times [T, H, W, 3] uint8 RGB → features [N, C, D]."""
+        return self.run([self.prepare(clip) for clip in clips])

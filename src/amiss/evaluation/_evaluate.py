@@ -1,0 +1,128 @@
+"""Evaluate scores against a manifest under a protocol."""
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from amiss.datasets import Manifest
+from amiss.errors import UsageError
+from amiss.evaluation._bootstrap import bootstrap_metrics, intervals, resample_videos
+from amiss.evaluation._event_metrics import event_metrics
+from amiss.evaluation._metrics import frame_metrics, per_class_metrics
+from amiss.evaluation._scored_frames import ScoredFrames, score_frames
+from amiss.evaluation._scores import Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult:
+    """Metrics of one set of scores under one protocol. None = undefined; `undefined` says why."""
+
+    protocol: str
+    n_videos: int
+    n_frames: int
+    n_positive: int
+    """Anomalous frames."""
+    auc: float | None
+    """ROC-AUC over all frames, pooled (micro)."""
+    ano_auc: float | None
+    """ROC-AUC over the frames of anomalous videos: can it say when, not only in which video?"""
+    ap: float | None
+    """Average precision over frames, step-wise."""
+    pr_auc_trapezoid: float | None
+    """Area under the precision-recall curve by the trapezoid rule, which RTFM and its successors call AP."""
+    macro_auc: float | None
+    """Mean of the ROC-AUCs within each video that has both normal and anomalous frames."""
+    video_auc: float | None
+    """ROC-AUC over videos, each with its largest frame score."""
+    far: float | None
+    """Share of the frames of normal videos with a score of at least 0.5."""
+    brier: float | None
+    ece: float | None
+    """Expected calibration error over frames."""
+    per_class: dict[str, dict[str, Any]]
+    events: dict[str, Any]
+    """Event metrics, see `event_metrics`."""
+    ci95: dict[str, list[float]]
+    """95 % intervals [low, high] from resampling whole videos."""
+    n_bootstrap: int
+    n_excluded: int
+    """Test videos that were left out on request."""
+    undefined: dict[str, str]
+    """Metric → why it is None."""
+    notes: tuple[str, ...]
+    """What a reader of the numbers must know."""
+    selection: str | None = None
+    """How the model was chosen: `last`, `selected` (without the test set) or `oracle(test)`; None = unknown."""
+    seeds: tuple[int, ...] = field(default=())
+    """Training seeds behind the scores."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self)
+
+
+def evaluate(
+    scores: Scores,
+    manifest: Manifest,
+    protocol: str = "exact",
+    *,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+    threshold: float = 0.5,
+    exclude: Collection[str] = (),
+) -> EvaluationResult:
+    """Measure scores on the test videos of a manifest.
+
+    Warns where annotated events lie past the last frame.
+
+    Args:
+        scores: of every test video.
+        manifest: with frame counts, and events where frame metrics are wanted.
+        protocol: id, see `PROTOCOLS`.
+        n_bootstrap: replicates for the intervals; 0 = no intervals.
+        seed: of the resampling.
+        threshold: operating point of the event metrics.
+        exclude: test videos to leave out, e.g. those that can't be scored; their number is reported.
+
+    Raises:
+        UsageError: unknown protocol, or a negative number of replicates.
+        EvaluationError: scores are missing, of unknown videos, or don't fit the frame counts.
+    """
+    if n_bootstrap < 0:
+        raise UsageError(f"n_bootstrap is {n_bootstrap}; it must be 0 or more")
+    frames = score_frames(scores, manifest, protocol, exclude=exclude)
+    return evaluate_frames(frames, n_bootstrap=n_bootstrap, seed=seed, threshold=threshold, n_excluded=len(set(exclude)))
+
+
+def evaluate_frames(
+    frames: ScoredFrames, *, n_bootstrap: int = 1000, seed: int = 0, threshold: float = 0.5, n_excluded: int = 0
+) -> EvaluationResult:
+    """As `evaluate`, from scored frames."""
+    values, undefined = frame_metrics(frames)
+    events, undefined_events = event_metrics(frames, threshold)
+    ci95: dict[str, list[float]] = {}
+    n_anomalous = int(frames.anomalous.sum())
+    if min(n_anomalous, len(frames.videos) - n_anomalous) < 2:
+        undefined["ci95"] = "resampling needs at least 2 normal and 2 anomalous test videos"
+    elif n_bootstrap:
+        replicates = bootstrap_metrics(frames, resample_videos(frames.anomalous, n_bootstrap, seed))
+        ci95 = intervals({name: value for name, value in replicates.items() if values[name] is not None})
+    notes = list(frames.notes)
+    if n_excluded:
+        notes.append(f"{n_excluded} test videos are excluded")
+    return EvaluationResult(
+        protocol=frames.protocol,
+        n_videos=len(frames.videos),
+        n_frames=len(frames.scores),
+        n_positive=int(np.sum(frames.labels)),
+        **values,
+        per_class=per_class_metrics(frames),
+        events=events,
+        ci95=ci95,
+        n_bootstrap=n_bootstrap if ci95 else 0,
+        n_excluded=n_excluded,
+        undefined=undefined | undefined_events,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,200 @@
+"""Event metrics: are anomalous events found, how soon, and at how many false alarms?
+
+An event is a run of anomalous frames, an alarm a run of frames with scores at or above a threshold. All intervals are
+half-open [start, end) in frames.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Interval = tuple[int, int]
+HIT_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A detected event."""
+
+    video_id: str
+    start: int
+    end: int
+    score: float
+    class_name: str | None = None
+
+
+def runs_above(mask: NDArray[np.bool_]) -> list[Interval]:
+    """Runs of True in a mask [L], e.g. `scores >= threshold` or frame labels."""
+    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
+
+
+def temporal_iou(a: Interval, b: Interval) -> float:
+    """Intersection over union of two intervals."""
+    shared = min(a[1], b[1]) - max(a[0], b[0])
+    return 0.0 if shared <= 0 else shared / (max(a[1], b[1]) - min(a[0], b[0]))
+
+
+def propose_events(scores: NDArray[np.float64], thresholds: Sequence[float]) -> list[tuple[int, int, float]]:
+    """Events at any of several thresholds: (start, end, score), without near copies.
+
+    The score is the mean over the event's frames. Of two that overlap with an IoU above 0.5 the one with the larger
+    score stays (non-maximum suppression).
+    """
+    sums = np.concatenate([[0.0], np.cumsum(scores)])
+    found = {interval for threshold in thresholds for interval in runs_above(scores >= threshold)}
+    ranked = sorted(((s, e, float(sums[e] - sums[s]) / (e - s)) for s, e in found), key=lambda p: (-p[2], p[0], p[1]))
+    kept: list[tuple[int, int, float]] = []
+    for proposal in ranked:
+        if all(temporal_iou(proposal[:2], other[:2]) <= 0.5 for other in kept):
+            kept.append(proposal)
+    return kept
+
+
+def event_average_precision(
+    detections: Sequence[Detection], events: Mapping[str, Sequence[Interval]], tiou: float
+) -> float | None:
+    """Average precision of detected events at a temporal IoU.
+
+    Detections are taken from the largest score down; each matches the event of its video that it overlaps most among
+    those not matched yet, if their IoU reaches `tiou`, and is a false alarm otherwise. Area under the precision
+    envelope over all recalls (PASCAL VOC, all points).
+
+    Args:
+        detections: of all test videos, normal ones too.
+        events: annotated events by video id.
+        tiou: 0..1.
+
+    Returns:
+        0..1; None where there are no events.
+    """
+    n_events = sum(len(of_video) for of_video in events.values())
+    if not n_events:
+        return None
+    free = {video_id: list(of_video) for video_id, of_video in events.items()}
+    ranked = sorted(detections, key=lambda d: (-d.score, d.video_id, d.start, d.end))
+    hits = np.zeros(len(ranked))
+    for index, detection in enumerate(ranked):
+        left = free.get(detection.video_id, [])
+        best = max(left, key=lambda event: temporal_iou((detection.start, detection.end), event), default=None)
+        if best is not None and temporal_iou((detection.start, detection.end), best) >= tiou:
+            left.remove(best)
+            hits[index] = 1
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.sum(envelope * hits) / n_events)
+
+
+def mean_class_ap(
+    detections: Sequence[Detection], events: Mapping[str, Mapping[str, Sequence[Interval]]], tiou: float
+) -> float | None:
+    """Mean over classes of `event_average_precision`, for detectors that name the class.
+
+    Args:
+        detections: with `class_name`.
+        events: class → video id → events. "Normal" is no class and must not be among them.
+        tiou: 0..1.
+
+    Returns:
+        Mean over the classes that have events; None where none has.
+    """
+    values = [
+        event_average_precision([d for d in detections if d.class_name == name], of_class, tiou)
+        for name, of_class in events.items()
+    ]
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if defined else None
+
+
+def hit_score(scores: NDArray[np.float64], event: Interval) -> float:
+    """The largest threshold at which an event counts as found: 16 of its frames, or all if it is shorter, are above it."""
+    inside = scores[event[0] : event[1]]
+    needed = min(HIT_FRAMES, len(inside))
+    return float(np.partition(inside, len(inside) - needed)[len(inside) - needed])
+
+
+def delay_frames(scores: NDArray[np.float64], event: Interval, threshold: float) -> int | None:
+    """Frames from the event's start to the first alarm in it; 0 where an alarm is on already, None where there is none."""
+    above = np.flatnonzero(scores[event[0] : event[1]] >= threshold)
+    return int(above[0]) if above.size else None
+
+
+def false_alarm_curve(normal_scores: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """How many alarms normal videos raise at each threshold.
+
+    Args:
+        normal_scores: frame scores of each normal video.
+
+    Returns:
+        Thresholds [K], falling: every score at which alarms begin; and the number of alarms at each, [K].
+    """
+    if not normal_scores:
+        return np.empty(0), np.empty(0, dtype=np.int64)
+    before = np.concatenate([np.concatenate([[-np.inf], scores[:-1]]) for scores in normal_scores])
+    now = np.concatenate(list(normal_scores))
+    rises = now > before
+    tops, bottoms = np.sort(now[rises]), np.sort(before[rises])
+    thresholds = np.unique(tops)[::-1]
+    begun = len(tops) - np.searchsorted(tops, thresholds, side="left")
+    merged = len(bottoms) - np.searchsorted(bottoms, thresholds, side="left")
+    return thresholds, begun - merged
+
+
+def recall_at_false_alarms(
+    normal_scores: Sequence[NDArray[np.float64]], hours: float, hit_scores: Sequence[float], per_hour: float
+) -> float | None:
+    """Share of events found when the threshold is lowered until false alarms pass a rate.
+
+    Args:
+        normal_scores: frame scores of each normal video.
+        hours: their length together.
+        hit_scores: `hit_score` of each event.
+        per_hour: false alarms per hour that are allowed.
+
+    Returns:
+        0..1; None without events, or where no threshold passes the rate: an alarm that never ends counts once, so the
+        normal videos are too long and too few to tell.
+    """
+    if not len(hit_scores):
+        return None
+    thresholds, counts = false_alarm_curve(normal_scores)
+    passed = np.flatnonzero(counts > per_hour * hours)
+    if not passed.size:
+        return None
+    return float(np.mean(np.asarray(hit_scores) > thresholds[passed[0]]))
+
+
+def latency_aware_ap(
+    events: Sequence[NDArray[np.float64]], frame_scores: NDArray[np.float64], frame_labels: NDArray[np.bool_]
+) -> float | None:
+    """Average precision over frames in which recall is replaced by how early each event is noticed.
+
+    At a threshold, an event noticed at its frame t of n earns 1 - t/n (1 at onset, 0 if missed); the mean over events
+    takes recall's place, precision is that of frames; summed step-wise from high thresholds to low ones. After the idea
+    of latency-aware AP of Liu et al. (arXiv 2505.19022), whose exact reward differs, so compare it only with itself.
+
+    Args:
+        events: scores of the frames of each event.
+        frame_scores: [N] of all test frames.
+        frame_labels: [N].
+
+    Returns:
+        0..1; None without events.
+    """
+    if not events:
+        return None
+    at, gain = [], []
+    for scores in events:
+        peaks = np.maximum.accumulate(scores)
+        first = np.flatnonzero(np.diff(peaks, prepend=-np.inf) > 0)  # frames that would raise the first alarm
+        reward = 1 - first / len(scores)
+        at.append(scores[first])
+        gain.append(reward - np.append(reward[1:], 0.0))
+    thresholds, gains = np.concatenate(at), np.concatenate(gain)
+    positive, everything = np.sort(frame_scores[frame_labels]), np.sort(frame_scores)
+    true = len(positive) - np.searchsorted(positive, thresholds, side="left")
+    alarms = len(everything) - np.searchsorted(everything, thresholds, side="left")
+    return float(math.fsum(gains * true / alarms) / len(events))

@@ -1,0 +1,100 @@
+"""C3D fc6 segments as 8-bit codes in one .npz: `x = low + codes / 255 * (high - low)` per segment.
+
+The values are those of github.com/nevinbaiju/anomaly-detection: per-dimension L2 norms over the clips of 32 segments,
+so their magnitude grows with the length of the video; videos of fewer than 32 clips are all zero. Its reader drops
+every 17th frame, and feeds C3D native-rate BGR frames in 0..255.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amiss.backbones import FeatureSpec
+from amiss.errors import FeatureError
+from amiss.features._layouts import ImportedVideo, Layout
+
+_ARRAYS = {"codes", "low", "high", "video_ids"}
+
+
+def _recognises(path: Path) -> bool:
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return {f"{name}.npy" for name in _ARRAYS} <= set(archive.namelist())
+
+
+def _spec(path: Path) -> FeatureSpec:
+    with _reading(path) as archive, archive.open("codes.npy") as stream:
+        _, segments, dim = _codes_shape(stream, path)
+    return FeatureSpec(
+        backbone="c3d",
+        weights="sports1m-fc6",
+        dim=dim,
+        stride=17,
+        resize="112x112 area",
+        value_range=(0.0, 255.0),
+        colour="bgr",
+        tail="drop",
+        segments=segments,
+        pooling="norm",
+    )
+
+
+def _videos(path: Path) -> Iterator[ImportedVideo]:
+    """One video at a time: the codes are read from the archive as a stream."""
+    with _reading(path) as archive:
+        low, high, video_ids = (_array(archive, name, path) for name in ("low", "high", "video_ids"))
+        with archive.open("codes.npy") as stream:
+            n_videos, segments, dim = _codes_shape(stream, path)
+            if low.shape != (n_videos, segments) or high.shape != low.shape or video_ids.shape != (n_videos,):
+                raise FeatureError(
+                    f"{path}: codes are {(n_videos, segments, dim)}, but low {low.shape}, high {high.shape}, "
+                    f"video_ids {video_ids.shape}"
+                )
+            for i in range(n_videos):
+                try:
+                    block = stream.read(segments * dim)
+                except (OSError, ValueError, zipfile.BadZipFile) as error:
+                    raise FeatureError(f"{path} is damaged at video {i}: {error}") from error
+                if len(block) < segments * dim:
+                    raise FeatureError(f"{path} ends in video {i} of {n_videos}")
+                codes = np.frombuffer(block, np.uint8).reshape(segments, 1, dim)
+                scale = ((high[i] - low[i]) / np.float32(255)).astype(np.float32)
+                x_T1D = low[i, :, None, None].astype(np.float32) + codes * scale[:, None, None]
+                yield ImportedVideo(str(video_ids[i]), x_T1D)
+
+
+def _reading(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise FeatureError(f"{path} can't be read: {error}") from error
+
+
+def _array(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[np.generic]:
+    try:
+        with closing(archive.open(f"{name}.npy")) as stream:
+            array: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
+            return array
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+        raise FeatureError(f"{path}: array {name!r} can't be read: {error}") from error
+
+
+def _codes_shape(stream: IO[bytes], path: Path) -> tuple[int, int, int]:
+    """Read the .npy header of the codes; the data follows in the stream."""
+    try:
+        np.lib.format.read_magic(stream)
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise FeatureError(f"{path}: array 'codes' can't be read: {error}") from error
+    if len(shape) != 3 or is_fortran or dtype != np.uint8:
+        raise FeatureError(f"{path}: array 'codes' is {dtype} {shape}; expected uint8 (videos, segments, dim)")
+    return shape
+
+
+LAYOUT = Layout("c3d-codes", "C3D fc6, 32 segments as 8-bit codes in one .npz", _recognises, _spec, _videos)

@@ -1,0 +1,71 @@
+"""Head registry: name → module, imported only when the head is asked for."""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from amiss.errors import UsageError
+from amiss.heads._base import Head
+
+ENTRY_POINT_GROUP = "amiss.heads"
+
+# name: "module:factory"; the factory is called as factory(feature_dim, **options)
+BUILT_IN = {
+    "sultani": "amiss.heads.sultani:SultaniHead",
+    "topk": "amiss.heads.sultani:TopKHead",
+}
+
+
+def _third_party() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name not in BUILT_IN}
+
+
+def list_heads() -> list[str]:
+    """Names that `create_head` knows, sorted: the built-in ones and those of installed entry points `amiss.heads`."""
+    return sorted({*BUILT_IN, *_third_party()})
+
+
+def describe_heads() -> dict[str, str]:
+    """Every head's name → the first line of its documentation."""
+    return {name: (inspect.getdoc(_factory(name)) or "").partition("\n")[0] for name in list_heads()}
+
+
+def create_head(name: str, feature_dim: int, **options: Any) -> Head:
+    """Build a head with fresh weights.
+
+    Args:
+        name: one of `list_heads()`.
+        feature_dim: D, length of a feature vector.
+        options: of that head.
+
+    Raises:
+        UsageError: unknown name, or an option that the head doesn't have or can't take.
+    """
+    if feature_dim < 1:
+        raise UsageError(f"feature_dim is {feature_dim}; it must be at least 1")
+    factory = _factory(name)
+    try:
+        inspect.signature(factory).bind(feature_dim, **options)
+    except TypeError as error:
+        raise UsageError(
+            f"head {name!r}: {error}. Its options are {list(inspect.signature(factory).parameters)[1:]}"
+        ) from None
+    return factory(feature_dim, **options)
+
+
+def _factory(name: str) -> Callable[..., Head]:
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        factory: Callable[..., Head] = getattr(importlib.import_module(module), attribute)
+        return factory
+    points = _third_party()
+    if name in points:
+        loaded: Callable[..., Head] = points[name].load()
+        return loaded
+    known = list_heads()
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    raise UsageError(f"unknown head {name!r}. {hint}Known are {known}")

@@ -1,0 +1,180 @@
+"""What RTFM, the distribution head and SAA share: the multi-scale temporal network and the score network on top of it.
+
+Source: Tian et al., "Weakly-supervised Video Anomaly Detection with Robust Temporal Feature Magnitude Learning", ICCV
+2021, section 3.2 and github.com/tianyu0207/RTFM. The non-local block is Wang et al., CVPR 2018, its dot-product form.
+
+Padded clips change nothing: they are zero wherever a convolution sees them, as beyond the ends of a video, and batch
+normalisation and the non-local block leave them out.
+
+Shape letters: B bags · T clips · D feature dim · C channels · I inner channels of the non-local block.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from amiss.errors import UsageError
+from amiss.heads._base import Head
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation over the real clips of a batch."""
+
+    def forward(self, x_BCT: Tensor, mask_BT: Tensor) -> Tensor:  # type: ignore[override]
+        """Normalise x [B, C, T]; padded clips come out as zero."""
+        if mask_BT.all():
+            return super().forward(x_BCT)
+        if not self.training:
+            return super().forward(x_BCT) * mask_BT[:, None]
+        x_BTC = x_BCT.transpose(1, 2)
+        return torch.zeros_like(x_BTC).masked_scatter(mask_BT[..., None], super().forward(x_BTC[mask_BT])).transpose(1, 2)
+
+
+class ConvUnit(nn.Module):
+    """Conv1d along time → ReLU → batch normalisation; as many clips come out as went in."""
+
+    def __init__(self, inputs: int, outputs: int, *, dilation: int = 1, bias: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, 3, padding=dilation, dilation=dilation, bias=bias)
+        self.norm = MaskedBatchNorm(outputs)
+
+    def forward(self, x_BCT: Tensor, mask_BT: Tensor) -> Tensor:
+        """[B, inputs, T], zero where padded → [B, outputs, T], zero where padded."""
+        out: Tensor = self.norm(torch.relu(self.conv(x_BCT)), mask_BT)
+        return out
+
+
+class NonLocalBlock(nn.Module):
+    """x + BN(W y), y_t = 1/T Σ_s ⟨θ(x_t), φ(x_s)⟩ g(x_s): every clip sees every other one. No softmax, as in RTFM's code."""
+
+    def __init__(self, channels: int, inner: int) -> None:
+        super().__init__()
+        self.theta = nn.Conv1d(channels, inner, 1)
+        self.phi = nn.Conv1d(channels, inner, 1)
+        self.g = nn.Conv1d(channels, inner, 1)
+        self.out = nn.Conv1d(inner, channels, 1)
+        self.norm = MaskedBatchNorm(channels)
+        nn.init.zeros_(self.norm.weight)  # the block starts as the identity
+
+    def forward(self, x_BCT: Tensor, mask_BT: Tensor) -> Tensor:
+        """[B, C, T], zero where padded → the same."""
+        theta_BTI = self.theta(x_BCT).transpose(1, 2)
+        phi_BIT = self.phi(x_BCT) * mask_BT[:, None]
+        g_BTI = self.g(x_BCT).transpose(1, 2) / mask_BT.sum(dim=1).clamp(min=1)[:, None, None]
+        if x_BCT.shape[2] <= theta_BTI.shape[2]:
+            y_BTI = (theta_BTI @ phi_BIT) @ g_BTI
+        else:  # the same product, associated so that a long video costs T·I² and not T²·I
+            y_BTI = theta_BTI @ (phi_BIT @ g_BTI)
+        out: Tensor = x_BCT + self.norm(self.out(y_BTI.transpose(1, 2)), mask_BT)
+        return out
+
+
+class MultiScaleTemporalNetwork(nn.Module):
+    """x + fuse[conv dilated 1, 2, 4 ∥ non-local(conv 1x1)]: short and long-range context of every clip, at any feature dim.
+
+    Args:
+        dim: feature dim D, in and out.
+        channels: of each of the four branches.
+    """
+
+    def __init__(self, dim: int, channels: int) -> None:
+        super().__init__()
+        self.pyramid = nn.ModuleList([ConvUnit(dim, channels, dilation=dilation) for dilation in (1, 2, 4)])
+        self.squeeze = nn.Conv1d(dim, channels, 1, bias=False)
+        self.non_local = NonLocalBlock(channels, max(1, channels // 2))
+        self.fuse = ConvUnit(4 * channels, dim, bias=False)
+
+    def forward(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+        """[B, T, D] → [B, T, D], zero where padded."""
+        x_BDT = x_BTD.transpose(1, 2) * mask_BT[:, None]
+        branches = [unit(x_BDT, mask_BT) for unit in self.pyramid]
+        branches.append(self.non_local(torch.relu(self.squeeze(x_BDT)), mask_BT))
+        out: Tensor = x_BDT + self.fuse(torch.cat(branches, dim=1), mask_BT)
+        return out.transpose(1, 2)
+
+
+class ScoreNetwork(nn.Module):
+    """D → 512 → 128 → 1 with ReLU and dropout between: the logit of each clip."""
+
+    def __init__(self, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, 512)
+        self.fc2 = nn.Linear(512, 128)
+        self.fc3 = nn.Linear(128, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """[B, T, D] → logits [B, T]."""
+        hidden = self.dropout(torch.relu(self.fc1(x_BTD)))
+        logits: Tensor = self.fc3(self.dropout(torch.relu(self.fc2(hidden))))
+        return logits.squeeze(-1)
+
+
+class TemporalHead(Head):
+    """RTFM's network, which the distribution heads use too: temporal network, dropout, score network.
+
+    Starts with Xavier-uniform weights and zero biases.
+    """
+
+    def __init__(self, feature_dim: int, *, dropout: float, channels: int) -> None:
+        super().__init__()
+        if channels < 1:
+            raise UsageError(f"channels is {channels}; it must be at least 1")
+        check_options(dropout=dropout)
+        self.feature_dim = feature_dim
+        self.channels = channels
+        self.temporal = MultiScaleTemporalNetwork(feature_dim, channels)
+        self.classifier = ScoreNetwork(feature_dim, dropout)
+        self.dropout = nn.Dropout(dropout)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv1d | nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+
+def check_options(*, dropout: float = 0.0, **weights: float) -> None:
+    """Check the numbers that these heads have in common.
+
+    Raises:
+        UsageError: dropout outside [0, 1), or a loss weight below 0; names it.
+    """
+    if not 0 <= dropout < 1:
+        raise UsageError(f"dropout is {dropout}; it must be in [0, 1)")
+    for name, weight in weights.items():
+        if not weight >= 0:
+            raise UsageError(f"{name} is {weight}; it must not be negative")
+
+
+def select_top(ranked_BT: Tensor, mask_BT: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k real clips of largest value in each bag → index [B, K] and weight [B, K] (0 where a bag has fewer than k)."""
+    index_BK = ranked_BT.masked_fill(~mask_BT, -torch.inf).topk(min(k, ranked_BT.shape[1]), dim=1).indices
+    return index_BK, gather_clips(mask_BT, index_BK).to(ranked_BT.dtype)
+
+
+def gather_clips(values: Tensor, index_BK: Tensor) -> Tensor:
+    """Clips [B, K] of values [B, T, ...] → [B, K, ...]."""
+    return values[torch.arange(len(values), device=values.device)[:, None], index_BK]
+
+
+def mean_of_clips(values: Tensor, index_BK: Tensor, weight_BK: Tensor) -> Tensor:
+    """Weighted mean over the clips [B, K] of values [B, T, ...] → [B, ...]; 0 where all weights are 0."""
+    weight = weight_BK.reshape(*weight_BK.shape, *[1] * (values.ndim - 2))
+    return (gather_clips(values, index_BK) * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+
+def top_mean(scores_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    """Mean of the top T//16 + 1 scores of each bag, T its number of real clips → [B]. Scores ≥ 0, padded ones 0."""
+    k_B = mask_BT.sum(dim=1) // 16 + 1
+    top_BK = scores_BT.topk(scores_BT.shape[1] // 16 + 1, dim=1).values
+    counted_BK = torch.arange(top_BK.shape[1], device=k_B.device) < k_B[:, None]
+    return (top_BK * counted_BK).sum(dim=1) / k_B
+
+
+def flat_smoothness(scores_AT: Tensor, mask_AT: Tensor) -> Tensor:
+    """Σ_t (s_{t+1} - s_t)² over all bags laid end to end. Quirk of RTFM's code: it crosses from one bag to the next."""
+    return scores_AT[mask_AT].diff().square().sum()
+
+
+def flat_sparsity(scores_AT: Tensor) -> Tensor:
+    """‖s‖₂ of the scores of all bags as one vector. Quirk of RTFM's code: the paper sums absolute values."""
+    return scores_AT.flatten().norm()

@@ -1,0 +1,270 @@
+"""The distribution head: how is a feature statistic distributed in normal clips, how in anomalous ones?
+
+`fitted` is the sound form of the idea of github.com/FatemeBameri/Pytorch-Weakly-Anomaly-Detection: densities are fitted
+to the data, their divergence has a gradient, and the log-likelihood ratio scores a clip. `original-2023` and
+`original-2024` are the published code.
+
+Shape letters: B bags · T clips · D feature dim · R rows = bags x crops · K selected clips · N normal, A anomalous clips.
+"""
+
+import inspect
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from amiss.errors import UsageError
+from amiss.heads._base import Head, HeadOutput, LossTerms, bounded, crop_mean, full_mask
+from amiss.heads._densities import (
+    FAMILIES,
+    KS_LIMIT,
+    Array,
+    Density,
+    Divergences,
+    choose_density,
+    divergences,
+    fit_density,
+)
+from amiss.heads._distribution_original import OriginalDistributionHead
+from amiss.heads._temporal import TemporalHead, check_options, gather_clips, select_top, top_mean
+
+Variant = Literal["fitted", "original-2023", "original-2024"]
+Statistic = Literal["magnitude", "logit"]
+SAMPLES = 1024  # remembered per class
+NEW_SAMPLES = 128  # per class and training step
+GRID = 512  # points of the log-likelihood ratio
+MOMENTUM = 0.1  # of the running moments
+NORMAL, ANOMALOUS = 0, 1
+
+
+def create_distribution_head(feature_dim: int, *, variant: Variant = "fitted", **options: Any) -> Head:
+    """Build a variant of the distribution head; options as in `FittedDistributionHead` or `OriginalDistributionHead`.
+
+    Raises:
+        UsageError: unknown variant, or an option that it doesn't have or can't take.
+    """
+    if variant not in get_args(Variant):
+        raise UsageError(f"variant is {variant!r}; allowed are {list(get_args(Variant))}")
+    head = FittedDistributionHead if variant == "fitted" else OriginalDistributionHead
+    if variant != "fitted":
+        options["variant"] = variant
+    try:
+        inspect.signature(head).bind(feature_dim, **options)
+    except TypeError as error:
+        known = list(inspect.signature(head).parameters)[1:]
+        raise UsageError(f"head 'distribution', variant {variant!r}: {error}. Its options are {known}") from None
+    return head(feature_dim, **options)
+
+
+@dataclass(frozen=True)
+class FittedDensities:
+    """The two densities of the statistic, and how far they lie apart."""
+
+    normal: Density
+    anomalous: Density
+    divergences: Divergences
+    samples: tuple[Array, Array]
+    """What they were fitted to: of normal clips, of anomalous clips."""
+
+
+def js_of_samples(normal_N: Tensor, anomalous_A: Tensor, mean_2: Tensor, variance_2: Tensor) -> Tensor:
+    """JS = ½ E_A[ln 2a/(a+n)] + ½ E_N[ln 2n/(a+n)] in nats; n and a are normal densities with the given moments."""
+
+    def log_ratio(t: Tensor) -> Tensor:
+        log_n, log_a = (-0.5 * ((t - mean_2[c]).square() / variance_2[c] + variance_2[c].log()) for c in (NORMAL, ANOMALOUS))
+        return log_a - log_n
+
+    of_anomalous = math.log(2) - F.softplus(-log_ratio(anomalous_A)).mean()
+    of_normal = math.log(2) - F.softplus(log_ratio(normal_N)).mean()
+    return (of_anomalous + of_normal) / 2
+
+
+class FittedDistributionHead(TemporalHead):
+    """RTFM's network; the density of a clip statistic among normal and among anomalous clips separates and scores.
+
+    Statistic u of a clip: magnitude of its feature after the temporal network, or its logit. Class N are the clips of
+    normal bags, class A the T//16 + 1 highest-scored clips of anomalous bags. In training λ(1 - JS/ln 2) drives the two
+    apart, with normal densities (log-normal for magnitudes) by running moments. For scoring, a density per class is
+    fitted to the latest samples when the head first scores in eval mode after training, and a clip's score is
+    (1 - w) σ(logit) + w σ(α LLR(u) + β), LLR = ln a(u) - ln n(u), α and β by logistic regression. Before training, or
+    where all samples are equal, there is nothing to fit and the classifier scores alone. Options:
+        statistic: `magnitude` or `logit`.
+        density: `auto` (least AIC among the families whose Kolmogorov-Smirnov distance is at most 0.1, else a kernel
+            estimate), or the name of a family, with a warning where it doesn't fit.
+        separation: λ.
+        mix: w.
+        sparsity, smoothness: weights of mean score and mean squared difference of neighbours in anomalous bags.
+        dropout: of features and classifier.
+        channels: of each branch of the temporal network.
+    """
+
+    name = "distribution"
+    variant = "fitted"
+    samples: Tensor
+    seen: Tensor
+    mean: Tensor
+    variance: Tensor
+    span: Tensor
+    log_ratio: Tensor
+    calibration: Tensor
+    stale: Tensor
+    fitted: Tensor
+
+    def __init__(
+        self,
+        feature_dim: int,
+        *,
+        statistic: Statistic = "magnitude",
+        density: str = "auto",
+        separation: float = 0.1,
+        mix: float = 0.5,
+        sparsity: float = 8e-3,
+        smoothness: float = 8e-4,
+        dropout: float = 0.7,
+        channels: int = 512,
+    ) -> None:
+        super().__init__(feature_dim, dropout=dropout, channels=channels)
+        if statistic not in get_args(Statistic):
+            raise UsageError(f"statistic is {statistic!r}; allowed are {list(get_args(Statistic))}")
+        if density not in ("auto", *FAMILIES):
+            raise UsageError(f"density is {density!r}; allowed are {['auto', *FAMILIES]}")
+        if not 0 <= mix <= 1:
+            raise UsageError(f"mix is {mix}; it must be in [0, 1]")
+        check_options(separation=separation, sparsity=sparsity, smoothness=smoothness)
+        self.statistic, self.density, self.separation, self.mix = statistic, density, separation, mix
+        self.sparsity, self.smoothness = sparsity, smoothness
+        self.register_buffer("samples", torch.zeros(2, SAMPLES))
+        self.register_buffer("seen", torch.zeros(2, dtype=torch.long))
+        self.register_buffer("mean", torch.zeros(2))
+        self.register_buffer("variance", torch.ones(2))
+        self.register_buffer("span", torch.tensor([0.0, 1.0]))
+        self.register_buffer("log_ratio", torch.zeros(GRID))
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
+        self.register_buffer("stale", torch.tensor(False))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments that rebuild this head."""
+        names = ("variant", "statistic", "density", "separation", "mix", "sparsity", "smoothness", "channels")
+        return {**{name: getattr(self, name) for name in names}, "dropout": self.dropout.p}
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
+        """Scores [B, T] of features [B, T, D]; a bag's is the mean of its top T//16 + 1.
+
+        `extras`: statistic [B, T] (logarithm of the magnitude, or the logit), mask [B, T], and once densities are fitted
+        log_ratio [B, T], in nats.
+        """
+        mask = full_mask(features) if mask is None else mask
+        x_BTD = self.temporal(bounded(features), mask)
+        logits = self.classifier(self.dropout(x_BTD))
+        t_BT = logits if self.statistic == "logit" else x_BTD.norm(dim=2).clamp(min=1e-6).log()
+        scores, extras = torch.sigmoid(logits), {"statistic": t_BT, "mask": mask}
+        if not self.training:
+            if self.stale:
+                self.fit()
+            if self.fitted:
+                extras["log_ratio"] = self._log_ratio(t_BT)
+                likelihood = torch.sigmoid(self.calibration[0] * extras["log_ratio"] + self.calibration[1])
+                scores = (1 - self.mix) * scores + self.mix * likelihood
+        scores = scores.masked_fill(~mask, 0)
+        return HeadOutput(scores, top_mean(scores, mask), extras)
+
+    def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
+        """BCE of bag scores + λ (1 - JS/ln 2) + sparsity and smoothness of the anomalous bags."""
+        scores, mask = crop_mean(output.scores, crops), output.extras["mask"][::crops]
+        anomalous = labels == 1
+        index, weight = select_top(scores.detach(), mask, mask.shape[1] // 16 + 1)
+        wanted = mask.sum(dim=1, keepdim=True) // 16 + 1
+        weight = weight.bool() & (torch.arange(index.shape[1], device=index.device) < wanted)
+        rows_index, rows_weight = (chosen[anomalous].repeat_interleave(crops, dim=0) for chosen in (index, weight))
+        t_RT, of_row = output.extras["statistic"], labels.repeat_interleave(crops)
+        t_normal = t_RT[of_row == 0][output.extras["mask"][of_row == 0]]
+        t_anomalous = gather_clips(t_RT[of_row == 1], rows_index)[rows_weight]
+        mean, variance = self._moments(t_normal, t_anomalous)
+        if self.training:
+            self._remember(NORMAL, t_normal.detach())
+            self._remember(ANOMALOUS, t_anomalous.detach())
+        js = js_of_samples(t_normal, t_anomalous, mean, variance)
+        both_real = (mask[:, 1:] & mask[:, :-1])[anomalous]
+        steps = scores[anomalous].diff(dim=1).square() * both_real
+        return LossTerms(
+            {
+                "classification": F.binary_cross_entropy(top_mean(scores, mask), labels.to(scores.dtype)),
+                "separation": self.separation * (1 - js / math.log(2)),
+                "sparsity": self.sparsity * scores[anomalous].sum() / mask[anomalous].sum(),
+                "smoothness": self.smoothness * steps.sum() / both_real.sum().clamp(min=1),
+            }
+        )
+
+    def _moments(self, t_normal: Tensor, t_anomalous: Tensor) -> tuple[Tensor, Tensor]:
+        """Running mean [2] and variance [2], differentiable in this batch's share."""
+        mean = torch.stack([t.mean() for t in (t_normal, t_anomalous)])
+        variance = torch.stack([t.var(unbiased=False) for t in (t_normal, t_anomalous)])
+        share = MOMENTUM if self.seen.all() else 1.0
+        mean = (1 - share) * self.mean + share * mean
+        variance = (1 - share) * self.variance + share * variance
+        if self.training:
+            self.mean.copy_(mean.detach())
+            self.variance.copy_(variance.detach())
+        return mean, variance + 1e-4
+
+    def _remember(self, label: int, t: Tensor) -> None:
+        """Put a random few of the batch's samples in place of the oldest ones."""
+        t = t[torch.randperm(len(t), device=t.device)[:NEW_SAMPLES]]
+        places = (self.seen[label] + torch.arange(len(t), device=t.device)) % SAMPLES
+        self.samples[label, places] = t.to(self.samples.dtype)
+        self.seen[label] += len(t)
+        self.stale.fill_(True)
+
+    def fit(self) -> FittedDensities | None:
+        """Fit both densities to the samples remembered from training, and the scores' calibration.
+
+        Returns:
+            The densities of the statistic itself (magnitudes, not their logarithm), e.g. for a figure; None where there
+            are no samples yet or all are equal.
+        """
+        self.stale.fill_(False)
+        counts = self.seen.clamp(max=SAMPLES).tolist()
+        t = [self.samples[c, : counts[c]].double().cpu().numpy() for c in (NORMAL, ANOMALOUS)]
+        self.fitted.fill_(all(len(x) > 1 and np.ptp(x) > 0 for x in t))
+        if not self.fitted:
+            return None
+        u = t if self.statistic == "logit" else [np.exp(x) for x in t]
+        normal, anomalous = (self._fit_class(x) for x in u)
+        both = np.concatenate(t)
+        t_grid = np.linspace(both.min(), both.max(), GRID)
+        grid = t_grid if self.statistic == "logit" else np.exp(t_grid)
+        with np.errstate(invalid="ignore"):
+            ratio = np.nan_to_num(np.clip(anomalous.log_pdf(grid) - normal.log_pdf(grid), -20, 20))
+        labels = np.repeat([0, 1], counts)
+        of_samples = np.interp(both, t_grid, ratio)[:, None]
+        logistic = LogisticRegression(class_weight="balanced").fit(of_samples, labels)
+        self.span.copy_(torch.tensor([t_grid[0], t_grid[-1]]))
+        self.log_ratio.copy_(torch.from_numpy(ratio))
+        self.calibration.copy_(torch.tensor([max(float(logistic.coef_[0, 0]), 0.0), float(logistic.intercept_[0])]))
+        return FittedDensities(normal, anomalous, divergences(anomalous, normal, grid), (u[0], u[1]))
+
+    def _fit_class(self, u: Array) -> Density:
+        if self.density == "auto":
+            return choose_density(u)
+        density = fit_density(u, self.density)
+        if density.ks > KS_LIMIT:
+            warnings.warn(
+                f"distribution head: a {density.family} density doesn't fit (Kolmogorov-Smirnov distance {density.ks:.2f}); "
+                "use density='auto'",
+                stacklevel=2,
+            )
+        return density
+
+    def _log_ratio(self, t_BT: Tensor) -> Tensor:
+        """ln a(u) - ln n(u) by linear interpolation; beyond the samples, its value at their end."""
+        place = ((t_BT - self.span[0]) / (self.span[1] - self.span[0])).clamp(0, 1) * (GRID - 1)
+        left = place.long().clamp(max=GRID - 2)
+        return torch.lerp(self.log_ratio[left], self.log_ratio[left + 1], place - left)

@@ -1,0 +1,102 @@
+"""Salient features: structured self-attention picks the clips that decide about a bag; the bag as a whole is classified.
+
+Source: Watanabe, Okabe, Harada, Kashima, "Real-World Video Anomaly Detection by Extracting Salient Features", ICIP 2022
+(arXiv 2209.06435); github.com/sakurada-cnq/salient_feature_anomaly.
+
+Shape letters: B bags · T clips · D feature dim · R attention hops.
+"""
+
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from amiss.errors import UsageError
+from amiss.heads._base import Head, HeadOutput, LossTerms, bounded, full_mask
+from amiss.heads._temporal import check_options
+
+ClipScores = Literal["attention", "chunk"]
+
+
+class SalientHead(Head):
+    """A = softmax_t(W₂ tanh(W₁ xᵀ)), M = Xᵀ A, score = σ(fc2(fc1(M))): one score per bag, no ranking, no sparsity.
+
+    The method scores bags. A clip's score is its share of the attention times the bag's score, scaled so that the bag's
+    largest clip has the bag's score. Trained on bags of T clips, it sees long videos in pieces of `chunk` clips (the last
+    one shorter), each a bag of its own; the video's bag score is the largest of theirs. Each crop is a sample of its own
+    in the loss. No activation stands between fc1 and fc2, as in the original. Options:
+        d_a, r: hidden units and hops of the attention; published with 64 and 3, 128 and 7.
+        dropout: of the attention weights, in training.
+        chunk: clips per piece in evaluation; None = whole video. Training runs had 32, the published numbers have 28.
+        clip_scores: `attention`, or `chunk`: every clip of a piece gets the piece's score, as the original evaluates.
+    """
+
+    name = "salient"
+
+    def __init__(
+        self,
+        feature_dim: int,
+        *,
+        d_a: int = 64,
+        r: int = 3,
+        dropout: float = 0.3,
+        chunk: int | None = 32,
+        clip_scores: ClipScores = "attention",
+    ) -> None:
+        super().__init__()
+        if min(d_a, r, chunk or 1) < 1:
+            raise UsageError(f"d_a is {d_a}, r is {r} and chunk is {chunk}; they must be at least 1")
+        if clip_scores not in get_args(ClipScores):
+            raise UsageError(f"clip_scores is {clip_scores!r}; allowed are {list(get_args(ClipScores))}")
+        check_options(dropout=dropout)
+        self.feature_dim = feature_dim
+        self.d_a, self.r, self.chunk, self.clip_scores = d_a, r, chunk, clip_scores
+        self.w1 = nn.Linear(feature_dim, d_a)
+        self.w2 = nn.Linear(d_a, r)
+        self.fc1 = nn.Linear(feature_dim * r, 32)
+        self.fc2 = nn.Linear(32, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments that rebuild this head."""
+        names = ("d_a", "r", "chunk", "clip_scores")
+        return {**{name: getattr(self, name) for name in names}, "dropout": self.dropout.p}
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
+        """Scores [B, T] of features [B, T, D]; in eval mode in pieces of `chunk` clips.
+
+        `extras`: attention [B, T, R], summing to 1 over the clips of a piece.
+        """
+        mask = full_mask(features) if mask is None else mask
+        if self.training or self.chunk is None or self.chunk >= features.shape[1]:
+            return self._score_bags(features, mask)
+        n_bags, n_clips, _ = features.shape
+        n_pieces = -(-n_clips // self.chunk)
+        missing = n_pieces * self.chunk - n_clips
+        pieces = self._score_bags(
+            F.pad(features, (0, 0, 0, missing)).reshape(n_bags * n_pieces, self.chunk, -1),
+            F.pad(mask, (0, missing)).reshape(n_bags * n_pieces, self.chunk),
+        )
+        scores = pieces.scores.reshape(n_bags, -1)[:, :n_clips]
+        attention = pieces.extras["attention"].reshape(n_bags, -1, self.r)[:, :n_clips]
+        return HeadOutput(scores, pieces.bag_score.reshape(n_bags, -1).amax(dim=1), {"attention": attention})
+
+    def _score_bags(self, features: Tensor, mask: Tensor) -> HeadOutput:
+        x_BTD = bounded(features) * mask[..., None]
+        logits_BTR = self.w2(torch.tanh(self.w1(x_BTD))).masked_fill(~mask[..., None], torch.finfo(x_BTD.dtype).min)
+        attention_BTR = logits_BTR.softmax(dim=1) * mask[..., None]
+        salient_BDR = x_BTD.transpose(1, 2) @ self.dropout(attention_BTR)
+        bag_score = torch.sigmoid(self.fc2(self.fc1(salient_BDR.flatten(1)))).squeeze(-1) * mask.any(dim=1)
+        if self.clip_scores == "chunk":
+            share_BT = mask.to(bag_score.dtype)
+        else:
+            mass_BT = attention_BTR.sum(dim=2)
+            share_BT = mass_BT / mass_BT.amax(dim=1, keepdim=True).clamp(min=torch.finfo(mass_BT.dtype).tiny)
+        return HeadOutput(bag_score[:, None] * share_BT, bag_score, {"attention": attention_BTR})
+
+    def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
+        """Binary cross-entropy of bag scores; each crop counts as a bag."""
+        target = labels.repeat_interleave(crops).to(output.bag_score.dtype)
+        return LossTerms({"classification": F.binary_cross_entropy(output.bag_score, target)})

@@ -1,0 +1,137 @@
+"""amiss detect: videos → scores, figures, marked videos, event clips."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from amiss.backbones import check_same_features
+from amiss.detection import Detector, ScoreResult
+from amiss.errors import AmissError, FeatureError, OutputError
+from amiss.evaluation import figure_png, plot_score_curve
+from amiss.features import FeatureSet
+from amiss.files import atomic_path
+from amiss.jobs._progress import JobReport, OnProgress, silent
+from amiss.video import annotate_video, cut_clip, read_frames_at
+
+_THUMBNAILS = 7
+_THUMBNAIL_HEIGHT = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectOutputs:
+    """What `detect` writes for each video besides JSON and CSV."""
+
+    plot: bool = False
+    annotate: bool = False
+    clips: bool = False
+
+
+def detect(
+    videos: Mapping[str, Path | None],
+    detector: Detector,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    outputs: DetectOutputs | None = None,
+    features: FeatureSet | None = None,
+    on_progress: OnProgress = silent,
+    on_result: Callable[[str, ScoreResult], None] | None = None,
+) -> JobReport:
+    """Score videos and write what was asked for; a video that fails is reported and the rest goes on.
+
+    Args:
+        videos: video id → file; None where only features are at hand.
+        detector: scores them; `detector.prepare(weights)` first where its weights are not found by name.
+        out: folder for `<video_id>.json`, `.csv` and the other outputs; None writes nothing.
+        outputs: further outputs.
+        features: stored features to score instead of running the backbone.
+        on_progress: told videos done, of how many, and which one it is.
+        on_result: given each video's id and result as soon as it is there.
+
+    Raises:
+        WeightsError: the backbone's weights are missing.
+        SpecMismatchError: `features` are of another kind than the detector's.
+        OutputError: `out` can't be written.
+    """
+    wanted = outputs or DetectOutputs()
+    if features is not None:
+        check_same_features(features.spec, detector.spec, str(features.folder))
+    else:
+        detector.prepare()
+    report = JobReport()
+    for count, (video_id, path) in enumerate(videos.items()):
+        on_progress(count, len(videos), video_id)
+        try:
+            if features is None:
+                result = detector.score(path or video_id)
+            else:
+                result = _score_stored(video_id, path, detector, features)
+            if out is not None:
+                _write(Path(out), video_id, path, result, wanted)
+        except OutputError:
+            raise  # the next video would fail alike
+        except AmissError as error:
+            report.failed[video_id] = str(error)
+            continue
+        report.done.append(video_id)
+        if result.problem:
+            report.warnings[video_id] = result.problem
+        if on_result is not None:
+            on_result(video_id, result)
+    on_progress(len(videos), len(videos), "")
+    return report
+
+
+def _score_stored(video_id: str, path: Path | None, detector: Detector, features: FeatureSet) -> ScoreResult:
+    rows = features.load(video_id)
+    record = features.records[video_id]
+    if record.n_frames is None or record.fps is None:
+        raise FeatureError(f"{video_id}: {features.folder} doesn't say how many frames it has and at what rate")
+    return detector.result_of(str(path or video_id), rows, record.n_frames, record.fps)
+
+
+def _write(out: Path, video_id: str, path: Path | None, result: ScoreResult, wanted: DetectOutputs) -> None:
+    result.write_json(out / f"{video_id}.json")
+    result.write_csv(out / f"{video_id}.csv")
+    if wanted.plot:
+        with atomic_path(out / f"{video_id}.png") as temporary:
+            temporary.write_bytes(figure_png(score_figure(result, path)))
+    if path is None and (wanted.annotate or wanted.clips):
+        raise FeatureError(f"{video_id}: marked videos and event clips need the video itself; give its file")
+    if path is not None and wanted.annotate:
+        spans, scores = [(c.start, c.end) for c in result.clips], [c.score for c in result.clips]
+        events = [(event.start, event.end) for event in result.events]
+        annotate_video(path, out / f"{video_id}.annotated.mp4", spans, scores, events, result.threshold)
+    if path is not None and wanted.clips:
+        for number, event in enumerate(result.events, 1):
+            cut_clip(path, out / f"{video_id}.event{number:02d}.mp4", event.start, event.end)
+
+
+def score_figure(
+    result: ScoreResult, video: Path | None, truth: tuple[tuple[int, int], ...] | None = None, dark: bool = False
+) -> Figure:
+    """The score curve of a video, thumbnails above it where the video is at hand, events shaded.
+
+    Args:
+        result: of scoring it.
+        video: its file, for the thumbnails.
+        truth: frames [start, end) that are really anomalous, where known.
+        dark: for a dark page.
+    """
+    thumbnails = []
+    if video is not None:
+        indices = np.linspace(0, result.n_frames - 1, _THUMBNAILS + 2).round().astype(int)[1:-1].tolist()
+        thumbnails = list(zip(indices, read_frames_at(video, indices, _THUMBNAIL_HEIGHT), strict=True))
+    return plot_score_curve(
+        [(clip.start, clip.end) for clip in result.clips],
+        [clip.score for clip in result.clips],
+        result.fps,
+        events=[(event.start, event.end) for event in result.events],
+        truth=truth,
+        threshold=result.threshold,
+        thumbnails=thumbnails,
+        dark=dark,
+    )

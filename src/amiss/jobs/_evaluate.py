@@ -1,0 +1,154 @@
+"""amiss evaluate: a run, a detector, or anyone's scores → frame-level metrics under a named protocol."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amiss.backbones import check_same_features, clip_spans
+from amiss.datasets import Manifest, Video
+from amiss.detection import Detector
+from amiss.errors import DetectorError, FeatureError, UsageError
+from amiss.evaluation import EvaluationResult, Scores, VideoScores, evaluate, read_scores
+from amiss.features import FeatureSet
+
+SEED_METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far", "brier", "ece")
+
+
+def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Video]) -> tuple[Scores, list[str]]:
+    """Score the stored features of videos.
+
+    Returns:
+        Scores by video id, and the ids of videos that can't be scored because all their features are zero (that is
+        how the C3D layout stores videos that were too short for it).
+
+    Raises:
+        SpecMismatchError: the features aren't of the kind that the detector was trained on.
+        FeatureError: a video has no features, or nobody knows how many frames it has.
+    """
+    check_same_features(features.spec, detector.spec, str(features.folder))
+    scores, unscored = {}, []
+    for video in videos:
+        rows = features.load(video.video_id)
+        if not rows.any():
+            unscored.append(video.video_id)
+            continue
+        n_frames, fps = frames_and_rate(video, features)
+        spans = clip_spans(features.spec, len(rows), n_frames, fps)
+        scores[video.video_id] = VideoScores(detector.score_features(rows), tuple(spans))
+    return scores, unscored
+
+
+def frames_and_rate(video: Video, features: FeatureSet) -> tuple[int, float | None]:
+    """Decoded frames and frame rate of a video, from the manifest, else from the feature set's index.
+
+    Raises:
+        FeatureError: neither knows the number of frames, or they differ.
+    """
+    record = features.records[video.video_id]
+    if video.n_frames is not None and record.n_frames is not None and video.n_frames != record.n_frames:
+        raise FeatureError(
+            f"{video.video_id}: manifest says {video.n_frames} frames, but {record.n_frames} were decoded for its "
+            "features; correct the manifest (amiss dataset check) or extract again"
+        )
+    n_frames = video.n_frames or record.n_frames
+    if n_frames is None:
+        raise FeatureError(f"{video.video_id}: neither manifest nor feature set says how many frames it has")
+    return n_frames, video.fps or record.fps
+
+
+def detector_folders(folder: Path) -> dict[str, list[Path]]:
+    """`last` and `selected` detectors of a run directory, one per seed; empty where `folder` is no run."""
+    seeds = sorted((p for p in folder.glob("seed*") if p.name[4:].isdecimal()), key=lambda p: int(p.name[4:])) or [
+        folder
+    ]
+    found = {kind: [s / kind for s in seeds if (s / kind / "detector.json").is_file()] for kind in ("last", "selected")}
+    return found if any(found.values()) else {}
+
+
+def evaluate_detector(
+    detector: Detector, manifest: Manifest, features: FeatureSet, protocol: str = "exact"
+) -> EvaluationResult:
+    """Evaluate a detector on the test videos of a manifest; events are what it finds at its own threshold."""
+    scores, unscored = score_videos(detector, features, manifest.split("test"))
+    return evaluate(scores, manifest, protocol, exclude=unscored, threshold=detector.calibration.threshold)
+
+
+def evaluate_run(
+    folder: Path, manifest: Manifest, features: FeatureSet, protocol: str = "exact"
+) -> dict[str, list[EvaluationResult]]:
+    """Evaluate the `last` and the `selected` detector of every seed of a run.
+
+    Raises:
+        DetectorError: no run directory, or one that has not finished.
+    """
+    found = detector_folders(folder)
+    if not found or len(found["last"]) != len(found["selected"]):
+        raise DetectorError(
+            f"{folder} is not a finished run: it needs last/ and selected/ (train with --resume to finish it)"
+        )
+    results: dict[str, list[EvaluationResult]] = {}
+    for kind, folders in found.items():
+        for path in folders:
+            detector = Detector.load(path)
+            result = evaluate_detector(detector, manifest, features, protocol)
+            seed = detector.provenance.get("seed")
+            results.setdefault(kind, []).append(replace(result, selection=kind, seeds=() if seed is None else (seed,)))
+    return results
+
+
+def evaluate_any(
+    what: str | os.PathLike[str], manifest: Manifest, features: FeatureSet | None = None, protocol: str = "exact"
+) -> dict[str, Any]:
+    """Evaluate a run directory, a detector, or a score file; what `amiss evaluate` prints and writes.
+
+    Returns:
+        The evaluation result. Of a run, that of its `selected` detectors, as means over the seeds, with `std` beside
+        them, and `rows`: the same for `last` and `selected`.
+
+    Raises:
+        DetectorError: `what` is none of these.
+        UsageError: a run or detector without a feature set.
+    """
+    path = Path(what)
+    if path.is_file():
+        return evaluate(read_scores(path, manifest), manifest, protocol).to_dict()
+    if features is None and path.is_dir():
+        raise UsageError(f"{path} is a folder: to evaluate a run or detector, name its feature set with --features")
+    if features is not None and not (path / "detector.json").is_file() and detector_folders(path):
+        results = evaluate_run(path, manifest, features, protocol)
+        rows = {kind: _over_seeds(of_seeds) for kind, of_seeds in results.items()}
+        return {**rows["selected"], "rows": rows}
+    if features is None:
+        raise DetectorError(
+            f"{path} does not exist; it can be a run directory, a detector, or scores (.json, .npz, .npy)"
+        )
+    return evaluate_detector(Detector.load(path), manifest, features, protocol).to_dict()
+
+
+def _over_seeds(results: Sequence[EvaluationResult]) -> dict[str, Any]:
+    """Means over seeds with their standard deviations; what is not a number is that of the first seed."""
+    mean = results[0].to_dict()
+    if len(results) == 1:
+        return mean
+    per_seed = [result.to_dict() for result in results]
+    spread = {name: mean_std(row[name] for row in per_seed) for name in SEED_METRICS}
+    mean |= {name: value and value[0] for name, value in spread.items()}
+    mean["std"] = {name: value and value[1] for name, value in spread.items()}
+    mean["seeds"] = [seed for result in results for seed in result.seeds]
+    mean["per_seed"] = [{name: row[name] for name in SEED_METRICS} for row in per_seed]
+    for name in ("per_class", "events", "ci95", "n_bootstrap"):  # of one seed; they say nothing about the mean
+        del mean[name]
+    return mean
+
+
+def mean_std(values: Iterable[float | None]) -> tuple[float, float] | None:
+    """Mean and sample standard deviation; None where a value is undefined."""
+    numbers = list(values)
+    if not numbers or any(value is None for value in numbers):
+        return None
+    array = np.array(numbers, dtype=float)
+    return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else 0.0

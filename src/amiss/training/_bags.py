@@ -1,0 +1,151 @@
+"""Training videos as bags in memory: pooled and normalised once.
+
+Shape letters: B bags · C crops · T segments (or clips) · D feature dim.
+"""
+
+import hashlib
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from amiss.datasets import Video
+from amiss.detection import Normalisation
+from amiss.errors import FeatureError, ManifestError, UsageError
+from amiss.features import FeatureSet, pool
+from amiss.features._pooling import UNIT_LENGTH_RULES
+from amiss.training._recipe import Recipe
+
+_IN_MEMORY = 2 << 30  # bytes; more bags than that lie in a temporary file
+_FIT_VALUES = 1 << 27  # values that the normalisation is fitted on at most
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Bags [C, T, D] float32 and their labels."""
+
+    features: tuple[NDArray[np.float32], ...]
+    labels: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def batch(self, indices: Iterable[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Stack bags, crops folded into the batch (crop-minor).
+
+        Returns:
+            features [B*C, T, D], padded with zeros to the longest bag; mask [B*C, T]; labels [B].
+        """
+        chosen = list(indices)
+        bags = [self.features[i] for i in chosen]
+        crops, _, dim = bags[0].shape
+        longest = max(bag.shape[1] for bag in bags)
+        if all(bag.shape[1] == longest for bag in bags):
+            stacked = np.stack(bags)
+        else:
+            stacked = np.zeros((len(bags), crops, longest, dim), np.float32)
+            for row, bag in zip(stacked, bags, strict=True):
+                row[:, : bag.shape[1]] = bag
+        lengths = torch.tensor([bag.shape[1] for bag in bags]).repeat_interleave(crops)
+        mask = torch.arange(longest)[None, :] < lengths[:, None]
+        return torch.from_numpy(stacked).flatten(0, 1), mask, torch.from_numpy(self.labels[chosen])
+
+
+def resolve(recipe: Recipe, features: FeatureSet) -> Recipe:
+    """The recipe with `auto` settled for these features, and pooling off where they are segments already.
+
+    Raises:
+        UsageError: pooling and normalisation don't go together.
+    """
+    changes: dict[str, object] = {}
+    if features.spec.segments is not None:
+        changes |= {"pooling": "none", "segments": features.spec.segments}
+    pooling = changes.get("pooling", recipe.pooling)
+    unit_length = pooling in UNIT_LENGTH_RULES or pooling == "norm"
+    if recipe.normalise == "auto":
+        changes["normalise"] = "l2" if unit_length or features.spec.segments is not None else "standard"
+    elif unit_length and not recipe.normalise.startswith("l2"):
+        raise UsageError(
+            f"pooling {pooling!r} changes the length of the vectors, clips at test time keep theirs: "
+            f"normalise must be 'l2' or 'l2+standard' with it, not {recipe.normalise!r}"
+        )
+    return recipe.model_copy(update=changes)
+
+
+def find_all_zero(videos: Sequence[Video], features: FeatureSet) -> frozenset[str]:
+    """Ids of videos whose features are all zero; warns with their number.
+
+    Raises:
+        FeatureError: videos without features.
+        ManifestError: no normal or no anomalous training video is left.
+    """
+    if missing := [video.video_id for video in videos if video.video_id not in features]:
+        named = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+        raise FeatureError(
+            f"{features.folder} has no features of {len(missing)} of {len(videos)} training videos ({named}): "
+            "extract them, or take them out of the manifest"
+        )
+    zero = frozenset(v.video_id for v in videos if not features.load(v.video_id).any())
+    if zero:
+        warnings.warn(
+            f"{len(zero)} of {len(videos)} training videos are skipped: their features are all zero", stacklevel=3
+        )
+    for label, word in enumerate(("normal", "anomalous")):
+        if not any(v.label == label and v.split == "train" and v.video_id not in zero for v in videos):
+            raise ManifestError(
+                f"there is no usable {word} training video (split train, label {label}); at least one is needed"
+            )
+    return zero
+
+
+def hash_data(videos: Iterable[Video], features: FeatureSet) -> str:
+    """SHA-256 over what training sees: spec, and each video's id, split, label, group and feature file."""
+    digest = hashlib.sha256(features.spec.hash.encode())
+    for video in sorted(videos, key=lambda v: v.video_id):
+        digest.update(repr((video.video_id, video.split, video.label, video.group)).encode())
+        digest.update(features.records[video.video_id].sha256.encode())
+    return digest.hexdigest()
+
+
+def fit_normalisation(recipe: Recipe, videos: Sequence[Video], features: FeatureSet) -> Normalisation:
+    """Fit to the clips of training videos, all of them or evenly spaced ones where they are too many for memory."""
+    if "standard" not in recipe.normalise:
+        return Normalisation.fit(recipe.normalise, np.zeros((0, features.spec.dim), np.float32))
+    per_video = max(1, _FIT_VALUES // (len(videos) * features.spec.crops * features.spec.dim))
+    return Normalisation.fit(recipe.normalise, np.concatenate(list(_sampled_rows(videos, features, per_video))))
+
+
+def _sampled_rows(videos: Sequence[Video], features: FeatureSet, per_video: int) -> Iterator[NDArray[np.float32]]:
+    for video in videos:
+        rows = features.load(video.video_id)
+        if len(rows) > per_video:
+            rows = rows[np.linspace(0, len(rows) - 1, per_video).round().astype(np.intp)]
+        yield np.asarray(rows, np.float32).reshape(-1, features.spec.dim)
+
+
+def load_bags(recipe: Recipe, videos: Sequence[Video], features: FeatureSet, normalisation: Normalisation) -> Bags:
+    """Pool and normalise the features of videos."""
+    spec = features.spec
+    lengths = [features.records[v.video_id].n_clips if recipe.pooling == "none" else recipe.segments for v in videos]
+    storage = _allocate(sum(lengths) * spec.crops * spec.dim)
+    bags, at = [], 0
+    for video, length in zip(videos, lengths, strict=True):
+        pooled = pool(features.load(video.video_id), recipe.pooling, recipe.segments)
+        size = length * spec.crops * spec.dim
+        bag = storage[at : at + size].reshape(spec.crops, length, spec.dim)
+        bag[:] = normalisation.apply(pooled).swapaxes(0, 1)
+        bags.append(bag)
+        at += size
+    return Bags(tuple(bags), np.array([v.label for v in videos], dtype=np.intp))
+
+
+def _allocate(size: int) -> NDArray[np.float32]:
+    if size * 4 <= _IN_MEMORY:
+        return np.empty(size, np.float32)
+    with tempfile.TemporaryFile(prefix="amiss-bags-") as file:  # the mapping outlives the handle
+        return np.memmap(file, np.float32, mode="w+", shape=(size,))

@@ -1,0 +1,144 @@
+"""The training loop: batches, steps, evaluation on held-out videos, and its state for resuming."""
+
+import copy
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amiss.errors import AmissError
+from amiss.heads import Head, crop_mean
+from amiss.training._bags import Bags
+from amiss.training._recipe import OptimiserSettings, Recipe
+from amiss.training._run import MetricsLog
+from amiss.training._sampling import draw_batch
+from amiss.training._selection import HeldOutScore, Selection
+
+_EVALUATION_BAGS = 64  # bags per forward pass on held-out videos
+
+
+class TrainingLoop:
+    """The training loop's state: head, optimiser, step, selection."""
+
+    def __init__(self, recipe: Recipe, head: Head, fit: Bags, held_out: Bags, seed: int) -> None:
+        self.recipe = recipe
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.head = head.to(self.device)
+        self.optimiser = _create_optimiser(recipe.optimiser, head)
+        self.fit = fit
+        self.held_out = held_out
+        self.seed = seed
+        self.step = 0
+        self.crops = fit.features[0].shape[0]
+        self.normal = np.flatnonzero(fit.labels == 0)
+        self.anomalous = np.flatnonzero(fit.labels == 1)
+        self.selection = Selection(recipe.selection)
+        self.best_weights: dict[str, Tensor] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.step >= self.recipe.steps or self.selection.should_stop
+
+    @property
+    def selected_step(self) -> int:
+        return self.selection.best_step if len(self.held_out) else self.step
+
+    @property
+    def status(self) -> str:
+        return f"held-out AUC {self.selection.best.auc:.3f}" if self.selection.best else ""
+
+    def advance(self, log: MetricsLog, on_step: Callable[[int], object]) -> None:
+        """Train until the next evaluation, evaluate, log."""
+        sums: dict[str, float] = defaultdict(float)
+        end = min(self.step + self.recipe.evaluate_every - self.step % self.recipe.evaluate_every, self.recipe.steps)
+        count = end - self.step
+        while self.step < end:
+            self.step += 1
+            for name, value in self._train_step().items():
+                sums[name] += value
+            on_step(self.step)
+        metrics = {name: value / count for name, value in sums.items()}
+        if len(self.held_out):
+            score = self._score_held_out()
+            metrics |= {"held_out/auc": score.auc, "held_out/cross_entropy": score.cross_entropy}
+            if self.selection.add(score, self.step):
+                self.best_weights = _copy_to_cpu(self.head)
+        log.write(self.step, metrics)
+
+    def _train_step(self) -> dict[str, float]:
+        # each step seeds dropout anew, so that a resumed run needs no generator state
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, 3, self.step]).generate_state(1)[0]))
+        indices = draw_batch(self.normal, self.anomalous, self.recipe.batch, self.seed, self.step)
+        x_BTD, mask, labels = (tensor.to(self.device) for tensor in self.fit.batch(indices))
+        self.head.train()
+        losses = self.head.loss(self.head(x_BTD, mask), labels, crops=self.crops, step=self.step)
+        total = losses.total
+        if not math.isfinite(total.item()):
+            raise AmissError(
+                f"the loss is {total.item()} at step {self.step}; lower the learning rate "
+                f"(--set optimiser.lr={self.recipe.optimiser.lr / 10:g}) or check the features"
+            )
+        self.optimiser.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return {"loss": total.item(), **{f"loss/{name}": term.item() for name, term in losses.terms.items()}}
+
+    def _score_held_out(self) -> HeldOutScore:
+        self.head.eval()
+        scores = []
+        with torch.inference_mode():
+            for start in range(0, len(self.held_out), _EVALUATION_BAGS):
+                chunk = range(start, min(start + _EVALUATION_BAGS, len(self.held_out)))
+                x_BTD, mask, _ = (tensor.to(self.device) for tensor in self.held_out.batch(chunk))
+                scores.append(crop_mean(self.head(x_BTD, mask).bag_score, self.crops).double().cpu().numpy())
+        return HeldOutScore.of(np.concatenate(scores), self.held_out.labels)
+
+    def head_now(self) -> Head:
+        """A copy of the head as it is, on the CPU."""
+        return copy.deepcopy(self.head).cpu().eval()
+
+    def head_selected(self) -> Head:
+        """A copy of the head at the selected step, on the CPU."""
+        head = self.head_now()
+        if self.best_weights is not None:
+            head.load_state_dict(self.best_weights)
+        return head
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` takes."""
+        return {
+            "step": self.step,
+            "head": self.head.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "selection": self.selection.state(),
+            "best_weights": self.best_weights,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.step = state["step"]
+        self.head.load_state_dict(state["head"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.selection.restore(state["selection"])
+        self.best_weights = state["best_weights"]
+
+
+def _create_optimiser(settings: OptimiserSettings, head: Head) -> torch.optim.Optimizer:
+    classes: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adagrad": torch.optim.Adagrad,
+        "adadelta": torch.optim.Adadelta,
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "radam": torch.optim.RAdam,
+    }
+    return classes[settings.name](
+        head.parameters(), lr=settings.lr, eps=settings.eps, weight_decay=settings.weight_decay
+    )
+
+
+def _copy_to_cpu(head: Head) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in head.state_dict().items()}

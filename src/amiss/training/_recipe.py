@@ -1,0 +1,89 @@
+"""Recipe: head, loss and training settings as typed, documented fields."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from amiss.features import PoolingRule
+
+NormaliseChoice = Literal["auto", "none", "l2", "standard", "l2+standard"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class OptimiserSettings(_Settings):
+    """How weights are moved."""
+
+    name: Literal["adagrad", "adadelta", "adam", "adamw", "radam"] = "adagrad"
+    """Class of torch.optim."""
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    """Learning rate."""
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    """Term that keeps the division finite."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """As the optimiser defines it; beside the penalty that a head's loss may have."""
+
+
+class BatchSettings(_Settings):
+    """What a training step sees: normal bags first, then anomalous ones."""
+
+    normal: Annotated[int, Field(ge=1)] = 30
+    """Normal bags per step."""
+    anomalous: Annotated[int, Field(ge=1)] = 30
+    """Anomalous bags per step."""
+    sampling: Literal["epochs", "without-replacement", "with-replacement"] = "epochs"
+    """`epochs`: every video of a class once before any comes again. The others draw each batch afresh; without
+    replacement a video stands twice in a batch only where its class has fewer videos than the batch takes."""
+
+
+class SelectionSettings(_Settings):
+    """Which step's weights become the `selected` detector. The test set has no part in it."""
+
+    holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.15
+    """Share of training videos held out, per label, groups kept whole; 0 = none. A `val` split in the manifest is used
+    instead."""
+    min_videos: Annotated[int, Field(ge=2)] = 5
+    """Least held-out videos per label. Where that would be more than a quarter of a label's videos nothing is held out:
+    training runs for `steps`, and selected = last."""
+    smoothing: Annotated[int, Field(ge=1)] = 3
+    """Held-out AUC is averaged over this many evaluations."""
+    min_gain: Annotated[float, Field(ge=0)] = 0.005
+    """A rise in held-out AUC below this is no gain (the AUC's standard error on 100 videos is ten times as large).
+    Where the AUC stays at 1, a fall of the cross-entropy by 1 % is a gain."""
+    patience: Annotated[int | None, Field(ge=1)] = 6
+    """Evaluations without gain until training stops; None = train for `steps`."""
+
+
+class Recipe(_Settings):
+    """Everything that decides a training run but data and seed."""
+
+    name: str
+    """Name of the recipe."""
+    source: str
+    """Paper or repository it follows."""
+    differences: str = ""
+    """Where it differs from its source, and how to undo that."""
+    head: str
+    """Registry name of the head."""
+    head_options: dict[str, Any] = {}
+    """Keyword arguments of the head."""
+    pooling: PoolingRule = "rtfm"
+    """How the clips of a training video become segments; `none` = clips as they are. Features that are segments already
+    stay as they are."""
+    segments: Annotated[int, Field(ge=1)] = 32
+    """Segments per training video. Test videos are scored clip by clip."""
+    normalise: NormaliseChoice = "auto"
+    """What the head's input goes through. `auto`: `l2` for segments and unit-length pooling, `standard` (z-score per
+    dimension, fitted on training clips) for clips."""
+    batch: BatchSettings = BatchSettings()
+    """Batches."""
+    optimiser: OptimiserSettings = OptimiserSettings()
+    """Optimiser."""
+    steps: Annotated[int, Field(ge=1)] = 400
+    """Most training steps (one batch each)."""
+    evaluate_every: Annotated[int, Field(ge=1)] = 20
+    """Steps between evaluations on held-out videos."""
+    selection: SelectionSettings = SelectionSettings()
+    """Model selection and early stopping."""

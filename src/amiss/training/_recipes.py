@@ -1,0 +1,150 @@
+"""The recipes amiss ships, and how a recipe is found and changed."""
+
+import difflib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from amiss.errors import UsageError
+from amiss.training._recipe import BatchSettings, OptimiserSettings, Recipe
+
+_BUDGET = (
+    "Stops early on held-out training videos (published: 20 000 steps, last weights; "
+    "--set steps=20000 --set selection.holdout=0). "
+)
+_POOLING = "Clips pooled by RTFM's rule, which leaves no clip out (published: --set pooling={}). "
+_ADAGRAD = (
+    "Adagrad instead of Adadelta, which needs all 40 000 steps at its published rate of 0.01 "
+    "(--set optimiser.name=adadelta)."
+)
+
+RECIPES = (
+    Recipe(
+        name="sultani2018",
+        source="Sultani, Chen, Shah: Real-world Anomaly Detection in Surveillance Videos, CVPR 2018",
+        differences=_BUDGET + _POOLING.format("matlab"),
+        head="sultani",
+        batch=BatchSettings(sampling="without-replacement"),
+        optimiser=OptimiserSettings(name="adagrad", lr=0.01, eps=1e-8),
+    ),
+    Recipe(
+        name="ekosman",
+        source="github.com/ekosman/AnomalyDetectionCVPR2018-Pytorch: paired ranking of maxima",
+        differences=_BUDGET + _POOLING.format("ekosman") + _ADAGRAD,
+        head="topk",
+        head_options={"k": 1},
+        batch=BatchSettings(sampling="with-replacement"),
+    ),
+    Recipe(
+        name="topk",
+        source="github.com/Henryy-rs/top-k-Ranking-Loss: paired ranking of the k highest scores",
+        differences=_BUDGET
+        + _POOLING.format("ekosman")
+        + "k = 3 (published: 1 to 8, by features; --set head_options.k=...). "
+        + _ADAGRAD,
+        head="topk",
+        head_options={"k": 3},
+        batch=BatchSettings(sampling="with-replacement"),
+    ),
+)
+
+
+def list_recipes() -> list[Recipe]:
+    """The recipes amiss ships."""
+    return list(RECIPES)
+
+
+def load_recipe(name: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe by name, or from a recipe.yaml, with fields changed.
+
+    Args:
+        name: of `list_recipes()`, or a YAML file such as a run's recipe.yaml.
+        overrides: `key=value`, nested keys joined by dots; values are read as JSON, else taken as text.
+
+    Raises:
+        UsageError: no such recipe or field, or a value that the field can't take.
+    """
+    values = _find(name)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise UsageError(f"--set {override!r} is not of the form key=value")
+        _set(values, key.strip(), _parse(text.strip()))
+    return _validated(values, str(name))
+
+
+def recipe_to_yaml(recipe: Recipe) -> str:
+    """The recipe as YAML; `load_recipe` reads it."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _find(name: str | os.PathLike[str]) -> dict[str, Any]:
+    by_name = {recipe.name: recipe for recipe in RECIPES}
+    if str(name) in by_name:
+        return by_name[str(name)].model_dump(mode="json")
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        close = difflib.get_close_matches(str(name), by_name, n=1)
+        hint = f"Did you mean {close[0]!r}? " if close else ""
+        raise UsageError(f"unknown recipe {str(name)!r}. {hint}Known are {list(by_name)}; a file must end in .yaml")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"recipe {path} can't be read: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"recipe {path} is not a mapping of fields")
+    return _validated(values, str(path)).model_dump(mode="json")
+
+
+def _validated(values: Mapping[str, Any], source: str) -> Recipe:
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            key = ".".join(str(part) for part in problem["loc"])
+            if problem["type"] == "extra_forbidden":
+                problems.append(_no_field(key))
+            elif problem["type"] == "missing":
+                problems.append(f"{key} is missing")
+            else:
+                problems.append(f"{key} is {problem['input']!r}: {problem['msg'].lower()}")
+        raise UsageError(f"recipe {source}: {'; '.join(problems)}") from None
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    known = list(_fields(Recipe))
+    if key not in known and not key.startswith("head_options."):
+        raise UsageError(_no_field(key))
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values[parent]
+    values[last] = value
+
+
+def _no_field(key: str) -> str:
+    known = list(_fields(Recipe))
+    close = difflib.get_close_matches(key, known, n=1) or [name for name in known if name.endswith("." + key)]
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"recipes have no field {key!r}. {hint}Fields are {', '.join(known)}, and head_options.<option>"
+
+
+def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Names of all settable fields, nested ones joined by dots."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,177 @@
+"""The run directory: recipe.yaml, metrics.jsonl, TensorBoard events, checkpoint, last/, selected/, report.json."""
+
+import json
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from amiss.errors import DetectorError, OutputError, UsageError
+from amiss.files import atomic_path, remove_leftovers, write_json, write_text
+from amiss.training._recipe import Recipe
+from amiss.training._recipes import load_recipe, recipe_to_yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainReport:
+    """What became of a training run; `report.json` in its directory."""
+
+    recipe: str
+    seed: int
+    steps: int
+    """Steps trained."""
+    stopped: str
+    """`early` (patience ran out) or `budget` (all steps of the recipe)."""
+    selected_step: int
+    selected_auc: float | None
+    """Video-level AUC on held-out videos at the selected step, smoothed; None where nothing was held out."""
+    last_auc: float | None
+    """The same at the last step."""
+    threshold: float
+    """Of the selected detector."""
+    seconds: float
+    n_normal: int
+    """Normal videos trained on."""
+    n_anomalous: int
+    """Anomalous videos trained on."""
+    held_out: tuple[str, ...]
+    """Ids of the videos selected on."""
+    skipped: tuple[str, ...]
+    """Ids of training videos without any non-zero feature."""
+    normalise: str
+    """Normalisation, resolved."""
+    data_hash: str
+    """SHA-256 over the ids, labels and features trained with."""
+    notes: tuple[str, ...]
+    """What a reader should know, in words."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read `report.json`.
+
+        Raises:
+            DetectorError: it is damaged.
+        """
+        try:
+            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            for name in ("held_out", "skipped", "notes"):
+                values[name] = tuple(values[name])
+            return cls(**values)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DetectorError(f"{path} can't be read: {error}") from error
+
+
+class RunFolder:
+    """Paths and files of one run, told from others by its `identity`: seed and data_hash.
+
+    Raises:
+        UsageError: there is something else, another run, or a run and `resume` is False.
+        OutputError: it can't be written.
+    """
+
+    def __init__(self, folder: Path, recipe: Recipe, identity: Mapping[str, Any], *, resume: bool) -> None:
+        self.folder = folder
+        self._identity = identity
+        self._checkpoint = folder / "checkpoint.pt"
+        self._metrics = folder / "metrics.jsonl"
+        self._report = folder / "report.json"
+        recipe_path = folder / "recipe.yaml"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(folder)
+            occupied = any(folder.iterdir())
+        except OSError as error:
+            raise OutputError(f"can't write run directory {folder}: {error.strerror or error}") from error
+        if occupied and not resume:
+            raise UsageError(f"{folder} is not empty: choose another --out, or --resume the run that is there")
+        if occupied and not recipe_path.is_file():
+            raise UsageError(f"{folder} holds no run that could be resumed (no recipe.yaml): choose another --out")
+        if occupied:
+            before, now = load_recipe(recipe_path).model_dump(), recipe.model_dump()
+            if changed := [name for name in now if now[name] != before[name]]:
+                what = "; ".join(f"{name} was {before[name]!r}, is {now[name]!r}" for name in changed)
+                raise UsageError(f"{folder} can't be resumed with another recipe: {what}")
+        write_text(recipe_path, recipe_to_yaml(recipe))
+
+    def read_report(self) -> TrainReport | None:
+        """The report, if this run has finished."""
+        if not self._report.is_file():
+            return None
+        report = TrainReport.read(self._report)
+        self._check_identity(report.to_dict())
+        return report
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """What `save_checkpoint` was given; None where the run was stopped before its first checkpoint."""
+        if not self._checkpoint.is_file():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise DetectorError(f"{self._checkpoint} can't be read ({error}): train again in another folder") from error
+        self._check_identity(state)
+        return state
+
+    def _check_identity(self, found: Mapping[str, Any]) -> None:
+        for name, word in (("seed", "seed"), ("data_hash", "manifest or features: they have changed since")):
+            if found[name] != self._identity[name]:
+                raise UsageError(
+                    f"{self.folder} can't be resumed with another {word} "
+                    f"({str(found[name])[:12]} then, {str(self._identity[name])[:12]} now)"
+                )
+
+    def save_checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Write what is needed to go on, atomically."""
+        with atomic_path(self._checkpoint) as temporary:
+            torch.save({**state, **self._identity}, temporary)
+
+    def finish(self, report: TrainReport) -> None:
+        """Write the report; the checkpoint has done its service."""
+        write_json(self._report, report.to_dict())
+        self._checkpoint.unlink(missing_ok=True)
+
+    @contextmanager
+    def open_log(self, after_step: int) -> Iterator["MetricsLog"]:
+        """A log that goes on after a step; what a killed run logged later is dropped."""
+        kept = []
+        if self._metrics.is_file():
+            for line in self._metrics.read_text(encoding="utf-8").splitlines():
+                try:
+                    if json.loads(line)["step"] <= after_step:
+                        kept.append(line + "\n")
+                except (ValueError, KeyError):
+                    break  # cut short by a kill
+        write_text(self._metrics, "".join(kept))
+        writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=after_step + 1)
+        try:
+            yield MetricsLog(self._metrics, writer)
+        finally:
+            writer.close()
+
+
+class MetricsLog:
+    """Writes metrics as JSON lines and as TensorBoard scalars."""
+
+    def __init__(self, path: Path, writer: SummaryWriter) -> None:
+        self._path = path
+        self._writer = writer
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Add the metrics of a step."""
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **metrics}) + "\n")
+            for name, value in metrics.items():
+                self._writer.add_scalar(name, value, step)
+            self._writer.flush()
+        except OSError as error:
+            raise OutputError(f"can't write {self._path}: {error.strerror or error}") from error

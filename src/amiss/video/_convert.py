@@ -1,0 +1,53 @@
+"""Decoded pictures to RGB arrays."""
+
+from typing import TypeAlias
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from amiss.errors import VideoError
+
+Image: TypeAlias = NDArray[np.uint8]
+
+
+class RgbConverter:
+    """Turns decoded pictures into upright RGB arrays [H, W, 3] of one size, that of the first picture.
+
+    Args:
+        first: the first picture of the video.
+        height: height of the arrays; the width follows. None keeps the video's own size.
+    """
+
+    def __init__(self, first: av.VideoFrame, height: int | None = None) -> None:
+        self._quarter_turns = round(first.rotation / 90) % 4
+        sideways = self._quarter_turns % 2 == 1
+        stored_h, stored_w = first.height, first.width
+        if height is not None:
+            scale = height / (stored_w if sideways else stored_h)
+            stored_h, stored_w = max(1, round(stored_h * scale)), max(1, round(stored_w * scale))
+        self._stored = stored_h, stored_w
+        self.height, self.width = (stored_w, stored_h) if sideways else (stored_h, stored_w)
+        self._interpolation = Interpolation.BILINEAR if height is None else Interpolation.AREA
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, picture: av.VideoFrame) -> Image:
+        """One picture as an array.
+
+        Raises:
+            VideoError: its pixel format can't be converted.
+        """
+        height, width = self._stored
+        try:
+            # One scaler for the whole video and one thread: starting threads for each picture costs more than it saves.
+            rgb = self._reformatter.reformat(
+                picture, width=width, height=height, format="rgb24", interpolation=self._interpolation, threads=1
+            )
+        except av.FFmpegError as error:
+            name = picture.format.name
+            raise VideoError(f"pixel format {name} can't be converted to RGB: {error.strerror}") from None
+        image: Image = rgb.to_ndarray()  # type: ignore[assignment]  # rgb24 is uint8
+        if self._quarter_turns:
+            image = np.rot90(image, self._quarter_turns)
+        return np.ascontiguousarray(image)

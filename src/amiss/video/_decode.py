@@ -1,0 +1,261 @@
+"""Decoding a video file into libav pictures with times: the part that knows containers, timestamps and damage."""
+
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from amiss.errors import VideoError
+
+PLAUSIBLE_FPS = (1e-3, 500.0)
+FALLBACK_FPS = 25.0
+MISSING_SHARE = 0.02  # headers are often off by a frame or two; more than this is a truncated file
+MAX_READ_ERRORS = 100  # in a row, before the rest of a file is given up
+CLOCK_BACK_S, CLOCK_AHEAD_S = 1.0, 10.0  # larger jumps of the timestamps are a clock that was reset
+
+# Containers whose header states the duration. Elsewhere libav estimates it from the bytes that are there, which says
+# nothing about what is missing (for AVI too, but an AVI's header states the number of frames).
+STATES_DURATION = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "asf"})
+
+
+class Decoder:
+    """One pass over the main video stream of a file.
+
+    Iterating yields `(picture, seconds)`. Seconds count from the first picture and never decrease. Damaged packets are
+    skipped and counted. Not to be used from two threads at once.
+
+    Raises:
+        VideoError: missing, a directory, empty, not a video, without a video stream, or of an unknown codec.
+    """
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        self.path = path
+        self._container, self.stream = open_video(path)
+        self.stream.thread_type = "AUTO"
+        self.stream.codec_context.thread_count = threads
+        self.time_base = float(self.stream.time_base or 0)
+        self.stated_frames: int | None = self.stream.frames or None
+        self.stated_duration_s: float | None = None
+        if self._container.duration:
+            self.stated_duration_s = self._container.duration / av.time_base
+        self._duration_is_stated = self._container.format.name in STATES_DURATION
+        # A sound track that goes on after the pictures is no sign of missing pictures; where the header doesn't count
+        # the frames, this is seen only by reading it too.
+        self._read_streams: tuple[Stream, ...] = (self.stream,)
+        if self._duration_is_stated and not self.stated_frames:
+            self._read_streams = tuple(self._container.streams)
+        self._others_end_s = 0.0
+        self.codec = self.stream.codec_context.name
+        self.fps = _header_fps(self.stream) or _measured_fps(path) or FALLBACK_FPS
+        self.n_frames = 0
+        self.time_s = 0.0
+        self._shown_s = 0.0
+        self.n_damaged = 0
+        self.first_error: str | None = None
+        self._origin_s: float | None = None
+        self._closed = False
+
+    def __iter__(self) -> Iterator[tuple[av.VideoFrame, float]]:
+        for picture in self._pictures():
+            self.time_s = self._next_time_s(picture.pts)
+            self._shown_s = picture.duration * self.time_base
+            self.n_frames += 1
+            self.n_damaged += picture.is_corrupt
+            yield picture, self.time_s
+            if self._closed:  # libav would crash when asked for more
+                return
+
+    @property
+    def end_s(self) -> float:
+        """Where the last picture so far ends."""
+        usual_s = 1 / self.fps
+        shown_s = self._shown_s if 0 < self._shown_s < 10 * usual_s else usual_s
+        return self.time_s + shown_s if self.n_frames else 0.0
+
+    def seek(self, pts: int) -> None:
+        """Make the next iteration begin at the last keyframe not after `pts` (in units of the stream's time base)."""
+        try:
+            self._container.seek(pts, stream=self.stream)
+        except av.FFmpegError as error:
+            raise VideoError(f"{self.path} can't be sought: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Close the file; an iteration under way ends at its next step."""
+        self._closed = True
+        self._container.close()
+
+    def problem(self) -> str | None:
+        """After a complete pass: what is missing or damaged, in one line; None where all is well."""
+        damage = f"{self.n_damaged} damaged packet{'s' if self.n_damaged > 1 else ''}" if self.n_damaged else ""
+        share, stated_s = self._missing()
+        if share > MISSING_SHARE:
+            stopped = f"decoding stopped at frame {self.n_frames} ({self.end_s:.1f} s)"
+            missing = f"about {100 * share:.0f} % of the stated {stated_s:.1f} s is missing"
+            return f"{stopped}: {missing}" + (f" ({damage})" if damage else "")
+        if damage:
+            return f"{damage}: some of the {self.n_frames} frames may be distorted, others missing"
+        return None
+
+    def _missing(self) -> tuple[float, float]:
+        """Share of the video missing at its end by the most lenient of its headers, and the stated seconds."""
+        # Where frames were left out on purpose (AVI), or cut off by an edit list (MP4), one of the two is still right.
+        reached_s = max(self.end_s, self._others_end_s)
+        stated: list[tuple[float, float]] = []
+        if self.stated_frames:
+            stated.append((max(self.n_frames / self.fps, self.end_s), self.stated_frames / self.fps))
+        if self.stated_duration_s and self._duration_is_stated:
+            stated.append((reached_s, self.stated_duration_s))
+        one_and_a_half_s = 1.5 / self.fps
+        shares = [(1 - there / all_ if all_ - there > one_and_a_half_s else 0.0, all_) for there, all_ in stated]
+        return min(shares, default=(0.0, 0.0))
+
+    def _next_time_s(self, pts: int | None) -> float:
+        expected_s = self.end_s
+        if pts is None or not self.time_base:
+            return expected_s
+        stamp_s = pts * self.time_base
+        if self._origin_s is None:
+            self._origin_s = stamp_s - expected_s
+        time_s = stamp_s - self._origin_s
+        ahead = time_s > self.time_s + CLOCK_AHEAD_S and time_s > (self.stated_duration_s or time_s)
+        if ahead or time_s < self.time_s - CLOCK_BACK_S:
+            self._origin_s = stamp_s - expected_s
+            return expected_s
+        return max(time_s, self.time_s)
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        held: Packet[VideoStream] | None = None
+        for packet in self._packets():
+            if held is not None:
+                yield from self._decode(held)
+            held = packet
+        # A last packet that is cut off is left out: whether the pictures just before it survive its error would depend
+        # on the number of threads.
+        if held is not None and held.is_corrupt:
+            self.n_damaged += 1
+        elif held is not None:
+            yield from self._decode(held)
+        yield from self._decode(None)
+
+    def _decode(self, packet: "Packet[VideoStream] | None") -> list[av.VideoFrame]:
+        try:
+            pictures = self.stream.codec_context.decode(packet)
+        except av.FFmpegError as error:
+            self._note(error)
+            return []
+        self.n_damaged += packet is not None and packet.is_corrupt
+        return pictures
+
+    def _packets(self) -> "Iterator[Packet[VideoStream]]":
+        errors = 0
+        while errors < MAX_READ_ERRORS:
+            try:
+                for packet in self._container.demux(self._read_streams):
+                    errors = 0
+                    if not packet.size:  # an empty packet would tell the decoder that the stream ends
+                        continue
+                    if packet.stream_index == self.stream.index:
+                        yield cast("Packet[VideoStream]", packet)
+                    elif packet.pts is not None:
+                        end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                        self._others_end_s = max(self._others_end_s, end_s)
+            except av.FFmpegError as error:
+                errors += 1
+                self._note(error)
+            else:
+                return
+
+    def _note(self, error: av.FFmpegError) -> None:
+        self.n_damaged += 1
+        if self.first_error is None:
+            self.first_error = error.strerror
+
+
+def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
+    """Open a file and choose its main video stream; cover pictures of sound files don't count.
+
+    Raises:
+        VideoError: see Decoder.
+    """
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise VideoError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise VideoError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
+    if path.is_dir():
+        raise VideoError(f"{path} is a directory, not a video")
+    if not path.is_file():
+        raise VideoError(f"{path} is not a file")
+    if size == 0:
+        raise VideoError(f"{path} is empty (0 bytes)")
+    try:
+        # Without `file:`, a name with a colon would be taken for a network address. Titles in odd encodings are common.
+        container = av.open(f"file:{path}", metadata_errors="replace")
+    except av.FFmpegError as error:
+        if _is_mp4_without_index(path):
+            raise VideoError(f"{path} is cut off: its index (moov box) is missing, so nothing can be decoded") from None
+        raise VideoError(f"{path} can't be read as a video: {error.strerror}") from None
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams})
+        container.close()
+        raise VideoError(f"{path} has no video stream" + (f", only {' and '.join(kinds)}" if kinds else ""))
+    best = container.streams.best("video")
+    stream = best if best in streams else streams[0]
+    if getattr(stream, "codec_context", None) is None:  # libav has no decoder for it
+        container.close()
+        raise VideoError(f"{path}: its video codec is unknown, so it can't be decoded")
+    return container, stream
+
+
+def _is_mp4_without_index(path: Path) -> bool:
+    """Whether the file starts as an MP4 and its chain of boxes has no `moov` (it was cut off while being written)."""
+    position = 0
+    with path.open("rb") as file:
+        while header := file.read(16):
+            size, kind = int.from_bytes(header[:4]), header[4:8]
+            if position == 0 and kind != b"ftyp":
+                return False
+            if kind == b"moov":
+                return False
+            if size == 1:
+                size = int.from_bytes(header[8:16])
+            if size < 8:
+                break
+            position += size
+            file.seek(position)
+    return True
+
+
+def _header_fps(stream: VideoStream) -> float | None:
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and PLAUSIBLE_FPS[0] <= rate <= PLAUSIBLE_FPS[1]:
+            return float(rate)
+    return None
+
+
+def _measured_fps(path: Path) -> float | None:
+    """One over the median time between the first pictures, for headers without a plausible rate."""
+    container, stream = open_video(path)
+    stamps: list[int] = []
+    with container:
+        try:
+            for packet in container.demux(stream):
+                if packet.pts is not None:
+                    stamps.append(packet.pts)
+                if len(stamps) == 100:
+                    break
+        except av.FFmpegError:
+            pass  # what was read so far will do
+        steps = np.diff(sorted(stamps))
+        if not (steps > 0).any() or not stream.time_base:
+            return None
+        return 1 / float(statistics.median(steps[steps > 0].tolist()) * stream.time_base)

@@ -1,0 +1,210 @@
+"""Reading video files as RGB frames with times."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+
+from amiss.errors import UsageError, VideoError
+from amiss.video._convert import Image, RgbConverter
+from amiss.video._decode import Decoder
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a video."""
+
+    index: int
+    """0-based: counts the decoded frames, or the ticks of the target rate."""
+    time_s: float
+    """Seconds from the first frame; never decreases."""
+    image: Image
+    """[H, W, 3] RGB, upright. Not to be written to: repeated frames share it."""
+
+
+class VideoReader:
+    """Frames of a video file, one after the other, in bounded memory.
+
+    An iterable: every iteration starts at the first frame. Frames are RGB in the size of the first one, turned as the
+    file says (later frames of another size are scaled to it). Interlaced pictures come as they are stored, both fields
+    woven together; pixels that aren't square stay so. Times come from the timestamps, so variable frame rates are kept;
+    where stamps are missing, the average rate fills in.
+
+    Damaged packets are skipped and a truncated file ends where decoding ends; `problem` then says what is missing.
+    Transport streams and raw streams state no length, so a missing end can't be seen there.
+
+    Args:
+        path: the file.
+        frame_rate: target rate in frames per second. At each tick k / frame_rate the latest frame not after it is
+            given, so frames are repeated or left out. None gives every decoded frame.
+        threads: decoder threads; 0 = as many as there are cores.
+
+    Raises:
+        VideoError: the file is missing, empty, not a video, or nothing in it can be decoded.
+        UsageError: `frame_rate` isn't a number above 0.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, frame_rate: float | None = None, threads: int = 0) -> None:
+        if frame_rate is not None and not (math.isfinite(frame_rate) and frame_rate > 0):
+            raise UsageError(f"frame_rate is {frame_rate}; it must be a number above 0")
+        self.path = Path(path)
+        self.frame_rate = frame_rate
+        self.problem: str | None = None
+        """After a complete iteration: what is missing or damaged, in one line; None where all is well."""
+        self._threads = threads
+        self._closed = False
+        self._fresh = self._start()
+
+    def _start(self) -> bool:
+        """Open the file and decode its first picture, which tells the size and whether it can be decoded at all."""
+        decoder = Decoder(self.path, self._threads)
+        pictures = iter(decoder)
+        first = next(pictures, None)
+        if first is None:
+            decoder.close()
+            raise VideoError(nothing_decodes(decoder))
+        self._decoder, self._pictures, self._first = decoder, pictures, first
+        self._convert = RgbConverter(first[0])
+        return True
+
+    @property
+    def fps(self) -> float:
+        """Native frames per second on average: as the header says, or measured where it says nothing plausible."""
+        return self._decoder.fps
+
+    @property
+    def width(self) -> int:
+        """Pixels, after rotation."""
+        return self._convert.width
+
+    @property
+    def height(self) -> int:
+        """Pixels, after rotation."""
+        return self._convert.height
+
+    @property
+    def stated_frames(self) -> int | None:
+        """Number of frames that the header states; often wrong."""
+        return self._decoder.stated_frames
+
+    @property
+    def stated_duration_s(self) -> float | None:
+        """Seconds that the header states, or that libav estimates; often wrong."""
+        return self._decoder.stated_duration_s
+
+    @property
+    def n_frames(self) -> int:
+        """Native frames decoded so far; the true number of frames after a complete iteration."""
+        return self._decoder.n_frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._closed:
+            raise VideoError(f"{self.path}: the reader is closed")
+        if not self._fresh:
+            self._decoder.close()
+            self._start()
+        self._fresh = False
+        self.problem = None
+        return self._native() if self.frame_rate is None else self._resampled(self.frame_rate)
+
+    def _decoded(self) -> Iterator[tuple[av.VideoFrame, float]]:
+        decoder = self._decoder
+        yield self._first
+        yield from self._pictures
+        if decoder is self._decoder and not self._closed:
+            self.problem = decoder.problem()
+
+    def _native(self) -> Iterator[Frame]:
+        for index, (picture, time_s) in enumerate(self._decoded()):
+            yield Frame(index, time_s, self._convert(picture))
+
+    def _resampled(self, rate: float) -> Iterator[Frame]:
+        # Timestamps are rounded to the container's time base (1 ms in Matroska): a tick just before a stamp is meant
+        # to be on it.
+        tolerance_s = min(self._decoder.time_base, 1e-3) + 1e-9
+        tick = 0
+        held: av.VideoFrame | None = None
+        for picture, time_s in self._decoded():
+            if held is not None and tick / rate < time_s - tolerance_s:
+                image = self._convert(held)
+                while tick / rate < time_s - tolerance_s:
+                    yield Frame(tick, tick / rate, image)
+                    tick += 1
+            held = picture
+        if held is not None and tick / rate < self._decoder.end_s - tolerance_s:
+            image = self._convert(held)
+            while tick / rate < self._decoder.end_s - tolerance_s:
+                yield Frame(tick, tick / rate, image)
+                tick += 1
+
+    def close(self) -> None:
+        """Close the file. An iteration that is under way ends."""
+        self._closed = True
+        self._decoder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def nothing_decodes(decoder: Decoder) -> str:
+    """The message for a file that opens as a video but gives no frame."""
+    reason = f": {decoder.first_error}" if decoder.first_error else ""
+    return f"{decoder.path}: no frame of its {decoder.codec} video can be decoded{reason}"
+
+
+def count_frames(path: str | os.PathLike[str]) -> int:
+    """The number of frames that decode, found by decoding them all (headers are not asked).
+
+    Raises:
+        VideoError: the file can't be read, or nothing in it can be decoded.
+    """
+    decoder = Decoder(Path(path))
+    try:
+        for _ in decoder:
+            pass
+    finally:
+        decoder.close()
+    if not decoder.n_frames:
+        raise VideoError(nothing_decodes(decoder))
+    return decoder.n_frames
+
+
+def read_frames_at(path: str | os.PathLike[str], indices: Sequence[int], height: int | None = None) -> list[Image]:
+    """Some frames of a video as [H, W, 3] RGB, in the order of `indices`, in one pass that ends at the last of them.
+
+    Args:
+        path: the file.
+        indices: 0-based native frames, in any order.
+        height: scale to this height; the width follows.
+
+    Raises:
+        VideoError: the file can't be read, or has fewer frames.
+    """
+    wanted = set(indices)
+    if any(index < 0 for index in wanted):
+        raise UsageError(f"frame {min(wanted)} was asked for; frames count from 0")
+    images: dict[int, Image] = {}
+    decoder = Decoder(Path(path))
+    try:
+        convert: RgbConverter | None = None
+        for index, (picture, _) in enumerate(decoder):
+            convert = convert or RgbConverter(picture, height)
+            if index in wanted:
+                images[index] = convert(picture)
+                if len(images) == len(wanted):
+                    break
+    finally:
+        decoder.close()
+    if missing := sorted(wanted - images.keys()):
+        raise VideoError(f"{decoder.path}: frame {missing[0]} was asked for, but only {decoder.n_frames} frames decode")
+    return [images[index] for index in indices]

@@ -1,0 +1,21 @@
+"""Fixtures that all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of golden numbers and real data; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("AMISS_SHARED", Path(__file__).parents[2] / "shared")).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no shared data at {folder} (set AMISS_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden(shared: Path) -> Path:
+    """The folder of golden arrays."""
+    return shared / "golden"

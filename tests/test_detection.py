@@ -1,0 +1,132 @@
+"""Detector: round trip, scoring of stored features, events, threshold."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amiss.backbones import FeatureSpec
+from amiss.detection import Calibration, Detector, Normalisation, find_events, threshold_from_normal
+from amiss.errors import DetectorError, EvaluationError, UsageError
+from amiss.heads import create_head
+
+SPEC = FeatureSpec(backbone="motion", weights="none", dim=6)
+
+
+def make_detector(kind: str = "standard", crops: int = 1) -> Detector:
+    torch.manual_seed(0)
+    rows = np.random.default_rng(0).normal(3, 2, size=(50, 6)).astype(np.float32)
+    head = create_head("topk", 6).eval()
+    return Detector(
+        SPEC.with_(crops=crops), head, Normalisation.fit(kind, rows), Calibration(0.5, "by hand", 1), {"seed": 0}
+    )
+
+
+def features(n: int, crops: int = 1, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).normal(3, 2, size=(n, crops, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["none", "l2", "standard", "l2+standard"])
+def test_round_trip_gives_the_same_scores(tmp_path: Path, kind: str) -> None:
+    detector = make_detector(kind)
+    detector.save(tmp_path / "d")
+    loaded = Detector.load(tmp_path / "d")
+    np.testing.assert_array_equal(loaded.score_features(features(7)), detector.score_features(features(7)))
+    assert (loaded.spec, loaded.calibration, loaded.provenance) == (detector.spec, detector.calibration, {"seed": 0})
+    assert sorted(p.name for p in (tmp_path / "d").iterdir()) == ["detector.json", "head.safetensors"]
+
+
+def test_scores_are_one_per_clip_in_0_1_and_average_crops() -> None:
+    detector = make_detector()
+    x = features(9, crops=5)
+    scores = detector.score_features(x)
+    assert scores.shape == (9,)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    by_crop = [detector.score_features(x[:, [c]]) for c in range(5)]
+    np.testing.assert_allclose(scores, np.mean(by_crop, axis=0), atol=1e-6)
+
+
+def test_float16_features_score_like_float32() -> None:
+    detector = make_detector()
+    x = features(9).astype(np.float16)
+    np.testing.assert_allclose(detector.score_features(x), detector.score_features(x.astype(np.float32)))
+
+
+@pytest.mark.parametrize("bad", [features(3)[..., :5], features(3)[:, 0], features(0)])
+def test_other_shapes_are_refused(bad: np.ndarray) -> None:
+    with pytest.raises(DetectorError, match=r"expected \(clips, crops, 6\)"):
+        make_detector().score_features(bad)
+
+
+def test_values_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(DetectorError, match="not finite"):
+        make_detector().score_features(features(3) * np.inf)
+
+
+def test_damaged_detectors_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "selected"
+    make_detector().save(folder)
+    with pytest.raises(DetectorError, match=r"detector.json is missing in it \(did you mean .*selected\?\)"):
+        Detector.load(tmp_path / "run")
+    values = json.loads((folder / "detector.json").read_text())
+    (folder / "detector.json").write_text(json.dumps({**values, "format": 99}))
+    with pytest.raises(DetectorError, match="format 99; this amiss reads 1"):
+        Detector.load(folder)
+    (folder / "detector.json").write_text(json.dumps({**values, "head": {**values["head"], "feature_dim": 7}}))
+    with pytest.raises(DetectorError, match="is damaged"):
+        Detector.load(folder)
+    (folder / "detector.json").write_text(json.dumps(values))
+    (folder / "head.safetensors").write_bytes(b"\0" * 40)
+    with pytest.raises(DetectorError, match="can't be read"):
+        Detector.load(folder)
+
+
+def test_normalisation() -> None:
+    rows = np.random.default_rng(0).normal(3, 2, size=(500, 6)).astype(np.float32)
+    rows[:, 0] = 7  # constant in training
+    standard = Normalisation.fit("standard", rows).apply(rows)
+    np.testing.assert_allclose(standard[:, 1:].mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(standard[:, 1:].std(0), 1, atol=1e-3)
+    assert np.abs(standard[:, 0]).max() < 1
+    unit = Normalisation.fit("l2", rows).apply(np.concatenate([rows, np.zeros((1, 6), np.float32)]))
+    np.testing.assert_allclose(np.linalg.norm(unit[:-1], axis=1), 1, rtol=1e-6)
+    assert not unit[-1].any()
+    with pytest.raises(UsageError, match="normalisation is 'minmax'; allowed are"):
+        Normalisation.fit("minmax", rows)
+
+
+def test_events_are_the_runs_above_the_threshold() -> None:
+    spans = [(0, 16), (16, 32), (32, 48), (48, 64), (64, 70)]
+    events = find_events(np.array([0.1, 0.6, 0.9, 0.2, 0.5]), spans, fps=10.0, threshold=0.5)
+    assert [(e.start, e.end, e.score, e.peak_frame) for e in events] == [(16, 48, 0.9, 40), (64, 70, 0.5, 67)]
+    assert (events[0].start_s, events[0].end_s, events[0].peak_s) == (1.6, 4.8, 4.0)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0.01, 1), st.sampled_from([8, 16]))
+def test_events_agree_with_the_scores(values: list[float], threshold: float, stride: int) -> None:
+    scores = np.array(values)
+    n_frames = (len(scores) - 1) * stride + 16
+    spans = [(i * stride, i * stride + 16) for i in range(len(scores))]
+    events = find_events(scores, spans, 25.0, threshold)
+    for event in events:
+        assert 0 <= event.start <= event.peak_frame < event.end <= n_frames
+        assert event.score >= threshold
+    assert all(a.end < b.start for a, b in pairwise(events))
+    if stride == 16:
+        above = {f for e in events for f in range(e.start, e.end)}
+        assert above == {f for (s, e), v in zip(spans, scores, strict=True) if v >= threshold for f in range(s, e)}
+
+
+def test_threshold_leaves_the_stated_share_of_normal_videos_quiet() -> None:
+    normal = [np.array([0.0, i / 100]) for i in range(100)]
+    calibration = threshold_from_normal(normal, quantile=0.95)
+    assert sum((scores >= calibration.threshold).any() for scores in normal) == 4
+    assert calibration.n_normal == 100
+    assert threshold_from_normal([np.array([1.0])]).threshold == 1.0
+    with pytest.raises(EvaluationError, match="no normal video"):
+        threshold_from_normal([])

@@ -1,0 +1,139 @@
+"""Feature sets on disk: round trip, resume after a kill, damage."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amiss.backbones import FeatureSpec, check_same_features, clip_spans
+from amiss.errors import FeatureError, OutputError, SpecMismatchError
+from amiss.features import FeatureSetWriter, open_feature_set
+
+SPEC = FeatureSpec(backbone="motion", weights="none", dim=4, mean=(0.5,), value_range=(0.0, 255.0))
+
+
+def rows(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 1, 4)).astype(np.float32)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    writer = FeatureSetWriter(tmp_path / "f", SPEC)
+    writer.add("a", rows(3), n_frames=48, fps=25.0)
+    writer.add("b", rows(1, 1), n_frames=None, fps=None)
+    opened = open_feature_set(tmp_path / "f")
+    assert opened.spec == SPEC
+    assert list(opened.records) == ["a", "b"]
+    np.testing.assert_array_equal(opened.load("a"), rows(3))
+    assert isinstance(opened.load("a"), np.memmap)
+    assert opened.records["a"].n_frames == 48
+    assert sorted(p.name for p in (tmp_path / "f").iterdir()) == ["a.npy", "b.npy", "index.jsonl", "spec.json"]
+
+
+def test_float16(tmp_path: Path) -> None:
+    writer = FeatureSetWriter(tmp_path, SPEC.with_(dtype="float16"))
+    writer.add("a", rows(3), 48, 25.0)
+    assert open_feature_set(tmp_path).load("a").dtype == np.float16
+
+
+def test_a_killed_run_goes_on(tmp_path: Path) -> None:
+    writer = FeatureSetWriter(tmp_path, SPEC)
+    writer.add("a", rows(3), 48, 25.0)
+    whole = (tmp_path / "index.jsonl").read_bytes()
+    (tmp_path / ".partial-7-b.npy").write_bytes(b"\x93NUMPY half")  # killed while writing b
+    (tmp_path / "index.jsonl").write_bytes(whole + b'{"video_id": "b", "n_cl')  # or while writing its line
+    assert list(open_feature_set(tmp_path).records) == ["a"]
+    again = FeatureSetWriter(tmp_path, SPEC)
+    assert again.done == {"a"}
+    again.add("b", rows(2, 1), 32, 25.0)
+    assert list(open_feature_set(tmp_path).records) == ["a", "b"]
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_other_spec_and_foreign_folder_are_refused(tmp_path: Path) -> None:
+    FeatureSetWriter(tmp_path / "f", SPEC)
+    with pytest.raises(FeatureError, match="stride is 16, not 8"):
+        FeatureSetWriter(tmp_path / "f", SPEC.with_(stride=8))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("x")
+    with pytest.raises(FeatureError, match=r"not empty and no feature set \(it has thesis.tex\)"):
+        FeatureSetWriter(tmp_path / "home", SPEC)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="can't write feature set"):
+        FeatureSetWriter(tmp_path / "file", SPEC)
+
+
+def test_bad_values_are_refused(tmp_path: Path) -> None:
+    writer = FeatureSetWriter(tmp_path, SPEC)
+    with pytest.raises(FeatureError, match=r"expected \(T, 1, 4\)"):
+        writer.add("a", rows(3)[..., :2], 48, 25.0)
+    with pytest.raises(FeatureError, match="not finite"):
+        writer.add("a", rows(3) * np.nan, 48, 25.0)
+    assert not list(tmp_path.glob("*.npy"))
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    writer = FeatureSetWriter(tmp_path, SPEC)
+    for video_id in ("a", "b"):
+        writer.add(video_id, rows(3), 48, 25.0)
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:100])
+    np.save(tmp_path / "b.npy", rows(2))
+    opened = open_feature_set(tmp_path)
+    with pytest.raises(FeatureError, match=r"a\.npy can't be read"):
+        opened.load("a")
+    with pytest.raises(FeatureError, match=r"\(2, 1, 4\); spec and index say float32 \(3, 1, 4\)"):
+        opened.load("b")
+    with pytest.raises(FeatureError, match="no features of video 'c'"):
+        opened.load("c")
+    with pytest.raises(FeatureError, match=r"not a feature set: spec.json is missing"):
+        open_feature_set(tmp_path / "none")
+
+
+def test_spec_round_trip_and_edits_by_hand() -> None:
+    fused = FeatureSpec(backbone="a+b", weights="none+random", dim=8, parts=(SPEC, SPEC.with_(backbone="b")))
+    values = json.loads(json.dumps(fused.to_dict()))
+    assert FeatureSpec.from_dict(values) == fused
+    values["dim"] = 9
+    with pytest.raises(FeatureError, match="doesn't fit the fields"):
+        FeatureSpec.from_dict(values)
+    with pytest.raises(FeatureError, match=r"unknown fields \['colours'\]"):
+        FeatureSpec.from_dict({"colours": 3})
+    with pytest.raises(FeatureError, match="missing"):
+        FeatureSpec.from_dict({"backbone": "c3d"})
+
+
+def test_heads_refuse_other_features() -> None:
+    check_same_features(SPEC, SPEC, "x")
+    with pytest.raises(SpecMismatchError, match=r"mean is \(0.5,\), not None"):
+        check_same_features(SPEC, SPEC.with_(mean=None), "x")
+    with pytest.raises(SpecMismatchError, match="backbone is 'motion', not 'c3d'"):
+        check_same_features(SPEC, SPEC.with_(backbone="c3d"), "x")
+    with pytest.warns(UserWarning, match="stride is 8, in training 16"):
+        check_same_features(SPEC.with_(stride=8), SPEC, "x")
+    fused = FeatureSpec(backbone="a+b", weights="w", dim=8, parts=(SPEC, SPEC))
+    with pytest.raises(SpecMismatchError, match="crop is 'centre 112', not 'none'"):
+        check_same_features(fused.with_(parts=(SPEC, SPEC.with_(crop="centre 112"))), fused, "x")
+
+
+@given(n_frames=st.integers(1, 500), stride=st.sampled_from([4, 8, 16]))
+def test_clip_spans_cover_every_frame(n_frames: int, stride: int) -> None:
+    spec = SPEC.with_(stride=stride)
+    n_rows = max(1, -(-(n_frames - 16) // stride) + 1)
+    spans = clip_spans(spec, n_rows, n_frames, None)
+    assert set().union(*(range(s, e) for s, e in spans)) == set(range(n_frames))
+    assert all(0 <= s < e <= n_frames for s, e in spans)
+
+
+@given(n_frames=st.integers(1, 500), segments=st.integers(1, 40))
+def test_segment_spans_partition_the_video(n_frames: int, segments: int) -> None:
+    spans = clip_spans(SPEC.with_(segments=segments), segments, n_frames, None)
+    assert [f for s, e in spans for f in range(s, e)] == list(range(n_frames))
+
+
+def test_spans_of_resampled_features() -> None:
+    spec = SPEC.with_(frame_rate=15.0)
+    assert clip_spans(spec, 3, 90, 30.0) == [(0, 32), (32, 64), (64, 90)]
+    with pytest.raises(FeatureError, match="need the video's own frame rate"):
+        clip_spans(spec, 3, 90, None)

@@ -1,0 +1,66 @@
+"""Each file appears complete or not at all."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from amiss.errors import OutputError
+from amiss.files import atomic_path, remove_leftovers, sha256_file, write_json, write_text
+
+
+def test_file_appears_whole(tmp_path: Path) -> None:
+    write_text(tmp_path / "a" / "b.txt", "whole")
+    assert (tmp_path / "a" / "b.txt").read_text() == "whole"
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_failure_keeps_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "x.txt"
+    target.write_text("before")
+    with pytest.raises(RuntimeError, match="boom"), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("boom")
+    assert target.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_full_disk_is_an_output_error(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"can't write .*x\.txt: No space left"),
+        atomic_path(tmp_path / "x.txt") as temporary,
+    ):
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parent_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="can't write"):
+        write_text(tmp_path / "file" / "x.txt", "x")
+
+
+def test_suffix_is_kept_for_writers_that_look_at_it(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "x.mp4") as temporary:
+        assert temporary.suffix == ".mp4"
+        temporary.write_bytes(b"x")
+
+
+def test_json_refuses_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"auc": float("nan")})
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    (tmp_path / ".partial-1-x.npy").write_bytes(b"half")
+    (tmp_path / "y.npy").write_bytes(b"whole")
+    remove_leftovers(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["y.npy"]
+
+
+def test_sha256_of_known_bytes(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
