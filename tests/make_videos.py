@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 BITS = 12
+RATE = 44100
 
 
 def numbered(number: int, height: int = 48, width: int = 64) -> Image:
@@ -103,18 +104,23 @@ def write_video(
     return path
 
 
-def write_audio(path: Path, seconds: float = 1.0) -> Path:
-    """A file with a tone and no picture."""
-    rate = 44100
-    tone = (np.sin(np.arange(int(rate * seconds)) * 2 * np.pi * 440 / rate) * 8000).astype(np.int16)
+def write_audio(path: Path, seconds: float = 1.0, n_pictures: int = 0) -> Path:
+    """A file with a tone, and with `numbered` pictures at 25 frames/s if any are asked for."""
+    tone = (np.sin(np.arange(int(RATE * seconds)) * 2 * np.pi * 440 / RATE) * 8000).astype(np.int16)
     with av.open(str(path), "w") as output:
-        stream = output.add_stream("aac", rate=rate, layout="mono")
+        video = output.add_stream("libx264", rate=25) if n_pictures else None
+        audio = output.add_stream("aac", rate=RATE, layout="mono")
+        if video is not None:
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            for i in range(n_pictures):
+                output.mux(video.encode(av.VideoFrame.from_ndarray(numbered(i), format="rgb24")))
+            output.mux(video.encode(None))
         for start in range(0, len(tone), 1024):
             frame = av.AudioFrame.from_ndarray(tone[None, start : start + 1024], format="s16", layout="mono")
-            frame.sample_rate = rate
+            frame.sample_rate = RATE
             frame.pts = start
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
+            output.mux(audio.encode(frame))
+        output.mux(audio.encode(None))
     return path
 
 

@@ -10,7 +10,7 @@ from amiss.video import Clip, Frame, iter_clips
 
 
 def frames(n: int) -> list[Frame]:
-    return [Frame(i, i / 25, np.full((2, 3, 3), i, np.uint8)) for i in range(n)]
+    return [Frame(i, i / 25, np.full((2, 3, 3), i % 256, np.uint8)) for i in range(n)]
 
 
 def clips(n: int, *args: object, **options: object) -> list[Clip]:

@@ -85,7 +85,7 @@ class _Overlay:
         # Letters grow more slowly than pictures: in a small one they must be relatively large to be read at all.
         unit = max(min(height, width * 3 / 4) / 240, 0.05) ** 0.8
         self._font_px = max(round(15 * unit), 5)
-        self._border = max(round(4 * unit), 1)
+        self._border = max(round(4 * unit), 2)
         self._margin = 2 * self._border
         self._text_h = round(self._font_px * 1.35)
         self._strip_h = min(self._text_h + round(28 * unit) + self._border + self._margin, height)

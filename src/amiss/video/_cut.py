@@ -67,6 +67,8 @@ def _cut(source: Path, destination: Path, start: int, end: int, *, seek: bool) -
 
 
 def _too_short(decoder: Decoder, start: int, end: int) -> VideoError:
+    if not decoder.n_frames:
+        return decoder.nothing_decodes()
     return VideoError(f"{decoder.path} has no frames {start} to {end}: only {decoder.n_frames} decode")
 
 
@@ -74,7 +76,10 @@ def _sought(decoder: Decoder, start: int, end: int) -> Iterator[tuple[av.VideoFr
     """The frames `[start, end)`, decoded from the last keyframe before them and checked against the packets."""
     stamps, number = _frame_stamps(decoder.path, start, end)
     first = stamps[number]
-    decoder.seek(first)
+    try:
+        decoder.seek(first)
+    except VideoError:
+        raise _CannotSeek from None
     for picture, time_s in decoder:
         if picture.pts is not None and picture.pts < first:
             continue

@@ -103,6 +103,11 @@ class Decoder:
             return f"{damage}: some of the {self.n_frames} frames may be distorted, others missing"
         return None
 
+    def nothing_decodes(self) -> VideoError:
+        """The error for a file that opens as a video but gives no frame."""
+        reason = f": {self.first_error}" if self.first_error else ""
+        return VideoError(f"{self.path}: no frame of its {self.codec} video can be decoded{reason}")
+
     def _missing(self) -> tuple[float, float]:
         """Share of the video missing at its end by the most lenient of its headers, and the stated seconds."""
         # Where frames were left out on purpose (AVI), or cut off by an edit list (MP4), one of the two is still right.

@@ -67,7 +67,7 @@ class VideoReader:
         first = next(pictures, None)
         if first is None:
             decoder.close()
-            raise VideoError(nothing_decodes(decoder))
+            raise decoder.nothing_decodes()
         self._decoder, self._pictures, self._first = decoder, pictures, first
         self._convert = RgbConverter(first[0])
         return True
@@ -156,12 +156,6 @@ class VideoReader:
         self.close()
 
 
-def nothing_decodes(decoder: Decoder) -> str:
-    """The message for a file that opens as a video but gives no frame."""
-    reason = f": {decoder.first_error}" if decoder.first_error else ""
-    return f"{decoder.path}: no frame of its {decoder.codec} video can be decoded{reason}"
-
-
 def count_frames(path: str | os.PathLike[str]) -> int:
     """The number of frames that decode, found by decoding them all (headers are not asked).
 
@@ -175,7 +169,7 @@ def count_frames(path: str | os.PathLike[str]) -> int:
     finally:
         decoder.close()
     if not decoder.n_frames:
-        raise VideoError(nothing_decodes(decoder))
+        raise decoder.nothing_decodes()
     return decoder.n_frames
 
 

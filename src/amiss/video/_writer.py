@@ -67,6 +67,7 @@ class VideoWriter:
         with ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path))
             self._container = av.open(f"file:{temporary}", "w", format="mp4", options={"movflags": "faststart"})
+            stack.callback(self._let_go)
             stream = cast(VideoStream, self._container.add_stream(CODEC, rate=self._rate, options=QUALITY))
             stream.width, stream.height = width + width % 2, height + height % 2
             stream.pix_fmt = "yuv420p"
@@ -122,9 +123,13 @@ class VideoWriter:
             raise VideoError(f"{self.path}: no picture to write")
         self._encode(None)
         try:
-            self._container.close()
+            self._container.close()  # writes the index
         except av.FFmpegError as error:
             raise OutputError(f"can't write {self.path}: {error.strerror}") from error
+
+    def _let_go(self) -> None:
+        with suppress(av.FFmpegError):
+            self._container.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -133,6 +138,4 @@ class VideoWriter:
             with self._stack:
                 self._finish()
         else:
-            with suppress(av.FFmpegError):
-                self._container.close()
             self._stack.__exit__(kind, error, trace)
