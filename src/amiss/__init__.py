@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from amiss._version import __version__
 
 if TYPE_CHECKING:
+    from amiss import convert
     from amiss.backbones import create_backbone
     from amiss.detection import Detector
     from amiss.heads import create_head
 
-__all__ = ["Detector", "__version__", "create_backbone", "create_head"]
+__all__ = ["Detector", "__version__", "convert", "create_backbone", "create_head"]
 
 _HOME = {"Detector": "amiss.detection", "create_backbone": "amiss.backbones", "create_head": "amiss.heads"}
 

@@ -29,7 +29,7 @@ class C3D(nn.Module):
         self.conv5b = nn.Conv3d(512, 512, 3, padding=1)
         self.fc6 = nn.Linear(512 * 4 * 4, DIM)
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool3d(F.relu(self.conv1(x)), (1, 2, 2))
         x = F.max_pool3d(F.relu(self.conv2(x)), 2)
         x = F.max_pool3d(F.relu(self.conv3b(F.relu(self.conv3a(x)))), 2)

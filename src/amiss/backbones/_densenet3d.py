@@ -72,7 +72,7 @@ class DenseNet3D(nn.Module):
                 channels //= 2
         self.features.add_module("norm5", nn.BatchNorm3d(channels))
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.features(x)).mean((2, 3, 4))
 
 

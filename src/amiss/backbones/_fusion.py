@@ -12,7 +12,7 @@ from amiss.backbones._base import Backbone
 from amiss.backbones._spec import FeatureSpec
 from amiss.errors import UsageError
 
-_SHARED = ("clip_len", "stride", "frame_rate", "crops")  # what the parts must agree in
+_SHARED = ("clip_len", "stride", "tail", "frame_rate", "crops")  # what the parts must agree in
 
 
 class FusedBackbone(Backbone):
@@ -40,6 +40,7 @@ class FusedBackbone(Backbone):
             dim=sum(spec.dim for spec in specs),
             clip_len=first.clip_len,
             stride=first.stride,
+            tail=first.tail,
             frame_rate=first.frame_rate,
             crops=first.crops,
             resize="by part",

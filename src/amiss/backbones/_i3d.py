@@ -87,7 +87,7 @@ class I3D(nn.Module):
             self.add_module(f"Mixed_{name}", _Mixed(channels, widths))
             channels = widths[0] + widths[2] + widths[4] + widths[5]
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:
         x = _max_pool(self.Conv3d_1a_7x7(x), (1, 3, 3), (1, 2, 2))
         x = _max_pool(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), (1, 3, 3), (1, 2, 2))
         for name in _MIXED:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
+from numpy._core import multiarray
 from torch import Tensor, nn
 
 from amiss.backbones._preprocessing import Preprocessing
@@ -21,6 +22,8 @@ from amiss.backbones._weights import PublishedWeights, read_weights
 from amiss.errors import WeightsError
 
 DIM = 2048
+# not what the weights were trained with, but what all published features of surveillance videos were made with
+TEN_CROP_EXTRACTOR = Preprocessing(resize=(256, 340), interpolation="lanczos", crop=224, value_range=(-1.0, 1.0))
 _URL = "https://dl.fbaipublicfiles.com/video-nonlocal/"
 
 # per layer: mid channels, for each block whether its first convolution spans three frames, non-local after which blocks
@@ -49,7 +52,7 @@ class _NonLocal(nn.Module):
         query, key, value = self.theta(x), self.phi(pooled), self.g(pooled)
         q_NPC, k_NQC, v_NQC = (t.flatten(2).transpose(1, 2) for t in (query, key, value))
         y_NPC = F.scaled_dot_product_attention(q_NPC, k_NQC, v_NQC)
-        y: Tensor = self.bn(self.out(y_NPC.transpose(1, 2).unflatten(2, x.shape[2:])))
+        y: Tensor = self.bn(self.out(y_NPC.transpose(1, 2).reshape(x.shape[0], -1, *x.shape[2:])))
         return x + y
 
 
@@ -62,7 +65,7 @@ class _Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm3d(mid)
         self.conv3 = nn.Conv3d(mid, 4 * mid, 1, bias=False)
         self.bn3 = nn.BatchNorm3d(4 * mid)
-        self.downsample = nn.Identity()
+        self.downsample: nn.Module = nn.Identity()
         if c_in != 4 * mid:
             shortcut = nn.Conv3d(c_in, 4 * mid, 1, (1, stride, stride), bias=False)
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm3d(4 * mid))
@@ -84,15 +87,17 @@ class I3DResNet50(nn.Module):
         self.conv1 = nn.Conv3d(3, 64, (5, 7, 7), 2, (2, 3, 3), bias=False)
         self.bn1 = nn.BatchNorm3d(64)
         channels = 64
-        for i, (mid, temporal, places) in enumerate(_LAYERS, start=1):
+        layers = []
+        for mid, temporal, places in _LAYERS:
             blocks = []
             for block, flag in enumerate(temporal):
-                stride = 2 if block == 0 and i > 1 else 1
+                stride = 2 if block == 0 and mid > 64 else 1
                 blocks.append(_Bottleneck(channels, mid, stride, flag, non_local and block in places))
                 channels = 4 * mid
-            self.add_module(f"layer{i}", nn.Sequential(*blocks))
+            layers.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool3d(F.relu(self.bn1(self.conv1(x))), (2, 3, 3), 2)
         x = F.max_pool3d(self.layer1(x), (2, 1, 1))
         x = self.layer4(self.layer3(self.layer2(x)))
@@ -139,8 +144,8 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         match module, name:
-            case ("numpy.core.multiarray" | "numpy._core.multiarray"), ("_reconstruct" | "scalar"):
-                return getattr(np._core.multiarray, name)
+            case (("numpy.core.multiarray" | "numpy._core.multiarray"), ("_reconstruct" | "scalar")):
+                return getattr(multiarray, name)
             case "numpy", ("ndarray" | "dtype"):
                 return getattr(np, name)
             case "_codecs", "encode":  # bytes, where Python 3 wrote for Python 2
@@ -159,7 +164,7 @@ def read_caffe2(path: Path) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
             content = _ArraysOnly(file, encoding="latin1").load()
-    except (OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+    except (OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise WeightsError(f"{path} can't be read as a Caffe2 pickle: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("blobs"), dict):
         raise WeightsError(f"{path} is a pickle without `blobs`, so not one of Caffe2's weight files")
@@ -175,7 +180,7 @@ def _architecture(name: str, file: str, non_local: bool) -> Architecture:
         classifier=("fc.",),
         rename=from_caffe2,
         read=read_caffe2,
-        preprocessing=Preprocessing(resize=(256, 340), interpolation="lanczos", crop=224, value_range=(-1.0, 1.0)),
+        preprocessing=TEN_CROP_EXTRACTOR,
         published=(PublishedWeights(id="kinetics400", url=_URL + file, megabytes=220),),
         licence="Apache-2.0; weights trained on ImageNet and Kinetics-400",
         note="I3D, ResNet-50" + (" with non-local blocks" if non_local else ""),

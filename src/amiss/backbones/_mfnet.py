@@ -30,7 +30,7 @@ class _Pre(nn.Module):
         groups: int = 1,
     ) -> None:
         super().__init__()
-        padding = tuple(k // 2 for k in kernel)
+        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.bn = nn.BatchNorm3d(c_in)
         self.conv = nn.Conv3d(c_in, c_out, kernel, stride, padding, groups=groups, bias=False)
 
@@ -82,16 +82,18 @@ class MFNet(nn.Module):
         super().__init__()
         self.conv1 = _Stem()
         channels = 16
-        for i, (c_out, units, stride) in enumerate(_STAGES, start=2):
+        stages = []
+        for c_out, units, stride in _STAGES:
             stage = nn.Sequential()
             for unit in range(units):
                 first = unit == 0
                 stage.add_module(f"B{unit + 1:02}", _Unit(channels, c_out, stride if first else (1, 1, 1), first))
                 channels = c_out
-            self.add_module(f"conv{i}", stage)
+            stages.append(stage)
+        self.conv2, self.conv3, self.conv4, self.conv5 = stages
         self.tail = _Tail()
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:
         x = self.conv5(self.conv4(self.conv3(self.conv2(self.conv1(x)))))
         features: Tensor = self.tail(x)
         return features

@@ -127,8 +127,8 @@ class Preprocessing:
             frames_THWK = np.stack(resized).reshape(len(resized), *size, -1)
         if size != (height, width) and self.interpolation == "lanczos":
             images = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames_THWK]
-            frames_THWK = np.stack([image.resize(size[::-1], Image.Resampling.LANCZOS) for image in images])
-        x_TKHW = torch.from_numpy(np.ascontiguousarray(frames_THWK)).permute(0, 3, 1, 2)
+            frames_THWK = np.stack([np.asarray(i.resize(size[::-1], Image.Resampling.LANCZOS)) for i in images])
+        x_TKHW = torch.from_numpy(np.require(frames_THWK, requirements=["C", "W"])).permute(0, 3, 1, 2)
         if size != tuple(x_TKHW.shape[2:]):
             x_TKHW = F.interpolate(x_TKHW.float(), size, mode=self.interpolation, antialias=self.antialias)
             if self.rounded:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._fusion import FusedBackbone
+from amiss.backbones._presets import apply_preset
 from amiss.backbones._spec import FeatureSpec, differing_fields
 from amiss.backbones._weights import find_weights
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
@@ -66,6 +67,7 @@ def create_backbone(
     crops: int = 1,
     stride: int | None = None,
     frame_rate: float | None = None,
+    preset: str = "default",
 ) -> Backbone:
     """Build a backbone, or several fused by `+`, with weights.
 
@@ -75,11 +77,13 @@ def create_backbone(
             published ones, or a file; `none` for formulas. For a fusion also a mapping from name to choice; a single
             choice goes to every part that takes weights.
         crops: spatial views per clip: 1, 5 or 10.
-        stride: frames from the start of one clip to the start of the next; None = the clip length.
+        stride: frames from the start of one clip to the start of the next; None = the preset's, or the clip length.
         frame_rate: frames per second that videos are resampled to; None = native.
+        preset: preprocessing and clips of a published project (`presets_of`); `default` = what the weights were trained
+            with. For a fusion every part must have it.
 
     Raises:
-        UsageError: unknown name, or an option out of range.
+        UsageError: unknown name or preset, or an option out of range.
         WeightsError: weights are missing, damaged or of another network.
     """
     names = name.split("+")
@@ -94,7 +98,10 @@ def create_backbone(
     entries = [_entry(n) for n in names]
     parts = [entry.create(_choice(entry.info, weights, fused=len(names) > 1), crops) for entry in entries]
     for part in parts:
-        part.spec = part.spec.with_(stride=stride or part.spec.clip_len, frame_rate=frame_rate)
+        part.spec = part.spec.with_(stride=part.spec.clip_len, frame_rate=frame_rate)
+        apply_preset(part, preset)
+        if stride is not None:
+            part.spec = part.spec.with_(stride=stride)
     backbone = parts[0] if len(parts) == 1 else FusedBackbone(parts)
     return backbone.eval().requires_grad_(False)
 
@@ -124,7 +131,7 @@ def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None)
     parts = spec.parts or (spec,)
     choices = _choices_for(parts, weights)
     backbone = create_backbone(
-        spec.backbone, choices, crops=spec.crops, stride=spec.stride, frame_rate=spec.frame_rate
+        spec.backbone, choices, crops=spec.crops, stride=spec.stride, frame_rate=spec.frame_rate, preset=parts[0].preset
     )
     rebuilt = [part.spec for part in backbone.parts] if isinstance(backbone, FusedBackbone) else [backbone.spec]
     for found, wanted in zip(rebuilt, parts, strict=True):
@@ -142,6 +149,8 @@ def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None)
 def _choices_for(parts: Sequence[FeatureSpec], weights: WeightsChoice | None) -> dict[str, WeightsChoice]:
     choices: dict[str, WeightsChoice] = {part.backbone: part.weights for part in parts}
     from_files = [part for part in parts if part.weights_sha256 is not None]
+    if weights is not None and not from_files:
+        raise UsageError(f"{'+'.join(choices)} was used without a weight file; leave out {weights}")
     if weights is not None and len(from_files) > 1:  # the hash says whose file it is
         digest = sha256_file(find_weights(Path(weights).name, explicit=weights))
         from_files = [part for part in from_files if part.weights_sha256 == digest]

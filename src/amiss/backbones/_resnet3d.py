@@ -3,8 +3,8 @@
 Hara, Kataoka and Satoh, "Can Spatiotemporal 3D CNNs Retrace the History of 2D CNNs and ImageNet?", CVPR 2018. Tensor
 names and weights: github.com/kenshohara/3D-ResNets-PyTorch (MIT), the releases of 2018 (Kinetics-400) and 2020.
 
-Shortcut where the size changes: A subsamples and pads channels with zeros, B is a convolution. The weights of 2018 use A up
-to depth 34 and B above, those of 2020 B throughout; which one a file has is seen from its tensors.
+Shortcut where the size changes: A subsamples and pads channels with zeros, B is a convolution. The weights of 2018 use
+A up to depth 34 and B above, those of 2020 B throughout; which one a file has is seen from its tensors.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,9 @@ BLOCKS = {
     152: (3, 8, 36, 3),
     200: (3, 24, 36, 3),
 }
-HARA2018 = Preprocessing(resize=112, antialias=True, crop=112, value_range=(0.0, 255.0), mean=(114.7748, 107.7354, 99.475))
+HARA2018 = Preprocessing(
+    resize=112, antialias=True, crop=112, value_range=(0.0, 255.0), mean=(114.7748, 107.7354, 99.475)
+)
 HARA2020 = Preprocessing(
     resize=112, antialias=True, crop=112, mean=(0.4345, 0.4051, 0.3775), std=(0.2768, 0.2713, 0.2737)
 )
@@ -40,7 +42,16 @@ class _Block(nn.Module):
     """Residual block of two 3×3×3 convolutions, or three (1×1×1, 3×3×3, 1×1×1: bottleneck)."""
 
     def __init__(
-        self, c_in: int, mid: int, c_out: int, stride: int, *, basic: bool, groups: int, pre_activated: bool, shortcut: str
+        self,
+        c_in: int,
+        mid: int,
+        c_out: int,
+        stride: int,
+        *,
+        basic: bool,
+        groups: int,
+        pre_activated: bool,
+        shortcut: str,
     ) -> None:
         super().__init__()
         self.pre_activated, self.stride, self.c_out = pre_activated, stride, c_out
@@ -101,18 +112,18 @@ class ResNet3D(nn.Module):
         basic = depth < 50
         self.conv1 = nn.Conv3d(3, 64, 7, (1, 2, 2), 3, bias=False)
         self.bn1 = nn.BatchNorm3d(64)
+        block = partial(_Block, basic=basic, groups=groups, pre_activated=pre_activated, shortcut=shortcut)
         channels = 64
+        layers = []
         for stage, n_blocks in enumerate(BLOCKS[depth]):
             mid, c_out = width << stage, (64 if basic else 256) << stage
-            blocks = []
-            for block in range(n_blocks):
-                stride = 2 if stage > 0 and block == 0 else 1
-                options = {"basic": basic, "groups": groups, "pre_activated": pre_activated, "shortcut": shortcut}
-                blocks.append(_Block(channels, mid, c_out, stride, **options))
-                channels = c_out
-            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+            blocks = [block(channels, mid, c_out, 2 if stage > 0 else 1)]
+            blocks += [block(c_out, mid, c_out, 1) for _ in range(n_blocks - 1)]
+            layers.append(nn.Sequential(*blocks))
+            channels = c_out
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool3d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean((2, 3, 4))

@@ -1,4 +1,4 @@
-"""What the video networks of this package share: a card of each architecture, its weights, its place in the registry."""
+"""What the video networks of this package share: an architecture's card, its weights, its line in the registry."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -88,12 +88,13 @@ class Architecture:
     def entry(self) -> BackboneEntry:
         """The line of the registry."""
         side = self.preprocessing.crop or 0
+        published = ("default", *(p.id for p in self.published)) if self.published else ()
         info = BackboneInfo(
             name=self.name,
             kind="video network",
             dim=self.dim,
             input_size=(side, side),
-            weights=("default", "random", "FILE") if self.published else ("random", "FILE"),
+            weights=(*published, "random", "FILE"),
             licence=self.licence,
             note=self.note,
         )
@@ -123,9 +124,9 @@ class VideoNetwork(Backbone):
             **self.preprocessing.spec_fields(),
         )
 
-    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:  # noqa: D102
+    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
         return self.preprocessing(frames)
 
-    def forward(self, clips: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, clips: Tensor) -> Tensor:
         features: Tensor = self.network(clips)
         return features

@@ -40,7 +40,7 @@ class PublishedWeights:
 
     @property
     def sha256_start(self) -> str:
-        """First digits of the file's SHA-256: torch hub's names end in them (`r3d_18-b3b3357e.pth`). Empty = unknown."""
+        """First digits of the file's SHA-256: names of torch hub end in it (`r3d_18-b3b3357e.pth`). Empty = unknown."""
         digits = self.file_name.rpartition("-")[2].partition(".")[0]
         return digits if re.fullmatch("[0-9a-f]{8,64}", digits) else ""
 
@@ -133,8 +133,8 @@ def _fetch(backbone: str, weights: PublishedWeights) -> Path:
         return find_weights(weights.file_name, weights.sha256_start)
     if weights.file:
         raise WeightsError(
-            f"weights {weights.id} of {backbone} are not on this machine and must be fetched by hand: put {weights.file} "
-            f"from {weights.url} into the folder ${WEIGHTS_VARIABLE}, or give the file as weights"
+            f"weights {weights.id} of {backbone} are not on this machine and must be fetched by hand: put "
+            f"{weights.file} from {weights.url} into the folder ${WEIGHTS_VARIABLE}, or give the file as weights"
         )
     path = _hub_folder() / weights.file_name
     try:
@@ -227,7 +227,7 @@ def fill_network(network: nn.Module, given: Mapping[str, Tensor], source: str) -
     reshaped = [n for n in wanted if n in given and given[n].shape != wanted[n].shape]
     problems = []
     if missing:
-        problems.append(f"it lacks {len(missing)} of {len(wanted)} tensors ({_some(missing)})")
+        problems.append(f"it lacks {len(missing)} of {len(wanted.keys() - counters)} tensors ({_some(missing)})")
     if unexpected:
         problems.append(f"{len(unexpected)} tensors are of another network ({_some(unexpected)})")
     if reshaped:

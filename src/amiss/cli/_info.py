@@ -1,5 +1,7 @@
 """Commands that list what there is: backbones, heads, recipes, datasets, protocols; doctor."""
 
+from dataclasses import asdict
+
 import typer
 
 from amiss.cli import _console as console
@@ -16,9 +18,7 @@ def backbones(as_json: Json = False) -> None:
     """List the backbones."""
     from amiss.backbones import list_backbones
 
-    _show(
-        [info.to_dict() for info in list_backbones()], ["name", "dim", "clip_len", "input", "weights", "note"], as_json
-    )
+    _show([asdict(info) for info in list_backbones()], ["name", "kind", "dim", "clip_len", "input_size", "licence"], as_json)
 
 
 def heads(as_json: Json = False) -> None:

@@ -4,21 +4,22 @@ How each project names its tensors stands in the file of the family; here the fa
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from amiss.backbones import _c3d, _densenet3d, _i3d, _i3d_resnet50, _mfnet, _resnet3d
+from amiss.backbones._video_network import Architecture
 
 _FAMILIES = (_c3d, _i3d, _i3d_resnet50, _mfnet, _resnet3d, _densenet3d)
-ARCHITECTURES = {architecture.name: architecture for family in _FAMILIES for architecture in family.ARCHITECTURES}
 
 
-def backbone_from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) -> nn.Module:
+def _from_reference(architecture: Architecture, state_dict: Mapping[str, Any], **options: Any) -> nn.Module:
     """The network of a reference checkpoint: preprocessed clips [N, 3, T, H, W] → features [N, D].
 
     Args:
-        kind: one of `ARCHITECTURES`.
+        architecture: of the network.
         state_dict: tensors by their original names, perhaps under `state_dict` (Caffe2: `blobs`) and with the prefix
             `module.`; the classifier may be there.
         options: `shortcut` (`A` or `B`) of the 3D ResNets; by default as the tensors show.
@@ -27,4 +28,7 @@ def backbone_from_reference(kind: str, state_dict: Mapping[str, Any], **options:
         UsageError: no such option.
         WeightsError: the tensors are of another network; names the first that don't fit.
     """
-    return ARCHITECTURES[kind].filled(state_dict, f"the {kind} checkpoint", **options)
+    return architecture.filled(state_dict, f"the {architecture.name} checkpoint", **options)
+
+
+KINDS = {a.name: partial(_from_reference, a) for family in _FAMILIES for a in family.ARCHITECTURES}

@@ -13,6 +13,7 @@ from amiss.datasets._demo_events import start_event
 from amiss.datasets._demo_scenes import make_scene
 from amiss.datasets._demo_world import FPS, HEIGHT, WIDTH, Image, Rng, Scene, Sprite, fill
 from amiss.datasets._manifest import Manifest, Split, Video, write_manifest
+from amiss.video import VideoWriter
 
 UNSEEN_VIDEO = "unseen.mp4"
 """The video beside the manifest that no split holds: for showing what a detector makes of it."""
@@ -79,8 +80,6 @@ def make_demo(folder: Path, seed: int = 0, progress: Callable[[int, int], None] 
     Raises:
         OutputError: a file can't be written.
     """
-    from amiss.video import VideoWriter
-
     folder = Path(folder)
     videos = []
     total = 2 * (len(TRAIN_PLACES) + len(TEST_PLACES)) + 1
@@ -123,7 +122,7 @@ def draw_video(scene: Scene, event: str | None, rng: Rng) -> Iterator[tuple[Imag
     stage = Stage(scene, rng)
     populate(stage)
     if event is not None:
-        length = int(n_frames * rng.uniform(0.18, 0.24))
+        length = int(n_frames * rng.uniform(0.22, 0.3))
         start_event(stage, event, int(rng.uniform(0.28, 0.6) * n_frames), length)
     gains, camera = _exposure(scene, rng, n_frames), _Sensor(scene, rng)
     for index in range(n_frames):

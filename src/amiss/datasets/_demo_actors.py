@@ -371,7 +371,7 @@ def send_car(stage: Stage, hurry: float = 1.0) -> None:
     paint: list[Colour] = [(168, 32, 30), (38, 62, 120), (205, 206, 208), (44, 46, 50), (120, 126, 130), (226, 222, 210)]
     yaw = 0.0 if way.end[0] > way.start[0] else np.pi
     car = Car(*way.start, yaw, kind, vary(rng, paint[rng.integers(len(paint))]), lights=scene.night)
-    car.script = drive(car, way, rng.uniform(6.5, 12.5) * scene.extras.get("car_speed", 1.0) * hurry)
+    car.script = drive(car, way, rng.uniform(6.0, 11.0) * scene.extras.get("car_speed", 1.0) * hurry)
     stage.actors.append(car)
 
 
@@ -384,9 +384,9 @@ def populate(stage: Stage) -> None:
 def daily_life(stage: Stage) -> None:
     """With some chance, send somebody in this frame."""
     rng, scene = stage.rng, stage.scene
-    if rng.random() < 0.42 * scene.pace / FPS:
+    if rng.random() < 0.36 * scene.pace / FPS:
         send_walkers(stage)
-    if scene.lanes and rng.random() < (0.32 if scene.name == "street" else 0.1) * scene.pace / FPS:
+    if scene.lanes and rng.random() < (0.24 if scene.name == "street" else 0.1) * scene.pace / FPS:
         send_car(stage)
 
 

@@ -111,17 +111,17 @@ def _fighting(stage: Stage, start: int, length: int) -> None:
 
         person.script = script()
     stage.actors.extend(pair)
-    for _ in range(int(rng.integers(0, 3))):  # somebody tries to part them
+    for _ in range(int(rng.integers(1, 4))):  # others join or tries to part them
         side = float(rng.choice([-1, 1]))
         place = (spot[0] + side * 0.9, spot[1] + 0.4)
         helper = new_person(rng, *_outside(stage, place[1], side, 0.5))
 
         def help_script(person: Person = helper, side: float = side, place: Point = place) -> Script:
             yield from _wait(person, start + 6)
-            while not advance(person, place, 3.2):
+            while not advance(person, place, 3.6):
                 yield
             for frame in range(max(0, length - 25)):
-                _brawl(rng, person, side, place, frame, 0.5)
+                _brawl(rng, person, side, place, frame, 0.7)
                 yield
             yield from _leave(stage, person, 1.4)
 
@@ -200,8 +200,8 @@ def _intrusion(stage: Stage, start: int, length: int) -> None:
     z, x0, x1, height = fence
     side = float(rng.choice([-1, 1]))
     first = float(rng.uniform(0.3, 0.8)) * (x1 if side > 0 else -x0)
-    for index in range(int(rng.integers(2, 5))):
-        foot = (side * (first - index * float(rng.uniform(0.9, 1.4))), z - 0.25)
+    for index in range(int(rng.integers(3, 6))):
+        foot = (side * (first - index * float(rng.uniform(0.7, 1.2))), z - 0.25)
         person = new_person(rng, *_outside(stage, z - rng.uniform(1.5, 4.0), side * rng.choice([-1, 1]), 0.8))
 
         def script(person: Person = person, foot: Point = foot, delay: int = index * int(rng.integers(3, 8))) -> Script:

@@ -37,7 +37,7 @@ def make_scene(kind: str, rng: Rng, night: bool) -> Scene:
     """Draw a place of the given kind; places of one kind differ in camera, colours, furniture and light."""
     scene = SCENES[kind](rng, night)
     if night:
-        scene.noise += 3.0
+        scene.noise += 1.6
         scene.pace *= 0.8
         scene.sun = (0.0, 0.0)
         scene.night = True
@@ -187,7 +187,7 @@ def _across(camera: Camera, z: float, spread: float, margin: float = 2.0) -> lis
 
 
 def _street(rng: Rng, night: bool) -> Scene:
-    camera = Camera(rng.uniform(280, 320), rng.uniform(4.6, 5.4), rng.uniform(22, 36))
+    camera = Camera(rng.uniform(295, 335), rng.uniform(4.5, 5.2), rng.uniform(20, 34))
     near, far, wall = rng.uniform(9.6, 10.2), rng.uniform(16.6, 17.6), rng.uniform(20.4, 21.5)
     view = camera.zoomed(OVERSAMPLE)
     crossing = rng.uniform(-7, 7) if rng.random() < 0.7 else None
@@ -240,7 +240,7 @@ def _street(rng: Rng, night: bool) -> Scene:
 
 
 def _plaza(rng: Rng, night: bool) -> Scene:
-    camera = Camera(rng.uniform(270, 310), rng.uniform(5.2, 6.2), rng.uniform(20, 44))
+    camera = Camera(rng.uniform(295, 335), rng.uniform(5.0, 5.9), rng.uniform(14, 36))
     view = camera.zoomed(OVERSAMPLE)
     tile, back = rng.uniform(1.1, 1.9), rng.uniform(29, 34)
     tones = rng.integers(-12, 13, (40, 40))
@@ -285,7 +285,7 @@ def _plaza(rng: Rng, night: bool) -> Scene:
 
 
 def _parking(rng: Rng, night: bool) -> Scene:
-    camera = Camera(rng.uniform(280, 310), rng.uniform(5.2, 6.0), rng.uniform(12, 28))
+    camera = Camera(rng.uniform(310, 340), rng.uniform(5.0, 5.7), rng.uniform(6, 20))
     view = camera.zoomed(OVERSAMPLE)
     row, fence_z, bay = rng.uniform(14.4, 15.0), rng.uniform(18.0, 18.8), 2.7
 
@@ -376,7 +376,7 @@ def _corridor(rng: Rng, night: bool) -> Scene:
 
 
 def _yard(rng: Rng, night: bool) -> Scene:
-    camera = Camera(rng.uniform(270, 305), rng.uniform(5.0, 5.8), rng.uniform(16, 32))
+    camera = Camera(rng.uniform(300, 335), rng.uniform(4.8, 5.5), rng.uniform(10, 24))
     view = camera.zoomed(OVERSAMPLE)
     fence_z, back = rng.uniform(15.2, 16.4), rng.uniform(27, 30)
     steel = vary(rng, [(128, 140, 150), (150, 140, 120), (116, 130, 120)][rng.integers(3)], 8)

@@ -153,7 +153,7 @@ class Scene:
     """Z, X from, X to, height of the fence before ground that nobody may enter."""
     sun: tuple[float, float] = (0.0, 0.0)
     """Where the shadow of a point 1 m high falls, in X and Z; (0, 0) is diffuse light."""
-    noise: float = 3.0
+    noise: float = 2.2
     """Standard deviation of the sensor's noise, in grey levels."""
     grey: bool = False
     """Infrared night view."""

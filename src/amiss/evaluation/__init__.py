@@ -1,9 +1,22 @@
-"""Ground truth by protocol, metrics, intervals, figures. Numbers that can be trusted."""
+"""Ground truth by protocol, metrics, intervals, figures: numbers that can be trusted."""
 
+from amiss.evaluation._bootstrap import bootstrap_metrics, resample_videos
+from amiss.evaluation._compare import METRICS, Comparison, SeedSummary, compare, holm, summarise_seeds
 from amiss.evaluation._evaluate import EvaluationResult, evaluate, evaluate_frames
+from amiss.evaluation._events import (
+    Detection,
+    event_average_precision,
+    mean_class_ap,
+    propose_events,
+    recall_at_false_alarms,
+    runs_above,
+    temporal_iou,
+)
 from amiss.evaluation._ground_truth import check_ground_truth, frame_labels, ground_truth_vector
 from amiss.evaluation._plots import plot_pr, plot_roc
 from amiss.evaluation._protocols import ALIASES, PROTOCOLS, Protocol, get_protocol
+from amiss.evaluation._regions import AnnotatedRegion, DetectedRegion, box_iou, region_criteria
+from amiss.evaluation._report_plots import plot_classes, plot_optimism
 from amiss.evaluation._score_curve import plot_score_curve
 from amiss.evaluation._score_files import read_scores, write_scores
 from amiss.evaluation._scored_frames import ScoredFrames, score_frames
@@ -12,15 +25,25 @@ from amiss.evaluation._style import figure_png, figure_svg
 
 __all__ = [
     "ALIASES",
+    "METRICS",
     "PROTOCOLS",
+    "AnnotatedRegion",
+    "Comparison",
+    "DetectedRegion",
+    "Detection",
     "EvaluationResult",
     "Protocol",
     "ScoredFrames",
     "Scores",
+    "SeedSummary",
     "VideoScores",
+    "bootstrap_metrics",
+    "box_iou",
     "check_ground_truth",
+    "compare",
     "evaluate",
     "evaluate_frames",
+    "event_average_precision",
     "figure_png",
     "figure_svg",
     "fixed_spans",
@@ -28,10 +51,21 @@ __all__ = [
     "frame_scores",
     "get_protocol",
     "ground_truth_vector",
+    "holm",
+    "mean_class_ap",
+    "plot_classes",
+    "plot_optimism",
     "plot_pr",
     "plot_roc",
     "plot_score_curve",
+    "propose_events",
     "read_scores",
+    "recall_at_false_alarms",
+    "region_criteria",
+    "resample_videos",
+    "runs_above",
     "score_frames",
+    "summarise_seeds",
+    "temporal_iou",
     "write_scores",
 ]

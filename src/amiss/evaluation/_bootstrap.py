@@ -4,13 +4,13 @@ Anomalous and normal videos are drawn separately, so every replicate has as many
 all replicates are walked together, threshold by threshold, from per-video counts at every distinct score.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from amiss.evaluation._events import runs_above
 from amiss.evaluation._metrics import Runs, false_alarm_frames, per_video_auc, runs_of
 from amiss.evaluation._scored_frames import ScoredFrames
 
@@ -30,15 +30,17 @@ def resample_videos(anomalous: NDArray[np.bool_], n_replicates: int, seed: int) 
     return weights
 
 
-def bootstrap_metrics(frames: ScoredFrames, weights: Values) -> dict[str, Values]:
+def bootstrap_metrics(frames: ScoredFrames, weights: Values, threshold: float = 0.5) -> dict[str, Values]:
     """Metrics of every replicate.
 
     Args:
         frames: scored test set of V videos.
         weights: [R, V] from `resample_videos`.
+        threshold: operating point for false alarms per hour.
 
     Returns:
-        Metric name → [R] values, NaN where a replicate has none. Frame metrics are left out where frames have no labels.
+        Metric name → [R] values, NaN where a replicate has none. Frame metrics are left out where frames have no
+        labels, false alarms per hour where a normal video has no frame rate.
     """
     replicates: dict[str, Values] = {}
     if frames.has_frame_labels and frames.anomalous.any():
@@ -49,11 +51,19 @@ def bootstrap_metrics(frames: ScoredFrames, weights: Values) -> dict[str, Values
         each = per_video_auc(frames)
         defined = ~np.isnan(each)
         replicates["macro_auc"] = _ratio(weights[:, defined] @ each[defined], weights[:, defined].sum(axis=1))
-    of_videos = Runs(np.arange(len(frames.videos)), frames.video_scores, frames.anomalous, np.ones(len(frames.videos), int))
+    n_videos = len(frames.videos)
+    of_videos = Runs(np.arange(n_videos), frames.video_scores, frames.anomalous, np.ones(n_videos, dtype=np.int64))
     replicates["video_auc"] = curve_areas(of_videos, weights)["auc"]
-    normal = ~frames.anomalous
-    n_frames = weights[:, normal] @ np.diff(frames.offsets)[normal]
-    replicates["far"] = _ratio(weights @ false_alarm_frames(frames), n_frames)
+    normal, n_frames = np.flatnonzero(~frames.anomalous), np.diff(frames.offsets)
+    of_normal = weights[:, normal]
+    replicates["far"] = _ratio(of_normal @ false_alarm_frames(frames)[normal], of_normal @ n_frames[normal])
+    rates = [frames.videos[index].fps for index in normal]
+    if all(rates):
+        hours = n_frames[normal] / np.array(rates, dtype=np.float64) / 3600
+        alarms = np.array(
+            [len(runs_above(frames.of_video(int(index))[0] >= threshold)) for index in normal], dtype=np.float64
+        )
+        replicates["false_alarms_per_hour"] = _ratio(of_normal @ alarms, of_normal @ hours)
     return replicates
 
 
@@ -70,12 +80,12 @@ def curve_areas(runs: Runs, weights: Values) -> dict[str, Values]:
     distinct, rank = np.unique(-runs.score, return_inverse=True)
     n_levels = min(len(distinct), _MOST_LEVELS)
     level = rank * n_levels // len(distinct)
-    positives, negatives = (
-        csr_array(
-            (runs.length[which].astype(np.float64), (level[which], runs.video[which])), shape=(n_levels, weights.shape[1])
-        )
-        for which in (runs.label, ~runs.label)
-    )
+
+    def counts(which: NDArray[np.bool_]) -> csr_array:
+        cells = (level[which], runs.video[which])
+        return csr_array((runs.length[which].astype(np.float64), cells), shape=(n_levels, weights.shape[1]))
+
+    positives, negatives = counts(runs.label), counts(~runs.label)
     columns = np.ascontiguousarray(weights.T)
     true, false = np.zeros(len(weights)), np.zeros(len(weights))
     last_precision = np.ones(len(weights))

@@ -13,6 +13,7 @@ from amiss.evaluation._event_metrics import event_metrics
 from amiss.evaluation._metrics import frame_metrics, per_class_metrics
 from amiss.evaluation._scored_frames import ScoredFrames, score_frames
 from amiss.evaluation._scores import Scores
+from amiss.evaluation._undefined import Undefined, settle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,36 +94,38 @@ def evaluate(
     if n_bootstrap < 0:
         raise UsageError(f"n_bootstrap is {n_bootstrap}; it must be 0 or more")
     frames = score_frames(scores, manifest, protocol, exclude=exclude)
-    return evaluate_frames(frames, n_bootstrap=n_bootstrap, seed=seed, threshold=threshold, n_excluded=len(set(exclude)))
+    n_excluded = len(set(exclude))
+    return evaluate_frames(frames, n_bootstrap=n_bootstrap, seed=seed, threshold=threshold, n_excluded=n_excluded)
 
 
 def evaluate_frames(
     frames: ScoredFrames, *, n_bootstrap: int = 1000, seed: int = 0, threshold: float = 0.5, n_excluded: int = 0
 ) -> EvaluationResult:
     """As `evaluate`, from scored frames."""
-    values, undefined = frame_metrics(frames)
-    events, undefined_events = event_metrics(frames, threshold)
-    ci95: dict[str, list[float]] = {}
+    metrics: dict[str, Any] = {
+        **frame_metrics(frames),
+        "per_class": per_class_metrics(frames),
+        "events": event_metrics(frames, threshold),
+    }
     n_anomalous = int(frames.anomalous.sum())
-    if min(n_anomalous, len(frames.videos) - n_anomalous) < 2:
-        undefined["ci95"] = "resampling needs at least 2 normal and 2 anomalous test videos"
-    elif n_bootstrap:
-        replicates = bootstrap_metrics(frames, resample_videos(frames.anomalous, n_bootstrap, seed))
-        ci95 = intervals({name: value for name, value in replicates.items() if values[name] is not None})
-    notes = list(frames.notes)
-    if n_excluded:
-        notes.append(f"{n_excluded} test videos are excluded")
+    resampled = min(n_anomalous, len(frames.videos) - n_anomalous) >= 2
+    if n_bootstrap and not resampled:
+        metrics["ci95"] = Undefined("resampling needs at least 2 normal and 2 anomalous test videos")
+    values, undefined = settle(metrics)
+    values["ci95"] = {}
+    if n_bootstrap and resampled:
+        replicates = bootstrap_metrics(frames, resample_videos(frames.anomalous, n_bootstrap, seed), threshold)
+        defined = values | {"false_alarms_per_hour": values["events"]["false_alarms_per_hour"]}
+        values["ci95"] = intervals({name: value for name, value in replicates.items() if defined[name] is not None})
+    excluded = (f"{n_excluded} test videos are excluded",) if n_excluded else ()
     return EvaluationResult(
         protocol=frames.protocol,
         n_videos=len(frames.videos),
         n_frames=len(frames.scores),
         n_positive=int(np.sum(frames.labels)),
-        **values,
-        per_class=per_class_metrics(frames),
-        events=events,
-        ci95=ci95,
-        n_bootstrap=n_bootstrap if ci95 else 0,
+        n_bootstrap=n_bootstrap if values["ci95"] else 0,
         n_excluded=n_excluded,
-        undefined=undefined | undefined_events,
-        notes=tuple(notes),
+        undefined=undefined,
+        notes=frames.notes + excluded,
+        **values,
     )

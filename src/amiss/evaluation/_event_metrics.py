@@ -1,12 +1,17 @@
 """The event part of an evaluation: all event metrics of one set of scored frames."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from amiss.datasets import Video
 from amiss.evaluation._events import (
     HIT_FRAMES,
     Detection,
+    Interval,
     delay_frames,
     event_average_precision,
     hit_score,
@@ -15,99 +20,149 @@ from amiss.evaluation._events import (
     recall_at_false_alarms,
     runs_above,
 )
-from amiss.evaluation._metrics import unknown_frames_reason
+from amiss.evaluation._metrics import frame_labels_unknown
 from amiss.evaluation._scored_frames import ScoredFrames
+from amiss.evaluation._undefined import Metric, Undefined
 
 TIOUS = (0.1, 0.2, 0.3, 0.4, 0.5)
 FALSE_ALARM_RATES = (0.1, 1, 10)
 _PROPOSAL_QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
 
 
-def event_metrics(frames: ScoredFrames, threshold: float) -> tuple[dict[str, Any], dict[str, str]]:
+@dataclass(frozen=True, eq=False)
+class _ScoredVideo:
+    """A video with its events."""
+
+    video: Video
+    scores: NDArray[np.float64]
+    events: list[Interval]
+
+    @cached_property
+    def seconds(self) -> float:
+        """Its length; NaN where the frame rate is unknown."""
+        return len(self.scores) / self.frame_rate
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second; NaN where unknown."""
+        return self.video.fps or float("nan")
+
+
+def event_metrics(frames: ScoredFrames, threshold: float) -> dict[str, Any]:
     """Event metrics under a protocol.
 
     Args:
         frames: scored test set.
-        threshold: operating point: frames at or above it are an alarm.
+        threshold: operating point: frames with a score at or above it are an alarm.
 
     Returns:
-        Values (None = undefined) and, for undefined ones, the reason:
-        `threshold`, `n_events`, `n_alarms`;
-        `precision`: share of alarms that touch an event; `recall`: share of events with 16 frames (or all) under alarm;
-        `f1`; `false_alarms_per_hour`: alarms per hour of normal video; `delay_median_s`, `delay_p90_s`: from the start of
-        found events to their first alarm; `miss_rate`: share of events with no alarm at all;
-        `recall_at_false_alarms_per_hour`: {"0.1", "1", "10"}; `ap`: {tIoU: value}, `ap_mean`; `latency_aware_ap`.
+        `threshold`; `hit_frames`: frames under alarm that find an event (all frames of a shorter one);
+        `n_events`, `n_alarms`; `precision`: share of alarms that touch an event; `recall`: share of events found; `f1`;
+        `false_alarms_per_hour`: alarms in normal videos per hour of them;
+        `delay_median_s`, `delay_p90_s`: from the start of an event to the first alarm in it, over events that have one;
+        `miss_rate`: share of events that have none;
+        `recall_at_false_alarms_per_hour`: by rate, at the threshold that reaches it;
+        `ap`: `event_average_precision` by tIoU, of events proposed at nine quantiles of all scores; `ap_mean`;
+        `latency_aware_ap`.
     """
-    reasons: dict[str, str] = {}
-    events, event_scores, delays_s, hits = [], [], [], []
-    detections: list[Detection] = []
-    normal_scores, normal_seconds = [], 0.0
-    alarms = touching = false_alarms = 0
-    unknown = unknown_frames_reason(frames)
-    without_rate = [video.video_id for video in frames.videos if not video.fps]
-    thresholds = np.quantile(frames.scores, _PROPOSAL_QUANTILES).tolist()
-    by_video: dict[str, list[tuple[int, int]]] = {}
-    for index, video in enumerate(frames.videos):
-        scores, labels = frames.of_video(index)
-        by_video[video.video_id] = own = runs_above(labels)
-        own_alarms = runs_above(scores >= threshold)
-        alarms += len(own_alarms)
-        touching += sum(any(s < end and start < e for start, end in own) for s, e in own_alarms)
-        if video.label == 0:
-            false_alarms += len(own_alarms)
-            normal_scores.append(scores)
-            normal_seconds += len(scores) / (video.fps or np.nan)
-        for event in own:
-            events.append(event)
-            event_scores.append(scores[event[0] : event[1]])
-            hits.append(hit_score(scores, event))
-            delay = delay_frames(scores, event, threshold)
-            if delay is not None:
-                delays_s.append(delay / (video.fps or np.nan))
-        if unknown is None:
-            detections += [Detection(video.video_id, *proposal) for proposal in propose_events(scores, thresholds)]
-
-    no_events = unknown or ("the test set has no anomalous frames" if not events else None)
-    no_rate = f"the manifest has no fps for {without_rate[0]}" if without_rate else None
-    no_normal = None if normal_scores else "there is no normal test video"
-    hours = normal_seconds / 3600
-
-    def put(name: str, value: Any, reason: str | None) -> Any:
-        if reason is not None:
-            reasons[f"events.{name}"] = reason
-            return None
-        return value
-
-    precision = put("precision", touching / alarms if alarms else None, no_events or (None if alarms else "there is no alarm"))
-    recall = put("recall", float(np.mean(np.array(hits) >= threshold)) if hits else None, no_events)
-    f1 = None
-    if precision is not None and recall is not None:
-        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    no_delay = no_events or no_rate or (None if delays_s else "no event is found")
-    no_recall_at = no_events or no_normal or no_rate
-    recall_at = {}
-    for rate in FALSE_ALARM_RATES:
-        value = None if no_recall_at else recall_at_false_alarms(normal_scores, hours, hits, rate)
-        too_long = "no threshold raises more: an alarm that never ends counts once" if value is None else None
-        recall_at[str(rate)] = put(f"recall_at_false_alarms_per_hour.{rate}", value, no_recall_at or too_long)
-    ap = {str(tiou): event_average_precision(detections, by_video, tiou) for tiou in TIOUS} if no_events is None else None
-    result = {
+    videos = [_ScoredVideo(v, *_split(frames, index)) for index, v in enumerate(frames.videos)]
+    no_events = frame_labels_unknown(frames)
+    if no_events is None and not frames.labels.any():
+        no_events = Undefined("the test set has no anomalous frames")
+    return {
         "threshold": threshold,
         "hit_frames": HIT_FRAMES,
-        "n_events": len(events),
-        "n_alarms": alarms,
-        "precision": precision,
-        "recall": recall,
-        "f1": put("f1", f1, None if f1 is not None else reasons.get("events.precision") or no_events),
-        "false_alarms_per_hour": put(
-            "false_alarms_per_hour", false_alarms / hours if hours > 0 else None, no_normal or no_rate
-        ),
-        "delay_median_s": put("delay_median_s", float(np.median(delays_s)) if delays_s else None, no_delay),
-        "delay_p90_s": put("delay_p90_s", float(np.quantile(delays_s, 0.9)) if delays_s else None, no_delay),
-        "miss_rate": put("miss_rate", 1 - len(delays_s) / len(events) if events else None, no_events),
-        "recall_at_false_alarms_per_hour": recall_at,
-        "ap": put("ap", ap, no_events),
-        "ap_mean": put("ap_mean", float(np.mean([v or 0.0 for v in ap.values()])) if ap else None, no_events),
-        "latency_aware_ap": put("latency_aware_ap", latency_aware_ap(event_scores, frames.scores, frames.labels), no_events),
+        "n_events": sum(len(v.events) for v in videos),
+        "n_alarms": sum(len(runs_above(v.scores >= threshold)) for v in videos),
+        **_operating_point(videos, threshold, no_events),
+        "false_alarms_per_hour": false_alarms_per_hour(frames, threshold),
+        **_delays(videos, threshold, no_events),
+        "recall_at_false_alarms_per_hour": _recalls(videos, no_events),
+        **_average_precisions(videos, frames.scores, no_events),
+        "latency_aware_ap": no_events or latency_aware_ap(_event_scores(videos), frames.scores, frames.labels),
     }
-    return result, reasons
+
+
+def false_alarms_per_hour(frames: ScoredFrames, threshold: float) -> Metric:
+    """Alarms in normal videos per hour of them."""
+    normal = [_ScoredVideo(v, *_split(frames, index)) for index, v in enumerate(frames.videos) if v.label == 0]
+    return _no_hours(normal) or sum(len(runs_above(v.scores >= threshold)) for v in normal) / _hours(normal)
+
+
+def _split(frames: ScoredFrames, index: int) -> tuple[NDArray[np.float64], list[Interval]]:
+    scores, labels = frames.of_video(index)
+    return scores, runs_above(labels)
+
+
+def _event_scores(videos: list[_ScoredVideo]) -> list[NDArray[np.float64]]:
+    return [v.scores[start:end] for v in videos for start, end in v.events]
+
+
+def _hours(videos: list[_ScoredVideo]) -> float:
+    return sum(v.seconds for v in videos) / 3600
+
+
+def _no_rate(videos: list[_ScoredVideo]) -> Undefined | None:
+    without = [v.video.video_id for v in videos if not v.video.fps]
+    return Undefined(f"the manifest has no fps for {without[0]}") if without else None
+
+
+def _no_hours(normal: list[_ScoredVideo]) -> Undefined | None:
+    return _no_rate(normal) if normal else Undefined("there is no normal test video")
+
+
+def _operating_point(videos: list[_ScoredVideo], threshold: float, no_events: Undefined | None) -> dict[str, Metric]:
+    if no_events:
+        return dict.fromkeys(("precision", "recall", "f1"), no_events)
+    found = [hit_score(scores, (0, len(scores))) >= threshold for scores in _event_scores(videos)]
+    recall = float(np.mean(found))
+    touching = [
+        any(start < e and s < end for s, e in v.events)
+        for v in videos
+        for start, end in runs_above(v.scores >= threshold)
+    ]
+    if not touching:
+        no_alarm = Undefined(f"no score reaches the threshold {threshold:g}")
+        return {"precision": no_alarm, "recall": recall, "f1": no_alarm}
+    precision = float(np.mean(touching))
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return {"precision": precision, "recall": recall, "f1": f1}
+
+
+def _delays(videos: list[_ScoredVideo], threshold: float, no_events: Undefined | None) -> dict[str, Metric]:
+    if no_events:
+        return dict.fromkeys(("delay_median_s", "delay_p90_s", "miss_rate"), no_events)
+    delays = [(delay_frames(v.scores, event, threshold), v.frame_rate) for v in videos for event in v.events]
+    seconds = [frames / rate for frames, rate in delays if frames is not None]
+    none = _no_rate([v for v in videos if v.events]) or (None if seconds else Undefined("no event is found"))
+    return {
+        "delay_median_s": none or float(np.median(seconds)),
+        "delay_p90_s": none or float(np.quantile(seconds, 0.9)),
+        "miss_rate": 1 - len(seconds) / len(delays),
+    }
+
+
+def _recalls(videos: list[_ScoredVideo], no_events: Undefined | None) -> dict[str, Metric]:
+    normal = [v for v in videos if v.video.label == 0]
+    undefined = no_events or _no_hours(normal)
+    if undefined:
+        return {str(rate): undefined for rate in FALSE_ALARM_RATES}
+    hits = [hit_score(scores, (0, len(scores))) for scores in _event_scores(videos)]
+    scores, hours = [v.scores for v in normal], _hours(normal)
+    endless = Undefined(
+        "no threshold raises more, as an alarm that never ends counts once: too few normal videos to tell"
+    )
+    recalls = {str(rate): recall_at_false_alarms(scores, hours, hits, rate) for rate in FALSE_ALARM_RATES}
+    return {rate: endless if recall is None else recall for rate, recall in recalls.items()}
+
+
+def _average_precisions(
+    videos: list[_ScoredVideo], scores: NDArray[np.float64], no_events: Undefined | None
+) -> dict[str, Any]:
+    if no_events:
+        return {"ap": no_events, "ap_mean": no_events}
+    thresholds = np.quantile(scores, _PROPOSAL_QUANTILES).tolist()
+    detections = [Detection(v.video.video_id, *p) for v in videos for p in propose_events(v.scores, thresholds)]
+    events = {v.video.video_id: v.events for v in videos}
+    ap = {str(tiou): event_average_precision(detections, events, tiou) for tiou in TIOUS}
+    return {"ap": ap, "ap_mean": float(np.mean(list(ap.values())))}

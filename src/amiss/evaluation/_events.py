@@ -45,18 +45,24 @@ def propose_events(scores: NDArray[np.float64], thresholds: Sequence[float]) -> 
     score stays (non-maximum suppression).
     """
     sums = np.concatenate([[0.0], np.cumsum(scores)])
-    found = {interval for threshold in thresholds for interval in runs_above(scores >= threshold)}
-    ranked = sorted(((s, e, float(sums[e] - sums[s]) / (e - s)) for s, e in found), key=lambda p: (-p[2], p[0], p[1]))
-    kept: list[tuple[int, int, float]] = []
-    for proposal in ranked:
-        if all(temporal_iou(proposal[:2], other[:2]) <= 0.5 for other in kept):
-            kept.append(proposal)
-    return kept
+    number: dict[Interval, int] = {}
+    at_frame = np.full((len(thresholds), len(scores)), -1)  # which proposal holds a frame, per threshold
+    for row, threshold in enumerate(thresholds):
+        for start, end in runs_above(scores >= threshold):
+            at_frame[row, start:end] = number.setdefault((start, end), len(number))
+    ranked = sorted(((s, e, float(sums[e] - sums[s]) / (e - s)) for s, e in number), key=lambda p: (-p[2], p[0], p[1]))
+    kept: dict[int, tuple[int, int, float]] = {}
+    for start, end, score in ranked:
+        # of two runs one holds the other or they are apart, so a rival holds this run's middle frame
+        rivals = (kept.get(rival) for rival in set(at_frame[:, (start + end) // 2].tolist()))
+        if not any(rival and temporal_iou((start, end), rival[:2]) > 0.5 for rival in rivals):
+            kept[number[start, end]] = (start, end, score)
+    return list(kept.values())
 
 
 def event_average_precision(
     detections: Sequence[Detection], events: Mapping[str, Sequence[Interval]], tiou: float
-) -> float | None:
+) -> float:
     """Average precision of detected events at a temporal IoU.
 
     Detections are taken from the largest score down; each matches the event of its video that it overlaps most among
@@ -65,15 +71,13 @@ def event_average_precision(
 
     Args:
         detections: of all test videos, normal ones too.
-        events: annotated events by video id.
+        events: annotated events by video id; there must be some.
         tiou: 0..1.
 
     Returns:
-        0..1; None where there are no events.
+        0..1.
     """
     n_events = sum(len(of_video) for of_video in events.values())
-    if not n_events:
-        return None
     free = {video_id: list(of_video) for video_id, of_video in events.items()}
     ranked = sorted(detections, key=lambda d: (-d.score, d.video_id, d.start, d.end))
     hits = np.zeros(len(ranked))
@@ -90,34 +94,34 @@ def event_average_precision(
 
 def mean_class_ap(
     detections: Sequence[Detection], events: Mapping[str, Mapping[str, Sequence[Interval]]], tiou: float
-) -> float | None:
+) -> float:
     """Mean over classes of `event_average_precision`, for detectors that name the class.
 
     Args:
         detections: with `class_name`.
-        events: class → video id → events. "Normal" is no class and must not be among them.
+        events: class → video id → events. Normal videos are no class: they only hold false alarms.
         tiou: 0..1.
 
     Returns:
-        Mean over the classes that have events; None where none has.
+        Mean over the classes that have events; there must be one.
     """
     values = [
         event_average_precision([d for d in detections if d.class_name == name], of_class, tiou)
         for name, of_class in events.items()
+        if any(of_class.values())
     ]
-    defined = [value for value in values if value is not None]
-    return sum(defined) / len(defined) if defined else None
+    return sum(values) / len(values)
 
 
 def hit_score(scores: NDArray[np.float64], event: Interval) -> float:
-    """The largest threshold at which an event counts as found: 16 of its frames, or all if it is shorter, are above it."""
+    """The largest threshold at which an event counts as found: 16 of its frames, or all of a shorter one, reach it."""
     inside = scores[event[0] : event[1]]
     needed = min(HIT_FRAMES, len(inside))
     return float(np.partition(inside, len(inside) - needed)[len(inside) - needed])
 
 
 def delay_frames(scores: NDArray[np.float64], event: Interval, threshold: float) -> int | None:
-    """Frames from the event's start to the first alarm in it; 0 where an alarm is on already, None where there is none."""
+    """Frames from the event's start to the first alarm in it; 0 where one is on already, None where there is none."""
     above = np.flatnonzero(scores[event[0] : event[1]] >= threshold)
     return int(above[0]) if above.size else None
 
@@ -151,15 +155,13 @@ def recall_at_false_alarms(
     Args:
         normal_scores: frame scores of each normal video.
         hours: their length together.
-        hit_scores: `hit_score` of each event.
+        hit_scores: `hit_score` of each event, at least one.
         per_hour: false alarms per hour that are allowed.
 
     Returns:
-        0..1; None without events, or where no threshold passes the rate: an alarm that never ends counts once, so the
-        normal videos are too long and too few to tell.
+        0..1; None where no threshold passes the rate: an alarm that never ends counts once, so the normal videos are
+        too long and too few to tell.
     """
-    if not len(hit_scores):
-        return None
     thresholds, counts = false_alarm_curve(normal_scores)
     passed = np.flatnonzero(counts > per_hour * hours)
     if not passed.size:
@@ -169,7 +171,7 @@ def recall_at_false_alarms(
 
 def latency_aware_ap(
     events: Sequence[NDArray[np.float64]], frame_scores: NDArray[np.float64], frame_labels: NDArray[np.bool_]
-) -> float | None:
+) -> float:
     """Average precision over frames in which recall is replaced by how early each event is noticed.
 
     At a threshold, an event noticed at its frame t of n earns 1 - t/n (1 at onset, 0 if missed); the mean over events
@@ -177,15 +179,13 @@ def latency_aware_ap(
     of latency-aware AP of Liu et al. (arXiv 2505.19022), whose exact reward differs, so compare it only with itself.
 
     Args:
-        events: scores of the frames of each event.
+        events: scores of the frames of each event, at least one.
         frame_scores: [N] of all test frames.
         frame_labels: [N].
 
     Returns:
-        0..1; None without events.
+        0..1.
     """
-    if not events:
-        return None
     at, gain = [], []
     for scores in events:
         peaks = np.maximum.accumulate(scores)

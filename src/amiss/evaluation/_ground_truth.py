@@ -33,7 +33,7 @@ def decoded_frames(video: Video) -> int:
         EvaluationError: the manifest doesn't say.
     """
     if video.n_frames is None:
-        raise EvaluationError(f"the manifest has no n_frames for {video.video_id}; amiss dataset check finds it by decoding")
+        raise EvaluationError(f"the manifest has no n_frames for {video.video_id}; `amiss dataset check` finds them")
     return video.n_frames
 
 
@@ -56,7 +56,8 @@ def ground_truth_length(protocol: Protocol, video: Video, n_scores: int | None =
         case "floor16":
             return CLIP_LEN * whole
         case "wu16":
-            less = n_scores == whole - 1 if n_scores is not None else video.video_id.removesuffix("_x264") in WU_ONE_CLIP_LESS
+            listed = video.video_id.removesuffix("_x264") in WU_ONE_CLIP_LESS
+            less = listed if n_scores is None else n_scores == whole - 1
             return CLIP_LEN * (whole - (less and n_frames % CLIP_LEN == 0))
 
 
@@ -96,7 +97,7 @@ def frame_labels(video: Video, n_frames: int) -> Labels:
 
 
 def past_end_note(videos: Sequence[Video], n_frames: Sequence[int]) -> str | None:
-    """Names the videos that have events past their last frame (it happens in the official files); None where none has."""
+    """Names the videos with events past their last frame (it happens in the official files); None where none has."""
     late = [
         f"{video.video_id} (event to {video.events[-1][1]}, {count} frames)"
         for video, count in zip(videos, n_frames, strict=True)
@@ -126,7 +127,7 @@ def check_ground_truth(path: str | os.PathLike[str], manifest: Manifest, protoco
     """Check that a ground-truth file (.npy, one number per frame) is what the protocol generates.
 
     Raises:
-        EvaluationError: it isn't; names the first video that differs and by how much, and the protocol whose vector it is.
+        EvaluationError: it isn't; names the first video that differs, by how much, and the protocol whose vector it is.
     """
     try:
         found = np.ravel(np.load(Path(path), allow_pickle=False)) > 0
@@ -137,7 +138,8 @@ def check_ground_truth(path: str | os.PathLike[str], manifest: Manifest, protoco
         return
     others = [name for name in PROTOCOLS if np.array_equal(found, ground_truth_vector(manifest, name))]
     hint = f"; it is the vector of {others[0]}" if others else ""
-    raise EvaluationError(f"ground truth {path} is not that of {protocol}: {_difference(found, expected, manifest, protocol)}{hint}")
+    difference = _difference(found, expected, manifest, protocol)
+    raise EvaluationError(f"ground truth {path} is not that of {protocol}: {difference}{hint}")
 
 
 def _difference(found: Labels, expected: Labels, manifest: Manifest, protocol: str) -> str:

@@ -1,6 +1,7 @@
 """ROC and precision-recall figures."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -90,10 +91,11 @@ def _line(axes: Axes, theme: Theme, index: int, x: NDArray[np.float64], y: NDArr
     axes.plot(x, y, color=theme.cycle[index % len(theme.cycle)], linestyle=dash, linewidth=1.7, label=label, zorder=3)
 
 
-def _legend(axes: Axes, theme: Theme, title: str, place: str) -> None:
+def _legend(axes: Axes, theme: Theme, title: str, place: Literal["lower right", "best"]) -> None:
     legend = axes.legend(
-        loc=place, title=title, fontsize=FONT - 0.5, title_fontsize=FONT - 0.5, framealpha=0.85, alignment="left"
-    )
+        handles=[line for line in axes.get_lines() if not str(line.get_label()).startswith("_")],
+        loc=place, title=title, fontsize=FONT - 0.5, title_fontsize=FONT - 0.5, framealpha=0.85, alignment="left",
+    )  # fmt: skip
     legend.get_frame().set(facecolor=theme.background, edgecolor="none")
     for text in (*legend.get_texts(), legend.get_title()):
         text.set_color(theme.text)

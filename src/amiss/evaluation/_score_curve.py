@@ -23,7 +23,32 @@ _LEFT, _RIGHT, _BOTTOM, _HEADER = 0.62, 0.2, 0.52, 0.34
 _THUMBNAIL, _SMALLEST_THUMBNAIL, _THUMBNAIL_GAP, _LEADER = 0.95, 0.65, 0.06, 0.2
 _TITLE_ROW, _LONG_TITLE = 0.22, 32  # a title of more characters has a row of its own
 
-_STEPS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+_STEPS_S = (
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14400,
+    43200,
+    86400,
+)
 _MOST_TICKS = 10
 
 
@@ -87,7 +112,8 @@ def plot_score_curve(
         handles.append(Patch(color=theme.event, alpha=0.3, linewidth=0, label="detected event"))
     if truth:
         bars = [(start / fps, (end - start) / fps) for start, end in truth]
-        axes.broken_barh(bars, (bar - 0.016 * (high - low), 0.032 * (high - low)), color=theme.truth, linewidth=0, zorder=3)
+        y_range = (bar - 0.016 * (high - low), 0.032 * (high - low))
+        axes.broken_barh(bars, y_range, color=theme.truth, linewidth=0, zorder=3)
         handles.append(Patch(color=theme.truth, linewidth=0, label="annotated event"))
     _time_axis(axes, duration)
     inside = [any(start <= index < end for start, end in events) for index, _ in thumbnails]
@@ -100,8 +126,8 @@ def plot_score_curve(
             color=theme.text, fontsize=FONT + 1, fontweight="bold", va="center",
         )  # fmt: skip
     legend = figure.legend(
-        handles=handles, loc="center right", bbox_to_anchor=(1 - _RIGHT / _WIDTH, top), ncols=len(handles), frameon=False,
-        fontsize=FONT - 0.5, handlelength=1.6, columnspacing=1.4, borderaxespad=0, borderpad=0,
+        handles=handles, loc="center right", bbox_to_anchor=(1 - _RIGHT / _WIDTH, top), ncols=len(handles),
+        frameon=False, fontsize=FONT - 0.5, handlelength=1.6, columnspacing=1.4, borderaxespad=0, borderpad=0,
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_color(theme.text)
@@ -133,7 +159,7 @@ def _time_axis(axes: Axes, duration: float) -> None:
 
 
 def _thumbnail_sizes(aspects: Sequence[float], centres: Sequence[float]) -> list[tuple[float, float]]:
-    """Width and height of each, in inches: one height for all, somewhat smaller if all can then stand at their times."""
+    """Width and height of each, in inches: one height for all, smaller if then all can stand at their times."""
     if not aspects:
         return []
     room = _WIDTH - _LEFT - _RIGHT - _THUMBNAIL_GAP * (len(aspects) - 1)

@@ -131,7 +131,7 @@ def _from_flat(values: Any, manifest: Manifest, source: str) -> Scores:
         raise EvaluationError(f"{source} can't be cut into videos: the manifest has no n_frames for {unknown[0]}")
     counts = [clip_count(video.n_frames or 0) for video in videos]
     clips: Any = np.ravel(values)
-    if len(clips) == CLIP_LEN * sum(counts):  # frame level: one number stands for a clip only if it is the same 16 times
+    if len(clips) == CLIP_LEN * sum(counts):  # frame level
         frames = clips.reshape(-1, CLIP_LEN)
         if (frames == frames[:, :1]).all():
             clips = frames[:, 0]

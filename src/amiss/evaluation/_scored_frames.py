@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,9 @@ def score_frames(
         own = scores[video.video_id]
         length = ground_truth_length(rule, video, len(own.scores) if clips and own.spans is None else None)
         if length == 0:
-            raise EvaluationError(f"{video.video_id} has {video.n_frames} frames, less than one clip: {rule.id} has no rule for it")
+            raise EvaluationError(
+                f"{video.video_id} has {video.n_frames} frames, less than a clip: exclude it for {rule.id}"
+            )
         try:
             parts.append(_spread(rule, own, decoded_frames(video), length, clips))
         except EvaluationError as error:
@@ -122,7 +125,7 @@ def _test_videos(manifest: Manifest, scores: Scores, exclude: Collection[str]) -
         raise EvaluationError(f"all {len(test)} test videos of {manifest.source} are excluded")
     if missing := [video.video_id for video in videos if video.video_id not in scores]:
         raise EvaluationError(
-            f"{len(missing)} of {len(videos)} test videos have no scores: {name_some(missing)}. Score them, or exclude them"
+            f"{len(missing)} of {len(videos)} test videos have no scores: {name_some(missing)}. Score or exclude them"
         )
     anomalous = [video for video in videos if video.label == 1]
     silent = [video.video_id for video in anomalous if not video.events]
@@ -140,7 +143,10 @@ def _read_as_clips(rule: Protocol, scores: Scores, videos: Sequence[Video]) -> b
     if rule.length == "decoded":
         return are_clips(scores, n_frames)
     counts = {video_id: len(own.scores) for video_id, own in scores.items() if own.spans is None}
-    wrong = {v: (t, _clip_counts(rule, n_frames[v])[0]) for v, t in counts.items() if t not in _clip_counts(rule, n_frames[v])}
+    allowed = {video_id: _clip_counts(rule, n_frames[video_id]) for video_id in counts}
+    wrong = {
+        video_id: (count, allowed[video_id][0]) for video_id, count in counts.items() if count not in allowed[video_id]
+    }
     if not wrong:
         return True
     near = sum(abs(found - want) <= 1 for found, want in wrong.values())
@@ -196,9 +202,9 @@ def _are_32_segments(own: VideoScores, n_frames: int, clips: bool) -> bool:
 
 
 def matlab_segments(n_clips: int) -> list[tuple[int, int]]:
-    """Clips [first, end) of each of the 32 segments in Sultani's scripts; the last clip is in none if there are many."""
-    edges = np.floor(np.linspace(1, n_clips, _SEGMENTS + 1) + 0.5).astype(int)  # rounds half up, as MATLAB does above 0
-    return [(first - 1, max(first, after - 1)) for first, after in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
+    """Clips [first, end) of the 32 segments in Sultani's scripts; the last clip is in none if there are many."""
+    edges = np.floor(np.linspace(1, n_clips, _SEGMENTS + 1) + 0.5).astype(int).tolist()  # half up, as MATLAB rounds
+    return [(first - 1, max(first, after - 1)) for first, after in pairwise(edges)]
 
 
 def matlab_frame_scores(scores: Frames, n_clips: int, n_frames: int) -> Frames:

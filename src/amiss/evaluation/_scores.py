@@ -33,9 +33,11 @@ class VideoScores:
         except (TypeError, ValueError):
             raise EvaluationError("scores must be a list of numbers, one per clip or segment") from None
         if scores.ndim != 1 or not len(scores):
-            raise EvaluationError(f"scores have shape {list(scores.shape)}; there must be one number per clip or segment")
+            raise EvaluationError(f"scores have shape {list(scores.shape)}; it must be one number per clip or segment")
         if (bad := np.flatnonzero(~np.isfinite(scores))).size:
-            raise EvaluationError(f"{bad.size} of {len(scores)} scores are NaN or infinite, the first at index {bad[0]}")
+            raise EvaluationError(
+                f"{bad.size} of {len(scores)} scores are NaN or infinite, the first is number {bad[0]}"
+            )
         object.__setattr__(self, "scores", scores)
         if self.spans is not None:
             object.__setattr__(self, "spans", _checked_spans(self.spans, len(scores)))
@@ -93,7 +95,8 @@ def are_clips(scores: Scores, n_frames: Mapping[str, int]) -> bool:
 
 def name_differences(counts: Mapping[str, tuple[int, int]], most: int = 5) -> str:
     """`a has 9 scores, not 10 (-1); …`: videos whose number of scores (first) isn't the expected one (second)."""
-    named = [f"{v} has {found} scores, not {want} ({found - want:+d})" for v, (found, want) in list(counts.items())[:most]]
+    first = list(counts.items())[:most]
+    named = [f"{video_id} has {found} scores, not {want} ({found - want:+d})" for video_id, (found, want) in first]
     return "; ".join(named) + (f"; and {len(counts) - most} more" if len(counts) > most else "")
 
 
@@ -156,10 +159,11 @@ def _check_fit(start: NDArray[np.int64], end: NDArray[np.int64], n_frames: int) 
     """Clips and segments end where the video ends: at most one stride before, and past it only where padded."""
     lengths = end - start
     clip_len = int(lengths.max())
-    stride = int(np.diff(start).max(initial=0)) or clip_len
+    stride = max(int(np.diff(start).max(initial=0)), 1) if len(start) > 1 else max(clip_len, 1)
     last_end = int(end.max())
     cut_short = lengths[-1] < clip_len - 1  # clipped to the video's end, so it tells how long the video is
-    if last_end - clip_len >= n_frames or int(start.max()) > n_frames or (cut_short and last_end > n_frames):
-        raise EvaluationError(f"scores reach to frame {last_end}, but the video has {n_frames}: {last_end - n_frames} too far")
-    if n_frames - last_end >= max(stride, 1) or (cut_short and 0 < lengths[-1] and last_end < n_frames):
-        raise EvaluationError(f"scores end at frame {last_end}, but the video has {n_frames}: {n_frames - last_end} unscored")
+    too_far = last_end - n_frames
+    if too_far >= clip_len or int(start.max()) > n_frames or (cut_short and too_far > 0):
+        raise EvaluationError(f"scores reach to frame {last_end}, but the video has {n_frames} ({too_far:+d})")
+    if -too_far >= stride or (cut_short and lengths[-1] > 0 and too_far < 0):
+        raise EvaluationError(f"scores end at frame {last_end}, but the video has {n_frames} ({too_far:+d})")

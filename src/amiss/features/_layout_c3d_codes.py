@@ -6,6 +6,7 @@ every 17th frame, and feeds C3D native-rate BGR frames in 0..255.
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -59,7 +60,7 @@ def _videos(path: Path) -> Iterator[ImportedVideo]:
             for i in range(n_videos):
                 try:
                     block = stream.read(segments * dim)
-                except (OSError, ValueError, zipfile.BadZipFile) as error:
+                except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
                     raise FeatureError(f"{path} is damaged at video {i}: {error}") from error
                 if len(block) < segments * dim:
                     raise FeatureError(f"{path} ends in video {i} of {n_videos}")
@@ -81,7 +82,7 @@ def _array(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[np.generi
         with closing(archive.open(f"{name}.npy")) as stream:
             array: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
             return array
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise FeatureError(f"{path}: array {name!r} can't be read: {error}") from error
 
 
@@ -90,7 +91,7 @@ def _codes_shape(stream: IO[bytes], path: Path) -> tuple[int, int, int]:
     try:
         np.lib.format.read_magic(stream)
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise FeatureError(f"{path}: array 'codes' can't be read: {error}") from error
     if len(shape) != 3 or is_fortran or dtype != np.uint8:
         raise FeatureError(f"{path}: array 'codes' is {dtype} {shape}; expected uint8 (videos, segments, dim)")

@@ -177,7 +177,7 @@ class OriginalDistributionHead(TemporalHead):
         index, weight = self.select(output, labels, crops)
         scores = crop_mean(output.scores, crops)
         video_scores = mean_of_clips(scores, index, weight)
-        js = js_divergence(*self._density_vectors(output, labels, crops))
+        js = js_divergence(*self.density_vectors(output, labels, crops))
         terms = {
             "classification": F.binary_cross_entropy(video_scores, labels.to(scores.dtype)),
             "distribution": self.alpha * (1 - js).clamp(min=0),
@@ -191,7 +191,7 @@ class OriginalDistributionHead(TemporalHead):
         terms["smoothness"] = self.smoothness * flat_smoothness(scores[anomalous], mask[anomalous])
         return LossTerms(terms)
 
-    def _density_vectors(self, output: HeadOutput, labels: Tensor, crops: int) -> tuple[Tensor, Tensor]:
+    def density_vectors(self, output: HeadOutput, labels: Tensor, crops: int) -> tuple[Tensor, Tensor]:
         """The largest density values of all clips as one vector each for normal and anomalous bags, equally long."""
         x, mask, of_row = output.extras["features"], output.extras["mask"], labels.repeat_interleave(crops)
         if self.first:

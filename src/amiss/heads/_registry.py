@@ -16,6 +16,10 @@ ENTRY_POINT_GROUP = "amiss.heads"
 BUILT_IN = {
     "sultani": "amiss.heads.sultani:SultaniHead",
     "topk": "amiss.heads.sultani:TopKHead",
+    "rtfm": "amiss.heads.rtfm:RTFMHead",
+    "salient": "amiss.heads.salient:SalientHead",
+    "saa": "amiss.heads.saa:SAAHead",
+    "distribution": "amiss.heads.distribution:create_distribution_head",
 }
 
 

@@ -35,16 +35,16 @@ from amiss.heads._distribution_original import OriginalDistributionHead
 from amiss.heads._temporal import TemporalHead, check_options, gather_clips, select_top, top_mean
 
 Variant = Literal["fitted", "original-2023", "original-2024"]
-Statistic = Literal["magnitude", "logit"]
-SAMPLES = 1024  # remembered per class
-NEW_SAMPLES = 128  # per class and training step
+SAMPLES = 512  # remembered per class
 GRID = 512  # points of the log-likelihood ratio
 MOMENTUM = 0.1  # of the running moments
 NORMAL, ANOMALOUS = 0, 1
 
 
 def create_distribution_head(feature_dim: int, *, variant: Variant = "fitted", **options: Any) -> Head:
-    """Build a variant of the distribution head; options as in `FittedDistributionHead` or `OriginalDistributionHead`.
+    """Densities of a clip statistic in normal and in anomalous videos; variants `fitted`, `original-2023`, `original-2024`.
+
+    Other options as in `FittedDistributionHead` or `OriginalDistributionHead`.
 
     Raises:
         UsageError: unknown variant, or an option that it doesn't have or can't take.
@@ -86,15 +86,14 @@ def js_of_samples(normal_N: Tensor, anomalous_A: Tensor, mean_2: Tensor, varianc
 
 
 class FittedDistributionHead(TemporalHead):
-    """RTFM's network; the density of a clip statistic among normal and among anomalous clips separates and scores.
+    """RTFM's network; the densities of feature magnitudes in normal and in anomalous clips separate and score.
 
-    Statistic u of a clip: magnitude of its feature after the temporal network, or its logit. Class N are the clips of
-    normal bags, class A the T//16 + 1 highest-scored clips of anomalous bags. In training λ(1 - JS/ln 2) drives the two
-    apart, with normal densities (log-normal for magnitudes) by running moments. For scoring, a density per class is
-    fitted to the latest samples when the head first scores in eval mode after training, and a clip's score is
-    (1 - w) σ(logit) + w σ(α LLR(u) + β), LLR = ln a(u) - ln n(u), α and β by logistic regression. Before training, or
-    where all samples are equal, there is nothing to fit and the classifier scores alone. Options:
-        statistic: `magnitude` or `logit`.
+    u of a clip is the magnitude of its feature after the temporal network. Class N are the clips of normal bags, class A
+    the T//16 + 1 highest-scored clips of anomalous bags. In training λ(1 - JS/ln 2) drives the two apart, with log-normal
+    densities by running moments. When the head first scores in eval mode after training, a density per class is fitted to
+    the latest samples of training, and a clip's score is (1 - w) σ(logit) + w σ(α LLR(u) + β), LLR = ln a(u) - ln n(u),
+    α and β by logistic regression. Before training, or where all samples are equal, there is nothing to fit and the
+    classifier scores alone. Options:
         density: `auto` (least AIC among the families whose Kolmogorov-Smirnov distance is at most 0.1, else a kernel
             estimate), or the name of a family, with a warning where it doesn't fit.
         separation: λ.
@@ -120,7 +119,6 @@ class FittedDistributionHead(TemporalHead):
         self,
         feature_dim: int,
         *,
-        statistic: Statistic = "magnitude",
         density: str = "auto",
         separation: float = 0.1,
         mix: float = 0.5,
@@ -130,17 +128,15 @@ class FittedDistributionHead(TemporalHead):
         channels: int = 512,
     ) -> None:
         super().__init__(feature_dim, dropout=dropout, channels=channels)
-        if statistic not in get_args(Statistic):
-            raise UsageError(f"statistic is {statistic!r}; allowed are {list(get_args(Statistic))}")
         if density not in ("auto", *FAMILIES):
             raise UsageError(f"density is {density!r}; allowed are {['auto', *FAMILIES]}")
         if not 0 <= mix <= 1:
             raise UsageError(f"mix is {mix}; it must be in [0, 1]")
         check_options(separation=separation, sparsity=sparsity, smoothness=smoothness)
-        self.statistic, self.density, self.separation, self.mix = statistic, density, separation, mix
+        self.density, self.separation, self.mix = density, separation, mix
         self.sparsity, self.smoothness = sparsity, smoothness
         self.register_buffer("samples", torch.zeros(2, SAMPLES))
-        self.register_buffer("seen", torch.zeros(2, dtype=torch.long))
+        self.register_buffer("seen", torch.tensor(0))
         self.register_buffer("mean", torch.zeros(2))
         self.register_buffer("variance", torch.ones(2))
         self.register_buffer("span", torch.tensor([0.0, 1.0]))
@@ -152,20 +148,19 @@ class FittedDistributionHead(TemporalHead):
     @property
     def options(self) -> dict[str, Any]:
         """Keyword arguments that rebuild this head."""
-        names = ("variant", "statistic", "density", "separation", "mix", "sparsity", "smoothness", "channels")
+        names = ("variant", "density", "separation", "mix", "sparsity", "smoothness", "channels")
         return {**{name: getattr(self, name) for name in names}, "dropout": self.dropout.p}
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; a bag's is the mean of its top T//16 + 1.
 
-        `extras`: statistic [B, T] (logarithm of the magnitude, or the logit), mask [B, T], and once densities are fitted
-        log_ratio [B, T], in nats.
+        `extras`: log_magnitude ln u [B, T], mask [B, T], and once densities are fitted log_ratio [B, T], in nats.
         """
         mask = full_mask(features) if mask is None else mask
         x_BTD = self.temporal(bounded(features), mask)
         logits = self.classifier(self.dropout(x_BTD))
-        t_BT = logits if self.statistic == "logit" else x_BTD.norm(dim=2).clamp(min=1e-6).log()
-        scores, extras = torch.sigmoid(logits), {"statistic": t_BT, "mask": mask}
+        t_BT = x_BTD.norm(dim=2).clamp(min=1e-6).log()
+        scores, extras = torch.sigmoid(logits), {"log_magnitude": t_BT, "mask": mask}
         if not self.training:
             if self.stale:
                 self.fit()
@@ -184,13 +179,12 @@ class FittedDistributionHead(TemporalHead):
         wanted = mask.sum(dim=1, keepdim=True) // 16 + 1
         weight = weight.bool() & (torch.arange(index.shape[1], device=index.device) < wanted)
         rows_index, rows_weight = (chosen[anomalous].repeat_interleave(crops, dim=0) for chosen in (index, weight))
-        t_RT, of_row = output.extras["statistic"], labels.repeat_interleave(crops)
+        t_RT, of_row = output.extras["log_magnitude"], labels.repeat_interleave(crops)
         t_normal = t_RT[of_row == 0][output.extras["mask"][of_row == 0]]
         t_anomalous = gather_clips(t_RT[of_row == 1], rows_index)[rows_weight]
         mean, variance = self._moments(t_normal, t_anomalous)
         if self.training:
-            self._remember(NORMAL, t_normal.detach())
-            self._remember(ANOMALOUS, t_anomalous.detach())
+            self._remember(t_normal.detach(), t_anomalous.detach())
         js = js_of_samples(t_normal, t_anomalous, mean, variance)
         both_real = (mask[:, 1:] & mask[:, :-1])[anomalous]
         steps = scores[anomalous].diff(dim=1).square() * both_real
@@ -207,7 +201,7 @@ class FittedDistributionHead(TemporalHead):
         """Running mean [2] and variance [2], differentiable in this batch's share."""
         mean = torch.stack([t.mean() for t in (t_normal, t_anomalous)])
         variance = torch.stack([t.var(unbiased=False) for t in (t_normal, t_anomalous)])
-        share = MOMENTUM if self.seen.all() else 1.0
+        share = MOMENTUM if self.seen > 0 else 1.0
         mean = (1 - share) * self.mean + share * mean
         variance = (1 - share) * self.variance + share * variance
         if self.training:
@@ -215,41 +209,39 @@ class FittedDistributionHead(TemporalHead):
             self.variance.copy_(variance.detach())
         return mean, variance + 1e-4
 
-    def _remember(self, label: int, t: Tensor) -> None:
-        """Put a random few of the batch's samples in place of the oldest ones."""
-        t = t[torch.randperm(len(t), device=t.device)[:NEW_SAMPLES]]
-        places = (self.seen[label] + torch.arange(len(t), device=t.device)) % SAMPLES
-        self.samples[label, places] = t.to(self.samples.dtype)
-        self.seen[label] += len(t)
+    def _remember(self, t_normal: Tensor, t_anomalous: Tensor) -> None:
+        """Put samples of the batch, equally many of both classes, in place of the oldest ones."""
+        count = min(len(t_normal), len(t_anomalous), SAMPLES)
+        places = (self.seen + torch.arange(count, device=self.seen.device)) % SAMPLES
+        for label, t in ((NORMAL, t_normal), (ANOMALOUS, t_anomalous)):
+            self.samples[label, places] = t[torch.randperm(len(t), device=t.device)[:count]].to(self.samples.dtype)
+        self.seen += count
         self.stale.fill_(True)
 
     def fit(self) -> FittedDensities | None:
         """Fit both densities to the samples remembered from training, and the scores' calibration.
 
         Returns:
-            The densities of the statistic itself (magnitudes, not their logarithm), e.g. for a figure; None where there
-            are no samples yet or all are equal.
+            The densities of magnitudes, e.g. for a figure; None where there are no samples yet or all are equal.
         """
         self.stale.fill_(False)
-        counts = self.seen.clamp(max=SAMPLES).tolist()
-        t = [self.samples[c, : counts[c]].double().cpu().numpy() for c in (NORMAL, ANOMALOUS)]
-        self.fitted.fill_(all(len(x) > 1 and np.ptp(x) > 0 for x in t))
+        count = min(int(self.seen), SAMPLES)
+        t = self.samples[:, :count].double().cpu().numpy()
+        self.fitted.fill_(count > 1 and bool((np.ptp(t, axis=1) > 0).all()))
         if not self.fitted:
             return None
-        u = t if self.statistic == "logit" else [np.exp(x) for x in t]
-        normal, anomalous = (self._fit_class(x) for x in u)
-        both = np.concatenate(t)
-        t_grid = np.linspace(both.min(), both.max(), GRID)
-        grid = t_grid if self.statistic == "logit" else np.exp(t_grid)
+        u_normal, u_anomalous = np.exp(t)
+        normal, anomalous = self._fit_class(u_normal), self._fit_class(u_anomalous)
+        t_grid = np.linspace(t.min(), t.max(), GRID)
+        grid = np.exp(t_grid)
         with np.errstate(invalid="ignore"):
             ratio = np.nan_to_num(np.clip(anomalous.log_pdf(grid) - normal.log_pdf(grid), -20, 20))
-        labels = np.repeat([0, 1], counts)
-        of_samples = np.interp(both, t_grid, ratio)[:, None]
-        logistic = LogisticRegression(class_weight="balanced").fit(of_samples, labels)
+        of_samples = np.interp(t.ravel(), t_grid, ratio)[:, None]
+        logistic = LogisticRegression().fit(of_samples, np.repeat([NORMAL, ANOMALOUS], count))
         self.span.copy_(torch.tensor([t_grid[0], t_grid[-1]]))
         self.log_ratio.copy_(torch.from_numpy(ratio))
         self.calibration.copy_(torch.tensor([max(float(logistic.coef_[0, 0]), 0.0), float(logistic.intercept_[0])]))
-        return FittedDensities(normal, anomalous, divergences(anomalous, normal, grid), (u[0], u[1]))
+        return FittedDensities(normal, anomalous, divergences(anomalous, normal, grid), (u_normal, u_anomalous))
 
     def _fit_class(self, u: Array) -> Density:
         if self.density == "auto":

@@ -45,7 +45,7 @@ class TrainingLoop:
 
     @property
     def selected_step(self) -> int:
-        return self.selection.best_step if len(self.held_out) else self.step
+        return self.selection.best_step if self.best_weights is not None else self.step
 
     @property
     def status(self) -> str:

@@ -38,9 +38,11 @@ class Selection:
     without_gain: int = 0
 
     def add(self, score: HeldOutScore, step: int) -> bool:
-        """Note the score of a step; True where this step is the best so far."""
+        """Note the score of a step; True where this step is the best so far, which takes `smoothing` evaluations."""
         self.history.append(score)
         recent = self.history[-self.settings.smoothing :]
+        if len(recent) < self.settings.smoothing:
+            return False
         smoothed = HeldOutScore(
             float(np.mean([s.auc for s in recent])), float(np.mean([s.cross_entropy for s in recent]))
         )

@@ -1,0 +1,117 @@
+"""Checkpoint files of other projects, read without running any code that is in them."""
+
+import os
+import pickle
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from scipy.io import loadmat
+from torch import Tensor
+
+from amiss.convert import _mindspore
+from amiss.errors import WeightsError
+
+# what a pickled module is made of, besides tensors; everything else in a pickle is refused
+_HARMLESS: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): dict,
+    ("builtins", "set"): set,
+    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,  # type: ignore[attr-defined]
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,  # type: ignore[attr-defined]
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+}
+# classes whose pickled objects we know how to read, besides torch's own layers
+_KNOWN_MODULES = {("network.anomaly_detector_model", "AnomalyDetector")}
+
+
+class _Shell:
+    """Stands in for a pickled module: holds the attributes that the file gives it and has no code."""
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    """Builds tensors, plain containers and shells of modules; refuses every other name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = {"__builtin__": "builtins"}.get(module, module)
+        if (module, name) in _HARMLESS:
+            return _HARMLESS[module, name]
+        if (module, name) in _KNOWN_MODULES or module.startswith("torch.nn.modules."):
+            return _Shell
+        raise pickle.UnpicklingError(f"it names {module}.{name}, which amiss doesn't run")
+
+
+_RESTRICTED_PICKLE = SimpleNamespace(
+    Unpickler=_RestrictedUnpickler, load=lambda file, **options: _RestrictedUnpickler(file, **options).load()
+)
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint file by name, ready for `from_reference`.
+
+    Reads torch's files (a state dict, also under `state_dict`, or a pickled module of a known class), safetensors, the
+    MATLAB file of Sultani et al. (as `fc1` .. `fc3`), and MindSpore's `.ckpt`. No code in the file is run.
+
+    Raises:
+        WeightsError: no such file, damaged, of another kind, or a pickle that names anything but tensors and known modules.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise WeightsError(f"checkpoint {file} doesn't exist")
+    try:
+        if file.suffix == ".mat":
+            return _read_sultani(file)
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        with file.open("rb") as opened:
+            start = opened.read(1)
+        if file.suffix == ".ckpt" and start == _mindspore.FIRST_BYTE:
+            return _mindspore.read(file.read_bytes())
+        return dict(_tensors_of(_read_torch(file)))
+    except (
+        OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, RuntimeError, AssertionError,
+        SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
+        raise WeightsError(f"checkpoint {file} can't be read: {str(error).splitlines()[0] if str(error) else error!r}") from error
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        with warnings.catch_warnings():  # that the source of a shell can't be found
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_RESTRICTED_PICKLE)
+
+
+def _tensors_of(value: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of a state dict or a pickled module."""
+    if isinstance(value, _Shell):
+        attributes = vars(value)
+        value = {**attributes["_parameters"], **attributes["_buffers"], **attributes["_modules"]}
+    elif isinstance(value, Mapping) and isinstance(value.get("state_dict"), Mapping):
+        value = value["state_dict"]
+    if not isinstance(value, Mapping):
+        raise ValueError(f"it holds a {type(value).__name__}, not tensors by name")
+    for name, item in value.items():
+        if isinstance(item, Tensor):
+            yield prefix + name, item.detach()
+        elif isinstance(item, _Shell):
+            yield from _tensors_of(item, f"{prefix}{name}.")
+
+
+def _read_sultani(path: Path) -> dict[str, Tensor]:
+    """Keras layers '0', '2', '4' as cells {W (in, out), b (1, out)}; '1' and '3' are dropout."""
+    cells = loadmat(path)
+    tensors = {}
+    for layer, key in (("fc1", "0"), ("fc2", "2"), ("fc3", "4")):
+        weight, bias = (np.asarray(cell, dtype=np.float32) for cell in cells[key][0])
+        tensors[f"{layer}.weight"] = torch.from_numpy(weight.T.copy())
+        tensors[f"{layer}.bias"] = torch.from_numpy(bias.reshape(-1).copy())
+    return tensors

@@ -1,0 +1,143 @@
+"""Reference checkpoints of heads → our heads: tensors renamed, feature dim and sizes read from their shapes."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amiss.convert import _mindspore
+from amiss.errors import WeightsError
+from amiss.heads import Head, create_head
+
+
+def _temporal_names(module: str) -> dict[str, str]:
+    """Names of the multi-scale temporal network, which the originals call `module`."""
+    pyramid = {
+        f"{module}.conv_{i + 1}.{j}": f"temporal.pyramid.{i}.{part}" for i in range(3) for j, part in ((0, "conv"), (2, "norm"))
+    }
+    return {
+        **pyramid,
+        f"{module}.conv_4.0": "temporal.squeeze",
+        f"{module}.conv_5.0": "temporal.fuse.conv",
+        f"{module}.conv_5.2": "temporal.fuse.norm",
+        f"{module}.non_local.W.0": "temporal.non_local.out",
+        f"{module}.non_local.W.1": "temporal.non_local.norm",
+        **{f"{module}.non_local.{part}": f"temporal.non_local.{part}" for part in ("g", "theta", "phi")},
+    }
+
+
+_LAYERS = ("fc1", "fc2", "fc3")
+_CLASSIFIER = {layer: f"classifier.{layer}" for layer in _LAYERS}
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """How an original names its layers, and where its sizes show."""
+
+    head: str
+    layers: dict[str, str]
+    """Original name of a layer → ours."""
+    first: str
+    """Layer whose weight has the feature dim as its second axis."""
+    sizes: dict[str, str] = field(default_factory=dict)
+    """Option → layer that has this many outputs."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options that the original has built in."""
+
+
+_REFERENCES = {
+    "sultani": _Reference("sultani", {layer: layer for layer in _LAYERS}, "fc1"),
+    "topk": _Reference("topk", {layer: layer for layer in _LAYERS}, "fc1"),
+    "rtfm": _Reference("rtfm", _temporal_names("Aggregate") | _CLASSIFIER, "fc1"),
+    "distribution": _Reference(
+        "distribution", _temporal_names("Atten") | _CLASSIFIER, "fc1", options={"variant": "original-2024"}
+    ),
+    "saa": _Reference(
+        "saa",
+        _temporal_names("aggregate")
+        | {f"classifier.{layer}": f"classifier.{layer}" for layer in _LAYERS}
+        | {"attn.attention.0": "attention.conv1", "attn.attention.3": "attention.conv2", "attn.attention.5": "attention.conv3"},
+        "classifier.fc1",
+    ),
+    "salient": _Reference(
+        "salient",
+        {"self_anttention.0": "w1", "self_anttention.2": "w2", "fc1": "fc1", "fc2": "fc2"},
+        "self_anttention.0",
+        sizes={"d_a": "self_anttention.0", "r": "self_anttention.2"},
+    ),
+}
+
+EVALUATION_OPTIONS: dict[str, dict[str, Any]] = {"salient": {"chunk": 28, "clip_scores": "chunk"}}
+"""Head options with which an original's published numbers were made, where they differ from the defaults."""
+
+
+def _from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) -> Head:
+    """The head of a reference checkpoint, in eval mode.
+
+    Args:
+        kind: key of `KINDS`.
+        state_dict: tensors by their original names (SAA: PyTorch's or MindSpore's), perhaps under `state_dict` and with
+            the prefix `module.`.
+        options: of the head.
+
+    Raises:
+        UsageError: no such option.
+        WeightsError: the tensors are of another network; names the first that don't fit.
+    """
+    reference = _REFERENCES[kind]
+    tensors = _plain(state_dict)
+    mindspore = _mindspore.is_mindspore(tensors)
+    if mindspore:
+        tensors = _mindspore.torch_names(tensors)
+
+    def rows(layer: str, axis: int) -> int:
+        weight = tensors.get(f"{layer}.weight")
+        if weight is None or weight.ndim < 2:
+            raise WeightsError(f"not a {kind} checkpoint: it has no {layer}.weight, but {list(state_dict)[:4]}")
+        return weight.shape[axis]
+
+    sizes = {option: rows(layer, 0) for option, layer in reference.sizes.items()}
+    head = create_head(reference.head, rows(reference.first, 1), **{**sizes, **reference.options, **options})
+    _fill(head, tensors, reference.layers, kind, zero_biases=mindspore)
+    return head.eval()
+
+
+def _plain(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
+    nested = state_dict.get("state_dict")
+    items = nested if isinstance(nested, Mapping) else state_dict
+    return {
+        str(name).removeprefix("module."): torch.as_tensor(value)
+        for name, value in items.items()
+        if isinstance(value, Tensor | np.ndarray)
+    }
+
+
+def _fill(head: Head, tensors: dict[str, Tensor], layers: Mapping[str, str], kind: str, *, zero_biases: bool) -> None:
+    expected = head.state_dict()
+    original = {ours: theirs for theirs, ours in layers.items()}
+    problems, filled = [], {}
+    for name, tensor in expected.items():
+        layer, _, last = name.rpartition(".")
+        source = f"{original[layer]}.{last}" if layer in original else name
+        found = tensors.pop(source, None)
+        if found is None and (last == "num_batches_tracked" or (zero_biases and last == "bias")):
+            found = torch.zeros_like(tensor)  # MindSpore's Conv1d has no bias by default
+        if found is None:
+            problems.append(f"{source} is missing")
+        elif found.shape != tensor.shape:
+            problems.append(f"{source} is {tuple(found.shape)}, not {tuple(tensor.shape)}")
+        else:
+            filled[name] = found.to(tensor.dtype)
+    problems += [f"{name} is unknown" for name in tensors]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise WeightsError(f"the {kind} checkpoint doesn't fit: {'; '.join(problems[:3])}{more}")
+    head.load_state_dict(filled)
+
+
+KINDS = {kind: partial(_from_reference, kind) for kind in _REFERENCES}

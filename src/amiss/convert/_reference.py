@@ -1,0 +1,34 @@
+"""Original checkpoints → our modules, by kind."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from amiss.convert import _backbones, _heads
+from amiss.errors import UsageError
+
+KINDS: Mapping[str, Callable[..., nn.Module]] = {**_backbones.KINDS, **_heads.KINDS}
+
+
+def from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) -> nn.Module:
+    """An original checkpoint as our module, in eval mode.
+
+    Args:
+        kind: a backbone (`c3d`, `i3d`, `i3d_resnet50`, `i3d_resnet50_nl`, `mfnet`, and the 3D ResNets and DenseNets by
+            their registry names): the module takes preprocessed clips [N, 3, T, H, W] and gives features [N, D]. Or a head
+            (`sultani`, `topk`, `rtfm`, `saa`, `salient`, and `distribution`, which is its variant `original-2024`).
+        state_dict: the original's tensors by the original's names, as its file has them: also under `state_dict`, and
+            with `module.` prefixes. Tensors of a backbone's classifier are left out.
+        options: of the kind; the 3D ResNets have `shortcut` (`A` or `B`, by default as the tensors show), heads their
+            own options, with sizes as the tensors show.
+
+    Raises:
+        UsageError: no such kind or option.
+        WeightsError: the tensors are of another network; names the first that don't fit.
+    """
+    if kind not in KINDS:
+        close = difflib.get_close_matches(kind, KINDS, n=3) or sorted(KINDS)
+        raise UsageError(f"unknown kind {kind!r} of reference checkpoint. Did you mean {' or '.join(close)}?")
+    return KINDS[kind](state_dict, **options)

@@ -1,0 +1,163 @@
+"""Is A better than B? Means over seeds, their intervals, and paired tests over the same resampled videos."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amiss.errors import EvaluationError, UsageError
+from amiss.evaluation._bootstrap import bootstrap_metrics, intervals, resample_videos
+from amiss.evaluation._metrics import frame_metrics
+from amiss.evaluation._scored_frames import ScoredFrames
+from amiss.evaluation._undefined import settle
+
+METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far")
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SeedSummary:
+    """A metric over training seeds."""
+
+    mean: float
+    std: float
+    """Sample standard deviation over seeds; 0 for a single seed."""
+    ci95: tuple[float, float]
+    """Of the mean, over resampled seeds and resampled videos."""
+    n_seeds: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much better A is than B in a metric, on the same videos."""
+
+    a: str
+    b: str
+    metric: str
+    difference: float
+    """A - B, each the mean over its seeds."""
+    ci95: tuple[float, float]
+    p: float
+    """Two-sided, from the bootstrap."""
+    p_holm: float
+    """Corrected for all comparisons made together (Holm 1979)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self)
+
+
+def summarise_seeds(
+    frames: Sequence[ScoredFrames], *, n_bootstrap: int = 1000, seed: int = 0
+) -> dict[str, SeedSummary]:
+    """Mean, spread and interval of each metric over seeds (hierarchical bootstrap: seeds, then videos).
+
+    Args:
+        frames: one per training seed, of the same videos under the same protocol.
+        n_bootstrap: replicates.
+        seed: of the resampling.
+
+    Returns:
+        Metric → summary; metrics that are undefined for any seed are left out.
+
+    Raises:
+        EvaluationError: the seeds were not scored on the same frames.
+    """
+    replicates, values = _system("the seeds", frames, frames[0], n_bootstrap, seed)
+    summary = {}
+    for name, per_seed in values.items():
+        low, high = intervals({name: replicates[name]})[name]
+        std = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else 0.0
+        summary[name] = SeedSummary(float(np.mean(per_seed)), std, (low, high), len(per_seed))
+    return summary
+
+
+def compare(
+    systems: Mapping[str, Sequence[ScoredFrames]],
+    metric: str = "auc",
+    *,
+    reference: str | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Compare systems in pairs: the same resampled videos for both, and Holm's correction over all pairs.
+
+    Args:
+        systems: name → scored frames, one per training seed, all of the same videos under the same protocol.
+        metric: one of `METRICS`.
+        reference: compare the others with this one only; None = every pair.
+        n_bootstrap: replicates.
+        seed: of the resampling.
+
+    Raises:
+        UsageError: unknown metric or reference, or fewer than two systems.
+        EvaluationError: the systems were not scored on the same frames, or the metric is undefined for them.
+    """
+    if metric not in METRICS:
+        raise UsageError(f"metric {metric!r} is unknown; there are {', '.join(METRICS)}")
+    if len(systems) < 2 or (reference is not None and reference not in systems):
+        raise UsageError(
+            f"a comparison needs two systems, one of them the reference {reference!r}; got {list(systems)}"
+        )
+    first = next(iter(systems.values()))[0]
+    drawn: dict[str, Values] = {}
+    means: dict[str, float] = {}
+    for index, (name, frames) in enumerate(systems.items()):
+        replicates, values = _system(name, frames, first, n_bootstrap, seed, draw=index)
+        if metric not in values:
+            raise EvaluationError(
+                f"{metric} is undefined for {name}: {settle(frame_metrics(frames[0]))[1].get(metric)}"
+            )
+        drawn[name], means[name] = replicates[metric], float(np.mean(values[metric]))
+    pairs = (
+        [(name, reference) for name in systems if name != reference] if reference else list(combinations(systems, 2))
+    )
+    results = []
+    for a, b in pairs:
+        differences = drawn[a] - drawn[b]
+        low, high = intervals({metric: differences})[metric]
+        results.append((a, b, means[a] - means[b], (low, high), _p_value(differences)))
+    corrected = holm([result[-1] for result in results])
+    return [Comparison(a, b, metric, d, ci, p, h) for (a, b, d, ci, p), h in zip(results, corrected, strict=True)]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: smallest p times n, the next times n - 1, …, never falling, at most 1."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    steps = np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(value) for value in corrected]
+
+
+def _p_value(differences: Values) -> float:
+    defined = differences[~np.isnan(differences)]
+    tail = min((defined <= 0).sum(), (defined >= 0).sum())
+    return float(min(1.0, 2 * (tail + 1) / (len(defined) + 1)))
+
+
+def _system(
+    name: str, frames: Sequence[ScoredFrames], same_as: ScoredFrames, n_bootstrap: int, seed: int, draw: int = 0
+) -> tuple[dict[str, Values], dict[str, list[float]]]:
+    """Replicates of the mean over (resampled) seeds, and the values of each seed, of every defined metric."""
+    for own in frames:
+        same_videos = [video.video_id for video in own.videos] == [video.video_id for video in same_as.videos]
+        if own.protocol != same_as.protocol or not same_videos or not np.array_equal(own.labels, same_as.labels):
+            raise EvaluationError(
+                f"{name}: scored on other frames ({own.protocol}, {len(own.videos)} videos, {len(own.labels)} frames) "
+                f"than the first ({same_as.protocol}, {len(same_as.videos)} videos, {len(same_as.labels)} frames); "
+                "compare on the same test videos and protocol"
+            )
+    settled = [settle(frame_metrics(own))[0] for own in frames]
+    values = {n: [s[n] for s in settled] for n in METRICS if all(s[n] is not None for s in settled)}
+    weights = resample_videos(same_as.anomalous, n_bootstrap, seed)
+    per_seed = [bootstrap_metrics(own, weights) for own in frames]
+    rng = np.random.default_rng([seed, draw])
+    picked = rng.integers(len(frames), size=(n_bootstrap, len(frames)))
+    rows = np.arange(n_bootstrap)[:, None]
+    replicates = {n: np.stack([drawn[n] for drawn in per_seed], axis=1)[rows, picked].mean(axis=1) for n in values}
+    return replicates, values

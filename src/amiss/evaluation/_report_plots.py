@@ -1,0 +1,122 @@
+"""Figures of benchmark reports: metrics by class, and how much choosing on the test set would flatter."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from amiss.errors import EvaluationError
+from amiss.evaluation._style import FONT, Theme, new_figure, style_axes
+
+_ROW, _WIDTH, _TOP, _BOTTOM, _CHARACTER = 0.36, 6.6, 0.4, 0.5, 0.075  # inches
+_MARKERS = {"last": "o", "selected": "s", "oracle(test)": "D"}
+
+
+def plot_classes(per_class: Mapping[str, Mapping[str, Any]], *, title: str | None = None, dark: bool = False) -> Figure:
+    """Bars of frame AUC (against all normal videos) and Ano-AUC (within the class's videos) by class, best first.
+
+    Args:
+        per_class: as in an evaluation result; undefined metrics have no bar.
+        title: above the axes.
+        dark: for dark pages.
+
+    Raises:
+        EvaluationError: there are no classes.
+    """
+    if not per_class:
+        raise EvaluationError("there are no classes to plot")
+    names = sorted(per_class, key=lambda name: per_class[name]["auc"] or 0.0)
+    figure, axes, theme = _rows([f"{name} ({per_class[name]['n_videos']})" for name in names], title, dark)
+    for offset, metric, label, colour in (
+        (0.19, "auc", "AUC, with normal videos", theme.cycle[0]),
+        (-0.19, "ano_auc", "Ano-AUC, within its videos", theme.cycle[1]),
+    ):
+        values = [per_class[name][metric] for name in names]
+        places = [row + offset for row, value in enumerate(values) if value is not None]
+        lengths = [value for value in values if value is not None]
+        axes.barh(places, lengths, height=0.34, color=colour, linewidth=0, label=label, zorder=2)
+        for place, length in zip(places, lengths, strict=True):
+            axes.text(
+                length + 0.008, place, f"{length:.2f}", va="center", color=theme.text, fontsize=FONT - 1.5, zorder=4,
+                bbox={"facecolor": theme.background, "linewidth": 0, "pad": 0.4},
+            )  # fmt: skip
+    axes.axvline(0.5, color=theme.muted, linewidth=0.9, linestyle=(0, (2, 3)), zorder=3)
+    axes.set(xlim=(0, 1.06), xlabel="ROC-AUC over frames (dotted: chance)")
+    _legend_above(figure, axes, theme)
+    return figure
+
+
+def plot_optimism(
+    rows: Mapping[str, Mapping[str, Sequence[float]]],
+    *,
+    metric: str = "frame AUC",
+    title: str | None = None,
+    dark: bool = False,
+) -> Figure:
+    """What choosing the model on the test set would have added.
+
+    Args:
+        rows: system → {"last", "selected", "oracle(test)"} → one value per seed. Small marks are seeds, large ones
+            their means; the number on the right is oracle(test) - selected in points.
+        metric: name of the values.
+        title: above the axes.
+        dark: for dark pages.
+
+    Raises:
+        EvaluationError: there are no rows.
+    """
+    if not rows:
+        raise EvaluationError("there are no systems to plot")
+    names = list(rows)[::-1]
+    figure, axes, theme = _rows(names, title, dark)
+    colours = dict(zip(_MARKERS, (theme.muted, theme.cycle[0], theme.cycle[1]), strict=True))
+    for row, name in enumerate(names):
+        means = {kind: float(np.mean(values)) for kind, values in rows[name].items() if len(values)}
+        for kind, values in rows[name].items():
+            axes.plot(values, [row] * len(values), _MARKERS[kind], color=colours[kind], markersize=3.5, alpha=0.45)
+        if {"selected", "oracle(test)"} <= means.keys():
+            a, b = means["selected"], means["oracle(test)"]
+            axes.plot([a, b], [row, row], color=theme.cycle[1], linewidth=1.6, zorder=1)
+            axes.text(
+                1.0, row, f"{100 * (b - a):+.1f}", transform=axes.get_yaxis_transform(),
+                va="center", ha="right", color=theme.text, fontsize=FONT,
+            )  # fmt: skip
+        for kind, mean in means.items():
+            label = kind if row == 0 else None
+            axes.plot(mean, row, _MARKERS[kind], color=colours[kind], markersize=8, zorder=3, label=label)
+    axes.set_xlabel(metric)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high + 0.12 * (high - low))
+    _legend_above(figure, axes, theme)
+    return figure
+
+
+def _rows(names: Sequence[str], title: str | None, dark: bool) -> tuple[Figure, Axes, Theme]:
+    height = _TOP + _BOTTOM + _ROW * max(len(names), 2) + (0.25 if title else 0.0)
+    left = 0.3 + _CHARACTER * max(len(name) for name in names)
+    figure, theme = new_figure(_WIDTH, height, dark)
+    top = _TOP + (0.25 if title else 0.0)
+    box = (left / _WIDTH, _BOTTOM / height, (_WIDTH - left - 0.2) / _WIDTH, (height - top - _BOTTOM) / height)
+    axes = figure.add_axes(box)
+    axes.set(ylim=(-0.6, len(names) - 0.4), yticks=range(len(names)), yticklabels=names)
+    style_axes(axes, theme)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    if title:
+        y = 1 - 0.17 / height
+        figure.text(0.2 / _WIDTH, y, title, color=theme.text, fontsize=FONT + 1, fontweight="bold", va="center")
+    return figure, axes, theme
+
+
+def _legend_above(figure: Figure, axes: Axes, theme: Theme) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    box = axes.get_position()
+    place = (box.x0, box.y1 + 0.1 / figure.get_figheight())
+    legend = figure.legend(
+        handles=handles, labels=labels, loc="lower left", bbox_to_anchor=place, ncols=3, frameon=False,
+        fontsize=FONT - 0.5, borderaxespad=0, borderpad=0,
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_color(theme.text)

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amiss.backbones import FeatureSpec, Preprocessing
+from amiss.errors import UsageError
+
+
+def clip(height=48, width=64, frames=4, seed=0):
+    return np.random.RandomState(seed).randint(0, 256, (frames, height, width, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18", "s3d"])
+@pytest.mark.parametrize("size", [(240, 320), (360, 202), (90, 120)])
+def test_torchvision_video_networks_see_what_torchvision_gives_them(name, size):
+    from torchvision.models import get_model_weights
+
+    from amiss.backbones import create_backbone
+
+    frames = clip(*size, frames=3)
+    expected = get_model_weights(name).DEFAULT.transforms()(torch.from_numpy(frames).permute(0, 3, 1, 2))
+    assert torch.equal(create_backbone(name, "random").preprocess(frames), expected.unsqueeze(0))
+
+
+def test_ten_crops_are_in_the_order_of_rtfm():
+    frames = clip(256, 340, frames=1)
+    views = Preprocessing(crop=224, crops=10, value_range=(0, 255))(frames)[:, :, 0].numpy().transpose(0, 2, 3, 1)
+    image, mirrored = frames[0], frames[0, :, ::-1]
+    for i, source in ((0, image), (5, mirrored)):
+        expected = [
+            source[:224, :224],
+            source[:224, 116:],
+            source[16:240, 58:282],
+            source[32:, :224],
+            source[32:, 116:],
+        ]
+        for j, crop in enumerate(expected):
+            assert np.array_equal(views[i + j], crop), f"crop {i + j}"
+
+
+def test_five_crops_and_the_centre_are_among_the_ten():
+    frames = clip(60, 80)
+    ten = Preprocessing(resize=50, crop=40, crops=10)(frames)
+    assert torch.equal(Preprocessing(resize=50, crop=40, crops=5)(frames), ten[:5])
+    assert torch.equal(Preprocessing(resize=50, crop=40)(frames), ten[2:3])
+
+
+def test_values_are_scaled_normalised_and_reordered():
+    frames = clip(8, 8)
+    rgb = frames.transpose(3, 0, 1, 2)
+    plain = Preprocessing(value_range=(-1.0, 1.0), mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    expected = (rgb / 127.5 - 1 - np.reshape((0.1, 0.2, 0.3), (3, 1, 1, 1))) / np.reshape((0.5, 0.6, 0.7), (3, 1, 1, 1))
+    np.testing.assert_allclose(plain(frames)[0].numpy(), expected, atol=1e-5)
+    bgr = Preprocessing(colour="bgr", value_range=(0.0, 255.0))(frames)[0].numpy()
+    assert np.array_equal(bgr, rgb[::-1])
+    grey = Preprocessing(colour="grey", value_range=(0.0, 255.0))(frames)[0].numpy()
+    assert np.abs(grey - rgb.transpose(1, 2, 3, 0) @ (0.299, 0.587, 0.114)).max() <= 0.51
+    assert grey.shape == (3, 4, 8, 8)
+
+
+def test_sampled_frames_are_spread_from_first_to_last():
+    frames = clip(8, 8, frames=16)
+    sampled = Preprocessing(sampled=4, value_range=(0.0, 255.0))(frames)
+    assert np.array_equal(sampled[0].numpy(), frames[[0, 5, 10, 15]].transpose(3, 0, 1, 2))
+    one = Preprocessing(sampled=4)(frames[:1])
+    assert one.shape == (1, 3, 4, 8, 8)
+
+
+def test_shrinking_by_area_averages_pixels():
+    frames = clip(12, 16)
+    expected = frames.reshape(4, 6, 2, 8, 2, 3).mean((2, 4)).transpose(3, 0, 1, 2)
+    shrunk = Preprocessing(resize=(6, 8), interpolation="area", value_range=(0.0, 255.0))(frames)[0].numpy()
+    assert np.abs(shrunk - expected).max() <= 0.5
+
+
+@settings(max_examples=40, deadline=None)
+@given(height=st.integers(1, 90), width=st.integers(1, 90), crops=st.sampled_from([1, 5, 10]))
+def test_any_size_fills_the_crop(height, width, crops):
+    x = Preprocessing(resize=16, crop=24, crops=crops)(clip(height, width, frames=2))
+    assert x.shape == (crops, 3, 2, 24, 24)
+    assert x.isfinite().all()
+    assert x.is_contiguous()
+
+
+def test_frames_are_not_changed_and_may_be_read_only():
+    frames = clip(8, 8)
+    frames.flags.writeable = False
+    before = frames.copy()
+    Preprocessing(mean=(0.5, 0.5, 0.5))(frames)
+    assert np.array_equal(frames, before)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [np.zeros((4, 8, 8), np.uint8), np.zeros((4, 8, 8, 3), np.float32), np.zeros((0, 8, 8, 3), np.uint8)],
+    ids=["grey", "float", "empty"],
+)
+def test_what_is_no_clip_is_refused(frames):
+    with pytest.raises(UsageError, match=r"a clip is uint8 \[T, H, W, 3\]"):
+        Preprocessing()(frames)
+
+
+def test_wrong_crops_are_refused():
+    with pytest.raises(UsageError, match="crops is 3"):
+        Preprocessing(crop=10, crops=3)
+    with pytest.raises(UsageError, match="sees the whole frame"):
+        Preprocessing(crops=10)
+
+
+def test_the_spec_says_how_frames_are_preprocessed():
+    preprocessing = Preprocessing(
+        resize=(128, 171), crop=112, crops=10, sampled=8, colour="bgr", value_range=(0.0, 255.0), mean=(1.0, 2.0, 3.0)
+    )
+    spec = FeatureSpec(backbone="x", weights="random", dim=2, **preprocessing.spec_fields())
+    assert (spec.resize, spec.crop, spec.crops, spec.sampled) == ("128x171 bilinear", "centre 112", 10, 8)
+    assert (spec.colour, spec.value_range, spec.mean, spec.std) == ("bgr", (0.0, 255.0), (1.0, 2.0, 3.0), None)
+    assert Preprocessing(resize=256, antialias=True).spec_fields()["resize"] == "shorter side 256 bilinear antialiased"

@@ -1,0 +1,125 @@
+"""Figures: they are drawn, deterministic, and say what they show."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from amiss.errors import EvaluationError
+from amiss.evaluation import figure_png, figure_svg, plot_classes, plot_optimism, plot_pr, plot_roc, plot_score_curve
+from amiss.evaluation._score_curve import _without_overlap
+
+SPANS = [(i * 16, min(i * 16 + 16, 310)) for i in range(20)]
+
+
+def texts(figure: Figure) -> str:
+    return " | ".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+
+
+def curve(dark: bool = False, **more: object) -> Figure:
+    scores = np.linspace(0.1, 0.9, 20)
+    images = [(int(i), np.full((90, 120, 3), 100, dtype=np.uint8)) for i in (60, 150, 250)]
+    options = {"events": [(200, 310)], "truth": [(180, 310)], "threshold": 0.6, "thumbnails": images} | more
+    return plot_score_curve(SPANS, scores, 25, dark=dark, **options)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_score_curve_is_a_picture(dark: bool) -> None:
+    figure = curve(dark, title="RoadAccidents002")
+    picture = imread(io.BytesIO(figure_png(figure, dpi=100)))
+    assert picture.shape[1] == 900
+    assert (picture[0, 0, :3].mean() < 0.2) == dark
+    said = texts(figure)
+    for words in (
+        "RoadAccidents002",
+        "threshold 0.60",
+        "detected event",
+        "annotated event",
+        "Time (s)",
+        "Anomaly score",
+    ):
+        assert words in said
+    assert len(figure.axes) == 4  # the curve and three thumbnails
+
+
+def test_legend_names_only_what_is_there() -> None:
+    said = texts(plot_score_curve(SPANS, np.full(20, 0.2), 25))
+    assert "detected event" not in said
+    assert "annotated event" not in said
+    assert "threshold" not in said
+
+
+def test_thumbnails_stand_at_their_times_when_there_is_room() -> None:
+    figure = curve()
+    curve_axes, *thumbnails = figure.axes
+    for axes, frame in zip(thumbnails, (60, 150, 250), strict=True):
+        box, place = axes.get_position(), curve_axes.get_position()
+        wanted = place.x0 + place.width * (frame + 0.5) / 310
+        middle = (box.x0 + box.x1) / 2
+        assert middle == pytest.approx(wanted, abs=1e-6)
+
+
+def test_crowded_thumbnails_do_not_overlap() -> None:
+    lefts = _without_overlap([4.0, 4.1, 4.2, 8.9], [1.2, 1.2, 1.2, 1.2])
+    assert np.diff(lefts).min() >= 1.2
+    assert lefts[1] + 0.6 == pytest.approx(4.1)  # centred on the crowd
+    assert lefts[3] + 1.2 <= 8.8  # and none sticks out
+
+
+def test_hours_are_read_as_clock_time() -> None:
+    spans = [(i * 16, i * 16 + 16) for i in range(8000)]
+    figure = plot_score_curve(spans, np.zeros(8000), 25)
+    figure_png(figure, dpi=30)
+    assert "Time (h:mm:ss)" in texts(figure)
+    assert "1:00:00" in texts(figure)
+
+
+def test_scores_outside_0_to_1_are_shown_whole() -> None:
+    figure = plot_score_curve(SPANS, np.linspace(-3, 8, 20), 25)
+    low, high = figure.axes[0].get_ylim()
+    assert low <= -3
+    assert high >= 8
+
+
+@pytest.mark.parametrize("plot", [plot_roc, plot_pr])
+def test_curves_name_their_area(plot: Callable[..., Figure]) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.random(5000) < 0.2
+    figure = plot({"good": (labels, labels + 0.0), "blind": (labels, np.zeros(5000))}, title="UCF-Crime")
+    assert "good  1.000" in texts(figure)
+    assert ("blind  0.500" if plot is plot_roc else f"blind  {labels.mean():.3f}") in texts(figure)
+    assert figure_png(figure, dpi=30)[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("plot", [plot_roc, plot_pr])
+def test_no_curve_without_both_classes(plot: Callable[..., Figure]) -> None:
+    with pytest.raises(EvaluationError, match="topk: all frames have the same label"):
+        plot({"topk": (np.zeros(5), np.ones(5))})
+    with pytest.raises(EvaluationError, match="no curve"):
+        plot({})
+
+
+def test_svg_is_text_of_the_figure() -> None:
+    svg = figure_svg(curve())
+    assert svg.startswith("<?xml")
+    assert "</svg>" in svg
+
+
+def test_classes_and_optimism_are_told_in_numbers() -> None:
+    per_class = {
+        "Fire": {"n_videos": 3, "auc": 0.9, "ano_auc": None},
+        "Fall": {"n_videos": 1, "auc": 0.6, "ano_auc": 0.5},
+    }
+    said = texts(plot_classes(per_class))
+    assert "Fire (3)" in said
+    assert "0.90" in said
+    rows = {"topk": {"last": [0.7, 0.72], "selected": [0.73, 0.75], "oracle(test)": [0.76, 0.78]}}
+    figure = plot_optimism(rows, title="UCF-Crime")
+    assert "+3.0" in texts(figure)
+    assert figure_png(figure, dpi=30)[:4] == b"\x89PNG"
+    for plot in (plot_classes, plot_optimism):
+        with pytest.raises(EvaluationError, match="there are no"):
+            plot({})

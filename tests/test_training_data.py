@@ -1,0 +1,199 @@
+"""What a run trains on: batches, held-out videos, bags."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amiss.backbones import FeatureSpec
+from amiss.datasets import Manifest, Video
+from amiss.detection import Normalisation
+from amiss.errors import FeatureError, ManifestError, UsageError
+from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set, pool
+from amiss.training import BatchSettings, SelectionSettings, load_recipe
+from amiss.training._bags import find_all_zero, fit_normalisation, hash_data, load_bags, resolve
+from amiss.training._holdout import split_training
+from amiss.training._sampling import draw_batch
+from amiss.training._selection import HeldOutScore, Selection
+
+SAMPLINGS = ["epochs", "without-replacement", "with-replacement"]
+
+
+@given(
+    n_normal=st.integers(1, 40),
+    n_anomalous=st.integers(1, 40),
+    size=st.integers(1, 50),
+    sampling=st.sampled_from(SAMPLINGS),
+    seed=st.integers(0, 5),
+    step=st.integers(1, 30),
+)
+def test_batches_are_balanced_and_repeatable(
+    n_normal: int, n_anomalous: int, size: int, sampling: str, seed: int, step: int
+) -> None:
+    batch = BatchSettings(normal=size, anomalous=size + 1, sampling=sampling)
+    normal, anomalous = np.arange(n_normal), 100 + np.arange(n_anomalous)
+    drawn = draw_batch(normal, anomalous, batch, seed, step)
+    assert set(drawn[:size]) <= set(normal)
+    assert set(drawn[size:]) <= set(anomalous)
+    assert len(drawn) == 2 * size + 1
+    assert (drawn == draw_batch(normal, anomalous, batch, seed, step)).all()
+    if sampling == "without-replacement":
+        assert max(Counter(drawn[:size]).values()) == -(-size // n_normal)
+
+
+@given(n=st.integers(1, 30), size=st.integers(1, 40), steps=st.integers(1, 20), seed=st.integers(0, 5))
+def test_epochs_take_every_video_before_any_comes_again(n: int, size: int, steps: int, seed: int) -> None:
+    batch = BatchSettings(normal=size, anomalous=1)
+    drawn = [draw_batch(np.arange(n), np.arange(1), batch, seed, step)[:size] for step in range(1, steps + 1)]
+    row = np.concatenate(drawn)
+    for start in range(0, len(row) - n + 1, n):
+        assert set(row[start : start + n]) == set(range(n))
+
+
+def videos(n_normal: int, n_anomalous: int, split: str = "train", group_size: int = 0) -> list[Video]:
+    labels = [0] * n_normal + [1] * n_anomalous
+    groups = [str(i // group_size) if group_size else None for i in range(len(labels))]
+    return [
+        Video(video_id=f"{split}{i}", split=split, label=label, group=group)  # type: ignore[arg-type]
+        for i, (label, group) in enumerate(zip(labels, groups, strict=True))
+    ]
+
+
+@given(
+    n_normal=st.integers(1, 120), n_anomalous=st.integers(1, 120), group_size=st.integers(0, 9), seed=st.integers(0, 9)
+)
+def test_holding_out_keeps_groups_whole_and_labels_balanced(
+    n_normal: int, n_anomalous: int, group_size: int, seed: int
+) -> None:
+    manifest = Manifest(tuple(videos(n_normal, n_anomalous, group_size=group_size) + videos(3, 3, "test")))
+    settings = SelectionSettings()
+    split = split_training(manifest, settings, seed)
+    assert split == split_training(manifest, settings, seed)
+    assert {v.video_id for v in split.fit + split.held_out} == {v.video_id for v in manifest.split("train")}
+    if not split.held_out:
+        assert split.fit == manifest.split("train")
+        assert "too few" in split.note
+        assert group_size > 1 or min(n_normal, n_anomalous) < 20
+        return
+    if group_size:
+        assert not {v.group for v in split.fit} & {v.group for v in split.held_out}
+    for label, n in ((0, n_normal), (1, n_anomalous)):
+        held_out = sum(v.label == label for v in split.held_out)
+        assert settings.min_videos <= held_out <= 0.25 * n
+        if group_size <= 1:
+            assert held_out == max(settings.min_videos, round(0.15 * n))
+
+
+def test_a_val_split_is_used() -> None:
+    manifest = Manifest((*videos(30, 30), *videos(2, 2, "val"), *videos(2, 2, "test")))
+    split = split_training(manifest, SelectionSettings(), 0, left_out=frozenset({"train0", "val3"}))
+    assert [v.video_id for v in split.held_out] == ["val0", "val1", "val2"]
+    assert len(split.fit) == 59
+
+
+def test_nothing_held_out_on_request() -> None:
+    split = split_training(Manifest(tuple(videos(50, 50))), SelectionSettings(holdout=0), 0)
+    assert not split.held_out
+
+
+def test_selection_takes_the_first_of_equals_and_stops() -> None:
+    selection = Selection(SelectionSettings(smoothing=1, min_gain=0.01, patience=2))
+    gains = [selection.add(HeldOutScore(auc, 1.0), step) for step, auc in enumerate((0.7, 0.8, 0.805, 0.809), 1)]
+    assert gains == [True, True, False, False]
+    assert (selection.best_step, selection.should_stop) == (2, True)
+
+
+def test_selection_smooths() -> None:
+    selection = Selection(SelectionSettings(smoothing=3))
+    for step, auc in enumerate((0.6, 0.6, 0.9, 0.8, 0.8, 0.5), 1):
+        selection.add(HeldOutScore(auc, 1.0), step)
+    assert selection.best_step == 5  # means of three: 0.7, 0.767, 0.833, 0.7
+    assert selection.best is not None
+    assert selection.best.auc == pytest.approx(0.8333, abs=1e-4)
+
+
+def test_perfect_auc_is_told_apart_by_cross_entropy() -> None:
+    selection = Selection(SelectionSettings(smoothing=1, patience=2))
+    gains = [selection.add(HeldOutScore(1.0, ce), step) for step, ce in enumerate((0.5, 0.3, 0.299, 0.31), 1)]
+    assert gains == [True, True, False, False]
+    assert selection.should_stop
+
+
+def test_selection_goes_on_from_its_state() -> None:
+    first, second = Selection(SelectionSettings()), Selection(SelectionSettings())
+    for step, auc in enumerate((0.6, 0.7, 0.65, 0.6), 1):
+        first.add(HeldOutScore(auc, 0.5), step)
+    second.restore(first.state())
+    assert second == first
+
+
+def feature_set(folder: Path, lengths: dict[str, int], *, crops: int = 2, segments: int | None = None) -> FeatureSet:
+    spec = FeatureSpec(backbone="made-up", weights="none", dim=3, crops=crops, segments=segments)
+    writer = FeatureSetWriter(folder, spec)
+    for i, (video_id, length) in enumerate(lengths.items()):
+        rng = np.random.default_rng(i)
+        rows = rng.normal(2, [1, 10, 100], (length, crops, 3)) if length > 1 else np.zeros((1, crops, 3))
+        writer.add(video_id, rows.astype(np.float32), n_frames=16 * length, fps=25.0)
+    return open_feature_set(folder)
+
+
+def test_bags_are_pooled_normalised_and_stacked(tmp_path: Path) -> None:
+    features = feature_set(tmp_path / "f", {"train0": 5, "train1": 40})
+    recipe = resolve(load_recipe("topk", ["segments=8"]), features)
+    assert recipe.normalise == "standard"
+    chosen = videos(1, 1)
+    normalisation = fit_normalisation(recipe, chosen, features)
+    rows = np.concatenate([features.load(v.video_id).reshape(-1, 3) for v in chosen])
+    np.testing.assert_allclose(normalisation.mean, rows.mean(axis=0), rtol=1e-5)
+    bags = load_bags(recipe, chosen, features, normalisation)
+    x_BTD, mask, labels = bags.batch([1, 0])
+    assert x_BTD.shape == (4, 8, 3)
+    assert mask.all()
+    assert labels.tolist() == [1, 0]
+    expected = normalisation.apply(pool(features.load("train1"), "rtfm", 8))
+    np.testing.assert_allclose(x_BTD[:2].numpy(), expected.swapaxes(0, 1), rtol=1e-6)
+
+
+def test_unpooled_bags_are_padded_and_masked(tmp_path: Path) -> None:
+    features = feature_set(tmp_path / "f", {"train0": 5, "train1": 9})
+    recipe = resolve(load_recipe("topk", ["pooling=none", "normalise=none"]), features)
+    x_BTD, mask, _ = load_bags(recipe, videos(1, 1), features, Normalisation("none")).batch([0, 1])
+    assert x_BTD.shape == (4, 9, 3)
+    assert mask.sum(dim=1).tolist() == [5, 5, 9, 9]
+    assert (x_BTD[~mask] == 0).all()
+
+
+def test_segments_stay_and_are_given_unit_length(tmp_path: Path) -> None:
+    features = feature_set(tmp_path / "f", {"train0": 32}, segments=32)
+    recipe = resolve(load_recipe("sultani2018", ["segments=8"]), features)
+    assert (recipe.pooling, recipe.segments, recipe.normalise) == ("none", 32, "l2")
+
+
+def test_unit_length_pooling_needs_unit_length_at_test_time(tmp_path: Path) -> None:
+    features = feature_set(tmp_path / "f", {"train0": 32})
+    assert resolve(load_recipe("topk", ["pooling=matlab"]), features).normalise == "l2"
+    with pytest.raises(UsageError, match="normalise must be 'l2' or 'l2\\+standard'"):
+        resolve(load_recipe("topk", ["pooling=matlab", "normalise=standard"]), features)
+
+
+def test_videos_that_cannot_be_used(tmp_path: Path) -> None:
+    features = feature_set(tmp_path / "f", {"train0": 5, "train1": 1, "train2": 5})
+    with pytest.warns(UserWarning, match="1 of 3 training videos are skipped"):
+        assert find_all_zero(videos(2, 1), features) == {"train1"}
+    with pytest.warns(UserWarning), pytest.raises(ManifestError, match="no usable anomalous training video"):
+        find_all_zero(videos(1, 1), features)
+    with pytest.raises(ManifestError, match="no usable normal"):
+        find_all_zero([videos(0, 1)[0]], features)
+    with pytest.raises(FeatureError, match=r"no features of 2 of 5 training videos \(train3, train4\)"):
+        find_all_zero(videos(2, 3), features)
+
+
+def test_data_hash_follows_labels_and_features(tmp_path: Path) -> None:
+    features = feature_set(tmp_path / "f", {"train0": 5, "train1": 6})
+    other = feature_set(tmp_path / "g", {"train0": 5, "train1": 7})
+    first = hash_data(videos(1, 1), features)
+    assert first == hash_data(videos(1, 1)[::-1], features)
+    assert len({first, hash_data(videos(2, 0), features), hash_data(videos(1, 1), other)}) == 3
