@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amiss.errors import UsageError
@@ -34,6 +34,7 @@ def test_pooling_is_the_originals(golden: Path, key: str, rule: str, segments: i
     np.testing.assert_allclose(found, expected, rtol=1e-15 if dtype == "float64" else 0, atol=0)
 
 
+@settings(deadline=None)
 @given(
     n=st.integers(1, 80),
     segments=st.integers(1, 40),
@@ -50,6 +51,7 @@ def test_shape_and_dtype(n: int, segments: int, crops: int, rule: str, dtype: st
         np.testing.assert_allclose(pooled[:, crop], pool(clips[:, crop], rule, segments), rtol=1e-6)
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 200), segments=st.integers(1, 64))
 def test_rtfm_keeps_order_and_leaves_no_clip_out(n: int, segments: int) -> None:
     clips = np.eye(n)

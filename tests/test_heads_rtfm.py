@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference_weights import crc_checkpoint, golden_bags
 
 from amiss.convert import from_reference
 from amiss.heads import HeadOutput, crop_mean
 from amiss.heads._temporal import MaskedBatchNorm, NonLocalBlock
 from amiss.heads.rtfm import RTFMHead
+from reference_weights import crc_checkpoint, golden_bags
 
 LABELS = torch.tensor([0, 0, 1, 1])
 

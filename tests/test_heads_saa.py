@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference_weights import crc_checkpoint, golden_bags
 
 from amiss.convert import from_reference
 from amiss.heads import HeadOutput
 from amiss.heads.saa import SAAHead, suppress
+from reference_weights import crc_checkpoint, golden_bags
 
 LABELS = torch.tensor([0, 0, 1, 1])
 BRANCHES = ("class", "attended", "class_suppressed", "attended_suppressed")

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference_weights import golden_bags
 
 from amiss.convert import EVALUATION_OPTIONS, from_reference, read_checkpoint
 from amiss.heads import HeadOutput, create_head
 from amiss.heads.salient import SalientHead
+from reference_weights import golden_bags
 
 PUBLISHED = {"da64_r3": "SelfAttention-da64-r3-T32-seed9111.pth", "da128_r7": "SelfAttention-da128-r7-T32-seed9111.pth"}
 ORIGINAL = {"self_anttention.0": "w1", "self_anttention.2": "w2", "fc1": "fc1", "fc2": "fc2"}

@@ -94,7 +94,9 @@ def test_network_and_weight_penalties_are_the_originals(losses: dict[str, np.nda
     assert weights == pytest.approx(float(losses["keras_l2_term"]), rel=1e-5)
 
 
-@pytest.mark.parametrize("options", [("sultani", {}), ("topk", {"k": 3}), ("topk", {"k": 4, "normal": "top-and-bottom"})])
+@pytest.mark.parametrize(
+    "options", [("sultani", {}), ("topk", {"k": 3}), ("topk", {"k": 4, "normal": "top-and-bottom"})]
+)
 @settings(max_examples=25, deadline=None)
 @given(lengths=st.lists(st.integers(1, 9), min_size=4, max_size=4), padding=st.integers(1, 5), seed=st.integers(0, 99))
 def test_padding_changes_nothing(options: tuple[str, dict], lengths: list[int], padding: int, seed: int) -> None:

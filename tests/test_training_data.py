@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amiss.backbones import FeatureSpec
@@ -22,6 +22,7 @@ from amiss.training._selection import HeldOutScore, Selection
 SAMPLINGS = ["epochs", "without-replacement", "with-replacement"]
 
 
+@settings(deadline=None)
 @given(
     n_normal=st.integers(1, 40),
     n_anomalous=st.integers(1, 40),
@@ -44,6 +45,7 @@ def test_batches_are_balanced_and_repeatable(
         assert max(Counter(drawn[:size]).values()) == -(-size // n_normal)
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 30), size=st.integers(1, 40), steps=st.integers(1, 20), seed=st.integers(0, 5))
 def test_epochs_take_every_video_before_any_comes_again(n: int, size: int, steps: int, seed: int) -> None:
     batch = BatchSettings(normal=size, anomalous=1)
@@ -62,6 +64,7 @@ def videos(n_normal: int, n_anomalous: int, split: str = "train", group_size: in
     ]
 
 
+@settings(deadline=None)
 @given(
     n_normal=st.integers(1, 120), n_anomalous=st.integers(1, 120), group_size=st.integers(0, 9), seed=st.integers(0, 9)
 )
@@ -94,14 +97,24 @@ def test_a_val_split_is_used() -> None:
     assert len(split.fit) == 59
 
 
+def test_a_val_split_of_one_label_is_told() -> None:
+    split = split_training(Manifest((*videos(30, 30), *videos(2, 0, "val"))), SelectionSettings(), 0)
+    assert "val split has 2 normal and 0 anomalous videos and is not used" in split.note
+    assert len(split.held_out) == 10
+
+
 def test_nothing_held_out_on_request() -> None:
     split = split_training(Manifest(tuple(videos(50, 50))), SelectionSettings(holdout=0), 0)
     assert not split.held_out
 
 
+def held_out_score(clip_auc: float) -> HeldOutScore:
+    return HeldOutScore(clip_auc, 0.5)
+
+
 def test_selection_takes_the_first_of_equals_and_stops() -> None:
     selection = Selection(SelectionSettings(smoothing=1, min_gain=0.01, patience=2))
-    gains = [selection.add(HeldOutScore(auc, 1.0), step) for step, auc in enumerate((0.7, 0.8, 0.805, 0.809), 1)]
+    gains = [selection.add(held_out_score(auc), step) for step, auc in enumerate((0.7, 0.8, 0.805, 0.809), 1)]
     assert gains == [True, True, False, False]
     assert (selection.best_step, selection.should_stop) == (2, True)
 
@@ -109,25 +122,30 @@ def test_selection_takes_the_first_of_equals_and_stops() -> None:
 def test_selection_smooths() -> None:
     selection = Selection(SelectionSettings(smoothing=3))
     for step, auc in enumerate((0.6, 0.6, 0.9, 0.8, 0.8, 0.5), 1):
-        selection.add(HeldOutScore(auc, 1.0), step)
+        selection.add(held_out_score(auc), step)
     assert selection.best_step == 5  # means of three: 0.7, 0.767, 0.833, 0.7
-    assert selection.best is not None
-    assert selection.best.auc == pytest.approx(0.8333, abs=1e-4)
-
-
-def test_perfect_auc_is_told_apart_by_cross_entropy() -> None:
-    selection = Selection(SelectionSettings(smoothing=1, patience=2))
-    gains = [selection.add(HeldOutScore(1.0, ce), step) for step, ce in enumerate((0.5, 0.3, 0.299, 0.31), 1)]
-    assert gains == [True, True, False, False]
-    assert selection.should_stop
+    assert selection.best == pytest.approx(0.8333, abs=1e-4)
 
 
 def test_selection_goes_on_from_its_state() -> None:
     first, second = Selection(SelectionSettings()), Selection(SelectionSettings())
     for step, auc in enumerate((0.6, 0.7, 0.65, 0.6), 1):
-        first.add(HeldOutScore(auc, 0.5), step)
+        first.add(held_out_score(auc), step)
     second.restore(first.state())
     assert second == first
+
+
+@settings(deadline=None)
+@given(share=st.floats(0.05, 0.9), seed=st.integers(0, 99))
+def test_clip_auc_under_video_labels_is_linear_in_the_true_one(share: float, seed: int) -> None:
+    """With a share of anomalous clips in anomalous videos: auc = share * true + (1 - share) / 2."""
+    rng = np.random.default_rng(seed)
+    normal, normal_inside, anomalous = rng.normal(size=4000), rng.normal(size=4000), rng.normal(1, 1, 4000)
+    inside = np.where(rng.random(4000) < share, anomalous, normal_inside)
+    found = HeldOutScore.of([normal, inside], np.array([0.1, 0.2]), np.array([0, 1]))
+    true = HeldOutScore.of([normal, anomalous], np.array([0.1, 0.2]), np.array([0, 1])).clip_auc
+    assert found.clip_auc == pytest.approx(share * true + (1 - share) / 2, abs=0.04)
+    assert found.video_auc == 1
 
 
 def feature_set(folder: Path, lengths: dict[str, int], *, crops: int = 2, segments: int | None = None) -> FeatureSet:
@@ -140,7 +158,11 @@ def feature_set(folder: Path, lengths: dict[str, int], *, crops: int = 2, segmen
     return open_feature_set(folder)
 
 
-def test_bags_are_pooled_normalised_and_stacked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_memory", [2 << 30, 0], ids=["in memory", "in a file"])
+def test_bags_are_pooled_normalised_and_stacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
+    monkeypatch.setattr("amiss.training._bags._IN_MEMORY", in_memory)
     features = feature_set(tmp_path / "f", {"train0": 5, "train1": 40})
     recipe = resolve(load_recipe("topk", ["segments=8"]), features)
     assert recipe.normalise == "standard"
@@ -183,7 +205,10 @@ def test_videos_that_cannot_be_used(tmp_path: Path) -> None:
     features = feature_set(tmp_path / "f", {"train0": 5, "train1": 1, "train2": 5})
     with pytest.warns(UserWarning, match="1 of 3 training videos are skipped"):
         assert find_all_zero(videos(2, 1), features) == {"train1"}
-    with pytest.warns(UserWarning), pytest.raises(ManifestError, match="no usable anomalous training video"):
+    with (
+        pytest.warns(UserWarning, match="skipped"),
+        pytest.raises(ManifestError, match="no usable anomalous training video"),
+    ):
         find_all_zero(videos(1, 1), features)
     with pytest.raises(ManifestError, match="no usable normal"):
         find_all_zero([videos(0, 1)[0]], features)

@@ -26,7 +26,14 @@ def test_a_recipe_survives_its_file(tmp_path: Path) -> None:
 def test_overrides_reach_every_field() -> None:
     recipe = load_recipe(
         "sultani2018",
-        ["steps=20000", "selection.holdout=0", "pooling=matlab", "optimiser.name=adam", "head_options.dropout=0.1", "batch.normal=4"],
+        [
+            "steps=20000",
+            "selection.holdout=0",
+            "pooling=matlab",
+            "optimiser.name=adam",
+            "head_options.dropout=0.1",
+            "batch.normal=4",
+        ],
     )
     assert (recipe.steps, recipe.selection.holdout, recipe.pooling) == (20000, 0, "matlab")
     assert (recipe.optimiser.name, recipe.head_options, recipe.batch.normal) == ("adam", {"dropout": 0.1}, 4)
@@ -58,7 +65,11 @@ def test_unknown_names_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't be read"):
         load_recipe(tmp_path / "nothing.yaml")
     file = tmp_path / "recipe.yaml"
-    for text, message in (("- a", "not a mapping"), ("name: [", "can't be read"), ("name: a", "source is missing; head is missing")):
+    for text, message in (
+        ("- a", "not a mapping"),
+        ("name: [", "can't be read"),
+        ("name: a", "source is missing; head is missing"),
+    ):
         file.write_text(text)
         with pytest.raises(UsageError, match=message):
             load_recipe(file)

@@ -16,11 +16,7 @@ _SHARED = ("clip_len", "stride", "tail", "frame_rate", "crops")  # what the part
 
 
 class FusedBackbone(Backbone):
-    """Backbones whose features are concatenated. Each part sees the clip at its own size: use `encode`, or an engine.
-
-    Attributes:
-        parts: in order of concatenation.
-    """
+    """Backbones whose features are concatenated. Each sees the clip at its own size: use `encode`, or an engine."""
 
     def __init__(self, parts: Sequence[Backbone]) -> None:
         super().__init__()
@@ -32,7 +28,7 @@ class FusedBackbone(Backbone):
                         f"{first.backbone} and {part.spec.backbone} can't be fused: {name} is {getattr(first, name)} "
                         f"and {getattr(part.spec, name)}"
                     )
-        self.parts = nn.ModuleList(parts)
+        self.networks = nn.ModuleList(parts)
         specs = tuple(part.spec for part in parts)
         self.spec = FeatureSpec(
             backbone="+".join(spec.backbone for spec in specs),
@@ -48,8 +44,13 @@ class FusedBackbone(Backbone):
             parts=specs,
         )
 
+    @property
+    def parts(self) -> tuple[Backbone, ...]:
+        """The backbones, in order of concatenation."""
+        return tuple(self.networks)  # type: ignore[arg-type]  # it holds nothing else
+
     @torch.inference_mode()
-    def encode(self, frames: NDArray[np.uint8]) -> Tensor:  # noqa: D102
+    def encode(self, frames: NDArray[np.uint8]) -> Tensor:
         return torch.cat([part.encode(frames) for part in self.parts], dim=1)
 
     def preprocess(self, frames: NDArray[np.uint8]) -> NoReturn:

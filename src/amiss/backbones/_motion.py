@@ -1,15 +1,17 @@
-"""`motion`: a weight-free backbone from dense optical flow and grey gradients. Runs anywhere, at hundreds of frames/s.
+"""`motion`: a weight-free backbone from dense optical flow and grey gradients, for any machine.
 
-What a clip is reduced to, in order of the feature vector. A pair is two successive frames; lengths are in pixels of the
-working size 180x240 to which every frame is squeezed, speeds in such pixels per frame (clips don't know their frame rate).
+What a clip is reduced to, in order of the feature vector. A pair is two successive frames; lengths are in pixels of
+the working size 180x240 to which every frame is squeezed, speeds in such pixels per frame (clips don't know their
+frame rate, so a detector fits cameras of about the rate that it was trained with; see the spec's `frame_rate`).
 
 Per pair and pixel, at half the working size (90x120):
+    light      the frame less its median, over its standard deviation: lamps that flicker or are switched fall out
+    change     root of the mean square difference of light around the pixel (Gaussian, sigma 1.5), times `sure`
+    sure       0..1 as that mean square goes from 2 to 3 times the noise, which is its lower quartile over the clip
     flow       DIS optical flow (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016), less its
-               median over the frame (a shaking or panning camera), its length shortened by 0.15 (noise)
+               median over the frame (a shaking or panning camera), its length shortened by 0.15, times `sure`
     speed      length of that flow
     moving     1 where the speed is above 0.1
-    change     |difference of the frames|, each less its median and over its standard deviation (a light that is
-               switched or flickers), less 0.08 (noise), at least 0
 
 Per cell of a 6x8 grid, over the clip (12 maps):
     mean, q90, q98   mean and quantiles of the speed
@@ -20,7 +22,7 @@ Per cell of a 6x8 grid, over the clip (12 maps):
     change           mean change
     coherence        length of the cell's mean flow over its mean speed: 1 = all one way
     shear            mean of the flow's spatial differences: limbs against rigid bodies
-    texture          mean gradient of the moving pixels
+    texture          mean gradient of light over the moving pixels
     vertical         mean vertical speed
 
 Then, of which all but `where` don't depend on the place of what moves:
@@ -28,16 +30,16 @@ Then, of which all but `where` don't depend on the place of what moves:
     fastest    mean of each map over the three cells with the largest q90 (12)
     where      mean, q98 and change at 3x4 places, the largest of 2x2 cells (36)
     speeds     shares of pixels faster than 14 thresholds (14)
-    directions mean flow right, left, down, up, rectified (4; Efros et al., "Recognizing Action at a Distance", ICCV 2003)
-    rhythm     of the frame's mean speed, of the mean of its 100 fastest pixels, and of its mean change: mean, largest and
-               standard deviation over time, and mean step (12)
-    bodies     connected moving regions of at least 20 pixels: length (root of the area), width, height, speed, speed per
-               own length, per own height, coherence, unevenness of speed; their means weighted by area, over the fastest
-               and over the largest of the clip, and their 98 % quantiles (32), and how many there are (1)
+    directions mean flow right, left, down, up, each rectified (4; Efros et al., "Recognizing Action at a Distance",
+               ICCV 2003)
+    rhythm     of the frame's mean speed, of the mean of its 100 fastest pixels, and of its mean change: mean,
+               largest and standard deviation over time, and mean step (12)
+    bodies     connected moving regions of at least 20 pixels: length (root of the area), width, height, speed,
+               speed per own length, per own height, coherence, unevenness of speed; their means weighted by area,
+               over the fastest and over the largest of the clip, and their 98 % quantiles (32), and how many (1)
 
-Lengths and speeds are compressed by log(1 + x), shares by a square root, so that values are mostly between 0 and 3; they are
-always finite, and those of a still clip are 0. Standardise every dimension before a linear head (the normalisation
-`standard`); dividing rows by their length throws away how much motion there is. A changed formula gets a new name.
+Lengths and speeds are compressed by log(1 + x), shares by a square root, so that values are mostly between 0 and 3;
+they are always finite, and those of a still clip are 0. A changed formula gets a new name.
 """
 
 from pathlib import Path
@@ -77,10 +79,10 @@ class Motion(Backbone):
         )
         self.spec = FeatureSpec(backbone="motion", weights="none", dim=DIM, **self.preprocessing.spec_fields())
 
-    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:  # noqa: D102
+    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
         return self.preprocessing(frames)
 
-    def forward(self, clips: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, clips: Tensor) -> Tensor:
         grey_NTHW = clips[:, 0].round().to(torch.uint8).cpu().numpy()
         # OpenCV cuts the frame into as many strips as it has threads, and the flow differs at their edges
         threads = cv2.getNumThreads()
@@ -93,13 +95,14 @@ class Motion(Backbone):
 
 
 def flow_of(grey_THW: NDArray[np.uint8]) -> Array:
-    """Optical flow of each pair of frames [T, 180, 240] → [T-1, 90, 120, 2], in pixels of the working size per frame."""
-    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    """Optical flow of each pair of frames [T, 180, 240] → [T-1, 90, 120, 2], in working-size pixels per frame."""
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     method.setFinestScale(1)
     flow = np.zeros((len(grey_THW) - 1, *HALF, 2), np.float32)
     for out, before, after in zip(flow, grey_THW, grey_THW[1:], strict=False):
         if not np.array_equal(before, after):
-            out[:] = cv2.resize(method.calc(before, after, None), HALF[::-1], interpolation=cv2.INTER_AREA)
+            found = method.calc(before, after, None)  # type: ignore[call-overload]  # None: no initial flow
+            out[:] = cv2.resize(found, HALF[::-1], interpolation=cv2.INTER_AREA)
     return flow
 
 

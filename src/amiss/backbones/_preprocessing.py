@@ -21,12 +21,12 @@ CROPS = (1, 5, 10)
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """The preprocessing that belongs to a set of weights. Frames stay 8 bit until they are cropped, as in torchvision."""
+    """The preprocessing that belongs to a set of weights. Frames stay 8 bit until cropped, as torchvision's."""
 
     resize: tuple[int, int] | int | None = None
     """(height, width), a length for the shorter side, or None for the native size."""
     interpolation: Literal["bilinear", "bicubic", "area", "lanczos"] = "bilinear"
-    """`area` is OpenCV's pixel average (bilinear where the frame is enlarged), `lanczos` Pillow's; the others are torch's."""
+    """`area` is OpenCV's pixel average (bilinear to enlarge), `lanczos` Pillow's, the others torch's."""
     antialias: bool = False
     """Low-pass filter before shrinking (`bilinear` and `bicubic` only)."""
     rounded: bool = True
@@ -34,7 +34,7 @@ class Preprocessing:
     crop: int | None = None
     """Side of the square crop; None = the whole frame."""
     crops: int = 1
-    """1: centre. 5: top left, top right, centre, bottom left, bottom right. 10: these, then the same of the mirrored frame."""
+    """1: centre. 5: top left, top right, centre, bottom left, bottom right. 10: these, then the mirror image's."""
     sampled: int | None = None
     """Frames of a clip that are used, evenly spaced from first to last; None = all."""
     colour: Literal["rgb", "bgr", "grey"] = "rgb"

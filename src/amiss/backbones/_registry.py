@@ -155,7 +155,9 @@ def _choices_for(parts: Sequence[FeatureSpec], weights: WeightsChoice | None) ->
         digest = sha256_file(find_weights(Path(weights).name, explicit=weights))
         from_files = [part for part in from_files if part.weights_sha256 == digest]
         if not from_files:
-            raise WeightsError(f"{weights} (sha256 {digest[:12]}…) is not a weight file of {[p.backbone for p in parts]}")
+            raise WeightsError(
+                f"{weights} (sha256 {digest[:12]}…) is not a weight file of {[p.backbone for p in parts]}"
+            )
     for part in from_files:
         is_file = "." in part.weights  # ids of published weights have no dot
         if weights is not None or is_file:

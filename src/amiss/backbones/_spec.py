@@ -61,8 +61,8 @@ class FeatureSpec:
     parts: tuple["FeatureSpec", ...] = ()
     """Specs of the fused backbones, in order of concatenation."""
 
-    IDENTITY = ("backbone", "weights", "weights_sha256", "dim", "clip_len", "frame_rate", "sampled", "resize", "crop", "mean",
-                "std", "value_range", "colour", "segments", "pooling")  # fmt: skip
+    IDENTITY = ("backbone", "weights", "weights_sha256", "dim", "clip_len", "frame_rate", "sampled", "resize", "crop",
+                "mean", "std", "value_range", "colour", "segments", "pooling")  # fmt: skip
     SOFT = ("crops", "stride", "tail", "dtype")
 
     @property
@@ -95,7 +95,9 @@ class FeatureSpec:
         except TypeError as error:
             raise FeatureError(f"{source}: {error}") from error
         if stated is not None and stated != spec.hash:
-            raise FeatureError(f"{source}: hash {stated[:12]}… doesn't fit the fields ({spec.hash[:12]}…): edited by hand?")
+            raise FeatureError(
+                f"{source}: hash {stated[:12]}… doesn't fit the fields ({spec.hash[:12]}…): edited by hand?"
+            )
         return spec
 
     def with_(self, **changes: Any) -> Self:
@@ -104,7 +106,7 @@ class FeatureSpec:
 
 
 def differing_fields(found: FeatureSpec, expected: FeatureSpec) -> list[str]:
-    """What makes features impossible to exchange: `field is …, not …`, also of fused parts. Empty = the same features."""
+    """Why features can't be exchanged: `field is …, not …`, also of fused parts. Empty = they can."""
     hard = [name for name in FeatureSpec.IDENTITY if getattr(found, name) != getattr(expected, name)]
     if not hard and len(found.parts) == len(expected.parts):
         pairs = zip(found.parts, expected.parts, strict=True)
@@ -114,7 +116,7 @@ def differing_fields(found: FeatureSpec, expected: FeatureSpec) -> list[str]:
 
 
 def check_same_features(found: FeatureSpec, expected: FeatureSpec, what: str) -> None:
-    """Refuse features that differ in backbone, weights, dim or preprocessing; warn where only crops, stride or dtype differ.
+    """Refuse features that differ in backbone, weights, dim or preprocessing; warn where crops, stride or dtype differ.
 
     Args:
         found: spec of the features at hand.

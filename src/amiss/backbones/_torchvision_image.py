@@ -1,6 +1,8 @@
 """Any image classifier of torchvision as a frame backbone: the input of its last layer, pooled over the clip.
 
 Feature of a clip with frame features f_1 … f_T: [mean_t f_t, mean_t |f_t+1 - f_t|], what is there and how it changes.
+With one crop the whole frame is squeezed into the network's square, since what is amiss may be at the edge; 5 and 10
+crops are cut as the weights were trained.
 """
 
 from functools import partial
@@ -116,17 +118,18 @@ class TorchvisionImage(Backbone):
         if name in _WITH_AUXILIARY:
             options = {"aux_logits": False, "init_weights": False, "transform_input": True}
         official = official_transforms(name, chosen)
+        side = official.crop_size[0]
         if name.startswith("vit_"):
-            options["image_size"] = official.crop_size[0]  # its position embedding has one length
+            options["image_size"] = side  # its position embedding has one length
         if name.startswith("squeezenet"):  # its classifier is a convolution
             self.network = build_network(name, chosen, "classifier", nn.AdaptiveAvgPool2d(1), **options)
         else:
             self.network = build_network(name, chosen, None, nn.Identity(), **options)
         self.preprocessing = Preprocessing(
-            resize=official.resize_size[0],
+            resize=(side, side) if crops == 1 else official.resize_size[0],
             interpolation=official.interpolation.value,
             antialias=True,
-            crop=official.crop_size[0],
+            crop=None if crops == 1 else side,
             crops=crops,
             sampled=SAMPLED,
             mean=tuple(official.mean),
@@ -140,10 +143,10 @@ class TorchvisionImage(Backbone):
             **self.preprocessing.spec_fields(),
         )
 
-    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:  # noqa: D102
+    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
         return self.preprocessing(frames)
 
-    def forward(self, clips: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, clips: Tensor) -> Tensor:
         frames_BKHW = clips.transpose(1, 2).flatten(0, 1)
         x_NTF = self.network(frames_BKHW).flatten(1).unflatten(0, (clips.shape[0], clips.shape[2]))
         change_NF = x_NTF.diff(dim=1).abs().mean(1) if x_NTF.shape[1] > 1 else torch.zeros_like(x_NTF[:, 0])

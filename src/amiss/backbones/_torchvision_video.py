@@ -36,7 +36,7 @@ def official_transforms(name: str, weights: Weights) -> Any:
 
     entries = get_model_weights(name)
     known = entries.__members__
-    return (known[weights.id] if weights.id in known else entries.DEFAULT).transforms()
+    return known.get(weights.id, entries.DEFAULT).transforms()
 
 
 def build_network(
@@ -92,10 +92,10 @@ class TorchvisionVideo(Backbone):
             **self.preprocessing.spec_fields(),
         )
 
-    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:  # noqa: D102
+    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
         return self.preprocessing(frames)
 
-    def forward(self, clips: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, clips: Tensor) -> Tensor:
         features: Tensor = self.network(clips)
         return features.flatten(1)
 

@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,8 @@ def choose_weights(
         found = _look_up(path.name) if path.name == text else None
         if found is None:
             raise WeightsError(
-                f"{backbone}: there is no weight file {text}; choose default, random, one of {sorted(published)}, or a file"
+                f"{backbone}: there is no weight file {text}; "
+                f"choose default, random, one of {sorted(published)}, or a file"
             )
         path = found
     sha256 = sha256_file(path)
@@ -108,7 +110,8 @@ def find_weights(name: str, sha256: str | None = None, *, explicit: str | os.Pat
         where = f"{path} doesn't exist" if path is not None else f"not in ${WEIGHTS_VARIABLE} nor in {_hub_folder()}"
         digits = f" (sha256 {sha256[:12]}…)" if sha256 else ""
         raise WeightsError(
-            f"weight file {name}{digits} is missing: {where}. Put it into the folder ${WEIGHTS_VARIABLE}, or give it as weights"
+            f"weight file {name}{digits} is missing: {where}. "
+            f"Put it into the folder ${WEIGHTS_VARIABLE}, or give it as weights"
         )
     if sha256 is not None and not (found := sha256_file(path)).startswith(sha256):
         raise WeightsError(f"{path} is not the weight file {name}: its sha256 is {found[:12]}…, not {sha256[:12]}…")
@@ -159,9 +162,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             tensors: dict[str, Tensor] = load_file(path)
             return tensors
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of odd pickle protocols: what isn't tensors is refused anyway
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise WeightsError(f"{path} holds more than tensors, or is damaged; it is not loaded ({_first_line(error)})") from error
+        raise WeightsError(
+            f"{path} holds more than tensors, or is damaged; it is not loaded ({_first_line(error)})"
+        ) from error
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} can't be read as weights: {_first_line(error)}") from error
     return unwrap(state, str(path))

@@ -1,6 +1,5 @@
 """Reference checkpoints of heads → our heads: tensors renamed, feature dim and sizes read from their shapes."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +17,9 @@ from amiss.heads import Head, create_head
 def _temporal_names(module: str) -> dict[str, str]:
     """Names of the multi-scale temporal network, which the originals call `module`."""
     pyramid = {
-        f"{module}.conv_{i + 1}.{j}": f"temporal.pyramid.{i}.{part}" for i in range(3) for j, part in ((0, "conv"), (2, "norm"))
+        f"{module}.conv_{i + 1}.{j}": f"temporal.pyramid.{i}.{part}"
+        for i in range(3)
+        for j, part in ((0, "conv"), (2, "norm"))
     }
     return {
         **pyramid,
@@ -61,7 +62,11 @@ _REFERENCES = {
         "saa",
         _temporal_names("aggregate")
         | {f"classifier.{layer}": f"classifier.{layer}" for layer in _LAYERS}
-        | {"attn.attention.0": "attention.conv1", "attn.attention.3": "attention.conv2", "attn.attention.5": "attention.conv3"},
+        | {
+            "attn.attention.0": "attention.conv1",
+            "attn.attention.3": "attention.conv2",
+            "attn.attention.5": "attention.conv3",
+        },
         "classifier.fc1",
     ),
     "salient": _Reference(

@@ -1,7 +1,7 @@
 """MindSpore's checkpoint files and names: a protocol buffer of named tensors.
 
-    Checkpoint { repeated Value value = 1 }    Value { string tag = 1; TensorProto tensor = 2 }
-    TensorProto { repeated int64 dims = 1; string tensor_type = 2; bytes tensor_content = 3 }
+Checkpoint { repeated Value value = 1 }    Value { string tag = 1; TensorProto tensor = 2 }
+TensorProto { repeated int64 dims = 1; string tensor_type = 2; bytes tensor_content = 3 }
 """
 
 import re

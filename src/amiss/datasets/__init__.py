@@ -1,5 +1,18 @@
 """Manifests and the datasets they describe."""
 
+from amiss.datasets._annotations import (
+    Annotation,
+    read_avenue_mat,
+    read_mask_npy,
+    read_shanghaitech,
+    read_table,
+    read_ucf,
+    read_ucsd_matlab,
+    read_xd,
+)
+from amiss.datasets._builders import DatasetInfo, build_dataset, list_datasets
+from amiss.datasets._check import check_dataset
+from amiss.datasets._demo import UNSEEN_VIDEO, make_demo
 from amiss.datasets._manifest import (
     VIDEO_SUFFIXES,
     Manifest,
@@ -12,16 +25,34 @@ from amiss.datasets._manifest import (
     video_id_of,
     write_manifest,
 )
+from amiss.datasets._problems import Problem
+from amiss.datasets._sources import BuiltDataset
 
 __all__ = [
+    "UNSEEN_VIDEO",
     "VIDEO_SUFFIXES",
+    "Annotation",
+    "BuiltDataset",
+    "DatasetInfo",
     "Manifest",
+    "Problem",
     "Split",
     "Video",
+    "build_dataset",
+    "check_dataset",
     "find_videos",
     "format_events",
+    "list_datasets",
+    "make_demo",
     "parse_events",
+    "read_avenue_mat",
     "read_manifest",
+    "read_mask_npy",
+    "read_shanghaitech",
+    "read_table",
+    "read_ucf",
+    "read_ucsd_matlab",
+    "read_xd",
     "video_id_of",
     "write_manifest",
 ]

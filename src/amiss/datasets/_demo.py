@@ -65,12 +65,21 @@ class _Shot:
     rng: Rng
 
 
-def make_demo(folder: Path, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Manifest:
+@dataclass(frozen=True)
+class DemoSet:
+    """What `make_demo` drew."""
+
+    manifest: Manifest
+    unseen: Video
+    """One more video, in no split: for showing what a detector makes of it."""
+
+
+def make_demo_set(folder: Path, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> DemoSet:
     """Draw the demo set: `folder/videos/*.mp4`, `folder/manifest.csv` and `folder/unseen.mp4`.
 
-    24 training videos with video-level labels and 16 test videos with frame-level events, 320x240 at 15 frames per second,
-    10 to 13 seconds each. Every place (`group`) has one normal and one anomalous video, so that the place tells nothing.
-    The same seed draws the same frames.
+    Training videos with video-level labels and test videos with frame-level events, 320x240 at 15 frames per second.
+    Every place (`group`) has one normal and one anomalous video, so that the place tells nothing. The same seed draws
+    the same frames.
 
     Args:
         folder: made if missing; videos of an earlier run are replaced.
@@ -89,14 +98,21 @@ def make_demo(folder: Path, seed: int = 0, progress: Callable[[int, int], None] 
             for image, anomalous in draw_video(shot.scene, shot.event, shot.rng):
                 writer.write(image)
                 events.append(anomalous)
-        if shot.path.parent != folder:
-            spans = _intervals(events) if shot.video.split == "test" else ()
-            videos.append(replace(shot.video, path=shot.path.resolve(), n_frames=len(events), events=spans))
+        spans = _intervals(events) if shot.video.split == "test" else ()
+        videos.append(replace(shot.video, path=shot.path.resolve(), n_frames=len(events), events=spans))
         if progress is not None:
             progress(done + 1, total)
-    manifest = Manifest(tuple(sorted(videos, key=lambda video: video.split != "train")), source=str(folder / "manifest.csv"))
+    *videos, unseen = videos
+    manifest = Manifest(
+        tuple(sorted(videos, key=lambda video: video.split != "train")), source=str(folder / "manifest.csv")
+    )
     write_manifest(manifest, folder / "manifest.csv")
-    return manifest
+    return DemoSet(manifest, unseen)
+
+
+def make_demo(folder: Path, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Manifest:
+    """The manifest of `make_demo_set`."""
+    return make_demo_set(folder, seed, progress).manifest
 
 
 def _shots(folder: Path, seed: int) -> Iterator[_Shot]:
@@ -112,7 +128,7 @@ def _shots(folder: Path, seed: int) -> Iterator[_Shot]:
             rng = np.random.default_rng([seed, number, label])
             yield _Shot(folder / "videos" / f"{video_id}.mp4", video, scene, event if label else None, rng)
     scene = make_scene(UNSEEN[0], np.random.default_rng([seed, len(places)]), night=False)
-    video = Video(video_id="unseen", split="test", label=1)
+    video = Video(video_id="unseen", split="test", label=1, class_name=UNSEEN[1], fps=FPS)
     yield _Shot(folder / UNSEEN_VIDEO, video, scene, UNSEEN[1], np.random.default_rng([seed, len(places), 1]))
 
 
@@ -134,7 +150,9 @@ def draw_video(scene: Scene, event: str | None, rng: Rng) -> Iterator[tuple[Imag
 def _exposure(scene: Scene, rng: Rng, n_frames: int) -> list[float]:
     """Brightness of each frame: passing clouds, a hunting automatic exposure, flickering lamps."""
     frames = np.arange(n_frames)
-    gain = rng.uniform(1.12, 1.3) + rng.uniform(0.0, 0.05) * np.sin(frames / FPS * rng.uniform(0.3, 1.2) + rng.uniform(0, 6))
+    gain = rng.uniform(1.12, 1.3) + rng.uniform(0.0, 0.05) * np.sin(
+        frames / FPS * rng.uniform(0.3, 1.2) + rng.uniform(0, 6)
+    )
     if rng.random() < 0.4 and scene.name != "corridor":  # a cloud comes or goes
         middle, width = rng.uniform(0.2, 0.8) * n_frames, rng.uniform(3, 14)
         gain += rng.choice([-1, 1]) * rng.uniform(0.08, 0.18) / (1 + np.exp(-(frames - middle) / width))
@@ -153,7 +171,9 @@ class _Sensor:
         grain = rng.standard_normal((6, HEIGHT + 32, WIDTH + 32, 1 if scene.grey else 3), np.float32) * scene.noise
         self.noise = np.repeat(grain, 3 if scene.grey else 1, axis=3).astype(np.int16)
         hour = 20 if scene.night else 8
-        self.clock = datetime(2024, 1, 1) + timedelta(days=int(rng.integers(360)), hours=hour, seconds=int(rng.integers(9 * 3600)))
+        self.clock = datetime(2024, 1, 1) + timedelta(
+            days=int(rng.integers(360)), hours=hour, seconds=int(rng.integers(9 * 3600))
+        )
         self.title = f"CAM {int(rng.integers(1, 16)):02d}  {scene.name.upper()}"
 
     def take(self, stage: Stage, index: int, gain: float) -> Image:

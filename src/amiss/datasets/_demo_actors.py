@@ -34,7 +34,17 @@ Script = Generator[None, None, None]
 Point = tuple[float, float]
 
 SKIN: list[Colour] = [(226, 184, 156), (198, 148, 116), (142, 98, 72), (96, 64, 48)]
-TOPS: list[Colour] = [(168, 40, 40), (40, 66, 128), (58, 60, 64), (206, 204, 196), (52, 104, 72), (186, 144, 60), (98, 62, 112), (96, 128, 160), (34, 34, 38)]
+TOPS: list[Colour] = [
+    (168, 40, 40),
+    (40, 66, 128),
+    (58, 60, 64),
+    (206, 204, 196),
+    (52, 104, 72),
+    (186, 144, 60),
+    (98, 62, 112),
+    (96, 128, 160),
+    (34, 34, 38),
+]
 TROUSERS: list[Colour] = [(40, 46, 66), (60, 58, 54), (28, 28, 32), (116, 104, 84), (66, 82, 112)]
 HAIR: list[Colour] = [(36, 26, 20), (84, 58, 36), (22, 22, 24), (150, 118, 70), (120, 118, 116)]
 
@@ -131,7 +141,12 @@ class Person:
 
         if self.bicycle:
             for wheel in (-0.55, 0.55):
-                line(canvas, [at(wheel + 0.33 * c, 0.33 + 0.33 * s) for c, s in [*CIRCLE, CIRCLE[0]]], (24, 24, 26), 0.05 * px)
+                line(
+                    canvas,
+                    [at(wheel + 0.33 * c, 0.33 + 0.33 * s) for c, s in [*CIRCLE, CIRCLE[0]]],
+                    (24, 24, 26),
+                    0.05 * px,
+                )
             frame = [at(-0.55, 0.33), at(-0.15, 0.8), at(0.4 * f, 0.8), at(0.0, 0.3), at(-0.15, 0.8)]
             line(canvas, frame, shade(self.trousers, 1.4), 0.05 * px)
         far_leg, far_arm = leg_points(-1), arm_points(-1)
@@ -142,17 +157,39 @@ class Person:
         line(canvas, near_leg[:3], self.trousers, limb)
         line(canvas, near_leg[2:], (36, 32, 30), limb * 0.7)
         wide, deep = 0.105 * h, 0.075 * h
-        torso = [at(hip[0] - deep, hip[1] - 0.02 * h), at(chest[0] - wide, chest[1]), at(chest[0] - wide * 0.6, chest[1] + 0.04 * h),
-                 at(chest[0] + wide * 0.6, chest[1] + 0.04 * h), at(chest[0] + wide, chest[1]), at(hip[0] + deep, hip[1] - 0.02 * h)]
+        torso = [
+            at(hip[0] - deep, hip[1] - 0.02 * h),
+            at(chest[0] - wide, chest[1]),
+            at(chest[0] - wide * 0.6, chest[1] + 0.04 * h),
+            at(chest[0] + wide * 0.6, chest[1] + 0.04 * h),
+            at(chest[0] + wide, chest[1]),
+            at(hip[0] + deep, hip[1] - 0.02 * h),
+        ]
         fill(canvas, torso, self.top)
         if self.skirt:
             hem = 0.2 * h
-            fill(canvas, [at(hip[0] - deep, hip[1]), at(hip[0] + deep, hip[1]), at(hip[0] + 1.6 * deep, hip[1] - hem), at(hip[0] - 1.6 * deep, hip[1] - hem)],
-                 shade(self.top, 0.8))
+            fill(
+                canvas,
+                [
+                    at(hip[0] - deep, hip[1]),
+                    at(hip[0] + deep, hip[1]),
+                    at(hip[0] + 1.6 * deep, hip[1] - hem),
+                    at(hip[0] - 1.6 * deep, hip[1] - hem),
+                ],
+                shade(self.top, 0.8),
+            )
         if self.bag is not None:
             back = chest[0] - f * 0.12 * h
-            fill(canvas, [at(back - 0.05 * h, chest[1]), at(back + 0.05 * h, chest[1]), at(back + 0.05 * h, chest[1] - 0.2 * h), at(back - 0.06 * h, chest[1] - 0.2 * h)],
-                 self.bag)
+            fill(
+                canvas,
+                [
+                    at(back - 0.05 * h, chest[1]),
+                    at(back + 0.05 * h, chest[1]),
+                    at(back + 0.05 * h, chest[1] - 0.2 * h),
+                    at(back - 0.06 * h, chest[1] - 0.2 * h),
+                ],
+                self.bag,
+            )
         near_arm = arm_points(1)
         line(canvas, near_arm[:2], shade(self.top, 0.88), arm)
         line(canvas, near_arm[1:], self.skin if self.top[0] > 150 else shade(self.top, 0.82), arm * 0.9)
@@ -190,14 +227,17 @@ class Car:
         """Draw the car, at night with its beam on the road."""
         if self.lights:
             cos, sin = np.cos(self.yaw), np.sin(self.yaw)
-            beam = [(self.x + a * cos - b * sin, 0.02, self.z + a * sin + b * cos) for a, b in ((2.2, -0.6), (6.5, -1.6), (6.5, 1.6), (2.2, 0.6))]
+            beam = [
+                (self.x + a * cos - b * sin, 0.02, self.z + a * sin + b * cos)
+                for a, b in ((2.2, -0.6), (6.5, -1.6), (6.5, 1.6), (2.2, 0.6))
+            ]
             pixels = camera.project(beam)
             x0, y0 = np.maximum(pixels.min(axis=0).astype(int) - 6, 0)
             x1, y1 = np.minimum(pixels.max(axis=0).astype(int) + 7, canvas.shape[1::-1])
             if x1 > x0 and y1 > y0:
                 part = canvas[y0:y1, x0:x1]
                 lit = np.zeros_like(part)
-                fill(lit, pixels - (x0, y0), (110, 106, 92))
+                fill(lit, pixels - (x0, y0), (76, 74, 64))
                 cv2.add(part, cv2.blur(lit, (9, 5)), dst=part)
         draw_car(canvas, camera, self.x, self.z, self.yaw, self.kind, self.colour, self.lights)
 
@@ -224,11 +264,21 @@ class Puff:
         """Blend a soft disc over the picture."""
         cx, cy = camera.project((self.x, self.y, self.z))
         r = self.radius * camera.focal / self.z
-        x0, y0, x1, y1 = (int(v) for v in (max(cx - r, 0), max(cy - r, 0), min(cx + r + 1, canvas.shape[1]), min(cy + r + 1, canvas.shape[0])))
+        x0, y0, x1, y1 = (
+            int(v)
+            for v in (
+                max(cx - r, 0),
+                max(cy - r, 0),
+                min(cx + r + 1, canvas.shape[1]),
+                min(cy + r + 1, canvas.shape[0]),
+            )
+        )
         if x1 <= x0 or y1 <= y0 or self.opacity <= 0.01:
             return
         rows, columns = np.arange(y0, y1, dtype=np.float32)[:, None], np.arange(x0, x1, dtype=np.float32)[None]
-        alpha = np.clip(1.0 - ((columns - cx) ** 2 + (rows - cy) ** 2) / (r * r), 0, 1)[:, :, None] * np.float32(self.opacity)
+        alpha = np.clip(1.0 - ((columns - cx) ** 2 + (rows - cy) ** 2) / (r * r), 0, 1)[:, :, None] * np.float32(
+            self.opacity
+        )
         part = canvas[y0:y1, x0:x1]
         part[:] = (part + alpha * (np.asarray(self.colour, np.float32) - part)).astype(np.uint8)
 
@@ -268,9 +318,19 @@ def new_person(rng: Rng, x: float, z: float, *, bicycle: bool = False) -> Person
         return vary(rng, colours[rng.integers(len(colours))], 12)
 
     size = rng.uniform(1.15, 1.4) if rng.random() < 0.08 and not bicycle else rng.normal(1.72, 0.08)
-    return Person(x, z, float(np.clip(size, 1.1, 1.95)), skin=pick(SKIN), top=pick(TOPS), trousers=pick(TROUSERS), hair=pick(HAIR),
-                  bag=pick(TOPS) if rng.random() < 0.25 else None, skirt=bool(rng.random() < 0.15 and not bicycle), bicycle=bicycle,
-                  phase=float(rng.uniform(0, 6.28)))
+    return Person(
+        x,
+        z,
+        float(np.clip(size, 1.1, 1.95)),
+        skin=pick(SKIN),
+        top=pick(TOPS),
+        trousers=pick(TROUSERS),
+        hair=pick(HAIR),
+        bag=pick(TOPS) if rng.random() < 0.25 else None,
+        skirt=bool(rng.random() < 0.15 and not bicycle),
+        bicycle=bicycle,
+        phase=float(rng.uniform(0, 6.28)),
+    )
 
 
 def advance(person: Person, target: Point, speed: float) -> bool:
@@ -368,10 +428,17 @@ def send_car(stage: Stage, hurry: float = 1.0) -> None:
     rng, scene = stage.rng, stage.scene
     way = scene.lanes[rng.integers(len(scene.lanes))]
     kind = "van" if rng.random() < (0.7 if scene.extras.get("vans") else 0.15) else str(rng.choice(["saloon", "hatch"]))
-    paint: list[Colour] = [(168, 32, 30), (38, 62, 120), (205, 206, 208), (44, 46, 50), (120, 126, 130), (226, 222, 210)]
+    paint: list[Colour] = [
+        (168, 32, 30),
+        (38, 62, 120),
+        (205, 206, 208),
+        (44, 46, 50),
+        (120, 126, 130),
+        (226, 222, 210),
+    ]
     yaw = 0.0 if way.end[0] > way.start[0] else np.pi
     car = Car(*way.start, yaw, kind, vary(rng, paint[rng.integers(len(paint))]), lights=scene.night)
-    car.script = drive(car, way, rng.uniform(6.0, 11.0) * scene.extras.get("car_speed", 1.0) * hurry)
+    car.script = drive(car, way, rng.uniform(4.5, 8.5) * scene.extras.get("car_speed", 1.0) * hurry)
     stage.actors.append(car)
 
 
@@ -386,7 +453,7 @@ def daily_life(stage: Stage) -> None:
     rng, scene = stage.rng, stage.scene
     if rng.random() < 0.36 * scene.pace / FPS:
         send_walkers(stage)
-    if scene.lanes and rng.random() < (0.24 if scene.name == "street" else 0.1) * scene.pace / FPS:
+    if scene.lanes and rng.random() < (0.17 if scene.name == "street" else 0.1) * scene.pace / FPS:
         send_car(stage)
 
 
@@ -394,5 +461,3 @@ def in_picture(stage: Stage, x: float, z: float) -> bool:
     """Whether a point of the ground is seen."""
     u, v = stage.scene.camera.project((x, 0, z))
     return bool(0 <= u < WIDTH and v > 0)
-
-

@@ -134,7 +134,9 @@ def _brawl(rng: np.random.Generator, person: Person, side: float, place: Point, 
     person.facing, person.heading = -side, 0.0
     if frame % 2 == 0:
         punch = rng.uniform(1.2, 2.8) * force
-        person.arms = (punch, float(rng.uniform(0.2, 1.4))) if rng.random() < 0.5 else (float(rng.uniform(0.2, 1.4)), punch)
+        person.arms = (
+            (punch, float(rng.uniform(0.2, 1.4))) if rng.random() < 0.5 else (float(rng.uniform(0.2, 1.4)), punch)
+        )
         person.elbow = float(rng.uniform(0.1, 1.4))
         person.stride = float(rng.uniform(0.2, 1.0)) * force
         person.crouch = float(rng.uniform(0.0, 0.45))
@@ -172,20 +174,22 @@ def _falling(stage: Stage, start: int, length: int) -> None:
 
     victim.script = fall()
     stage.actors.append(victim)
-    for index in range(int(rng.integers(2, 5))):
+    for index in range(int(rng.integers(3, 5))):
         sign = -1.0 if index % 2 else 1.0
         place = (spot[0] - side * 0.7 + sign * rng.uniform(0.8, 1.1), spot[1] + rng.uniform(0.1, 0.6))
         helper = new_person(rng, *_outside(stage, place[1], sign, 0.3))
 
-        def assist(person: Person = helper, sign: float = sign, place: Point = place, delay: int = int(rng.integers(7, 14))) -> Script:
+        def assist(
+            person: Person = helper, sign: float = sign, place: Point = place, delay: int = int(rng.integers(5, 11))
+        ) -> Script:
             yield from _wait(person, start + delay)
-            while not advance(person, place, 4.0):
+            while not advance(person, place, 4.6):
                 yield
             person.facing, person.lean, person.stride = -sign, -sign * 0.3, 0.3
             for frame in range(max(0, length - delay - 16)):
-                if frame % 4 == 0:
-                    person.crouch = float(rng.uniform(0.5, 0.8))
-                    person.arms = (float(rng.uniform(0.5, 1.7)), float(rng.uniform(0.5, 1.7)))
+                if frame % 2 == 0:
+                    person.crouch = float(rng.uniform(0.3, 0.9))
+                    person.arms = (float(rng.uniform(0.3, 2.4)), float(rng.uniform(0.3, 2.4)))
                 yield
             yield from _leave(stage, person, 1.2)
 
@@ -264,21 +268,51 @@ def _blast(stage: Stage, start: int, length: int) -> None:
     seed.script = spark()
     stage.actors.append(seed)
     for _ in range(9):
-        fire = Puff(x + rng.normal(0, 0.4), rng.uniform(0.4, 1.2), z - 0.1, rng.uniform(0.5, 0.9), (255, int(rng.integers(120, 220)), int(rng.integers(20, 90))), 0.95)
-        fire.script = smoke(fire, start + int(rng.integers(0, 5)), rng.uniform(0.8, 2.2), rng.normal(0, 0.8), 2.6, int(rng.integers(12, 22)))
+        fire = Puff(
+            x + rng.normal(0, 0.4),
+            rng.uniform(0.4, 1.2),
+            z - 0.1,
+            rng.uniform(0.5, 0.9),
+            (255, int(rng.integers(120, 220)), int(rng.integers(20, 90))),
+            0.95,
+        )
+        fire.script = smoke(
+            fire,
+            start + int(rng.integers(0, 5)),
+            rng.uniform(0.8, 2.2),
+            rng.normal(0, 0.8),
+            2.6,
+            int(rng.integers(12, 22)),
+        )
         stage.actors.append(fire)
     drift = float(rng.normal(0, 0.5))
     for _ in range(34):
         tone = int(rng.integers(42, 120))
         delay = int(rng.uniform(2, length * 0.5))
-        puff = Puff(x + rng.normal(0, 0.5), rng.uniform(0.2, 0.9), z + rng.normal(0, 0.4), rng.uniform(0.4, 0.8), (tone, tone, tone + 4), rng.uniform(0.7, 1.0))
-        puff.script = smoke(puff, start + delay, rng.uniform(1.2, 3.2), drift + rng.normal(0, 0.3), rng.uniform(1.2, 2.2), int((length - delay) * rng.uniform(0.75, 1.0)))
+        puff = Puff(
+            x + rng.normal(0, 0.5),
+            rng.uniform(0.2, 0.9),
+            z + rng.normal(0, 0.4),
+            rng.uniform(0.4, 0.8),
+            (tone, tone, tone + 4),
+            rng.uniform(0.7, 1.0),
+        )
+        puff.script = smoke(
+            puff,
+            start + delay,
+            rng.uniform(1.2, 3.2),
+            drift + rng.normal(0, 0.3),
+            rng.uniform(1.2, 2.2),
+            int((length - delay) * rng.uniform(0.75, 1.0)),
+        )
         stage.actors.append(puff)
     for _ in range(34):
         bit = Puff(x, 0.4, z, rng.uniform(0.05, 0.14), (int(rng.integers(40, 110)),) * 3, 1.0)
         angle = rng.uniform(0, 2 * np.pi)
         speed = rng.uniform(1.5, 5.5)
-        bit.script = splinter(bit, float(np.cos(angle) * speed), float(rng.uniform(2.5, 8.0)), float(np.sin(angle) * speed * 0.6))
+        bit.script = splinter(
+            bit, float(np.cos(angle) * speed), float(rng.uniform(2.5, 8.0)), float(np.sin(angle) * speed * 0.6)
+        )
         stage.actors.append(bit)
     for _ in range(int(rng.integers(3, 6))):  # passers-by who will run
         place = (x + float(rng.normal(0, 2.0)), float(np.clip(z + rng.normal(-1.5, 1.2), 6.5, 24)))

@@ -28,8 +28,23 @@ from amiss.datasets._demo_world import (
     vary,
 )
 
-CAR_COLOURS: list[Colour] = [(168, 32, 30), (38, 62, 120), (205, 206, 208), (44, 46, 50), (120, 126, 130), (226, 222, 210), (34, 92, 74)]
-WALLS: list[Colour] = [(172, 128, 104), (190, 176, 150), (150, 152, 156), (134, 96, 80), (204, 196, 180), (120, 132, 140)]
+CAR_COLOURS: list[Colour] = [
+    (168, 32, 30),
+    (38, 62, 120),
+    (205, 206, 208),
+    (44, 46, 50),
+    (120, 126, 130),
+    (226, 222, 210),
+    (34, 92, 74),
+]
+WALLS: list[Colour] = [
+    (172, 128, 104),
+    (190, 176, 150),
+    (150, 152, 156),
+    (134, 96, 80),
+    (204, 196, 180),
+    (120, 132, 140),
+]
 Place = Callable[[float, float], tuple[int, int]]
 
 
@@ -53,7 +68,9 @@ def _sky(canvas: Image, camera: Camera, rng: Rng, night: bool) -> None:
     canvas[:rows] = np.clip(sky, 0, 255).astype(np.uint8)
 
 
-def _facade(canvas: Image, camera: Camera, rng: Rng, z: float, x0: float, x1: float, height: float, shops: bool = True) -> None:
+def _facade(
+    canvas: Image, camera: Camera, rng: Rng, z: float, x0: float, x1: float, height: float, shops: bool = True
+) -> None:
     wall = vary(rng, WALLS[rng.integers(len(WALLS))])
     fill_world(canvas, camera, [(x0, 0, z), (x1, 0, z), (x1, height, z), (x0, height, z)], wall)
     for y in np.arange(0.4, height, 0.4):
@@ -64,13 +81,25 @@ def _facade(canvas: Image, camera: Camera, rng: Rng, z: float, x0: float, x1: fl
     for column in range(columns):
         middle = x0 + (column + 0.5) * step
         for floor in np.arange(3.6, height - 1.2, 3.0):
-            frame = [(middle - 0.62, floor, z), (middle + 0.62, floor, z), (middle + 0.62, floor + 1.6, z), (middle - 0.62, floor + 1.6, z)]
+            frame = [
+                (middle - 0.62, floor, z),
+                (middle + 0.62, floor, z),
+                (middle + 0.62, floor + 1.6, z),
+                (middle - 0.62, floor + 1.6, z),
+            ]
             fill_world(canvas, camera, frame, shade(wall, 1.25))
-            pane = np.asarray(frame) + np.array([(0.09, 0.09, 0), (-0.09, 0.09, 0), (-0.09, -0.09, 0), (0.09, -0.09, 0)])
+            pane = np.asarray(frame) + np.array(
+                [(0.09, 0.09, 0), (-0.09, 0.09, 0), (-0.09, -0.09, 0), (0.09, -0.09, 0)]
+            )
             fill_world(canvas, camera, pane, shade(glass, rng.uniform(0.6, 1.5)))
             line_world(canvas, camera, [(middle, floor, z), (middle, floor + 1.6, z)], shade(wall, 1.25), 0.06)
         if shops:
-            window = [(middle - step * 0.42, 0.35, z), (middle + step * 0.42, 0.35, z), (middle + step * 0.42, 2.4, z), (middle - step * 0.42, 2.4, z)]
+            window = [
+                (middle - step * 0.42, 0.35, z),
+                (middle + step * 0.42, 0.35, z),
+                (middle + step * 0.42, 2.4, z),
+                (middle - step * 0.42, 2.4, z),
+            ]
             fill_world(canvas, camera, window, vary(rng, (96, 108, 112), 18))
             if rng.random() < 0.35:
                 door = [(middle - 0.5, 0, z), (middle + 0.5, 0, z), (middle + 0.5, 2.2, z), (middle - 0.5, 2.2, z)]
@@ -79,18 +108,31 @@ def _facade(canvas: Image, camera: Camera, rng: Rng, z: float, x0: float, x1: fl
         colours = rng.integers(60, 190, (columns, 3))
         for column in range(columns):
             a, b = x0 + (column + 0.05) * step, x0 + (column + 0.95) * step
-            fill_world(canvas, camera, [(a, 2.45, z), (b, 2.45, z), (b, 2.95, z), (a, 2.95, z)], colours[column].tolist())
+            fill_world(
+                canvas, camera, [(a, 2.45, z), (b, 2.45, z), (b, 2.95, z), (a, 2.95, z)], colours[column].tolist()
+            )
             if rng.random() < 0.5:
                 awning = [(a, 2.5, z), (b, 2.5, z), (b, 2.15, z - 0.9), (a, 2.15, z - 0.9)]
                 fill_world(canvas, camera, awning, shade(colours[column].tolist(), 1.25))
-    fill_world(canvas, camera, [(x0, height - 0.25, z), (x1, height - 0.25, z), (x1, height, z), (x0, height, z)], shade(wall, 0.75))
+    fill_world(
+        canvas,
+        camera,
+        [(x0, height - 0.25, z), (x1, height - 0.25, z), (x1, height, z), (x0, height, z)],
+        shade(wall, 0.75),
+    )
 
 
 def _lamp(x: float, z: float, height: float, night: bool) -> Prop:
     def draw(canvas: Image, camera: Camera) -> None:
         line_world(canvas, camera, [(x, 0, z), (x, height, z)], (66, 70, 72), 0.13)
         line_world(canvas, camera, [(x, height, z), (x + 0.9, height + 0.1, z)], (66, 70, 72), 0.09)
-        line_world(canvas, camera, [(x + 0.7, height + 0.05, z), (x + 1.1, height + 0.05, z)], (255, 240, 190) if night else (190, 190, 180), 0.14)
+        line_world(
+            canvas,
+            camera,
+            [(x + 0.7, height + 0.05, z), (x + 1.1, height + 0.05, z)],
+            (255, 240, 190) if night else (190, 190, 180),
+            0.14,
+        )
 
     return Prop(z, draw)
 
@@ -101,7 +143,12 @@ def _tree(rng: Rng, x: float, z: float, height: float) -> Prop:
     green = vary(rng, (66, 96, 48), 10)
 
     def draw(canvas: Image, camera: Camera) -> None:
-        fill_world(canvas, camera, [(x - 0.16, 0, z), (x + 0.16, 0, z), (x + 0.08, height * 0.7, z), (x - 0.08, height * 0.7, z)], (78, 62, 48))
+        fill_world(
+            canvas,
+            camera,
+            [(x - 0.16, 0, z), (x + 0.16, 0, z), (x + 0.08, height * 0.7, z), (x - 0.08, height * 0.7, z)],
+            (78, 62, 48),
+        )
         for leaf, radius, tone in zip(leaves, radii, tones, strict=True):
             size = radius * camera.focal / z
             disc(canvas, camera.project(leaf + (x, 0, z)), (size, size * 0.8), shade(green, tone))
@@ -123,8 +170,18 @@ def _bench(x: float, z: float) -> Prop:
     def draw(canvas: Image, camera: Camera) -> None:
         for leg in (-0.8, 0.8):
             line_world(canvas, camera, [(x + leg, 0, z), (x + leg, 0.45, z)], (50, 50, 52), 0.1)
-        fill_world(canvas, camera, [(x - 1, 0.45, z), (x + 1, 0.45, z), (x + 1, 0.45, z + 0.5), (x - 1, 0.45, z + 0.5)], (136, 96, 60))
-        fill_world(canvas, camera, [(x - 1, 0.6, z + 0.5), (x + 1, 0.6, z + 0.5), (x + 1, 1.0, z + 0.5), (x - 1, 1.0, z + 0.5)], (120, 84, 52))
+        fill_world(
+            canvas,
+            camera,
+            [(x - 1, 0.45, z), (x + 1, 0.45, z), (x + 1, 0.45, z + 0.5), (x - 1, 0.45, z + 0.5)],
+            (136, 96, 60),
+        )
+        fill_world(
+            canvas,
+            camera,
+            [(x - 1, 0.6, z + 0.5), (x + 1, 0.6, z + 0.5), (x + 1, 1.0, z + 0.5), (x - 1, 1.0, z + 0.5)],
+            (120, 84, 52),
+        )
 
     return Prop(z, draw)
 
@@ -144,7 +201,12 @@ def _fence(z: float, x0: float, x1: float, height: float, colour: Colour) -> Pro
         for y in (0.1, height / 2, height):
             line_world(canvas, camera, [(x0, y, z), (x1, y, z)], colour, 0.06)
         for x in np.arange(x0 + 3.0, x1, 6.0):
-            sign = [(x - 0.4, height * 0.5, z), (x + 0.4, height * 0.5, z), (x + 0.4, height * 0.85, z), (x - 0.4, height * 0.85, z)]
+            sign = [
+                (x - 0.4, height * 0.5, z),
+                (x + 0.4, height * 0.5, z),
+                (x + 0.4, height * 0.85, z),
+                (x - 0.4, height * 0.85, z),
+            ]
             fill_world(canvas, camera, sign, (224, 180, 30))
 
     return Prop(z, draw)
@@ -158,7 +220,14 @@ def _shadow(canvas: Image, camera: Camera, x: float, z: float, radius: float) ->
     cv2.addWeighted(dark, 0.3, canvas, 0.7, 0, dst=canvas)
 
 
-def _light(rng: Rng, night: bool, lamps: list[tuple[float, float]] = (), warm: Colour = (255, 222, 170), *, indoors: bool = False) -> Image:  # type: ignore[assignment]
+def _light(
+    rng: Rng,
+    night: bool,
+    lamps: list[tuple[float, float]] = (),
+    warm: Colour = (255, 222, 170),
+    *,
+    indoors: bool = False,
+) -> Image:  # type: ignore[assignment]
     """Brightness of each pixel: darker corners by day, pools of lamp light (pixels given) by night."""
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     radius = np.hypot((columns - WIDTH / 2) / WIDTH, (rows - HEIGHT / 2) / HEIGHT)
@@ -178,7 +247,11 @@ def _light(rng: Rng, night: bool, lamps: list[tuple[float, float]] = (), warm: C
 
 
 def _sun(rng: Rng) -> tuple[float, float]:
-    return (0.0, 0.0) if rng.random() < 0.35 else (float(rng.choice([-1, 1]) * rng.uniform(0.5, 1.3)), float(rng.uniform(0.1, 0.6)))
+    return (
+        (0.0, 0.0)
+        if rng.random() < 0.35
+        else (float(rng.choice([-1, 1]) * rng.uniform(0.5, 1.3)), float(rng.uniform(0.1, 0.6)))
+    )
 
 
 def _across(camera: Camera, z: float, spread: float, margin: float = 2.0) -> list[Way]:
@@ -232,11 +305,27 @@ def _street(rng: Rng, night: bool) -> Scene:
     pools = [tuple(camera.project((lamp + 0.9, 0, far - 2.0))) for lamp in lamps] + [(160.0, 200.0)]
     footpaths = _across(camera, near - 1.1, 0.6) + _across(camera, far + 1.5, 0.5)
     if crossing is not None:
-        footpaths += [Way((crossing, far + 2.5), (crossing * 0.6, 5.5), 0.8), Way((crossing * 0.6, 5.5), (crossing, far + 2.5), 0.8)]
+        footpaths += [
+            Way((crossing, far + 2.5), (crossing * 0.6, 5.5), 0.8),
+            Way((crossing * 0.6, 5.5), (crossing, far + 2.5), 0.8),
+        ]
     quarter = (far - near) / 4
-    right, left = Way((-21, near + quarter), (21, near + quarter)), Way((21, far - quarter - 0.7), (-21, far - quarter - 0.7))
-    return Scene("street", camera, background, sprites, _light(rng, night, pools), footpaths, [right, left], (-3.0, 3.0, near - 1.4, near + 1.5),
-                 sun=_sun(rng), pace=rng.uniform(0.8, 1.2))
+    right, left = (
+        Way((-21, near + quarter), (21, near + quarter)),
+        Way((21, far - quarter - 0.7), (-21, far - quarter - 0.7)),
+    )
+    return Scene(
+        "street",
+        camera,
+        background,
+        sprites,
+        _light(rng, night, pools),
+        footpaths,
+        [right, left],
+        (-3.0, 3.0, near - 1.4, near + 1.5),
+        sun=_sun(rng),
+        pace=rng.uniform(0.8, 1.2),
+    )
 
 
 def _plaza(rng: Rng, night: bool) -> Scene:
@@ -272,7 +361,14 @@ def _plaza(rng: Rng, night: bool) -> Scene:
     lamps = [(-rng.uniform(4.5, 7), rng.uniform(14, 19)), (rng.uniform(4.5, 7), rng.uniform(14, 19))]
     props += [_lamp(lamp_x, lamp_z, 4.6, night) for lamp_x, lamp_z in lamps]
     for _ in range(rng.integers(1, 3)):
-        props.append(_box(rng.choice([-1, 1]) * rng.uniform(3.2, 5.2), rng.uniform(11.5, 14), (1.2, 0.6, 1.2), vary(rng, (140, 134, 124))))
+        props.append(
+            _box(
+                rng.choice([-1, 1]) * rng.uniform(3.2, 5.2),
+                rng.uniform(11.5, 14),
+                (1.2, 0.6, 1.2),
+                vary(rng, (140, 134, 124)),
+            )
+        )
     for prop in props:
         _shadow(canvas, view, 0.0, 60.0, 0.1) if prop.z < 0 else None
     background, sprites = finish(canvas, view, props)
@@ -280,14 +376,24 @@ def _plaza(rng: Rng, night: bool) -> Scene:
     footpaths = _across(camera, 11, 1.5) + _across(camera, 16, 2.0) + _across(camera, 22, 2.0)
     for a, b in ((-9, 7), (8, -6), (-2, 3)):
         footpaths += [Way((a, 27), (b * 0.6, 6.0), 1.5), Way((b * 0.6, 6.0), (a, 27), 1.5)]
-    return Scene("plaza", camera, background, sprites, _light(rng, night, pools), footpaths, [], (-2.6, 2.6, 8.8, 12.0), sun=_sun(rng),
-                 pace=rng.uniform(0.9, 1.4))
+    return Scene(
+        "plaza",
+        camera,
+        background,
+        sprites,
+        _light(rng, night, pools),
+        footpaths,
+        [],
+        (-2.6, 2.6, 8.4, 10.5),
+        sun=_sun(rng),
+        pace=rng.uniform(0.8, 1.1),
+    )
 
 
 def _parking(rng: Rng, night: bool) -> Scene:
     camera = Camera(rng.uniform(310, 340), rng.uniform(5.0, 5.7), rng.uniform(6, 20))
     view = camera.zoomed(OVERSAMPLE)
-    row, fence_z, bay = rng.uniform(14.4, 15.0), rng.uniform(18.0, 18.8), 2.7
+    row, fence_z, bay = rng.uniform(13.0, 13.4), rng.uniform(16.2, 16.8), 2.7
 
     def paint(flat: Image, at: Place, ppm: float) -> None:
         for x in np.arange(-25.6, 25, bay):
@@ -312,16 +418,34 @@ def _parking(rng: Rng, night: bool) -> Scene:
         if abs(x) < 14 and rng.random() < 0.66:
             props.append(_parked(rng, float(x), row, float(rng.choice([-1, 1]) * np.pi / 2)))
     props.append(_fence(fence_z, -26, 26, 2.0, (128, 134, 134)))
-    props.append(_box(rng.uniform(-6, 6), fence_z + 4.5, (3.2, 2.2, 2.0), vary(rng, (96, 110, 104)), stripes=(70, 80, 76)))
+    props.append(
+        _box(rng.uniform(-6, 6), fence_z + 4.5, (3.2, 2.2, 2.0), vary(rng, (96, 110, 104)), stripes=(70, 80, 76))
+    )
     props += [_tree(rng, rng.uniform(-14, 14), fence_z + rng.uniform(6, 10), rng.uniform(4, 6)) for _ in range(3)]
     lamps = [rng.uniform(-6, -3), rng.uniform(3, 6)]
     props += [_lamp(lamp, fence_z - 1.2, 5.0, night) for lamp in lamps]
     background, sprites = finish(canvas, view, props)
     pools = [tuple(camera.project((lamp, 0, fence_z - 3))) for lamp in lamps] + [(160.0, 200.0)]
-    footpaths = _across(camera, 11.9, 0.4) + _across(camera, 8.8, 0.8) + [Way((2, 13), (6.5, 6), 1.0), Way((-6.5, 6), (-2, 13), 1.0)]
-    lanes = [Way((-16, 10.6), (16, 10.6)), Way((16, 10.1), (-16, 10.1))]
-    return Scene("parking", camera, background, sprites, _light(rng, night, pools), footpaths, lanes, (-2.6, 2.6, 8.6, 11.5),
-                 fence=(fence_z, -6.0, 6.0, 2.0), sun=_sun(rng), pace=rng.uniform(0.6, 1.0), extras={"car_speed": 0.45})
+    footpaths = (
+        _across(camera, 10.7, 0.3)
+        + _across(camera, 8.2, 0.6)
+        + [Way((2, 12), (6.5, 6), 1.0), Way((-6.5, 6), (-2, 12), 1.0)]
+    )
+    lanes = [Way((-15, 9.7), (15, 9.7)), Way((15, 9.4), (-15, 9.4))]
+    return Scene(
+        "parking",
+        camera,
+        background,
+        sprites,
+        _light(rng, night, pools),
+        footpaths,
+        lanes,
+        (-2.6, 2.6, 8.0, 10.5),
+        fence=(fence_z, -5.5, 5.5, 2.0),
+        sun=_sun(rng),
+        pace=rng.uniform(0.6, 1.0),
+        extras={"car_speed": 0.45},
+    )
 
 
 def _corridor(rng: Rng, night: bool) -> Scene:
@@ -342,43 +466,83 @@ def _corridor(rng: Rng, night: bool) -> Scene:
 
     canvas = ground(rng, view, paint, vary(rng, (150, 142, 130), 8), 4)
     canvas[: int(view.horizon) + 2] = shade(wall, 0.9)
-    fill_world(canvas, view, [(-half, high, 1.2), (half, high, 1.2), (half, high, end), (-half, high, end)], shade(wall, 1.12))
+    fill_world(
+        canvas, view, [(-half, high, 1.2), (half, high, 1.2), (half, high, end), (-half, high, end)], shade(wall, 1.12)
+    )
     for side in (-half, half):
-        fill_world(canvas, view, [(side, 0, 1.2), (side, high, 1.2), (side, high, end), (side, 0, end)], shade(wall, 0.93 if side < 0 else 0.86))
-        fill_world(canvas, view, [(side, 0, 1.2), (side, 0.14, 1.2), (side, 0.14, end), (side, 0, end)], shade(wall, 0.5))
-        fill_world(canvas, view, [(side, 0.95, 1.2), (side, 1.05, 1.2), (side, 1.05, end), (side, 0.95, end)], shade(wall, 0.7))
+        fill_world(
+            canvas,
+            view,
+            [(side, 0, 1.2), (side, high, 1.2), (side, high, end), (side, 0, end)],
+            shade(wall, 0.93 if side < 0 else 0.86),
+        )
+        fill_world(
+            canvas, view, [(side, 0, 1.2), (side, 0.14, 1.2), (side, 0.14, end), (side, 0, end)], shade(wall, 0.5)
+        )
+        fill_world(
+            canvas, view, [(side, 0.95, 1.2), (side, 1.05, 1.2), (side, 1.05, end), (side, 0.95, end)], shade(wall, 0.7)
+        )
         for z in np.arange(rng.uniform(6, 8), end - 1.5, rng.uniform(3.6, 5)):
             colour = vary(rng, [(110, 78, 52), (70, 92, 112), (128, 128, 126)][rng.integers(3)], 8)
             fill_world(canvas, view, [(side, 0, z), (side, 2.15, z), (side, 2.15, z + 1.1), (side, 0, z + 1.1)], colour)
             if rng.random() < 0.7:
                 poster = vary(rng, rng.integers(60, 220, 3).tolist(), 10)
-                fill_world(canvas, view, [(side, 1.3, z + 1.7), (side, 2.2, z + 1.7), (side, 2.2, z + 2.6), (side, 1.3, z + 2.6)], poster)
+                fill_world(
+                    canvas,
+                    view,
+                    [(side, 1.3, z + 1.7), (side, 2.2, z + 1.7), (side, 2.2, z + 2.6), (side, 1.3, z + 2.6)],
+                    poster,
+                )
     fill_world(canvas, view, [(-half, 0, end), (half, 0, end), (half, high, end), (-half, high, end)], shade(wall, 0.8))
     fill_world(canvas, view, [(-1.1, 0, end), (1.1, 0, end), (1.1, 2.3, end), (-1.1, 2.3, end)], (150, 172, 178))
     line_world(canvas, view, [(0, 0, end), (0, 2.3, end)], (80, 90, 94), 0.1)
     fill_world(canvas, view, [(-0.5, 2.5, end), (0.5, 2.5, end), (0.5, 2.8, end), (-0.5, 2.8, end)], (40, 170, 80))
     for z in np.arange(3, end - 1, 3.2):
-        fill_world(canvas, view, [(-0.7, high, z), (0.7, high, z), (0.7, high, z + 1.1), (-0.7, high, z + 1.1)], (255, 255, 248))
+        fill_world(
+            canvas,
+            view,
+            [(-0.7, high, z), (0.7, high, z), (0.7, high, z + 1.1), (-0.7, high, z + 1.1)],
+            (255, 255, 248),
+        )
         glow = canvas.copy()  # the lamp mirrored in the polished floor
         fill_world(glow, view, [(-0.6, 0, z), (0.6, 0, z), (0.6, 0, z + 1.0), (-0.6, 0, z + 1.0)], (236, 234, 226))
         cv2.addWeighted(cv2.GaussianBlur(glow, (0, 0), 3), 0.22, canvas, 0.78, 0, dst=canvas)
-    props = [_box(float(rng.choice([-1, 1])) * (half - 0.5), rng.uniform(8, 12), (0.6, 1.0, 0.5), vary(rng, (92, 96, 100)))]
+    props = [
+        _box(float(rng.choice([-1, 1])) * (half - 0.5), rng.uniform(8, 12), (0.6, 1.0, 0.5), vary(rng, (92, 96, 100)))
+    ]
     if rng.random() < 0.6:
-        props.append(_box(float(rng.choice([-1, 1])) * (half - 0.45), rng.uniform(13, 17), (0.8, 1.9, 0.7), vary(rng, (150, 40, 40), 25)))
+        props.append(
+            _box(
+                float(rng.choice([-1, 1])) * (half - 0.45),
+                rng.uniform(13, 17),
+                (0.8, 1.9, 0.7),
+                vary(rng, (150, 40, 40), 25),
+            )
+        )
     background, sprites = finish(canvas, view, props)
     footpaths = []
     for x in (-half * 0.45, 0.0, half * 0.45):
         footpaths += [Way((x, end - 0.4), (x * 0.6, 3.4), 0.4), Way((x * 0.6, 3.4), (x, end - 0.4), 0.4)]
     side_z = rng.uniform(11, 14)
     footpaths += [Way((-half, side_z), (half * 0.4, 3.4), 0.3), Way((half, side_z + 3), (-half * 0.3, end - 0.4), 0.3)]
-    return Scene("corridor", camera, background, sprites, _light(rng, night, [(160.0, 170.0), (160.0, 90.0)], (240, 246, 255), indoors=True), footpaths, [],
-                 (-half * 0.4, half * 0.4, 7.0, 9.5), pace=rng.uniform(0.7, 1.1), flicker=float(rng.uniform(0.0, 0.14)))
+    return Scene(
+        "corridor",
+        camera,
+        background,
+        sprites,
+        _light(rng, night, [(160.0, 170.0), (160.0, 90.0)], (240, 246, 255), indoors=True),
+        footpaths,
+        [],
+        (-half * 0.4, half * 0.4, 7.0, 9.5),
+        pace=rng.uniform(0.7, 1.1),
+        flicker=float(rng.uniform(0.0, 0.14)),
+    )
 
 
 def _yard(rng: Rng, night: bool) -> Scene:
     camera = Camera(rng.uniform(300, 335), rng.uniform(4.8, 5.5), rng.uniform(10, 24))
     view = camera.zoomed(OVERSAMPLE)
-    fence_z, back = rng.uniform(15.2, 16.4), rng.uniform(27, 30)
+    fence_z, back = rng.uniform(13.4, 14.4), rng.uniform(26, 29)
     steel = vary(rng, [(128, 140, 150), (150, 140, 120), (116, 130, 120)][rng.integers(3)], 8)
 
     def paint(flat: Image, at: Place, ppm: float) -> None:
@@ -387,10 +551,26 @@ def _yard(rng: Rng, night: bool) -> Scene:
         for x in np.arange(-26, 26, 4.0):
             cv2.line(flat, at(x, 0), at(x, 46), (92, 90, 86), 2)
         for x in np.arange(-26, 26, 0.9):  # yellow and black hazard band before the fence
-            stripe = np.array([at(x, fence_z - 1.0), at(x + 0.45, fence_z - 1.0), at(x + 0.85, fence_z - 0.5), at(x + 0.4, fence_z - 0.5)])
+            stripe = np.array(
+                [
+                    at(x, fence_z - 1.0),
+                    at(x + 0.45, fence_z - 1.0),
+                    at(x + 0.85, fence_z - 0.5),
+                    at(x + 0.4, fence_z - 0.5),
+                ]
+            )
             cv2.fillPoly(flat, [stripe.astype(np.int32)], (206, 168, 36))
         for _ in range(8):
-            cv2.ellipse(flat, at(rng.uniform(-16, 16), rng.uniform(6, 17)), (int(rng.uniform(10, 40)), int(rng.uniform(6, 18))), 0, 0, 360, (96, 92, 86), -1)
+            cv2.ellipse(
+                flat,
+                at(rng.uniform(-16, 16), rng.uniform(6, 17)),
+                (int(rng.uniform(10, 40)), int(rng.uniform(6, 18))),
+                0,
+                0,
+                360,
+                (96, 92, 86),
+                -1,
+            )
 
     canvas = ground(rng, view, paint, vary(rng, (128, 124, 116), 6), 11)
     _sky(canvas, view, rng, night)
@@ -399,21 +579,56 @@ def _yard(rng: Rng, night: bool) -> Scene:
         line_world(canvas, view, [(x, 0, back), (x, 8.5, back)], shade(steel, 0.88), 0.1)
     for x in (-13.0, -2.5, 8.0):
         shift = x + rng.uniform(-1, 1)
-        fill_world(canvas, view, [(shift, 0, back), (shift + 4.5, 0, back), (shift + 4.5, 4.6, back), (shift, 4.6, back)], shade(steel, 0.62))
+        fill_world(
+            canvas,
+            view,
+            [(shift, 0, back), (shift + 4.5, 0, back), (shift + 4.5, 4.6, back), (shift, 4.6, back)],
+            shade(steel, 0.62),
+        )
         for y in np.arange(0.5, 4.6, 0.5):
             line_world(canvas, view, [(shift, y, back), (shift + 4.5, y, back)], shade(steel, 0.52), 0.08)
     props = [_fence(fence_z, -26, 26, 2.1, (120, 126, 122))]
     for x in rng.permutation([-11.5, -4.0, 4.0, 11.5])[:3]:
         colour = vary(rng, [(150, 66, 44), (48, 92, 138), (70, 110, 74), (196, 140, 50)][rng.integers(4)], 10)
-        props.append(_box(float(x) + rng.uniform(-1, 1), rng.uniform(21, 23.5), (5.6, 2.6, 2.4), colour, stripes=shade(colour, 0.8)))
+        props.append(
+            _box(
+                float(x) + rng.uniform(-1, 1),
+                rng.uniform(21, 23.5),
+                (5.6, 2.6, 2.4),
+                colour,
+                stripes=shade(colour, 0.8),
+            )
+        )
     for _ in range(3):
-        props.append(_box(float(rng.choice([-1, 1])) * rng.uniform(5.5, 7.5), rng.uniform(11.5, 13.8), (1.2, rng.uniform(0.5, 1.2), 1.0), vary(rng, (150, 116, 74))))
+        props.append(
+            _box(
+                float(rng.choice([-1, 1])) * rng.uniform(5.0, 6.5),
+                rng.uniform(11.0, 12.2),
+                (1.2, rng.uniform(0.5, 1.2), 1.0),
+                vary(rng, (150, 116, 74)),
+            )
+        )
     background, sprites = finish(canvas, view, props)
-    footpaths = _across(camera, 9.0, 0.8) + _across(camera, 12.2, 0.8) + [Way((-6, 6), (7.5, 13), 0.8), Way((9.5, 13.5), (-4.5, 6), 0.8)]
-    lanes = [Way((-17, 10.6), (17, 10.6)), Way((17, 10.6), (-17, 10.6))]
-    return Scene("yard", camera, background, sprites, _light(rng, night, [(90.0, 130.0), (240.0, 150.0), (160.0, 220.0)], (255, 240, 215)), footpaths, lanes,
-                 (-2.6, 2.6, 8.6, 12.0), fence=(fence_z, -5.5, 5.5, 2.1), sun=_sun(rng), pace=rng.uniform(0.5, 0.9),
-                 extras={"car_speed": 0.4, "vans": 1.0})
+    footpaths = (
+        _across(camera, 8.6, 0.6)
+        + _across(camera, 11.0, 0.5)
+        + [Way((-6, 6), (7.5, 11.5), 0.8), Way((8.5, 11.8), (-4.5, 6), 0.8)]
+    )
+    lanes = [Way((-16, 9.8), (16, 9.8)), Way((16, 9.8), (-16, 9.8))]
+    return Scene(
+        "yard",
+        camera,
+        background,
+        sprites,
+        _light(rng, night, [(90.0, 130.0), (240.0, 150.0), (160.0, 220.0)], (255, 240, 215)),
+        footpaths,
+        lanes,
+        (-2.6, 2.6, 8.0, 10.5),
+        fence=(fence_z, -5.0, 5.0, 2.1),
+        sun=_sun(rng),
+        pace=rng.uniform(0.5, 0.9),
+        extras={"car_speed": 0.4, "vans": 1.0},
+    )
 
 
 SCENES: dict[str, Callable[[Rng, bool], Scene]] = {

@@ -165,8 +165,13 @@ class Scene:
     extras: dict[str, float] = field(default_factory=dict)
 
 
-def ground(rng: Rng, camera: Camera, paint: Callable[[Image, Callable[[float, float], tuple[int, int]], float], None],
-           colour: Colour, roughness: float = 10.0) -> Image:
+def ground(
+    rng: Rng,
+    camera: Camera,
+    paint: Callable[[Image, Callable[[float, float], tuple[int, int]], float], None],
+    colour: Colour,
+    roughness: float = 10.0,
+) -> Image:
     """Draw the ground plane by viewing a flat texture in perspective.
 
     Args:
@@ -187,7 +192,9 @@ def ground(rng: Rng, camera: Camera, paint: Callable[[Image, Callable[[float, fl
     z = camera.focal * camera.height / np.maximum(rows - camera.horizon, 1.0)
     x = (columns - camera.centre) * z / camera.focal
     soft = cv2.GaussianBlur(texture, (0, 0), 1.2)
-    near = cv2.remap(texture, (x + half) * per_metre, z * per_metre, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    near = cv2.remap(
+        texture, (x + half) * per_metre, z * per_metre, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
     far = cv2.remap(soft, (x + half) * per_metre, z * per_metre, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     seen: Image = np.where((z > 12.0)[:, :, None], far, near).astype(np.uint8)
     return seen
@@ -219,8 +226,15 @@ def finish(canvas: Image, camera: Camera, props: Sequence[Prop]) -> tuple[Image,
     return background.astype(np.uint8), sprites
 
 
-def draw_box(canvas: Image, camera: Camera, x: float, z: float, size: tuple[float, float, float], colour: Colour,
-             base: float = 0.0) -> None:
+def draw_box(
+    canvas: Image,
+    camera: Camera,
+    x: float,
+    z: float,
+    size: tuple[float, float, float],
+    colour: Colour,
+    base: float = 0.0,
+) -> None:
     """A box of width, height, depth `size` whose front stands at depth `z`, centred at `x`."""
     w, h, d = size
     left, right, low, high, back = x - w / 2, x + w / 2, base, base + h, z + d
@@ -239,21 +253,37 @@ def draw_box(canvas: Image, camera: Camera, x: float, z: float, size: tuple[floa
 
 # Side view of a car from rear to front: (along, up) in metres from the middle of its length.
 PROFILES: dict[str, list[tuple[float, float]]] = {
-    "saloon": [(-2.2, 0.3), (-2.2, 0.85), (-1.55, 0.95), (-0.9, 1.42), (0.35, 1.42), (1.05, 0.95), (2.1, 0.8), (2.2, 0.3)],
+    "saloon": [
+        (-2.2, 0.3),
+        (-2.2, 0.85),
+        (-1.55, 0.95),
+        (-0.9, 1.42),
+        (0.35, 1.42),
+        (1.05, 0.95),
+        (2.1, 0.8),
+        (2.2, 0.3),
+    ],
     "hatch": [(-1.9, 0.3), (-1.95, 0.9), (-1.55, 1.45), (0.2, 1.5), (0.95, 1.0), (1.85, 0.85), (1.95, 0.3)],
     "van": [(-2.5, 0.3), (-2.5, 2.1), (1.2, 2.15), (2.0, 1.2), (2.5, 1.05), (2.55, 0.3)],
 }
 GLASS: dict[str, list[list[tuple[float, float]]]] = {
-    "saloon": [[(-1.35, 0.97), (-0.85, 1.34), (-0.32, 1.35), (-0.32, 0.97)], [(-0.22, 0.97), (-0.22, 1.35), (0.3, 1.34), (0.85, 0.97)]],
-    "hatch": [[(-1.5, 0.97), (-1.35, 1.38), (-0.5, 1.4), (-0.5, 0.97)], [(-0.4, 0.97), (-0.4, 1.4), (0.15, 1.4), (0.75, 1.0)]],
+    "saloon": [
+        [(-1.35, 0.97), (-0.85, 1.34), (-0.32, 1.35), (-0.32, 0.97)],
+        [(-0.22, 0.97), (-0.22, 1.35), (0.3, 1.34), (0.85, 0.97)],
+    ],
+    "hatch": [
+        [(-1.5, 0.97), (-1.35, 1.38), (-0.5, 1.4), (-0.5, 0.97)],
+        [(-0.4, 0.97), (-0.4, 1.4), (0.15, 1.4), (0.75, 1.0)],
+    ],
     "van": [[(0.35, 1.3), (0.35, 1.95), (1.1, 1.95), (1.65, 1.3)]],
 }
 GLASS_COLOUR = (52, 62, 72)
 CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 13)[:-1]), np.sin(np.linspace(0, 2 * np.pi, 13)[:-1])], axis=1)
 
 
-def draw_car(canvas: Image, camera: Camera, x: float, z: float, yaw: float, kind: str, colour: Colour,
-             lights: bool = False) -> None:
+def draw_car(
+    canvas: Image, camera: Camera, x: float, z: float, yaw: float, kind: str, colour: Colour, lights: bool = False
+) -> None:
     """A car standing at (x, z); yaw 0 looks to the right, pi/2 away from the camera."""
     profile = np.asarray(PROFILES[kind])
     cos, sin = np.cos(yaw), np.sin(yaw)

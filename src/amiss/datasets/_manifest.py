@@ -15,7 +15,9 @@ N = TypeVar("N", int, float)
 Split = Literal["train", "val", "test"]
 REQUIRED_COLUMNS = ("video_id", "split", "label")
 OPTIONAL_COLUMNS = ("path", "class", "n_frames", "fps", "events", "group")
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,9 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     header = [name.strip() for name in next(reader, [])]
     known = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
     if missing := [name for name in REQUIRED_COLUMNS if name not in header]:
-        raise ManifestError(f"{file} line 1: columns {missing} are missing; the header must name {list(REQUIRED_COLUMNS)}")
+        raise ManifestError(
+            f"{file} line 1: columns {missing} are missing; the header must name {list(REQUIRED_COLUMNS)}"
+        )
     if unknown := [name for name in header if name not in known]:
         raise ManifestError(f"{file} line 1: unknown columns {unknown}; known are {list(known)}")
     if twice := sorted({name for name in header if header.count(name) > 1}):

@@ -10,12 +10,17 @@ from amiss.errors import DetectorError, UsageError
 
 NormalisationKind = Literal["none", "l2", "standard", "l2+standard"]
 FloatArray = NDArray[np.floating[Any]]
-_LIMIT = 10.0  # standard deviations; keeps a feature that was constant in training from swamping all others
+_LIMIT = 5.0  # standard deviations; keeps a feature that was all but constant in training from swamping the others
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """`l2`: every row divided by its Euclidean norm. `standard`: every dimension z-scored with training statistics."""
+    """What a head's input goes through.
+
+    `l2`: every row divided by its Euclidean norm. `standard`: every dimension z-scored with training statistics, cut off
+    at 5 standard deviations, and divided by sqrt(D). Both give rows of norm about 1, which the MIL heads and their
+    learning rates are made for: larger inputs saturate their sigmoid before they have learned anything.
+    """
 
     kind: NormalisationKind
     mean: NDArray[np.float32] | None = None
@@ -55,7 +60,7 @@ class Normalisation:
                 f"features have {values.shape[-1]} dimensions; the detector was trained on {len(self.mean)}"
             )
         z = (values - self.mean) / self.std
-        return np.asarray(z.clip(-_LIMIT, _LIMIT), dtype=np.float32)
+        return np.asarray(z.clip(-_LIMIT, _LIMIT) / np.sqrt(z.shape[-1]), dtype=np.float32)
 
 
 def _l2(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -23,16 +23,16 @@ class TorchEngine(Engine):
             backbone = backbone.to(self._device)
         except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
             raise UsageError(f"device {device!r} can't be used: {str(error).splitlines()[0]}") from error
-        self._parts = list(backbone.parts) if isinstance(backbone, FusedBackbone) else [backbone]
+        self._parts = backbone.parts if isinstance(backbone, FusedBackbone) else (backbone,)
         self.spec = backbone.spec
         self.device = str(self._device)
 
-    def prepare(self, frames: NDArray[np.uint8]) -> Prepared:  # noqa: D102
+    def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
         with torch.inference_mode():
             return tuple(part.preprocess(frames) for part in self._parts)
 
     @torch.inference_mode()
-    def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:  # noqa: D102
+    def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
         rows = np.empty((len(prepared), self.spec.crops, self.spec.dim), np.float32)
         for row, clip in zip(rows, prepared, strict=True):
             features = [part(x.to(self._device)) for part, x in zip(self._parts, clip, strict=True)]

@@ -4,10 +4,11 @@ from amiss.backbones import FeatureSpec
 from amiss.features._extraction import ExtractedVideo, extract_video
 from amiss.features._feature_set import FeatureRecord, Features, FeatureSet, FeatureSetWriter, open_feature_set
 from amiss.features._layouts import import_features, list_layouts
-from amiss.features._pooling import POOLING_RULES, PoolingRule, pool
+from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool
 
 __all__ = [
     "POOLING_RULES",
+    "UNIT_LENGTH_RULES",
     "ExtractedVideo",
     "FeatureRecord",
     "FeatureSet",

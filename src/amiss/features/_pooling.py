@@ -79,4 +79,5 @@ def _norms(features: NDArray[np.floating], segments: int, dtype: np.dtype) -> ND
     per_segment = len(features) // segments
     used = np.asarray(features[: per_segment * segments], dtype=dtype)
     squares: NDArray[np.floating] = np.square(used.reshape(segments, per_segment, *features.shape[1:]))
-    return np.sqrt(squares.sum(axis=1))
+    norms: NDArray[np.floating] = np.sqrt(squares.sum(axis=1))
+    return norms

@@ -74,9 +74,9 @@ def full_mask(features: Tensor) -> Tensor:
 
 def crop_mean(scores: Tensor, crops: int) -> Tensor:
     """Average scores [B*crops, ...] over crops → [B, ...]; the one place where crops meet."""
-    return scores.unflatten(0, (-1, crops)).mean(dim=1)
+    return scores.reshape(-1, crops, *scores.shape[1:]).mean(dim=1)
 
 
 def bounded(features: Tensor) -> Tensor:
-    """Features clamped to ±10⁴, far beyond any real one, so that products and squares of them stay finite in float32."""
+    """Features clamped to ±10⁴, far beyond any real one, so that products and squares of them stay finite."""
     return features.clamp(-1e4, 1e4)

@@ -84,7 +84,9 @@ def fit_density(samples: Array, family: str) -> Density:
         raise UsageError(f"density family is {family!r}; known are {list(FAMILIES)}")
     if not fits(family, samples):
         support = "counts" if family == "geometric" else "positive numbers"
-        raise UsageError(f"density family {family!r} is for {support}; the samples go from {samples.min():g} to {samples.max():g}")
+        raise UsageError(
+            f"density family {family!r} is for {support}; the samples go from {samples.min():g} to {samples.max():g}"
+        )
     if family == "mixture":
         return _fit_mixture(samples)
     if family == "kernel":
@@ -149,7 +151,9 @@ def _density(
     return Density(family, parameters, log_pdf, cdf, aic, ks)
 
 
-def _mixture_of(weights: Array, means: Array, spreads: Array) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+def _mixture_of(
+    weights: Array, means: Array, spreads: Array
+) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     """log pdf and cdf of Σ_k w_k N(m_k, s_k²)."""
 
     def log_pdf(x: Array) -> Array:

@@ -7,6 +7,7 @@ N normal, A anomalous bags.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ LARGEST = 4  # density values kept per clip
 BANDWIDTH = 1.5  # of the kernel estimate
 
 # ln p(x) of the ten densities, with the original's constants: nothing is ever fitted
-LOG_DENSITIES = {
+LOG_DENSITIES: dict[str, Callable[[Tensor], Tensor]] = {
     "cauchy": lambda x: -torch.log1p(((x - 2) / 1.5) ** 2) - math.log(math.pi * 1.5),
     "half-cauchy": lambda x: -torch.log1p((x / 0.5) ** 2) + math.log(2 / (math.pi * 0.5)),
     "exponential": lambda x: math.log(1.5) - 1.5 * x,
@@ -50,7 +51,7 @@ def density_value(x: Tensor, family: str) -> Tensor:
 
 
 def kernel_log_density(x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
-    """ln of the Gaussian kernel estimate from a bag's clips at each of its clips, [B, T]; no gradient, as in the original."""
+    """ln of the Gaussian kernel estimate from a bag's clips at each of them, [B, T]; no gradient (original)."""
     x_BTD = x_BTD.detach()
     distances = torch.cdist(x_BTD, x_BTD, compute_mode="donot_use_mm_for_euclid_dist")
     exponents = (-0.5 * (distances / BANDWIDTH) ** 2).masked_fill(~mask_BT[:, None], -torch.inf)
@@ -59,39 +60,38 @@ def kernel_log_density(x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
 
 
 def clip_differences(x_BTD: Tensor, gaps: int) -> Tensor:
-    """exp(mean_j |x_p - x_q|) for every pair of clips p < q ≤ p + gaps → [B, T, G] at [p, q - p - 1]; 0 past the end."""
-    table = [(x_BTD[:, gap:] - x_BTD[:, :-gap]).abs().mean(dim=2).clamp(max=80).exp() for gap in range(1, gaps + 1)]
-    return torch.stack([F.pad(column, (0, x_BTD.shape[1] - column.shape[1])) for column in table], dim=2)
+    """exp(mean_j |x_p - x_q|) for the pairs of clips p < q ≤ p + gaps → [B, T, G] at [p, q - p - 1]; 0 past the end."""
+    n_clips = x_BTD.shape[1]
+    table = x_BTD.new_zeros(len(x_BTD), n_clips, gaps)
+    for gap in range(1, min(gaps, n_clips - 1) + 1):
+        table[:, :-gap, gap - 1] = (x_BTD[:, gap:] - x_BTD[:, :-gap]).abs().mean(dim=2).clamp(max=80).exp()
+    return table
 
 
 def js_divergence(p: Tensor, q: Tensor) -> Tensor:
     """½ KL(p‖m) + ½ KL(q‖m), m = ½ (p + q), each argument normalised to sum 1 only after m was formed."""
+    p, q = p.double(), q.double()  # densities far out in a tail are too small to be squared in float32
     m = (p + q) / 2
 
-    def kl(a: Tensor, b: Tensor) -> Tensor:
-        tiny = torch.finfo(a.dtype).tiny
-        a, b = a / _away_from_zero(a.sum()), b / _away_from_zero(b.sum())
-        real = (a != 0) & (b != 0)
-        return (a[real] * (a[real] / b[real]).clamp(min=tiny).log()).sum()
+    def kl(a: Tensor) -> Tensor:
+        real = (a != 0) & (m != 0)
+        share, share_m = a[real] / a.sum(), m[real] / m.sum()
+        return (share * (share / share_m).log()).sum()
 
-    return (kl(p, m) + kl(q, m)) / 2
-
-
-def _away_from_zero(total: Tensor) -> Tensor:
-    return torch.where(total == 0, torch.ones_like(total), total)
+    return ((kl(p) + kl(q)) / 2).float()
 
 
 class OriginalDistributionHead(TemporalHead):
     """Seed 000's head, working at every feature size (the published code runs only at 1024, or not at all).
 
-    RTFM's network with one more ReLU. Kept quirks: clips are selected as the later one of the three most different
-    pairs of neighbours, a pair can come twice, and normal bags use the selection from the *features of the anomalous bag*
-    beside them; densities have fixed constants; 10^ln p instead of p; only the four largest density values of a clip
-    count; the hinge max(0, 1 - JS) can't close, as JS ≤ ln 2; in training, `original-2024`'s divergence is exactly 0 with
+    RTFM's network with one more ReLU. Kept quirks: clips are selected as the later ones of the three most different
+    pairs of neighbours, a clip can come twice, and normal bags use the selection from the *features of the anomalous
+    bag* beside them; densities have fixed constants; 10^ln p instead of p; only a clip's four largest density values
+    count; the hinge max(0, 1 - JS) can't close, as JS ≤ ln 2; in training, the divergence of `original-2024` is 0 with
     zero gradient, because dropout and ReLU put every clip's largest density at x = 0; smoothness and sparsity run over
     the flattened batch. Options:
-        variant: `original-2023` (neighbours up to 2 clips apart, densities of crop-averaged features, a second term that
-            spreads the selected features apart), or `original-2024` (up to 3 apart, densities of all crops).
+        variant: `original-2023` (neighbours up to 2 clips apart, densities of crop-averaged features, a second term
+            that spreads the selected features apart), or `original-2024` (up to 3 apart, densities of all crops).
         densities: families for anomalous and normal bags; None = gumbel and normal in 2023, half-normal and gamma in
             2024. `kernel` (2023 only) is a Gaussian kernel estimate per video.
         alpha, sparsity, smoothness: weights of the distribution, sparsity and smoothness terms.
@@ -122,7 +122,9 @@ class OriginalDistributionHead(TemporalHead):
         default = ("gumbel", "normal") if self.first else ("half-normal", "gamma")
         chosen = default if densities is None else tuple(densities)
         if len(chosen) != 2 or any(family not in usable for family in chosen):
-            raise UsageError(f"densities is {densities!r}; it must be two (anomalous, normal) of {usable} for {variant}")
+            raise UsageError(
+                f"densities is {densities!r}; it must be two (anomalous, normal) of {usable} for {variant}"
+            )
         check_options(alpha=alpha, sparsity=sparsity, smoothness=smoothness, spread=spread)
         if spread_range <= 0:
             raise UsageError(f"spread_range is {spread_range}; it must be above 0")
@@ -149,15 +151,14 @@ class OriginalDistributionHead(TemporalHead):
         return HeadOutput(scores, bag_score, {"features": x_BTD, "mask": mask})
 
     def _select(self, z_BTD: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
-        """The later clips of the most different pairs → index [B, K] and weight [B, K]; the first clip of a bag without pairs."""
-        differences = clip_differences(z_BTD, min(self.gaps, max(1, z_BTD.shape[1] - 1)))
-        gaps = differences.shape[2]
-        later_real = torch.stack([F.pad(mask_BT[:, gap:], (0, min(gap, mask_BT.shape[1]))) for gap in range(1, gaps + 1)], 2)
+        """The later clips of the most different pairs → index [B, K] and weight [B, K]; a bag of one clip gives it."""
+        differences = clip_differences(z_BTD, self.gaps)
+        later = [F.pad(mask_BT, (0, self.gaps))[:, gap : gap + mask_BT.shape[1]] for gap in range(1, self.gaps + 1)]
+        pairs = mask_BT[..., None] & torch.stack(later, dim=2)
         ranked = self.dropout(torch.ones_like(differences)) * differences
-        ranked = ranked.masked_fill(~(mask_BT[..., None] & later_real), -1).flatten(1)
-        value, place = ranked.topk(min(SELECTED, ranked.shape[1]), dim=1)
+        value, place = ranked.masked_fill(~pairs, -1).flatten(1).topk(min(SELECTED, ranked[0].numel()), dim=1)
         real = value >= 0
-        index = torch.where(real, place // gaps + place % gaps + 1, 0)
+        index = torch.where(real, place // self.gaps + place % self.gaps + 1, 0)
         real[:, 0] = True
         return index, real.to(z_BTD.dtype)
 
@@ -212,14 +213,10 @@ class OriginalDistributionHead(TemporalHead):
     ) -> Tensor:
         """Mean Euclidean distance between the selected clips of the i-th normal and the i-th anomalous bag."""
         pairs = min(int((labels == 0).sum()), int((labels == 1).sum()))
-        x = output.extras["features"].unflatten(0, (-1, crops))
-        chosen = [
-            (
-                gather_clips(x[labels == label][:pairs].flatten(0, 1), index[labels == label][:pairs].repeat_interleave(crops, 0)),
-                weight[labels == label][:pairs].repeat_interleave(crops, 0),
-            )
-            for label in (0, 1)
-        ]
-        (normal, normal_weight), (anomalous, anomalous_weight) = chosen
-        weights = anomalous_weight[:, :, None] * normal_weight[:, None, :]
-        return (torch.cdist(anomalous, normal) * weights).sum() / weights.sum()
+        index, weight = index.repeat_interleave(crops, 0), weight.repeat_interleave(crops, 0)
+        clips = gather_clips(output.extras["features"], index)
+        normal, anomalous = (
+            (labels == label).repeat_interleave(crops).nonzero()[: pairs * crops, 0] for label in (0, 1)
+        )
+        weights = weight[anomalous, :, None] * weight[normal, None, :]
+        return (torch.cdist(clips[anomalous], clips[normal]) * weights).sum() / weights.sum()

@@ -26,7 +26,9 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         if not self.training:
             return super().forward(x_BCT) * mask_BT[:, None]
         x_BTC = x_BCT.transpose(1, 2)
-        return torch.zeros_like(x_BTC).masked_scatter(mask_BT[..., None], super().forward(x_BTC[mask_BT])).transpose(1, 2)
+        return (
+            torch.zeros_like(x_BTC).masked_scatter(mask_BT[..., None], super().forward(x_BTC[mask_BT])).transpose(1, 2)
+        )
 
 
 class ConvUnit(nn.Module):
@@ -44,7 +46,7 @@ class ConvUnit(nn.Module):
 
 
 class NonLocalBlock(nn.Module):
-    """x + BN(W y), y_t = 1/T Σ_s ⟨θ(x_t), φ(x_s)⟩ g(x_s): every clip sees every other one. No softmax, as in RTFM's code."""
+    """x + BN(W y), y_t = 1/T Σ_s ⟨θ(x_t), φ(x_s)⟩ g(x_s): every clip sees every other. No softmax, as RTFM has it."""
 
     def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
@@ -60,16 +62,15 @@ class NonLocalBlock(nn.Module):
         theta_BTI = self.theta(x_BCT).transpose(1, 2)
         phi_BIT = self.phi(x_BCT) * mask_BT[:, None]
         g_BTI = self.g(x_BCT).transpose(1, 2) / mask_BT.sum(dim=1).clamp(min=1)[:, None, None]
-        if x_BCT.shape[2] <= theta_BTI.shape[2]:
-            y_BTI = (theta_BTI @ phi_BIT) @ g_BTI
-        else:  # the same product, associated so that a long video costs T·I² and not T²·I
-            y_BTI = theta_BTI @ (phi_BIT @ g_BTI)
+        # the same product either way; a long video must not cost T²·I
+        is_short = x_BCT.shape[2] <= theta_BTI.shape[2]
+        y_BTI = (theta_BTI @ phi_BIT) @ g_BTI if is_short else theta_BTI @ (phi_BIT @ g_BTI)
         out: Tensor = x_BCT + self.norm(self.out(y_BTI.transpose(1, 2)), mask_BT)
         return out
 
 
 class MultiScaleTemporalNetwork(nn.Module):
-    """x + fuse[conv dilated 1, 2, 4 ∥ non-local(conv 1x1)]: short and long-range context of every clip, at any feature dim.
+    """x + fuse[conv dilated 1, 2, 4 ∥ non-local(conv 1x1)]: context of every clip near and far, at any feature dim.
 
     Args:
         dim: feature dim D, in and out.
@@ -145,10 +146,18 @@ def check_options(*, dropout: float = 0.0, **weights: float) -> None:
             raise UsageError(f"{name} is {weight}; it must not be negative")
 
 
-def select_top(ranked_BT: Tensor, mask_BT: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k real clips of largest value in each bag → index [B, K] and weight [B, K] (0 where a bag has fewer than k)."""
-    index_BK = ranked_BT.masked_fill(~mask_BT, -torch.inf).topk(min(k, ranked_BT.shape[1]), dim=1).indices
-    return index_BK, gather_clips(mask_BT, index_BK).to(ranked_BT.dtype)
+def mil_count(mask_BT: Tensor) -> Tensor:
+    """T//16 + 1, the number of clips that stand for a bag of T real ones → [B]."""
+    return mask_BT.sum(dim=1) // 16 + 1
+
+
+def select_top(ranked_BT: Tensor, mask_BT: Tensor, k: int | Tensor) -> tuple[Tensor, Tensor]:
+    """The k (or k[b]) real clips of largest value in each bag → index [B, K], weight [B, K]: 0 for none."""
+    k_B1 = torch.as_tensor(k, device=mask_BT.device).reshape(-1, 1)
+    most = min(int(k_B1.max()), ranked_BT.shape[1])
+    index_BK = ranked_BT.masked_fill(~mask_BT, -torch.inf).topk(most, dim=1).indices
+    wanted_BK = torch.arange(most, device=mask_BT.device) < k_B1
+    return index_BK, (gather_clips(mask_BT, index_BK) & wanted_BK).to(ranked_BT.dtype)
 
 
 def gather_clips(values: Tensor, index_BK: Tensor) -> Tensor:
@@ -163,11 +172,8 @@ def mean_of_clips(values: Tensor, index_BK: Tensor, weight_BK: Tensor) -> Tensor
 
 
 def top_mean(scores_BT: Tensor, mask_BT: Tensor) -> Tensor:
-    """Mean of the top T//16 + 1 scores of each bag, T its number of real clips → [B]. Scores ≥ 0, padded ones 0."""
-    k_B = mask_BT.sum(dim=1) // 16 + 1
-    top_BK = scores_BT.topk(scores_BT.shape[1] // 16 + 1, dim=1).values
-    counted_BK = torch.arange(top_BK.shape[1], device=k_B.device) < k_B[:, None]
-    return (top_BK * counted_BK).sum(dim=1) / k_B
+    """Mean of the top T//16 + 1 scores of each bag → [B]; 0 for a bag without real clips."""
+    return mean_of_clips(scores_BT, *select_top(scores_BT.detach(), mask_BT, mil_count(mask_BT)))
 
 
 def flat_smoothness(scores_AT: Tensor, mask_AT: Tensor) -> Tensor:
@@ -177,4 +183,5 @@ def flat_smoothness(scores_AT: Tensor, mask_AT: Tensor) -> Tensor:
 
 def flat_sparsity(scores_AT: Tensor) -> Tensor:
     """‖s‖₂ of the scores of all bags as one vector. Quirk of RTFM's code: the paper sums absolute values."""
-    return scores_AT.flatten().norm()
+    norm: Tensor = torch.linalg.vector_norm(scores_AT)
+    return norm

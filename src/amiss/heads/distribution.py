@@ -1,10 +1,10 @@
 """The distribution head: how is a feature statistic distributed in normal clips, how in anomalous ones?
 
-`fitted` is the sound form of the idea of github.com/FatemeBameri/Pytorch-Weakly-Anomaly-Detection: densities are fitted
-to the data, their divergence has a gradient, and the log-likelihood ratio scores a clip. `original-2023` and
+`fitted` is the sound form of the idea of github.com/FatemeBameri/Pytorch-Weakly-Anomaly-Detection: densities fitted to
+the data, their divergence has a gradient, and the log-likelihood ratio scores a clip. `original-2023` and
 `original-2024` are the published code.
 
-Shape letters: B bags · T clips · D feature dim · R rows = bags x crops · K selected clips · N normal, A anomalous clips.
+Shape letters: B bags · T clips · D feature dim · R rows = bags x crops · N normal clips · A anomalous clips.
 """
 
 import inspect
@@ -32,7 +32,7 @@ from amiss.heads._densities import (
     fit_density,
 )
 from amiss.heads._distribution_original import OriginalDistributionHead
-from amiss.heads._temporal import TemporalHead, check_options, gather_clips, select_top, top_mean
+from amiss.heads._temporal import TemporalHead, check_options, gather_clips, mil_count, select_top, top_mean
 
 Variant = Literal["fitted", "original-2023", "original-2024"]
 SAMPLES = 512  # remembered per class
@@ -42,7 +42,7 @@ NORMAL, ANOMALOUS = 0, 1
 
 
 def create_distribution_head(feature_dim: int, *, variant: Variant = "fitted", **options: Any) -> Head:
-    """Densities of a clip statistic in normal and in anomalous videos; variants `fitted`, `original-2023`, `original-2024`.
+    """Densities of normal and of anomalous clips; variants `fitted`, `original-2023`, `original-2024`.
 
     Other options as in `FittedDistributionHead` or `OriginalDistributionHead`.
 
@@ -77,7 +77,9 @@ def js_of_samples(normal_N: Tensor, anomalous_A: Tensor, mean_2: Tensor, varianc
     """JS = ½ E_A[ln 2a/(a+n)] + ½ E_N[ln 2n/(a+n)] in nats; n and a are normal densities with the given moments."""
 
     def log_ratio(t: Tensor) -> Tensor:
-        log_n, log_a = (-0.5 * ((t - mean_2[c]).square() / variance_2[c] + variance_2[c].log()) for c in (NORMAL, ANOMALOUS))
+        log_n, log_a = (
+            -0.5 * ((t - mean_2[c]).square() / variance_2[c] + variance_2[c].log()) for c in (NORMAL, ANOMALOUS)
+        )
         return log_a - log_n
 
     of_anomalous = math.log(2) - F.softplus(-log_ratio(anomalous_A)).mean()
@@ -88,12 +90,12 @@ def js_of_samples(normal_N: Tensor, anomalous_A: Tensor, mean_2: Tensor, varianc
 class FittedDistributionHead(TemporalHead):
     """RTFM's network; the densities of feature magnitudes in normal and in anomalous clips separate and score.
 
-    u of a clip is the magnitude of its feature after the temporal network. Class N are the clips of normal bags, class A
-    the T//16 + 1 highest-scored clips of anomalous bags. In training λ(1 - JS/ln 2) drives the two apart, with log-normal
-    densities by running moments. When the head first scores in eval mode after training, a density per class is fitted to
-    the latest samples of training, and a clip's score is (1 - w) σ(logit) + w σ(α LLR(u) + β), LLR = ln a(u) - ln n(u),
-    α and β by logistic regression. Before training, or where all samples are equal, there is nothing to fit and the
-    classifier scores alone. Options:
+    u of a clip is the magnitude of its feature after the temporal network. Class N are the clips of normal bags, class
+    A the T//16 + 1 highest-scored clips of anomalous bags. In training λ(1 - JS/ln 2) drives the two apart, with
+    log-normal densities by running moments. When the head first scores in eval mode after training, a density per class
+    is fitted to the latest samples of training. A clip's score is (1 - w) σ(logit) + w σ(α LLR(u) + β), LLR = ln a(u) -
+    ln n(u), with α and β by logistic regression. Before training, or where all samples are equal, there is nothing to
+    fit and the classifier scores alone. Options:
         density: `auto` (least AIC among the families whose Kolmogorov-Smirnov distance is at most 0.1, else a kernel
             estimate), or the name of a family, with a warning where it doesn't fit.
         separation: λ.
@@ -159,7 +161,7 @@ class FittedDistributionHead(TemporalHead):
         mask = full_mask(features) if mask is None else mask
         x_BTD = self.temporal(bounded(features), mask)
         logits = self.classifier(self.dropout(x_BTD))
-        t_BT = x_BTD.norm(dim=2).clamp(min=1e-6).log()
+        t_BT = torch.linalg.vector_norm(x_BTD, dim=2).clamp(min=1e-6).log()
         scores, extras = torch.sigmoid(logits), {"log_magnitude": t_BT, "mask": mask}
         if not self.training:
             if self.stale:
@@ -175,13 +177,10 @@ class FittedDistributionHead(TemporalHead):
         """BCE of bag scores + λ (1 - JS/ln 2) + sparsity and smoothness of the anomalous bags."""
         scores, mask = crop_mean(output.scores, crops), output.extras["mask"][::crops]
         anomalous = labels == 1
-        index, weight = select_top(scores.detach(), mask, mask.shape[1] // 16 + 1)
-        wanted = mask.sum(dim=1, keepdim=True) // 16 + 1
-        weight = weight.bool() & (torch.arange(index.shape[1], device=index.device) < wanted)
-        rows_index, rows_weight = (chosen[anomalous].repeat_interleave(crops, dim=0) for chosen in (index, weight))
-        t_RT, of_row = output.extras["log_magnitude"], labels.repeat_interleave(crops)
-        t_normal = t_RT[of_row == 0][output.extras["mask"][of_row == 0]]
-        t_anomalous = gather_clips(t_RT[of_row == 1], rows_index)[rows_weight]
+        t_RT, real_RT, of_row = output.extras["log_magnitude"], output.extras["mask"], labels.repeat_interleave(crops)
+        chosen = [x[anomalous].repeat_interleave(crops, 0) for x in select_top(scores.detach(), mask, mil_count(mask))]
+        t_normal = t_RT[of_row == 0][real_RT[of_row == 0]]
+        t_anomalous = gather_clips(t_RT[of_row == 1], chosen[0])[chosen[1] > 0]
         mean, variance = self._moments(t_normal, t_anomalous)
         if self.training:
             self._remember(t_normal.detach(), t_anomalous.detach())
@@ -249,7 +248,7 @@ class FittedDistributionHead(TemporalHead):
         density = fit_density(u, self.density)
         if density.ks > KS_LIMIT:
             warnings.warn(
-                f"distribution head: a {density.family} density doesn't fit (Kolmogorov-Smirnov distance {density.ks:.2f}); "
+                f"distribution head: a {density.family} density doesn't fit (Kolmogorov-Smirnov {density.ks:.2f}): "
                 "use density='auto'",
                 stacklevel=2,
             )

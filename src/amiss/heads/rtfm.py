@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from amiss.errors import UsageError
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
@@ -25,8 +26,10 @@ from amiss.heads._temporal import (
 
 
 def magnitude_term(normal_PD: Tensor, anomalous_PD: Tensor, margin: float) -> Tensor:
-    """mean_i (|m - ‖a_i‖| + ‖n_i‖)², n_i and a_i the mean selected features of the i-th bags: equation 5 as coded."""
-    return ((margin - anomalous_PD.norm(dim=1)).abs() + normal_PD.norm(dim=1)).square().mean()
+    """mean_i (|m - ‖a_i‖| + ‖n_i‖)², n_i and a_i mean selected features of the i-th bags: equation 5 as coded."""
+    normal_P: Tensor = vector_norm(normal_PD, dim=1)
+    anomalous_P: Tensor = vector_norm(anomalous_PD, dim=1)
+    return ((margin - anomalous_P).abs() + normal_P).square().mean()
 
 
 class RTFMHead(TemporalHead):
@@ -34,8 +37,8 @@ class RTFMHead(TemporalHead):
 
     Any feature dim and crop count; the original has 2048 and 10 built in. Magnitudes and scores are averaged over crops
     before clips are selected. Kept quirks of the original: magnitudes are taken after dropout; in training a dropout
-    mask hides most clips from the selection; smoothness and sparsity run over the flattened batch; the i-th normal bag is
-    paired with the i-th anomalous one (bags without a partner are left out of the magnitude term). Options:
+    mask hides most clips from the selection; smoothness and sparsity run over the flattened batch; the i-th normal bag
+    is paired with the i-th anomalous one (bags without a partner are left out of the magnitude term). Options:
         k: clips selected per bag.
         margin: m that anomalous magnitudes are drawn to.
         alpha, sparsity, smoothness: weights of the magnitude, sparsity and smoothness terms.
@@ -77,8 +80,8 @@ class RTFMHead(TemporalHead):
         mask = full_mask(features) if mask is None else mask
         x_BTD = self.dropout(self.temporal(bounded(features), mask))
         scores = torch.sigmoid(self.classifier(x_BTD)).masked_fill(~mask, 0)
-        magnitudes = x_BTD.norm(dim=2)
-        bag_score = mean_of_clips(scores, *select_top(magnitudes, mask, self.k))
+        magnitudes = vector_norm(x_BTD, dim=2)
+        bag_score = mean_of_clips(scores, *select_top(magnitudes.detach(), mask, self.k))
         return HeadOutput(scores, bag_score, {"features": x_BTD, "magnitudes": magnitudes, "mask": mask})
 
     def select(self, output: HeadOutput, crops: int) -> tuple[Tensor, Tensor]:
@@ -93,7 +96,7 @@ class RTFMHead(TemporalHead):
     def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
         """BCE of video scores + α · magnitude + sparsity and smoothness of the anomalous bags."""
         video_scores, selected_RD = self.select(output, crops)
-        selected = selected_RD.unflatten(0, (-1, crops))
+        selected = selected_RD.reshape(len(labels), crops, -1)
         pairs = min(int((labels == 0).sum()), int((labels == 1).sum()))
         normal, anomalous = (selected[labels == label][:pairs].flatten(0, 1) for label in (0, 1))
         scores_AT = crop_mean(output.scores, crops)[labels == 1]

@@ -54,14 +54,14 @@ class AttentionNetwork(nn.Module):
 class SAAHead(Head):
     """Temporal embedding, attention A and classifier S; a clip's score is A · S.
 
-    Each crop is a sample of its own in the loss. RGB and audio are concatenated as features before they come here
-    (1024 + 128 for XD-Violence). Quirk kept: dropout acts on the attention logit itself, so that in training most of A is
+    Each crop is a sample of its own in the loss. RGB and audio features are concatenated before they come here (1024 +
+    128 for XD-Violence). Quirk kept: dropout acts on the attention logit itself, so that in training most of A is
     exactly 0.5. Options, with the paper's open points at their recommended values:
         epsilon: how far the suppressed branch cuts into the attention's range (0.2; 0.7 is the other reading).
         alpha: weight of the full branches; the suppressed ones get 1 - alpha.
         gamma, mu, sparsity: weights of the norm, smoothness and sparsity terms.
         guide_step: step from which the attention is guided by S > 0.5 instead of S.
-        pool: video score of a branch: mean of the top T//16 + 1 clips, plain mean, or every clip against the label (this
+        pool: video score of a branch: mean of the top T//16 + 1 clips, plain mean, or every clip against the label (it
             explodes on the suppressed branches, where scores are exactly 0).
         reduction: norm, smoothness and sparsity as mean over clips, or summed over clips and averaged over videos.
         regularise: smoothness and sparsity on all bags, or only on anomalous ones as in Sultani et al.

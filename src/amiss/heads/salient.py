@@ -1,4 +1,4 @@
-"""Salient features: structured self-attention picks the clips that decide about a bag; the bag as a whole is classified.
+"""Salient features: structured self-attention picks the clips that decide; the bag as a whole is classified.
 
 Source: Watanabe, Okabe, Harada, Kashima, "Real-World Video Anomaly Detection by Extracting Salient Features", ICIP 2022
 (arXiv 2209.06435); github.com/sakurada-cnq/salient_feature_anomaly.
@@ -23,9 +23,9 @@ class SalientHead(Head):
     """A = softmax_t(W₂ tanh(W₁ xᵀ)), M = Xᵀ A, score = σ(fc2(fc1(M))): one score per bag, no ranking, no sparsity.
 
     The method scores bags. A clip's score is its share of the attention times the bag's score, scaled so that the bag's
-    largest clip has the bag's score. Trained on bags of T clips, it sees long videos in pieces of `chunk` clips (the last
-    one shorter), each a bag of its own; the video's bag score is the largest of theirs. Each crop is a sample of its own
-    in the loss. No activation stands between fc1 and fc2, as in the original. Options:
+    largest clip has the bag's score. Trained on bags of T clips, it sees long videos in pieces of `chunk` clips (the
+    last one shorter), each a bag of its own; the video's bag score is the largest of theirs. Each crop is a sample of
+    its own in the loss. No activation stands between fc1 and fc2, as in the original. Options:
         d_a, r: hidden units and hops of the attention; published with 64 and 3, 128 and 7.
         dropout: of the attention weights, in training.
         chunk: clips per piece in evaluation; None = whole video. Training runs had 32, the published numbers have 28.

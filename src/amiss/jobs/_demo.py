@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amiss.backbones import create_backbone
-from amiss.datasets import DemoSet, Video, make_demo
+from amiss.datasets import DemoSet, Video, make_demo_set
 from amiss.detection import Detector, ScoreResult
 from amiss.engines import create_engine
 from amiss.errors import OutputError
@@ -52,7 +52,7 @@ def run_demo(out: str | Path, seed: int = 0, on_progress: OnProgress = silent) -
     began = time.monotonic()
     _make_room(folder, seed)
     on_progress(0, len(_STEPS), _STEPS[0])
-    demo = make_demo(folder / "data", seed, lambda done, total: on_progress(done / total, len(_STEPS), _STEPS[0]))
+    demo = make_demo_set(folder / "data", seed, lambda done, total: on_progress(done / total, len(_STEPS), _STEPS[0]))
     on_progress(1, len(_STEPS), _STEPS[1])
     features = extract_demo(demo, folder / "features", on_progress)
     on_progress(2, len(_STEPS), _STEPS[2])

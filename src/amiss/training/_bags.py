@@ -17,8 +17,7 @@ from torch import Tensor
 from amiss.datasets import Video
 from amiss.detection import Normalisation
 from amiss.errors import FeatureError, ManifestError, UsageError
-from amiss.features import FeatureSet, pool
-from amiss.features._pooling import UNIT_LENGTH_RULES
+from amiss.features import UNIT_LENGTH_RULES, FeatureSet, pool
 from amiss.training._recipe import Recipe
 
 _IN_MEMORY = 2 << 30  # bytes; more bags than that lie in a temporary file

@@ -21,6 +21,8 @@ class Split:
     """Empty where there is nothing to select on."""
     note: str
     """How it was made, in words."""
+    max_steps: int | None = None
+    """Most training steps where held-out videos that could stop the training are missing; None = as in the recipe."""
 
 
 def split_training(
@@ -38,18 +40,19 @@ def split_training(
     val = tuple(v for v in manifest.split("val") if v.video_id not in left_out)
     if {v.label for v in val} == {0, 1}:
         return Split(train, val, f"selected on the manifest's val split, {_in_words(val)}")
+    ignored = f"the val split has {_in_words(val)} and is not used; " if val else ""
     if settings.holdout == 0:
-        return Split(train, (), "nothing held out, as asked: selected = last")
+        return Split(train, (), f"{ignored}nothing held out, as asked: selected = last")
     chosen = _choose(train, settings, seed)
     if chosen is None:
         note = (
-            f"{_in_words(train)} are too few, or their groups too large, to hold out {settings.min_videos} of each "
-            "label: trained for all steps, selected = last"
+            f"{ignored}{_in_words(train)} are too few, or their groups too large, to hold out {settings.min_videos} "
+            f"of each label: trained for selection.fallback_steps ({settings.fallback_steps}) at most, selected = last"
         )
-        return Split(train, (), note)
+        return Split(train, (), note, settings.fallback_steps)
     held_out = tuple(v for v in train if v.video_id in chosen)
     fit = tuple(v for v in train if v.video_id not in chosen)
-    return Split(fit, held_out, f"selected on held-out training videos, {_in_words(held_out)}")
+    return Split(fit, held_out, f"{ignored}selected on held-out training videos, {_in_words(held_out)}")
 
 
 def _per_label(videos: Sequence[Video]) -> NDArray[np.intp]:

@@ -13,7 +13,8 @@ from torch import Tensor
 from amiss.errors import AmissError
 from amiss.heads import Head, crop_mean
 from amiss.training._bags import Bags
-from amiss.training._recipe import OptimiserSettings, Recipe
+from amiss.training._optimisers import make_optimiser
+from amiss.training._recipe import Recipe
 from amiss.training._run import MetricsLog
 from amiss.training._sampling import draw_batch
 from amiss.training._selection import HeldOutScore, Selection
@@ -28,7 +29,8 @@ class TrainingLoop:
         self.recipe = recipe
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.head = head.to(self.device)
-        self.optimiser = _create_optimiser(recipe.optimiser, head)
+        settings = recipe.optimiser.model_dump()
+        self.optimiser = make_optimiser(settings.pop("name"), head.parameters(), **settings)
         self.fit = fit
         self.held_out = held_out
         self.seed = seed
@@ -49,7 +51,7 @@ class TrainingLoop:
 
     @property
     def status(self) -> str:
-        return f"held-out AUC {self.selection.best.auc:.3f}" if self.selection.best else ""
+        return f"held-out video AUC {self.selection.history[-1].video_auc:.3f}" if self.selection.history else ""
 
     def advance(self, log: MetricsLog, on_step: Callable[[int], object]) -> None:
         """Train until the next evaluation, evaluate, log."""
@@ -61,10 +63,10 @@ class TrainingLoop:
             for name, value in self._train_step().items():
                 sums[name] += value
             on_step(self.step)
-        metrics = {name: value / count for name, value in sums.items()}
+        metrics: dict[str, float] = {name: value / count for name, value in sums.items()}
         if len(self.held_out):
             score = self._score_held_out()
-            metrics |= {"held_out/auc": score.auc, "held_out/cross_entropy": score.cross_entropy}
+            metrics |= {"held_out/clip_auc": score.clip_auc, "held_out/video_auc": score.video_auc}
             if self.selection.add(score, self.step):
                 self.best_weights = _copy_to_cpu(self.head)
         log.write(self.step, metrics)
@@ -89,13 +91,16 @@ class TrainingLoop:
 
     def _score_held_out(self) -> HeldOutScore:
         self.head.eval()
-        scores = []
+        scores, bag_scores = [], []
         with torch.inference_mode():
             for start in range(0, len(self.held_out), _EVALUATION_BAGS):
                 chunk = range(start, min(start + _EVALUATION_BAGS, len(self.held_out)))
                 x_BTD, mask, _ = (tensor.to(self.device) for tensor in self.held_out.batch(chunk))
-                scores.append(crop_mean(self.head(x_BTD, mask).bag_score, self.crops).double().cpu().numpy())
-        return HeldOutScore.of(np.concatenate(scores), self.held_out.labels)
+                output = self.head(x_BTD, mask)
+                mean_BT = crop_mean(output.scores, self.crops).double().cpu().numpy()
+                scores += [row[real] for row, real in zip(mean_BT, mask[:: self.crops].cpu().numpy(), strict=True)]
+                bag_scores.append(crop_mean(output.bag_score, self.crops).double().cpu().numpy())
+        return HeldOutScore.of(scores, np.concatenate(bag_scores), self.held_out.labels)
 
     def head_now(self) -> Head:
         """A copy of the head as it is, on the CPU."""
@@ -125,19 +130,6 @@ class TrainingLoop:
         self.optimiser.load_state_dict(state["optimiser"])
         self.selection.restore(state["selection"])
         self.best_weights = state["best_weights"]
-
-
-def _create_optimiser(settings: OptimiserSettings, head: Head) -> torch.optim.Optimizer:
-    classes: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "adagrad": torch.optim.Adagrad,
-        "adadelta": torch.optim.Adadelta,
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "radam": torch.optim.RAdam,
-    }
-    return classes[settings.name](
-        head.parameters(), lr=settings.lr, eps=settings.eps, weight_decay=settings.weight_decay
-    )
 
 
 def _copy_to_cpu(head: Head) -> dict[str, Tensor]:

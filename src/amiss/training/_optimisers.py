@@ -22,7 +22,7 @@ class RAdamSeed002(torch.optim.RAdam):
         for group in self.param_groups:
             if not self._is_rectified(group):
                 group["lr"] = 0.0
-        loss = super().step(closure)
+        loss: float | None = super().step(closure)
         for group, rate in zip(self.param_groups, rates, strict=True):
             group["lr"] = rate
         return loss

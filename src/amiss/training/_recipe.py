@@ -16,8 +16,8 @@ class _Settings(BaseModel):
 class OptimiserSettings(_Settings):
     """How weights are moved."""
 
-    name: Literal["adagrad", "adadelta", "adam", "adamw", "radam"] = "adagrad"
-    """Class of torch.optim."""
+    name: Literal["adagrad", "adadelta", "adam", "adamw", "radam", "radam-seed002"] = "adagrad"
+    """Class of torch.optim; `radam-seed002` doesn't move in the first steps, where torch's takes momentum steps."""
     lr: Annotated[float, Field(gt=0)] = 0.01
     """Learning rate."""
     eps: Annotated[float, Field(gt=0)] = 1e-8
@@ -45,13 +45,14 @@ class SelectionSettings(_Settings):
     """Share of training videos held out, per label, groups kept whole; 0 = none. A `val` split in the manifest is used
     instead."""
     min_videos: Annotated[int, Field(ge=2)] = 5
-    """Least held-out videos per label. Where that would be more than a quarter of a label's videos nothing is held out:
-    training runs for `steps`, and selected = last."""
+    """Least held-out videos per label. Where that would be more than a quarter of a label's videos nothing is held out,
+    training runs for `fallback_steps`, and selected = last."""
+    fallback_steps: Annotated[int, Field(ge=1)] = 100
+    """Most training steps where too few videos are there to hold any out: a batch then has each several times."""
     smoothing: Annotated[int, Field(ge=1)] = 3
-    """Held-out AUC is averaged over this many evaluations."""
+    """The held-out AUC, over clips with the label of their video, is averaged over this many evaluations."""
     min_gain: Annotated[float, Field(ge=0)] = 0.005
-    """A rise in held-out AUC below this is no gain (the AUC's standard error on 100 videos is ten times as large).
-    Where the AUC stays at 1, a fall of the cross-entropy by 1 % is a gain."""
+    """A rise in that AUC below this is no gain (its standard error on 100 videos is several times as large)."""
     patience: Annotated[int | None, Field(ge=1)] = 6
     """Evaluations without gain until training stops; None = train for `steps`."""
 

@@ -29,7 +29,7 @@ class TrainReport:
     """`early` (patience ran out) or `budget` (all steps of the recipe)."""
     selected_step: int
     selected_auc: float | None
-    """Video-level AUC on held-out videos at the selected step, smoothed; None where nothing was held out."""
+    """Video-level AUC on held-out videos at the selected step; None where nothing was held out."""
     last_auc: float | None
     """The same at the last step."""
     threshold: float
@@ -151,7 +151,10 @@ class RunFolder:
                 except (ValueError, KeyError):
                     break  # cut short by a kill
         write_text(self._metrics, "".join(kept))
-        writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=after_step + 1)
+        try:
+            writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=after_step + 1)
+        except OSError as error:
+            raise OutputError(f"can't write {self.folder / 'tensorboard'}: {error.strerror or error}") from error
         try:
             yield MetricsLog(self._metrics, writer)
         finally:

@@ -1,40 +1,47 @@
-"""Choosing the step whose weights are kept, from held-out videos."""
+"""Choosing the step whose weights are kept, from held-out videos and their video-level labels."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from amiss.training._recipe import SelectionSettings
 
 
 @dataclass(frozen=True)
 class HeldOutScore:
-    """How well bag scores of held-out videos tell anomalous from normal ones."""
+    """How well scores tell held-out anomalous videos from normal ones."""
 
-    auc: float
-    """Video-level ROC-AUC."""
-    cross_entropy: float
-    """Mean binary cross-entropy of the bag scores, nats."""
+    clip_auc: float
+    """ROC-AUC over clips (or segments), each with the label of its video. Clips of anomalous videos are a mixture of
+    anomalous and normal ones; as long as the latter look like those of normal videos, this AUC is a rising linear
+    function of the unknown clip-level one (Menon et al., ICML 2015), which is what frame-level AUC measures."""
+    video_auc: float
+    """ROC-AUC over videos, by bag score."""
 
     @classmethod
-    def of(cls, bag_scores: NDArray[np.float64], labels: NDArray[np.intp]) -> Self:
-        """Measure bag scores [B] in 0..1 against labels [B]."""
-        clipped = np.clip(bag_scores, 1e-6, 1 - 1e-6)
-        return cls(float(roc_auc_score(labels, bag_scores)), float(log_loss(labels, clipped, labels=[0, 1])))
+    def of(
+        cls, scores: Sequence[NDArray[np.floating]], bag_scores: NDArray[np.floating], labels: NDArray[np.intp]
+    ) -> Self:
+        """Measure scores [T] of each video and bag scores [B] against labels [B]."""
+        clip_labels = np.repeat(labels, [len(s) for s in scores])
+        clip_auc = roc_auc_score(clip_labels, np.concatenate(scores))
+        return cls(float(clip_auc), float(roc_auc_score(labels, bag_scores)))
 
 
 @dataclass
 class Selection:
-    """Keeps track of the best step so far and of when to stop."""
+    """Keeps track of the best step so far, by smoothed clip-level AUC, and of when to stop."""
 
     settings: SelectionSettings
     history: list[HeldOutScore] = field(default_factory=list)
-    best: HeldOutScore | None = None
-    """Smoothed, at the selected step."""
+    best: float = 0.0
+    """Smoothed clip-level AUC at the selected step."""
     best_step: int = 0
+    """The selected step; 0 = none yet."""
     without_gain: int = 0
 
     def add(self, score: HeldOutScore, step: int) -> bool:
@@ -43,19 +50,12 @@ class Selection:
         recent = self.history[-self.settings.smoothing :]
         if len(recent) < self.settings.smoothing:
             return False
-        smoothed = HeldOutScore(
-            float(np.mean([s.auc for s in recent])), float(np.mean([s.cross_entropy for s in recent]))
-        )
-        if not self._is_gain(smoothed):
+        smoothed = float(np.mean([s.clip_auc for s in recent]))
+        if self.best_step and smoothed < self.best + self.settings.min_gain:
             self.without_gain += 1
             return False
         self.best, self.best_step, self.without_gain = smoothed, step, 0
         return True
-
-    def _is_gain(self, score: HeldOutScore) -> bool:
-        if self.best is None or score.auc >= self.best.auc + self.settings.min_gain:
-            return True
-        return score.auc == self.best.auc == 1 and score.cross_entropy < self.best.cross_entropy * 0.99
 
     @property
     def should_stop(self) -> bool:
@@ -66,7 +66,7 @@ class Selection:
         """What `restore` takes, in plain types."""
         return {
             "history": [asdict(score) for score in self.history],
-            "best": None if self.best is None else asdict(self.best),
+            "best": self.best,
             "best_step": self.best_step,
             "without_gain": self.without_gain,
         }
@@ -74,5 +74,4 @@ class Selection:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self.history = [HeldOutScore(**values) for values in state["history"]]
-        self.best = None if state["best"] is None else HeldOutScore(**state["best"])
-        self.best_step, self.without_gain = state["best_step"], state["without_gain"]
+        self.best, self.best_step, self.without_gain = state["best"], state["best_step"], state["without_gain"]

@@ -3,14 +3,17 @@
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from amiss.datasets import Manifest
+from amiss.datasets import Manifest, Video
 from amiss.detection import Calibration, Detector, Normalisation, threshold_from_normal
 from amiss.errors import UsageError
 from amiss.features import FeatureSet
@@ -72,10 +75,11 @@ def train(
     identity = {"seed": seed, "data_hash": hash_data(videos, features)}
     with _deterministic(seed):
         head = create_head(recipe.head, features.spec.dim, **recipe.head_options)
+        split = split_training(manifest, recipe.selection, seed, skipped)
+        recipe = recipe.model_copy(update={"steps": min(recipe.steps, split.max_steps or recipe.steps)})
         run = RunFolder(Path(out), recipe, identity, resume=resume)
         if (finished := run.read_report()) is not None:
             return finished
-        split = split_training(manifest, recipe.selection, seed, skipped)
         normalisation = fit_normalisation(recipe, split.fit, features)
         fit, held_out = (load_bags(recipe, part, features, normalisation) for part in (split.fit, split.held_out))
         loop = TrainingLoop(recipe, head, fit, held_out, seed)
@@ -100,15 +104,16 @@ def train(
         selected = _calibrated(detector_of(loop.head_selected(), loop.selected_step), split, features)
     last.save(run.folder / "last")
     selected.save(run.folder / "selected")
-    best, history = loop.selection.best, loop.selection.history
+    by_evaluation = [score.video_auc for score in loop.selection.history]
+    at_selected = -(-loop.selected_step // recipe.evaluate_every) - 1
     report = TrainReport(
         recipe=recipe.name,
         seed=seed,
         steps=loop.step,
         stopped="early" if loop.selection.should_stop else "budget",
         selected_step=loop.selected_step,
-        selected_auc=best.auc if best else None,
-        last_auc=history[-1].auc if history else None,
+        selected_auc=by_evaluation[at_selected] if by_evaluation else None,
+        last_auc=by_evaluation[-1] if by_evaluation else None,
         threshold=selected.calibration.threshold,
         seconds=time.monotonic() - began,
         n_normal=sum(v.label == 0 for v in split.fit),
@@ -181,12 +186,25 @@ def _uncalibrated(
 
 
 def _calibrated(detector: Detector, split: Split, features: FeatureSet) -> Detector:
-    """Give a detector its threshold from normal videos: held-out ones where there are enough."""
-    normal, source = [v for v in split.held_out if v.label == 0], "held-out"
-    if len(normal) < _ENOUGH_HELD_OUT:
-        normal, source = [v for v in split.fit + split.held_out if v.label == 0], "training"
-    scores = [detector.score_features(features.load(video.video_id)) for video in normal]
-    detector.calibration = threshold_from_normal(scores, source=source)
+    """Give a detector its threshold from normal videos: held-out ones where there are enough.
+
+    Scores of videos that were trained on are extreme: normal ones reach 1e-9. There the threshold is moved up half way
+    to what half of the anomalous videos reach.
+    """
+
+    def scores_of(videos: Sequence[Video], label: int) -> list[NDArray[np.float64]]:
+        return [detector.score_features(features.load(video.video_id)) for video in videos if video.label == label]
+
+    if sum(video.label == 0 for video in split.held_out) >= _ENOUGH_HELD_OUT:
+        detector.calibration = threshold_from_normal(scores_of(split.held_out, 0), source="held-out")
+        return detector
+    videos = split.fit + split.held_out
+    found = threshold_from_normal(scores_of(videos, 0), source="training")
+    reached = float(np.median([scores.max() for scores in scores_of(videos, 1)]))
+    if reached > found.threshold:
+        method = f"half way from {found.method} to the median of the largest scores of anomalous ones"
+        found = replace(found, threshold=(found.threshold + reached) / 2, method=method)
+    detector.calibration = found
     return detector
 
 

@@ -1,0 +1,95 @@
+"""What can be wrong with a dataset's files, and looking at one file to find out."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from amiss.files import sha256_file
+from amiss.video import VideoReader
+
+Kind = Literal["missing", "unreadable", "damaged", "length", "rate", "duplicate", "events", "leak", "unused", "note"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something found wrong, or worth knowing, about a dataset."""
+
+    kind: Kind
+    message: str
+    """One line that can stand alone."""
+    video_id: str | None = None
+    """None where it concerns the whole dataset."""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether results would be wrong or training would fail; the others are for the reader to judge."""
+        return self.kind in ("missing", "unreadable", "length", "leak")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What decoding a file showed."""
+
+    n_frames: int
+    fps: float
+    problem: str | None
+    """What is damaged or missing at the end; None where all is well."""
+
+
+def decode(path: Path) -> Decoded:
+    """Decode a whole file.
+
+    Raises:
+        VideoError: it is missing, or nothing in it can be decoded.
+    """
+    with VideoReader(path) as reader:
+        for _ in reader:
+            pass
+        return Decoded(reader.n_frames, reader.fps, reader.problem)
+
+
+def stated(path: Path) -> tuple[int | None, float]:
+    """Frames and rate as a file's header says.
+
+    Raises:
+        VideoError: it is missing, or not even its first frame can be decoded.
+    """
+    with VideoReader(path, threads=1) as reader:
+        return reader.stated_frames, reader.fps
+
+
+def duplicates(paths: Mapping[str, Path]) -> list[tuple[str, str]]:
+    """(video id, id of an earlier video with the same bytes); only files of equal size are read."""
+    by_size: defaultdict[int, list[str]] = defaultdict(list)
+    for video_id, path in paths.items():
+        with suppress(OSError):
+            by_size[path.stat().st_size].append(video_id)
+    found = []
+    for same_size in by_size.values():
+        first_with: dict[str, str] = {}
+        for video_id in same_size if len(same_size) > 1 else []:
+            first = first_with.setdefault(sha256_file(paths[video_id]), video_id)
+            if first != video_id:
+                found.append((video_id, first))
+    return found
+
+
+def events_beyond(video_id: str, n_frames: int | None, events: Iterable[tuple[int, int]]) -> list[Problem]:
+    """A problem for each event that reaches past the last frame. Official files have some; the protocol decides."""
+    if n_frames is None:
+        return []
+    return [
+        Problem("events", f"{video_id}: event {start}-{end} reaches past the last of {n_frames} frames", video_id)
+        for start, end in events
+        if end > n_frames
+    ]
+
+
+def first_names(names: Iterable[str], count: int = 5) -> str:
+    """The first few of many names, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - count} more" if len(every) > count else ""
+    return ", ".join(every[:count]) + more

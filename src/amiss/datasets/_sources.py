@@ -1,0 +1,182 @@
+"""Finding a dataset's videos, features and annotation files whatever the folder layout, and putting a manifest together."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+from amiss.datasets._annotations import Annotation
+from amiss.datasets._manifest import VIDEO_SUFFIXES, Manifest, Split, Video
+from amiss.datasets._problems import Problem, decode, duplicates, events_beyond, first_names, stated
+from amiss.errors import ManifestError, VideoError
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class BuiltDataset:
+    """A manifest, and what was found wrong on the way to it."""
+
+    manifest: Manifest
+    problems: tuple[Problem, ...]
+
+
+@dataclass
+class Sources:
+    """The files below a folder, by what they are."""
+
+    root: Path
+    videos: dict[str, list[Path]] = field(default_factory=dict)
+    """By name without suffix."""
+    features: dict[str, list[Path]] = field(default_factory=dict)
+    """`.npy` files by name without the endings that extractors add (`__0`, `_i3d`)."""
+    others: list[Path] = field(default_factory=list)
+
+    @classmethod
+    def below(cls, root: Path) -> "Sources":
+        """Look through a folder.
+
+        Raises:
+            ManifestError: it doesn't exist.
+        """
+        if not root.is_dir():
+            raise ManifestError(f"dataset folder {root} does not exist")
+        sources = cls(root)
+        for path in sorted(root.rglob("*")):
+            if any(part.startswith(".") for part in path.relative_to(root).parts) or not path.is_file():
+                continue
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                sources.videos.setdefault(path.stem, []).append(path)
+            else:
+                sources.others.append(path)
+                if path.suffix == ".npy":
+                    sources.features.setdefault(re.sub(r"(__\d+|_i3d)+$", "", path.stem), []).append(path)
+        return sources
+
+    def find(self, *patterns: str) -> list[Path]:
+        """Files (not videos) whose name fits one of the patterns, case ignored; the least deep first."""
+        fitting = [path for path in self.others if any(fnmatch(path.name.lower(), pattern) for pattern in patterns)]
+        return sorted(fitting, key=lambda path: (len(path.parts), path))
+
+    def need(self, dataset: str, what: str, *patterns: str) -> Path:
+        """The one file that fits.
+
+        Raises:
+            ManifestError: there is none; says what was looked for.
+        """
+        found = self.find(*patterns)
+        if not found:
+            raise ManifestError(f"{dataset}: no {what} below {self.root}; looked for {' or '.join(patterns)}")
+        return found[0]
+
+    def part_of(self, name: str) -> Split | None:
+        """`train` or `test` where the folder or a list's name says so of a video or feature file."""
+        for path in (*self.videos.get(name, ()), *self.features.get(name, ())):
+            folders = " ".join(path.relative_to(self.root).parts[:-1]).lower()
+            if "test" in folders:
+                return "test"
+            if "train" in folders:
+                return "train"
+        return None
+
+
+def assemble(
+    dataset: str, sources: Sources, rows: Iterable[Annotation], progress: Progress | None = None
+) -> BuiltDataset:
+    """Join annotations with the videos that are there.
+
+    Headers are only a hint: where one disagrees with the annotated number of frames, the video is decoded.
+
+    Args:
+        dataset: its name, for messages.
+        sources: the files.
+        rows: one per video; split and label must be set.
+        progress: called with (videos done, videos in all).
+
+    Raises:
+        ManifestError: there is no row.
+    """
+    annotations = list(rows)
+    if not annotations:
+        raise ManifestError(f"{dataset}: the annotations below {sources.root} name no video")
+    paths = dict(sources.videos)
+    problems: list[Problem] = []
+    videos, missing = [], []
+    for done, one in enumerate(annotations):
+        if progress is not None:
+            progress(done, len(annotations))
+        found = paths.pop(one.video_id, [])
+        path: Path | None = found[0].resolve() if found else None
+        fps = one.fps
+        if len(found) > 1:
+            problems.append(
+                Problem("duplicate", f"{one.video_id}: found {len(found)} times; {found[0]} is used", one.video_id)
+            )
+        if path is None:
+            missing.append(one.video_id)
+        else:
+            measured, more = _look(one, path)
+            problems += more
+            fps = measured or fps
+        problems += events_beyond(one.video_id, one.n_frames, one.events)
+        videos.append(_video(one, path, fps))
+    problems += _about_files(dataset, sources, missing, len(annotations), paths)
+    in_place = {video.video_id: video.path for video in videos if video.path is not None}
+    problems += [
+        Problem("duplicate", f"{name}: the same file as {first}", name) for name, first in duplicates(in_place)
+    ]
+    return BuiltDataset(Manifest(tuple(videos), source=f"{dataset} below {sources.root}"), tuple(problems))
+
+
+def _video(one: Annotation, path: Path | None, fps: float | None) -> Video:
+    if one.split not in ("train", "val", "test") or one.label is None:
+        raise ManifestError(
+            f"{one.video_id}: split is {one.split!r} and label is {one.label!r}; the annotations must say both"
+        )
+    events = one.events if one.label else ()
+    return Video(
+        video_id=one.video_id, split=one.split, label=one.label, path=path, class_name=one.class_name, n_frames=one.n_frames,
+        fps=fps, events=events, group=one.group,
+    )  # fmt: skip
+
+
+def _look(one: Annotation, path: Path) -> tuple[float | None, list[Problem]]:
+    """A video's frame rate, and what is wrong with it."""
+    name = one.video_id
+    try:
+        n_stated, fps = stated(path)
+        if one.n_frames is None or n_stated == one.n_frames:
+            return fps, []
+        shown = decode(path)
+    except VideoError as error:
+        return None, [Problem("unreadable", f"{name}: {error}", name)]
+    problems = [Problem("damaged", f"{name}: {shown.problem}", name)] if shown.problem else []
+    if shown.n_frames != one.n_frames:
+        text = f"{name}: decodes to {shown.n_frames} frames, annotated are {one.n_frames} ({shown.n_frames - one.n_frames:+d})"
+        problems.append(Problem("length", text, name))
+    return fps, problems
+
+
+def _about_files(
+    dataset: str, sources: Sources, missing: list[str], total: int, unused: Iterable[str]
+) -> list[Problem]:
+    problems = []
+    if not sources.videos:
+        text = f"{dataset}: no video files below {sources.root}; the manifest serves features only"
+        problems.append(Problem("note", text))
+        absent = [name for name in missing if name not in sources.features]
+        if sources.features and absent:
+            problems.append(
+                Problem(
+                    "missing", f"{dataset}: {len(absent)} of {total} videos have no features: {first_names(absent)}"
+                )
+            )
+    elif missing:
+        problems.append(
+            Problem("missing", f"{dataset}: {len(missing)} of {total} videos are missing: {first_names(missing)}")
+        )
+    if extra := sorted(unused):
+        text = f"{dataset}: {len(extra)} video files are in no annotation and left out: {first_names(extra)}"
+        problems.append(Problem("unused", text))
+    return problems

@@ -1,0 +1,147 @@
+import hashlib
+import pickle
+from urllib.error import URLError
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from amiss.backbones import _weights as module
+from amiss.backbones import create_backbone, find_weights
+from amiss.errors import UsageError, WeightsError
+
+
+@pytest.fixture(autouse=True)
+def empty_hub(tmp_path, monkeypatch):
+    """Torch hub's cache is an empty folder, $AMISS_WEIGHTS is not set, and nothing can be downloaded."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("AMISS_WEIGHTS", raising=False)
+
+    def offline(*args, **kwargs):
+        raise URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+
+
+def resnet_file(path, **changes):
+    """A whole ResNet-18 checkpoint, as torchvision publishes it, with some tensors changed (None = left out)."""
+    from torchvision.models import resnet18
+
+    state = dict(resnet18(weights=None).state_dict()) | changes
+    state = {name: tensor for name, tensor in state.items() if tensor is not None}
+    save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_local_file_is_named_and_hashed_in_the_spec(tmp_path, suffix):
+    path = resnet_file(tmp_path / f"own{suffix}")
+    backbone = create_backbone("resnet18", path)
+    assert backbone.spec.weights == path.name
+    assert backbone.spec.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    read = module.read_weights(path)
+    assert torch.equal(backbone.network.state_dict()["layer1.0.conv1.weight"], read["layer1.0.conv1.weight"])
+
+
+def test_a_bare_name_is_looked_up_in_the_weights_folder(tmp_path, monkeypatch):
+    path = resnet_file(tmp_path / "own.pth")
+    monkeypatch.setenv("AMISS_WEIGHTS", str(tmp_path))
+    assert create_backbone("resnet18", "own.pth").spec.weights == "own.pth"
+    monkeypatch.setenv("AMISS_WEIGHTS", str(path))
+    assert find_weights("own.pth") == path
+
+
+def test_a_missing_file_says_what_can_be_chosen(tmp_path):
+    with pytest.raises(WeightsError, match=r"no weight file .*nowhere\.pth; choose default, random"):
+        create_backbone("r3d_18", tmp_path / "nowhere.pth")
+    with pytest.raises(UsageError, match="r3d_18 needs weights"):
+        create_backbone("r3d_18", "none")
+
+
+def test_without_network_the_error_says_which_file_to_put_where():
+    match = r"r3d_18 .*no network.*put r3d_18-b3b3357e\.pth \(127 MB, https://download\.pytorch\.org/.*\$AMISS_WEIGHTS"
+    with pytest.raises(WeightsError, match=match):
+        create_backbone("r3d_18")
+
+
+def test_published_weights_are_taken_from_the_folder_and_checked(tmp_path, monkeypatch):
+    from torchvision.models import ResNet18_Weights
+
+    name = ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
+    path = resnet_file(tmp_path / name)
+    monkeypatch.setenv("AMISS_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match=f"is not the weight file {name}: its sha256 is"):
+        create_backbone("resnet18")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(module.PublishedWeights, "sha256_start", digest[:8])
+    spec = create_backbone("resnet18").spec
+    assert (spec.weights, spec.weights_sha256) == ("IMAGENET1K_V1", digest)
+    assert create_backbone("resnet18", path).spec == spec  # a copy of a published file counts as it
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layer4.1.conv2.weight": None}, r"lacks 1 of \d+ tensors \(layer4\.1\.conv2\.weight\)"),
+        ({"layer5.conv.weight": torch.zeros(1)}, r"1 tensors are of another network \(layer5\.conv\.weight\)"),
+        ({"conv1.weight": torch.zeros(64, 1, 7, 7)}, r"conv1\.weight is \(64, 1, 7, 7\), not \(64, 3, 7, 7\)"),
+        ({"bn1.weight": torch.full((64,), torch.nan)}, r"not finite \(bn1\.weight\)"),
+    ],
+    ids=["missing", "unexpected", "shape", "nan"],
+)
+def test_weights_that_do_not_fit_name_the_first_tensors(tmp_path, changes, message):
+    with pytest.raises(WeightsError, match=message):
+        create_backbone("resnet18", resnet_file(tmp_path / "own.pth", **changes))
+
+
+def test_a_file_of_another_network_is_refused(shared):
+    path = shared / "data/weights/squeezenet1_1_imagenet_features.safetensors"
+    with pytest.raises(
+        WeightsError, match=r"lacks \d+ of \d+ tensors \(conv1\.weight.*50 tensors are of another network"
+    ):
+        create_backbone("resnet18", path)
+    with pytest.raises(WeightsError, match="doesn't fit this network"):
+        create_backbone("squeezenet1_0", path)
+
+
+def test_classifiers_and_missing_counters_do_not_matter(tmp_path):
+    changes = {"fc.weight": None, "fc.bias": torch.zeros(7), "bn1.num_batches_tracked": None}
+    create_backbone("resnet18", resnet_file(tmp_path / "own.pth", **changes))
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code was run",))
+
+
+@pytest.mark.parametrize("kind", ["pickle", "module", "text", "empty", "cut", "list", "safetensors"])
+def test_damaged_and_dangerous_files(tmp_path, kind, capsys):
+    path = tmp_path / ("own.safetensors" if kind == "safetensors" else "own.pth")
+    match kind:
+        case "pickle":
+            path.write_bytes(pickle.dumps(Evil()))
+        case "module":
+            torch.save(nn.Linear(2, 2), path)
+        case "cut":
+            resnet_file(path)
+            path.write_bytes(path.read_bytes()[:100_000])
+        case "list":
+            torch.save([torch.zeros(2)], path)
+        case _:
+            path.write_bytes(b"" if kind == "empty" else b"no weights")
+    with pytest.raises(WeightsError, match=path.name):
+        create_backbone("resnet18", path)
+    assert "code was run" not in capsys.readouterr().out
+
+
+def test_find_weights_checks_the_hash(tmp_path):
+    path = tmp_path / "a.pth"
+    path.write_bytes(b"abc")
+    digest = hashlib.sha256(b"abc").hexdigest()
+    assert find_weights("b.pth", digest, explicit=path) == path
+    assert find_weights("b.pth", digest[:8], explicit=path) == path
+    with pytest.raises(WeightsError, match=r"a\.pth is not the weight file b\.pth"):
+        find_weights("b.pth", "0" * 64, explicit=path)
+    with pytest.raises(WeightsError, match=r"nowhere\.pth doesn't exist"):
+        find_weights("b.pth", explicit=tmp_path / "nowhere.pth")
