@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make_videos import Image, cut_short, write_audio, write_video
 from typer.testing import CliRunner
 
 from amiss.cli import app
+from make_videos import Image, cut_short, write_audio, write_video
 
 AMISS = [sys.executable, "-m", "amiss"]
 
@@ -72,7 +72,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_readme_path_scores_a_video(trained: Path, tmp_path: Path) -> None:
     video = write_video(tmp_path / "new.mp4", moving(1, 1) + moving(9, 2) + moving(1, 3))
     out = tmp_path / "results"
-    ran = amiss("detect", video, "--detector", trained / "run/selected", "--out", out, "--plot", "--annotate", "--clips")
+    ran = amiss(
+        "detect", video, "--detector", trained / "run/selected", "--out", out, "--plot", "--annotate", "--clips"
+    )
     assert ran.code == 0, ran.err
     assert ran.out.startswith("new  0:04.8  peak ")
     result = json.loads((out / "new.json").read_text())
@@ -81,7 +83,7 @@ def test_readme_path_scores_a_video(trained: Path, tmp_path: Path) -> None:
     fast = [clip["score"] for clip in result["clips"] if 40 <= clip["start"] < 64]
     slow = [clip["score"] for clip in result["clips"] if clip["end"] <= 32]
     assert min(fast) > max(slow)
-    rows = list(csv.DictReader((out / "new.csv").open()))
+    rows = list(csv.DictReader((out / "new.csv").read_text().splitlines()))
     assert [float(row["score"]) for row in rows] == pytest.approx([c["score"] for c in result["clips"]], abs=1e-6)
     assert (out / "new.png").read_bytes().startswith(b"\x89PNG")
     clips = sorted(out.glob("new.event*.mp4"))
@@ -97,8 +99,10 @@ def test_readme_path_scores_a_video(trained: Path, tmp_path: Path) -> None:
 def test_scores_of_features_are_those_of_the_video(trained: Path) -> None:
     command = ["detect", trained / "my_videos", "--detector", trained / "run/selected", "--json"]
     by_video = {Path(r["video"]).stem: r["clips"] for r in json.loads(amiss(*command).out)}
-    renamed = {f"{stem[0] == 'n' and 'normal' or 'anomalous'}__{stem}": clips for stem, clips in by_video.items()}
-    stored = json.loads(amiss("detect", "--detector", trained / "run/selected", "--features", trained / "features", "--json").out)
+    renamed = {f"{'normal' if stem[0] == 'n' else 'anomalous'}__{stem}": clips for stem, clips in by_video.items()}
+    stored = json.loads(
+        amiss("detect", "--detector", trained / "run/selected", "--features", trained / "features", "--json").out
+    )
     assert {r["video"]: r["clips"] for r in stored} == renamed
 
 
@@ -120,7 +124,8 @@ def test_evaluate_a_run_and_scores_of_others(trained: Path, tmp_path: Path) -> N
     scores = tmp_path / "scores.json"
     scores.write_text(json.dumps({row["video_id"]: [0, int(row["label"]), 0] for row in rows}))
     result = json.loads(amiss("evaluate", scores, "--data", manifest, "--json", "--out", tmp_path / "r.json").out)
-    assert result["auc"] == pytest.approx(0.75)  # frames 16-24 of 8-24 found, 24-32 falsely, of 640 frames
+    # clip 1 is frames 16-32: of the event 8-24 half is found, and 8 of the 64 normal frames around it are false
+    assert result["auc"] == pytest.approx((1 + 8 / 16 - 64 / 512) / 2)
     assert json.loads((tmp_path / "r.json").read_text()) == result
 
 
@@ -223,7 +228,9 @@ def test_odd_videos_are_scored(trained: Path, tmp_path: Path) -> None:
     write_video(tmp_path / "variable.mkv", 5, times=[0, 0.1, 0.5, 0.52, 2.0])
     write_video(tmp_path / "odd.mkv", moving(2, 0, 20), codec="ffv1", pix_fmt="gray")
     write_video(tmp_path / "ten_bit.mkv", 20, codec="ffv1", pix_fmt="yuv420p10le")
-    ran = amiss("detect", tmp_path, "--detector", trained / "run/selected", "--out", tmp_path / "out", "--plot", "--annotate")
+    ran = amiss(
+        "detect", tmp_path, "--detector", trained / "run/selected", "--out", tmp_path / "out", "--plot", "--annotate"
+    )
     assert ran.code == 0, ran.err
     frames = {p.stem: json.loads(p.read_text())["n_frames"] for p in (tmp_path / "out").glob("*.json")}
     assert frames == {"one_frame": 1, "short": 9, "rotated": 20, "variable": 5, "odd": 20, "ten_bit": 20}
@@ -250,7 +257,9 @@ def test_features_of_another_backbone_are_refused(trained: Path, tmp_path: Path)
         (["detect", "x.mp4", "--detector", "d", "--plot"], "--out"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(args: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_usage_is_exit_code_2(
+    args: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "x.mp4", 5)
     ran = amiss(*args)

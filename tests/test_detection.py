@@ -122,11 +122,12 @@ def test_events_agree_with_the_scores(values: list[float], threshold: float, str
         assert above == {f for (s, e), v in zip(spans, scores, strict=True) if v >= threshold for f in range(s, e)}
 
 
-def test_threshold_leaves_the_stated_share_of_normal_videos_quiet() -> None:
-    normal = [np.array([0.0, i / 100]) for i in range(100)]
+def test_threshold_leaves_the_stated_share_of_normal_clips_quiet() -> None:
+    normal = [np.arange(10) / 100 + k / 10 for k in range(10)]  # 0.00 to 0.99
     calibration = threshold_from_normal(normal, quantile=0.95)
-    assert sum((scores >= calibration.threshold).any() for scores in normal) == 4
-    assert calibration.n_normal == 100
+    assert sum(int((scores >= calibration.threshold).sum()) for scores in normal) == 5
+    assert calibration.n_normal == 10
+    assert "95% of the 100 clips of 10 normal training videos" in calibration.method
     assert threshold_from_normal([np.array([1.0])]).threshold == 1.0
     with pytest.raises(EvaluationError, match="no normal video"):
         threshold_from_normal([])

@@ -23,6 +23,7 @@ LABELS = torch.tensor([0] * 8 + [1] * 8)
         {"variant": "original-2024", "densities": ("kernel", "kernel")},
         {"variant": "original-2024", "mix": 0.5},
         {"density": "poisson"},
+        {"density": "geometric"},
         {"variant": "fitted", "spread": 50.0},
         {"mix": 1.5},
         {"separation": -1.0},

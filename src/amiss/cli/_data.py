@@ -50,13 +50,19 @@ def build(
     """Write the manifest of a dataset."""
     from amiss.datasets import build_dataset, write_manifest
 
-    manifest, problems = build_dataset(name, root, class_name)
-    for problem in problems:
+    with console.progress("decode") as on_progress:
+        built = build_dataset(name, root, class_name, lambda done, total: on_progress(done, total, "videos"))
+    for problem in built.problems:
         console.warn(str(problem))
+    manifest = built.manifest
     write_manifest(manifest, out)
-    counts = {split: len(manifest.split(split)) for split in ("train", "val", "test")}  # type: ignore[arg-type]
-    anomalous = sum(video.label for video in manifest.videos)
+    counts = {
+        "train": len(manifest.split("train")),
+        "val": len(manifest.split("val")),
+        "test": len(manifest.split("test")),
+    }
     parts = ", ".join(f"{count} {split}" for split, count in counts.items() if count)
+    anomalous = sum(video.label for video in manifest.videos)
     console.note(f"{out}: {len(manifest.videos)} videos ({parts}), {anomalous} anomalous")
 
 
@@ -65,11 +71,13 @@ def check(manifest: Annotated[Path, typer.Argument(help="Manifest to check.")]) 
     from amiss.datasets import check_dataset, read_manifest
 
     read = read_manifest(manifest)
-    problems = check_dataset(read)
+    with console.progress("decode") as on_progress:
+        problems = check_dataset(read, lambda done, total: on_progress(done, total, "videos"))
+    errors = [problem for problem in problems if problem.is_error]
     for problem in problems:
-        console.fail(str(problem))
-    console.note(f"{len(read.videos)} videos, {len(problems)} problems")
-    if problems:
+        (console.fail if problem.is_error else console.warn)(str(problem))
+    console.note(f"{len(read.videos)} videos, {len(errors)} errors, {len(problems) - len(errors)} warnings")
+    if errors:
         raise typer.Exit(1)
 
 
@@ -79,7 +87,10 @@ def extract(
     out: Annotated[Path, typer.Option(help="Folder of the feature set; a stopped run goes on where it was.")],
     weights: Weights = None,
     crops: Annotated[int, typer.Option(help="Spatial views per clip: 1, 5 or 10.")] = 1,
-    stride: Annotated[int | None, typer.Option(help="Frames between clip starts; default: the clip length.")] = None,
+    stride: Annotated[int | None, typer.Option(help="Frames between clip starts; default: the preset's.")] = None,
+    preset: Annotated[
+        str, typer.Option(help="Preprocessing of a named project; default: the weights' own.")
+    ] = "default",
 ) -> None:
     """Extract features of videos into a feature set."""
     from amiss.backbones import create_backbone
@@ -88,7 +99,7 @@ def extract(
     from amiss.jobs import video_files
 
     videos = video_files(targets)
-    engine = create_engine(create_backbone(backbone, weight_choice(weights), crops=crops, stride=stride))
+    engine = create_engine(create_backbone(backbone, weight_choice(weights), crops=crops, stride=stride, preset=preset))
     with console.progress("extract") as on_progress:
         report = extract_videos(videos, engine, out, on_progress)
     console.finish(report, f"videos extracted to {out}")

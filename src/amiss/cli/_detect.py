@@ -42,11 +42,8 @@ def detect(
         raise UsageError("--plot, --annotate and --clips need --out, the folder to write to")
     loaded = Detector.load(detector)
     stored = open_feature_set(features) if features else None
-    found: dict[str, Path | None]
-    if videos or stored is None:
-        found = {**video_files(videos or [])}
-    else:
-        found = dict.fromkeys(stored.records)
+    of_files = videos or stored is None
+    found: dict[str, Path | None] = {**video_files(videos or [])} if of_files else dict.fromkeys(stored.records)
     if stored is None:
         loaded.prepare(weights)
     results: dict[str, ScoreResult] = {}

@@ -18,7 +18,11 @@ def backbones(as_json: Json = False) -> None:
     """List the backbones."""
     from amiss.backbones import list_backbones
 
-    _show([asdict(info) for info in list_backbones()], ["name", "kind", "dim", "clip_len", "input_size", "licence"], as_json)
+    _show(
+        [asdict(info) for info in list_backbones()],
+        ["name", "kind", "dim", "clip_len", "input_size", "licence"],
+        as_json,
+    )
 
 
 def heads(as_json: Json = False) -> None:
@@ -40,7 +44,7 @@ def datasets(as_json: Json = False) -> None:
     """List the datasets that `amiss dataset build` knows."""
     from amiss.datasets import list_datasets
 
-    _show([{"name": name, "what": what} for name, what in list_datasets().items()], ["name", "what"], as_json)
+    _show([asdict(info) for info in list_datasets()], ["name", "title", "size", "needs", "licence"], as_json)
 
 
 def protocols(as_json: Json = False) -> None:

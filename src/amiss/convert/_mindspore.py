@@ -41,15 +41,17 @@ def read(data: bytes) -> dict[str, Tensor]:
             elif number == 3 and isinstance(item, bytes):
                 content = item
         parts.setdefault(name.decode(), []).append(np.frombuffer(content, _TYPES[kind]))
-        shapes[name.decode()] = dims
+        shapes[name.decode()] = [] if dims == [0] else dims  # how it writes a scalar
     return {n: torch.from_numpy(np.concatenate(pieces).reshape(shapes[n])) for n, pieces in parts.items()}
 
 
 def torch_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """PyTorch's names and shapes: normalisation statistics renamed, the 4-D kernels of Conv1d made 3-D."""
+    """PyTorch's names and shapes: normalisation statistics renamed, 4-D kernels of Conv1d made 3-D, no optimiser."""
     renamed = {}
     for name, tensor in tensors.items():
         stem, _, last = name.rpartition(".")
+        if not stem or name.startswith(("moment1.", "moment2.")):
+            continue
         is_kernel = last == "weight" and tensor.ndim == 4 and tensor.shape[2] == 1
         renamed[f"{stem}.{_NORMALISATION.get(last, last)}"] = tensor.squeeze(2) if is_kernel else tensor
     return renamed

@@ -12,7 +12,7 @@ from amiss.datasets._annotations import (
 )
 from amiss.datasets._builders import DatasetInfo, build_dataset, list_datasets
 from amiss.datasets._check import check_dataset
-from amiss.datasets._demo import UNSEEN_VIDEO, make_demo
+from amiss.datasets._demo import DemoSet, make_demo_set
 from amiss.datasets._manifest import (
     VIDEO_SUFFIXES,
     Manifest,
@@ -29,11 +29,11 @@ from amiss.datasets._problems import Problem
 from amiss.datasets._sources import BuiltDataset
 
 __all__ = [
-    "UNSEEN_VIDEO",
     "VIDEO_SUFFIXES",
     "Annotation",
     "BuiltDataset",
     "DatasetInfo",
+    "DemoSet",
     "Manifest",
     "Problem",
     "Split",
@@ -43,7 +43,7 @@ __all__ = [
     "find_videos",
     "format_events",
     "list_datasets",
-    "make_demo",
+    "make_demo_set",
     "parse_events",
     "read_avenue_mat",
     "read_manifest",

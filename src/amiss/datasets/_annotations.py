@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from amiss.datasets._manifest import parse_events
@@ -150,8 +152,8 @@ def read_shanghaitech(path: Path) -> list[Annotation]:
 
 
 def read_table(path: Path, *required: str) -> list[Annotation]:
-    """A CSV with a header that names `video_id` and some of: class, label, split, official_split, n_frames, fps, events,
-    source or group, scored_frames (not taken as a frame count). Other columns are ignored.
+    """A CSV with a header that names `video_id` and some of: class, label, split or official_split, n_frames, fps,
+    events, group or source. Other columns are ignored.
 
     Raises:
         ManifestError: one of `required` is missing, or a line is malformed; names it.
@@ -186,7 +188,7 @@ def read_table(path: Path, *required: str) -> list[Annotation]:
     ]
 
 
-def runs(mask: np.ndarray) -> Events:  # type: ignore[type-arg]  # any number type
+def runs(mask: NDArray[Any]) -> Events:
     """The half-open runs of non-zero values of a vector."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (np.asarray(mask).ravel() != 0).astype(np.int8), [0]])))
     return tuple((int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True))

@@ -54,11 +54,12 @@ _DATASETS: tuple[tuple[DatasetInfo, Callable[[Path, str | None, Progress | None]
             name="ucf-crime",
             title="UCF-Crime (Sultani et al. 2018)",
             size="1610 train (810 anomalous), 290 test (140)",
-            needs="annotations.csv, or *Test_Annotation*.txt, or *Temporal_Anomaly_Annotation*.txt (and *Train_Annotation*.txt)",
+            needs="annotations.csv, or *Test_Annotation*.txt or *Temporal_Anomaly_Annotation*.txt; "
+            "*Train_Annotation*.txt or Anomaly_Train.txt",
             source="https://www.crcv.ucf.edu/projects/real-world/",
             licence="none stated; research use",
-            defects="7 test events reach past the last frame; 10 videos hold a third of the test frames; --class takes seed "
-            "000's 271 + 61 normal videos",
+            defects="7 test events reach past the last frame; 10 videos hold a third of the test frames; "
+            "a class takes the 271 + 61 normal videos of seed 000",
         ),
         build_ucf_crime,
     ),

@@ -34,7 +34,8 @@ def check_dataset(manifest: Manifest, progress: Progress | None = None) -> list[
             if shown.problem:
                 problems.append(Problem("damaged", f"{name}: {shown.problem}", name))
             if n_frames is not None and shown.n_frames != n_frames:
-                text = f"{name}: decodes to {shown.n_frames} frames, the manifest says {n_frames} ({shown.n_frames - n_frames:+d})"
+                wrong = f"the manifest says {n_frames} ({shown.n_frames - n_frames:+d})"
+                text = f"{name}: decodes to {shown.n_frames} frames, {wrong}"
                 problems.append(Problem("length", text, name))
             if video.fps is not None and abs(shown.fps - video.fps) > 0.005 * video.fps:
                 text = f"{name}: {shown.fps:.6g} frames per second, the manifest says {video.fps:.6g}"
@@ -72,5 +73,5 @@ def _bare(manifest: Manifest) -> list[Problem]:
     bare = [video.video_id for video in test if not video.events]
     if not bare or len(bare) == len(test):  # labels of whole videos only are in order
         return []
-    text = f"{len(bare)} anomalous test videos have no events, like {bare[0]}; frame metrics take all their frames as normal"
-    return [Problem("events", text)]
+    text = f"{len(bare)} anomalous test videos have no events, like {bare[0]}"
+    return [Problem("events", f"{text}; frame metrics take all their frames as normal")]

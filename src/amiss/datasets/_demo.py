@@ -8,15 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from amiss.datasets._demo_actors import Puff, Stage, daily_life, populate, send_car, send_walkers
+from amiss.datasets._demo_actors import Puff
 from amiss.datasets._demo_events import start_event
+from amiss.datasets._demo_moves import Stage, daily_life, populate
 from amiss.datasets._demo_scenes import make_scene
 from amiss.datasets._demo_world import FPS, HEIGHT, WIDTH, Image, Rng, Scene, Sprite, fill
 from amiss.datasets._manifest import Manifest, Split, Video, write_manifest
 from amiss.video import VideoWriter
-
-UNSEEN_VIDEO = "unseen.mp4"
-"""The video beside the manifest that no split holds: for showing what a detector makes of it."""
 
 # Kind of place and anomaly; each row is one place with two videos, one with the anomaly and one without.
 # Every third place is seen at night.
@@ -77,9 +75,9 @@ class DemoSet:
 def make_demo_set(folder: Path, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> DemoSet:
     """Draw the demo set: `folder/videos/*.mp4`, `folder/manifest.csv` and `folder/unseen.mp4`.
 
-    Training videos with video-level labels and test videos with frame-level events, 320x240 at 15 frames per second.
-    Every place (`group`) has one normal and one anomalous video, so that the place tells nothing. The same seed draws
-    the same frames.
+    Training videos with video-level labels and test videos with frame-level events, 320x240 at 12 frames per second,
+    10 to 13 seconds each. Every place (`group`) has one normal and one anomalous video, so that the place tells
+    nothing. The same seed draws the same frames.
 
     Args:
         folder: made if missing; videos of an earlier run are replaced.
@@ -110,11 +108,6 @@ def make_demo_set(folder: Path, seed: int = 0, progress: Callable[[int, int], No
     return DemoSet(manifest, unseen)
 
 
-def make_demo(folder: Path, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Manifest:
-    """The manifest of `make_demo_set`."""
-    return make_demo_set(folder, seed, progress).manifest
-
-
 def _shots(folder: Path, seed: int) -> Iterator[_Shot]:
     """All videos in order, each with a random generator of its own; the two of one place follow each other."""
     places: list[tuple[Split, str, str]] = [("train", *place) for place in TRAIN_PLACES]
@@ -129,7 +122,7 @@ def _shots(folder: Path, seed: int) -> Iterator[_Shot]:
             yield _Shot(folder / "videos" / f"{video_id}.mp4", video, scene, event if label else None, rng)
     scene = make_scene(UNSEEN[0], np.random.default_rng([seed, len(places)]), night=False)
     video = Video(video_id="unseen", split="test", label=1, class_name=UNSEEN[1], fps=FPS)
-    yield _Shot(folder / UNSEEN_VIDEO, video, scene, UNSEEN[1], np.random.default_rng([seed, len(places), 1]))
+    yield _Shot(folder / "unseen.mp4", video, scene, UNSEEN[1], np.random.default_rng([seed, len(places), 1]))
 
 
 def draw_video(scene: Scene, event: str | None, rng: Rng) -> Iterator[tuple[Image, bool]]:
@@ -190,17 +183,17 @@ class _Sensor:
             elif thing.z > 2.5 and not thing.hidden:
                 occupied = True
                 thing.draw(frame, scene.camera)
-        frame = cv2.GaussianBlur(frame, (3, 3), 0.6)
-        frame = cv2.multiply(frame, scene.light, scale=(gain + 0.6 * stage.flash) / 255)
+        cv2.GaussianBlur(frame, (3, 3), 0.6, dst=frame)
+        cv2.multiply(frame, scene.light, dst=frame, scale=(gain + 0.6 * stage.flash) / 255)
         if stage.flash:
-            frame = cv2.addWeighted(frame, 1.0, np.full_like(frame, (255, 236, 190)), 0.45 * stage.flash, 0)
+            cv2.addWeighted(frame, 1.0, np.full_like(frame, (255, 236, 190)), 0.45 * stage.flash, 0, dst=frame)
         if scene.grey:
-            frame = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+            frame[:] = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[:, :, None]
         y, x = self.rng.integers(0, 32, 2)
         noise = self.noise[self.rng.integers(len(self.noise)), y : y + HEIGHT, x : x + WIDTH]
-        frame = cv2.add(frame, noise, dtype=cv2.CV_8U)
+        cv2.add(frame, noise, dst=frame, dtype=cv2.CV_8U)
         self._caption(frame, index)
-        return frame.astype(np.uint8, copy=False)
+        return frame
 
     def _shadows(self, frame: Image, stage: Stage) -> None:
         if stage.scene.night:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from amiss.datasets._demo_actors import Person, Point, Puff, Script, Stage, advance, new_person, walk
+from amiss.datasets._demo_actors import Person, Point, Puff, Script, new_person
+from amiss.datasets._demo_moves import Stage, advance, walk
 from amiss.datasets._demo_world import FPS
 
 

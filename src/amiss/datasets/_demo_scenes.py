@@ -5,21 +5,26 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from amiss.datasets._demo_props import (
+    bench,
+    box,
+    draw_facade,
+    draw_shadow,
+    draw_sky,
+    fence,
+    lamp_post,
+    light_map,
+    parked_car,
+    tree,
+)
 from amiss.datasets._demo_world import (
-    HEIGHT,
     OVERSAMPLE,
-    WIDTH,
     Camera,
-    Colour,
     Image,
     Prop,
     Rng,
     Scene,
     Way,
-    clouds,
-    disc,
-    draw_box,
-    draw_car,
     fill_world,
     finish,
     ground,
@@ -28,23 +33,6 @@ from amiss.datasets._demo_world import (
     vary,
 )
 
-CAR_COLOURS: list[Colour] = [
-    (168, 32, 30),
-    (38, 62, 120),
-    (205, 206, 208),
-    (44, 46, 50),
-    (120, 126, 130),
-    (226, 222, 210),
-    (34, 92, 74),
-]
-WALLS: list[Colour] = [
-    (172, 128, 104),
-    (190, 176, 150),
-    (150, 152, 156),
-    (134, 96, 80),
-    (204, 196, 180),
-    (120, 132, 140),
-]
 Place = Callable[[float, float], tuple[int, int]]
 
 
@@ -57,193 +45,6 @@ def make_scene(kind: str, rng: Rng, night: bool) -> Scene:
         scene.sun = (0.0, 0.0)
         scene.night = True
     return scene
-
-
-def _sky(canvas: Image, camera: Camera, rng: Rng, night: bool) -> None:
-    rows = max(1, int(camera.horizon) + 1)
-    top, low = ((12, 16, 30), (40, 44, 58)) if night else ((118, 152, 190), (206, 214, 220))
-    fade = np.linspace(0, 1, rows, dtype=np.float32)[:, None, None]
-    sky = np.asarray(top, np.float32) * (1 - fade) + np.asarray(low, np.float32) * fade
-    sky = sky + np.maximum(clouds(rng, (rows, canvas.shape[1])), 0)[:, :, None] * (6 if night else 45)
-    canvas[:rows] = np.clip(sky, 0, 255).astype(np.uint8)
-
-
-def _facade(
-    canvas: Image, camera: Camera, rng: Rng, z: float, x0: float, x1: float, height: float, shops: bool = True
-) -> None:
-    wall = vary(rng, WALLS[rng.integers(len(WALLS))])
-    fill_world(canvas, camera, [(x0, 0, z), (x1, 0, z), (x1, height, z), (x0, height, z)], wall)
-    for y in np.arange(0.4, height, 0.4):
-        line_world(canvas, camera, [(x0, y, z), (x1, y, z)], shade(wall, 0.94), 0.03)
-    columns = max(1, int((x1 - x0) / 2.4))
-    step = (x1 - x0) / columns
-    glass = vary(rng, (70, 84, 98), 8)
-    for column in range(columns):
-        middle = x0 + (column + 0.5) * step
-        for floor in np.arange(3.6, height - 1.2, 3.0):
-            frame = [
-                (middle - 0.62, floor, z),
-                (middle + 0.62, floor, z),
-                (middle + 0.62, floor + 1.6, z),
-                (middle - 0.62, floor + 1.6, z),
-            ]
-            fill_world(canvas, camera, frame, shade(wall, 1.25))
-            pane = np.asarray(frame) + np.array(
-                [(0.09, 0.09, 0), (-0.09, 0.09, 0), (-0.09, -0.09, 0), (0.09, -0.09, 0)]
-            )
-            fill_world(canvas, camera, pane, shade(glass, rng.uniform(0.6, 1.5)))
-            line_world(canvas, camera, [(middle, floor, z), (middle, floor + 1.6, z)], shade(wall, 1.25), 0.06)
-        if shops:
-            window = [
-                (middle - step * 0.42, 0.35, z),
-                (middle + step * 0.42, 0.35, z),
-                (middle + step * 0.42, 2.4, z),
-                (middle - step * 0.42, 2.4, z),
-            ]
-            fill_world(canvas, camera, window, vary(rng, (96, 108, 112), 18))
-            if rng.random() < 0.35:
-                door = [(middle - 0.5, 0, z), (middle + 0.5, 0, z), (middle + 0.5, 2.2, z), (middle - 0.5, 2.2, z)]
-                fill_world(canvas, camera, door, vary(rng, (70, 48, 38), 12))
-    if shops:
-        colours = rng.integers(60, 190, (columns, 3))
-        for column in range(columns):
-            a, b = x0 + (column + 0.05) * step, x0 + (column + 0.95) * step
-            fill_world(
-                canvas, camera, [(a, 2.45, z), (b, 2.45, z), (b, 2.95, z), (a, 2.95, z)], colours[column].tolist()
-            )
-            if rng.random() < 0.5:
-                awning = [(a, 2.5, z), (b, 2.5, z), (b, 2.15, z - 0.9), (a, 2.15, z - 0.9)]
-                fill_world(canvas, camera, awning, shade(colours[column].tolist(), 1.25))
-    fill_world(
-        canvas,
-        camera,
-        [(x0, height - 0.25, z), (x1, height - 0.25, z), (x1, height, z), (x0, height, z)],
-        shade(wall, 0.75),
-    )
-
-
-def _lamp(x: float, z: float, height: float, night: bool) -> Prop:
-    def draw(canvas: Image, camera: Camera) -> None:
-        line_world(canvas, camera, [(x, 0, z), (x, height, z)], (66, 70, 72), 0.13)
-        line_world(canvas, camera, [(x, height, z), (x + 0.9, height + 0.1, z)], (66, 70, 72), 0.09)
-        line_world(
-            canvas,
-            camera,
-            [(x + 0.7, height + 0.05, z), (x + 1.1, height + 0.05, z)],
-            (255, 240, 190) if night else (190, 190, 180),
-            0.14,
-        )
-
-    return Prop(z, draw)
-
-
-def _tree(rng: Rng, x: float, z: float, height: float) -> Prop:
-    leaves = rng.normal(0, 1, (70, 3)) * (height * 0.16, height * 0.15, 0) + (0, height * 0.74, 0)
-    radii, tones = rng.uniform(0.05, 0.11, 70) * height, rng.uniform(0.55, 1.25, 70) + leaves[:, 1] * 0.03
-    green = vary(rng, (66, 96, 48), 10)
-
-    def draw(canvas: Image, camera: Camera) -> None:
-        fill_world(
-            canvas,
-            camera,
-            [(x - 0.16, 0, z), (x + 0.16, 0, z), (x + 0.08, height * 0.7, z), (x - 0.08, height * 0.7, z)],
-            (78, 62, 48),
-        )
-        for leaf, radius, tone in zip(leaves, radii, tones, strict=True):
-            size = radius * camera.focal / z
-            disc(canvas, camera.project(leaf + (x, 0, z)), (size, size * 0.8), shade(green, tone))
-
-    return Prop(z, draw)
-
-
-def _box(x: float, z: float, size: tuple[float, float, float], colour: Colour, stripes: Colour | None = None) -> Prop:
-    def draw(canvas: Image, camera: Camera) -> None:
-        draw_box(canvas, camera, x, z, size, colour)
-        if stripes:
-            for offset in np.arange(-size[0] / 2 + 0.2, size[0] / 2, 0.4):
-                line_world(canvas, camera, [(x + offset, 0.1, z), (x + offset, size[1] - 0.1, z)], stripes, 0.06)
-
-    return Prop(z, draw)
-
-
-def _bench(x: float, z: float) -> Prop:
-    def draw(canvas: Image, camera: Camera) -> None:
-        for leg in (-0.8, 0.8):
-            line_world(canvas, camera, [(x + leg, 0, z), (x + leg, 0.45, z)], (50, 50, 52), 0.1)
-        fill_world(
-            canvas,
-            camera,
-            [(x - 1, 0.45, z), (x + 1, 0.45, z), (x + 1, 0.45, z + 0.5), (x - 1, 0.45, z + 0.5)],
-            (136, 96, 60),
-        )
-        fill_world(
-            canvas,
-            camera,
-            [(x - 1, 0.6, z + 0.5), (x + 1, 0.6, z + 0.5), (x + 1, 1.0, z + 0.5), (x - 1, 1.0, z + 0.5)],
-            (120, 84, 52),
-        )
-
-    return Prop(z, draw)
-
-
-def _parked(rng: Rng, x: float, z: float, yaw: float) -> Prop:
-    kind = ("saloon", "hatch", "van")[rng.choice(3, p=[0.45, 0.42, 0.13])]
-    colour = vary(rng, CAR_COLOURS[rng.integers(len(CAR_COLOURS))])
-    return Prop(z, lambda canvas, camera: draw_car(canvas, camera, x, z, yaw, kind, colour))
-
-
-def _fence(z: float, x0: float, x1: float, height: float, colour: Colour) -> Prop:
-    def draw(canvas: Image, camera: Camera) -> None:
-        for x in np.arange(x0, x1 + 0.1, 2.0):
-            line_world(canvas, camera, [(x, 0, z), (x, height + 0.1, z)], colour, 0.1)
-        for x in np.arange(x0, x1, 0.25):
-            line_world(canvas, camera, [(x, 0.05, z), (x, height, z)], shade(colour, 0.9), 0.025)
-        for y in (0.1, height / 2, height):
-            line_world(canvas, camera, [(x0, y, z), (x1, y, z)], colour, 0.06)
-        for x in np.arange(x0 + 3.0, x1, 6.0):
-            sign = [
-                (x - 0.4, height * 0.5, z),
-                (x + 0.4, height * 0.5, z),
-                (x + 0.4, height * 0.85, z),
-                (x - 0.4, height * 0.85, z),
-            ]
-            fill_world(canvas, camera, sign, (224, 180, 30))
-
-    return Prop(z, draw)
-
-
-def _shadow(canvas: Image, camera: Camera, x: float, z: float, radius: float) -> None:
-    ring = np.linspace(0, 2 * np.pi, 17)
-    points = np.stack([x + radius * np.cos(ring), np.zeros(17), z + radius * 0.8 * np.sin(ring)], axis=1)
-    dark = canvas.copy()
-    fill_world(dark, camera, points, (0, 0, 0))
-    cv2.addWeighted(dark, 0.3, canvas, 0.7, 0, dst=canvas)
-
-
-def _light(
-    rng: Rng,
-    night: bool,
-    lamps: list[tuple[float, float]] = (),
-    warm: Colour = (255, 222, 170),
-    *,
-    indoors: bool = False,
-) -> Image:  # type: ignore[assignment]
-    """Brightness of each pixel: darker corners by day, pools of lamp light (pixels given) by night."""
-    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
-    radius = np.hypot((columns - WIDTH / 2) / WIDTH, (rows - HEIGHT / 2) / HEIGHT)
-    base = np.repeat((1.0 - 0.4 * radius**2)[:, :, None], 3, axis=2)
-    if night:
-        glow = np.full((HEIGHT, WIDTH, 3), (0.30, 0.32, 0.40), np.float32)
-        for x, y in lamps:
-            pool = np.exp(-(((columns - x) / 90) ** 2) - ((rows - y) / 62) ** 2)
-            glow += pool[:, :, None] * np.asarray(warm, np.float32) / 255 * 0.75
-        base = base * np.minimum(glow, 1.0)
-    elif not indoors and rng.random() < 0.5:  # the shadow of a building beyond the picture
-        slope, start = rng.uniform(-0.6, 0.6), rng.uniform(0.2, 0.8) * WIDTH
-        side = 1 if rng.random() < 0.5 else -1
-        base *= (1.0 - 0.22 / (1 + np.exp(-side * (columns - start - slope * rows) / 4)))[:, :, None]
-    seen: Image = np.clip(base * 255, 0, 255).astype(np.uint8)
-    return seen
 
 
 def _sun(rng: Rng) -> tuple[float, float]:
@@ -283,24 +84,24 @@ def _street(rng: Rng, night: bool) -> Scene:
                 cv2.rectangle(flat, at(crossing - 1.5, z), at(crossing + 1.5, z + 0.45), (214, 214, 208), -1)
 
     canvas = ground(rng, view, paint, vary(rng, (84, 85, 88), 5))
-    _sky(canvas, view, rng, night)
+    draw_sky(canvas, view, rng, night)
     x = -26.0
     while x < 26:
         width = rng.uniform(6, 11)
-        _facade(canvas, view, rng, wall, x, x + width, rng.uniform(7.5, 14))
+        draw_facade(canvas, view, rng, wall, x, x + width, rng.uniform(7.5, 14))
         x += width
     lamps = [rng.uniform(-8, -4), rng.uniform(4, 8)]
-    props = [_lamp(lamp, far + 0.5, 5.2, night) for lamp in lamps]
+    props = [lamp_post(lamp, far + 0.5, 5.2, night) for lamp in lamps]
     for spot in (-9.0, 0.0, 9.0):
         if rng.random() < 0.5:
-            props.append(_tree(rng, spot + rng.uniform(-2, 2), far + 1.2, rng.uniform(3.5, 5)))
+            props.append(tree(rng, spot + rng.uniform(-2, 2), far + 1.2, rng.uniform(3.5, 5)))
     for spot in (-10.0, -4.5, 4.0, 9.5):
         if rng.random() < 0.45 and (crossing is None or abs(spot - crossing) > 4.5):
-            props.append(_parked(rng, spot, far - 1.0, 0.0))
+            props.append(parked_car(rng, spot, far - 1.0, 0.0))
     if rng.random() < 0.6:
-        props.append(_box(rng.uniform(-3.5, 3.5), near - 0.7, (0.5, 0.9, 0.4), (60, 84, 66)))
+        props.append(box(rng.uniform(-3.5, 3.5), near - 0.7, (0.5, 0.9, 0.4), (60, 84, 66)))
     for prop_x in lamps:
-        _shadow(canvas, view, prop_x, far + 0.5, 0.4)
+        draw_shadow(canvas, view, prop_x, far + 0.5, 0.4)
     background, sprites = finish(canvas, view, props)
     pools = [tuple(camera.project((lamp + 0.9, 0, far - 2.0))) for lamp in lamps] + [(160.0, 200.0)]
     footpaths = _across(camera, near - 1.1, 0.6) + _across(camera, far + 1.5, 0.5)
@@ -319,7 +120,7 @@ def _street(rng: Rng, night: bool) -> Scene:
         camera,
         background,
         sprites,
-        _light(rng, night, pools),
+        light_map(rng, night, pools),
         footpaths,
         [right, left],
         (-3.0, 3.0, near - 1.4, near + 1.5),
@@ -350,27 +151,25 @@ def _plaza(rng: Rng, night: bool) -> Scene:
                 cv2.circle(flat, at(0, ring), int(radius * ppm), shade(slabs, 0.7), int(0.3 * ppm))
 
     canvas = ground(rng, view, paint, slabs, 7)
-    _sky(canvas, view, rng, night)
+    draw_sky(canvas, view, rng, night)
     x = -30.0
     while x < 30:
         width = rng.uniform(8, 15)
-        _facade(canvas, view, rng, back, x, x + width, rng.uniform(6.5, 11.5), shops=rng.random() < 0.7)
+        draw_facade(canvas, view, rng, back, x, x + width, rng.uniform(6.5, 11.5), shops=rng.random() < 0.7)
         x += width
-    props = [_tree(rng, side * rng.uniform(7, 11), rng.uniform(20, 27), rng.uniform(4, 6)) for side in (-1, 1, 1, -1)]
-    props += [_bench(side * rng.uniform(4, 6), rng.uniform(17, 21)) for side in (-1, 1)]
+    props = [tree(rng, side * rng.uniform(7, 11), rng.uniform(20, 27), rng.uniform(4, 6)) for side in (-1, 1, 1, -1)]
+    props += [bench(side * rng.uniform(4, 6), rng.uniform(17, 21)) for side in (-1, 1)]
     lamps = [(-rng.uniform(4.5, 7), rng.uniform(14, 19)), (rng.uniform(4.5, 7), rng.uniform(14, 19))]
-    props += [_lamp(lamp_x, lamp_z, 4.6, night) for lamp_x, lamp_z in lamps]
+    props += [lamp_post(lamp_x, lamp_z, 4.6, night) for lamp_x, lamp_z in lamps]
     for _ in range(rng.integers(1, 3)):
         props.append(
-            _box(
+            box(
                 rng.choice([-1, 1]) * rng.uniform(3.2, 5.2),
                 rng.uniform(11.5, 14),
                 (1.2, 0.6, 1.2),
                 vary(rng, (140, 134, 124)),
             )
         )
-    for prop in props:
-        _shadow(canvas, view, 0.0, 60.0, 0.1) if prop.z < 0 else None
     background, sprites = finish(canvas, view, props)
     pools = [tuple(camera.project((lamp_x, 0, lamp_z - 2))) for lamp_x, lamp_z in lamps] + [(160.0, 190.0)]
     footpaths = _across(camera, 11, 1.5) + _across(camera, 16, 2.0) + _across(camera, 22, 2.0)
@@ -381,7 +180,7 @@ def _plaza(rng: Rng, night: bool) -> Scene:
         camera,
         background,
         sprites,
-        _light(rng, night, pools),
+        light_map(rng, night, pools),
         footpaths,
         [],
         (-2.6, 2.6, 8.4, 10.5),
@@ -407,23 +206,23 @@ def _parking(rng: Rng, night: bool) -> Scene:
             cv2.circle(flat, at(rng.uniform(-20, 20), rng.uniform(6, row)), int(rng.uniform(4, 14)), (58, 58, 60), -1)
 
     canvas = ground(rng, view, paint, vary(rng, (98, 98, 100), 6), 9)
-    _sky(canvas, view, rng, night)
+    draw_sky(canvas, view, rng, night)
     x = -40.0
     while x < 40:
         width = rng.uniform(8, 18)
-        _facade(canvas, view, rng, 40.0, x, x + width, rng.uniform(5, 12), shops=False)
+        draw_facade(canvas, view, rng, 40.0, x, x + width, rng.uniform(5, 12), shops=False)
         x += width
     props: list[Prop] = []
     for x in np.arange(-25.6, 25, bay) + bay / 2:
         if abs(x) < 14 and rng.random() < 0.66:
-            props.append(_parked(rng, float(x), row, float(rng.choice([-1, 1]) * np.pi / 2)))
-    props.append(_fence(fence_z, -26, 26, 2.0, (128, 134, 134)))
+            props.append(parked_car(rng, float(x), row, float(rng.choice([-1, 1]) * np.pi / 2)))
+    props.append(fence(fence_z, -26, 26, 2.0, (128, 134, 134)))
     props.append(
-        _box(rng.uniform(-6, 6), fence_z + 4.5, (3.2, 2.2, 2.0), vary(rng, (96, 110, 104)), stripes=(70, 80, 76))
+        box(rng.uniform(-6, 6), fence_z + 4.5, (3.2, 2.2, 2.0), vary(rng, (96, 110, 104)), stripes=(70, 80, 76))
     )
-    props += [_tree(rng, rng.uniform(-14, 14), fence_z + rng.uniform(6, 10), rng.uniform(4, 6)) for _ in range(3)]
+    props += [tree(rng, rng.uniform(-14, 14), fence_z + rng.uniform(6, 10), rng.uniform(4, 6)) for _ in range(3)]
     lamps = [rng.uniform(-6, -3), rng.uniform(3, 6)]
-    props += [_lamp(lamp, fence_z - 1.2, 5.0, night) for lamp in lamps]
+    props += [lamp_post(lamp, fence_z - 1.2, 5.0, night) for lamp in lamps]
     background, sprites = finish(canvas, view, props)
     pools = [tuple(camera.project((lamp, 0, fence_z - 3))) for lamp in lamps] + [(160.0, 200.0)]
     footpaths = (
@@ -437,7 +236,7 @@ def _parking(rng: Rng, night: bool) -> Scene:
         camera,
         background,
         sprites,
-        _light(rng, night, pools),
+        light_map(rng, night, pools),
         footpaths,
         lanes,
         (-2.6, 2.6, 8.0, 10.5),
@@ -508,11 +307,11 @@ def _corridor(rng: Rng, night: bool) -> Scene:
         fill_world(glow, view, [(-0.6, 0, z), (0.6, 0, z), (0.6, 0, z + 1.0), (-0.6, 0, z + 1.0)], (236, 234, 226))
         cv2.addWeighted(cv2.GaussianBlur(glow, (0, 0), 3), 0.22, canvas, 0.78, 0, dst=canvas)
     props = [
-        _box(float(rng.choice([-1, 1])) * (half - 0.5), rng.uniform(8, 12), (0.6, 1.0, 0.5), vary(rng, (92, 96, 100)))
+        box(float(rng.choice([-1, 1])) * (half - 0.5), rng.uniform(8, 12), (0.6, 1.0, 0.5), vary(rng, (92, 96, 100)))
     ]
     if rng.random() < 0.6:
         props.append(
-            _box(
+            box(
                 float(rng.choice([-1, 1])) * (half - 0.45),
                 rng.uniform(13, 17),
                 (0.8, 1.9, 0.7),
@@ -530,7 +329,7 @@ def _corridor(rng: Rng, night: bool) -> Scene:
         camera,
         background,
         sprites,
-        _light(rng, night, [(160.0, 170.0), (160.0, 90.0)], (240, 246, 255), indoors=True),
+        light_map(rng, night, [(160.0, 170.0), (160.0, 90.0)], (240, 246, 255), indoors=True),
         footpaths,
         [],
         (-half * 0.4, half * 0.4, 7.0, 9.5),
@@ -573,7 +372,7 @@ def _yard(rng: Rng, night: bool) -> Scene:
             )
 
     canvas = ground(rng, view, paint, vary(rng, (128, 124, 116), 6), 11)
-    _sky(canvas, view, rng, night)
+    draw_sky(canvas, view, rng, night)
     fill_world(canvas, view, [(-30, 0, back), (30, 0, back), (30, 8.5, back), (-30, 8.5, back)], steel)
     for x in np.arange(-30, 30, 0.5):
         line_world(canvas, view, [(x, 0, back), (x, 8.5, back)], shade(steel, 0.88), 0.1)
@@ -587,11 +386,11 @@ def _yard(rng: Rng, night: bool) -> Scene:
         )
         for y in np.arange(0.5, 4.6, 0.5):
             line_world(canvas, view, [(shift, y, back), (shift + 4.5, y, back)], shade(steel, 0.52), 0.08)
-    props = [_fence(fence_z, -26, 26, 2.1, (120, 126, 122))]
+    props = [fence(fence_z, -26, 26, 2.1, (120, 126, 122))]
     for x in rng.permutation([-11.5, -4.0, 4.0, 11.5])[:3]:
         colour = vary(rng, [(150, 66, 44), (48, 92, 138), (70, 110, 74), (196, 140, 50)][rng.integers(4)], 10)
         props.append(
-            _box(
+            box(
                 float(x) + rng.uniform(-1, 1),
                 rng.uniform(21, 23.5),
                 (5.6, 2.6, 2.4),
@@ -601,7 +400,7 @@ def _yard(rng: Rng, night: bool) -> Scene:
         )
     for _ in range(3):
         props.append(
-            _box(
+            box(
                 float(rng.choice([-1, 1])) * rng.uniform(5.0, 6.5),
                 rng.uniform(11.0, 12.2),
                 (1.2, rng.uniform(0.5, 1.2), 1.0),
@@ -620,7 +419,7 @@ def _yard(rng: Rng, night: bool) -> Scene:
         camera,
         background,
         sprites,
-        _light(rng, night, [(90.0, 130.0), (240.0, 150.0), (160.0, 220.0)], (255, 240, 215)),
+        light_map(rng, night, [(90.0, 130.0), (240.0, 150.0), (160.0, 220.0)], (255, 240, 215)),
         footpaths,
         lanes,
         (-2.6, 2.6, 8.0, 10.5),

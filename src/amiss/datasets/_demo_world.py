@@ -216,14 +216,14 @@ def finish(canvas: Image, camera: Camera, props: Sequence[Prop]) -> tuple[Image,
         prop.draw(bright, camera)
         opaque = (255 - (bright[:, :, 1] - dark[:, :, 1])).astype(np.uint8)
         masks.append(cv2.resize(opaque, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) > 110)
-    background = cv2.resize(canvas, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    background: Image = cv2.resize(canvas, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8)
     for prop, mask in zip(ordered, masks, strict=True):
         ys, xs = np.nonzero(mask)
         if len(ys):
             y0, y1, x0, x1 = ys.min(), ys.max() + 1, xs.min(), xs.max() + 1
             part = mask[y0:y1, x0:x1].astype(np.uint8) * 255
             sprites.append(Sprite(prop.z, int(x0), int(y0), background[y0:y1, x0:x1].copy(), part))
-    return background.astype(np.uint8), sprites
+    return background, sprites
 
 
 def draw_box(

@@ -23,6 +23,9 @@ class Problem:
     video_id: str | None = None
     """None where it concerns the whole dataset."""
 
+    def __str__(self) -> str:
+        return self.message
+
     @property
     def is_error(self) -> bool:
         """Whether results would be wrong or training would fail; the others are for the reader to judge."""

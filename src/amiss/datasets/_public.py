@@ -34,7 +34,8 @@ def build_ucf_crime(root: Path, class_name: str | None = None, progress: Progres
     else:
         rows = _ucf_from_text(sources)
     if class_name is not None:
-        rows = _ucf_class(rows, class_name)
+        every, rows = rows, _ucf_class(rows, class_name)
+        return assemble("ucf-crime", sources, rows, progress, [one.video_id for one in every])
     return assemble("ucf-crime", sources, rows, progress)
 
 
@@ -83,13 +84,16 @@ def build_xd_violence(root: Path, class_name: str | None = None, progress: Progr
             split = "train"
         one = annotated.get(name, Annotation(name))
         rows.append(replace(one, split=split, class_name=class_of, label=int(class_of != "Normal")))
+    every: list[str] = []
     if class_name is not None:
-        rows = _one_class("xd-violence", rows, class_name)
-    built = assemble("xd-violence", sources, rows, progress)
+        every, rows = [one.video_id for one in rows], _one_class("xd-violence", rows, class_name)
+    built = assemble("xd-violence", sources, rows, progress, every)
     if not unclear:
         return built
-    text = f"xd-violence: {len(unclear)} videos lie in no folder named train or test and are taken as training, like {unclear[0]}"
-    return replace(built, problems=(Problem("note", text), *built.problems))
+    text = (
+        f"xd-violence: {len(unclear)} videos lie in no folder named train or test, like {unclear[0]}; taken as training"
+    )
+    return built._replace(problems=(Problem("note", text), *built.problems))
 
 
 def build_shanghaitech(root: Path, class_name: str | None = None, progress: Progress | None = None) -> BuiltDataset:
@@ -225,8 +229,8 @@ def _without_events(name: str, built: BuiltDataset) -> BuiltDataset:
     bare = [video.video_id for video in built.manifest.split("test") if video.label and not video.events]
     if not bare:
         return built
-    text = f"{name}: {len(bare)} anomalous test videos have no annotated frames, like {bare[0]}; frame metrics would take them as normal"
-    return replace(built, problems=(Problem("events", text), *built.problems))
+    text = f"{name}: {len(bare)} anomalous test videos have no annotated frames, like {bare[0]}"
+    return built._replace(problems=(Problem("events", f"{text}; frame metrics take them as normal"), *built.problems))
 
 
 def _one_class(name: str, rows: list[Annotation], class_name: str) -> list[Annotation]:

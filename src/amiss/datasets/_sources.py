@@ -1,10 +1,11 @@
-"""Finding a dataset's videos, features and annotation files whatever the folder layout, and putting a manifest together."""
+"""Finding a dataset's files whatever the folder layout, and putting a manifest together."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple, get_args
 
 from amiss.datasets._annotations import Annotation
 from amiss.datasets._manifest import VIDEO_SUFFIXES, Manifest, Split, Video
@@ -14,8 +15,7 @@ from amiss.errors import ManifestError, VideoError
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class BuiltDataset:
+class BuiltDataset(NamedTuple):
     """A manifest, and what was found wrong on the way to it."""
 
     manifest: Manifest
@@ -82,7 +82,11 @@ class Sources:
 
 
 def assemble(
-    dataset: str, sources: Sources, rows: Iterable[Annotation], progress: Progress | None = None
+    dataset: str,
+    sources: Sources,
+    rows: Iterable[Annotation],
+    progress: Progress | None = None,
+    unwanted: Collection[str] = (),
 ) -> BuiltDataset:
     """Join annotations with the videos that are there.
 
@@ -93,6 +97,7 @@ def assemble(
         sources: the files.
         rows: one per video; split and label must be set.
         progress: called with (videos done, videos in all).
+        unwanted: videos that are known but left out on purpose.
 
     Raises:
         ManifestError: there is no row.
@@ -121,7 +126,7 @@ def assemble(
             fps = measured or fps
         problems += events_beyond(one.video_id, one.n_frames, one.events)
         videos.append(_video(one, path, fps))
-    problems += _about_files(dataset, sources, missing, len(annotations), paths)
+    problems += _about_files(dataset, sources, missing, len(annotations), paths.keys() - set(unwanted))
     in_place = {video.video_id: video.path for video in videos if video.path is not None}
     problems += [
         Problem("duplicate", f"{name}: the same file as {first}", name) for name, first in duplicates(in_place)
@@ -130,15 +135,20 @@ def assemble(
 
 
 def _video(one: Annotation, path: Path | None, fps: float | None) -> Video:
-    if one.split not in ("train", "val", "test") or one.label is None:
-        raise ManifestError(
-            f"{one.video_id}: split is {one.split!r} and label is {one.label!r}; the annotations must say both"
-        )
-    events = one.events if one.label else ()
+    if one.split not in get_args(Split) or one.label is None:
+        text = f"split is {one.split!r} and label is {one.label!r}; the annotations must say both"
+        raise ManifestError(f"{one.video_id}: {text}")
     return Video(
-        video_id=one.video_id, split=one.split, label=one.label, path=path, class_name=one.class_name, n_frames=one.n_frames,
-        fps=fps, events=events, group=one.group,
-    )  # fmt: skip
+        video_id=one.video_id,
+        split=one.split,  # type: ignore[arg-type]  # checked above
+        label=one.label,
+        path=path,
+        class_name=one.class_name,
+        n_frames=one.n_frames,
+        fps=fps,
+        events=one.events if one.label else (),
+        group=one.group,
+    )
 
 
 def _look(one: Annotation, path: Path) -> tuple[float | None, list[Problem]]:
@@ -153,7 +163,8 @@ def _look(one: Annotation, path: Path) -> tuple[float | None, list[Problem]]:
         return None, [Problem("unreadable", f"{name}: {error}", name)]
     problems = [Problem("damaged", f"{name}: {shown.problem}", name)] if shown.problem else []
     if shown.n_frames != one.n_frames:
-        text = f"{name}: decodes to {shown.n_frames} frames, annotated are {one.n_frames} ({shown.n_frames - one.n_frames:+d})"
+        wrong = f"annotated are {one.n_frames} ({shown.n_frames - one.n_frames:+d})"
+        text = f"{name}: decodes to {shown.n_frames} frames, {wrong}"
         problems.append(Problem("length", text, name))
     return fps, problems
 

@@ -36,7 +36,7 @@ UCF_CLASSWISE_TEST = frozenset(
 
 def _weak(digits: int, **parts: str) -> dict[str, tuple[str, int]]:
     """`{video_id: (split, label)}` from numbers by name and split; `Test` videos are anomalous."""
-    split = {}
+    split: dict[str, tuple[str, int]] = {}
     for part, numbers in parts.items():
         name, where = part.split("_")
         split |= {f"{name}{number:0{digits}d}": (where, int(name == "Test")) for number in _numbers(numbers)}

@@ -23,21 +23,23 @@ class Calibration:
 
 
 def threshold_from_normal(
-    normal_scores: Sequence[NDArray[np.floating[Any]]], *, quantile: float = 0.95, source: str = "training"
+    normal_scores: Sequence[NDArray[np.floating[Any]]], *, quantile: float = 0.98, source: str = "training"
 ) -> Calibration:
-    """The lowest threshold above the largest score of `quantile` of the normal videos.
+    """The lowest threshold that leaves the stated share of normal clips quiet.
+
+    Clips, not videos: one normal video in which something odd happens (they exist) would else decide alone.
 
     Args:
         normal_scores: clip scores [T] of each normal video.
-        quantile: share of normal videos that must raise no alarm.
-        source: which videos these are (`training`, `held-out training`), for the record.
+        quantile: share of normal clips that must stay below the threshold.
+        source: which videos these are (`training`, `held-out`), for the record.
 
     Raises:
         EvaluationError: no normal video.
     """
     if not normal_scores:
         raise EvaluationError("no normal video to find a threshold on; give the training set some with label 0")
-    largest = np.array([float(scores.max()) for scores in normal_scores])
-    at = float(np.quantile(largest, quantile, method="higher"))
-    method = f"just above the largest score of {quantile:.0%} of {len(largest)} normal {source} videos"
-    return Calibration(min(1.0, float(np.nextafter(at, 2.0))), method, len(largest))
+    scores = np.concatenate(normal_scores).astype(np.float64)
+    at = float(np.quantile(scores, quantile, method="inverted_cdf"))
+    method = f"just above {quantile:.0%} of the {len(scores)} clips of {len(normal_scores)} normal {source} videos"
+    return Calibration(min(1.0, float(np.nextafter(at, 2.0))), method, len(normal_scores))

@@ -17,8 +17,8 @@ _LIMIT = 5.0  # standard deviations; keeps a feature that was all but constant i
 class Normalisation:
     """What a head's input goes through.
 
-    `l2`: every row divided by its Euclidean norm. `standard`: every dimension z-scored with training statistics, cut off
-    at 5 standard deviations, and divided by sqrt(D). Both give rows of norm about 1, which the MIL heads and their
+    `l2`: every row divided by its Euclidean norm. `standard`: every dimension z-scored with training statistics, cut
+    off at 5 standard deviations, and divided by sqrt(D). Both give rows of norm about 1, which the MIL heads and their
     learning rates are made for: larger inputs saturate their sigmoid before they have learned anything.
     """
 

@@ -4,7 +4,9 @@ Twelve parametric families by maximum likelihood (supports that start at zero ke
 mixtures with the number of components by BIC, and kernel estimates.
 """
 
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +89,42 @@ def fit_density(samples: Array, family: str) -> Density:
         raise UsageError(
             f"density family {family!r} is for {support}; the samples go from {samples.min():g} to {samples.max():g}"
         )
+    with warnings.catch_warnings(), np.errstate(all="ignore"):  # the optimisers look at absurd parameters on their way
+        warnings.simplefilter("ignore")
+        return _fit(samples, family)
+
+
+def choose_density(samples: Array, families: tuple[str, ...] = FAMILIES) -> Density:
+    """The density of least AIC among those within `KS_LIMIT` of the samples; a kernel estimate where none is."""
+    close = []
+    for family in families:
+        if family != "kernel" and fits(family, samples):
+            with suppress(stats.FitError):
+                density = fit_density(samples, family)
+                if np.isfinite(density.aic) and density.ks <= KS_LIMIT:
+                    close.append(density)
+    return min(close, key=lambda density: density.aic) if close else fit_density(samples, "kernel")
+
+
+def divergences(anomalous: Density, normal: Density, grid: Array) -> Divergences:
+    """Divergences by the trapezoid rule on a grid that covers both densities."""
+    log_a, log_n = anomalous.log_pdf(grid), normal.log_pdf(grid)
+    log_m = np.logaddexp(log_a, log_n) - np.log(2)
+
+    def kl(log_p: Array, log_q: Array) -> float:
+        with np.errstate(invalid="ignore"):
+            integrand = np.where(log_p > -700, np.exp(log_p) * (log_p - np.maximum(log_q, -700)), 0)
+        return float(np.trapezoid(integrand, grid))
+
+    return Divergences(
+        js=0.5 * kl(log_a, log_m) + 0.5 * kl(log_n, log_m),
+        kl_anomalous_normal=kl(log_a, log_n),
+        kl_normal_anomalous=kl(log_n, log_a),
+        wasserstein=float(np.trapezoid(np.abs(anomalous.cdf(grid) - normal.cdf(grid)), grid)),
+    )
+
+
+def _fit(samples: Array, family: str) -> Density:
     if family == "mixture":
         return _fit_mixture(samples)
     if family == "kernel":
@@ -111,31 +149,6 @@ def fit_density(samples: Array, family: str) -> Density:
         free = len(parameters)
     frozen = distribution(*parameters)
     return _density(family, tuple(map(float, parameters)), frozen.logpdf, frozen.cdf, samples, free)
-
-
-def choose_density(samples: Array, families: tuple[str, ...] = FAMILIES) -> Density:
-    """The density of least AIC among those within `KS_LIMIT` of the samples; a kernel estimate where none is."""
-    candidates = [fit_density(samples, family) for family in families if family != "kernel" and fits(family, samples)]
-    close = [density for density in candidates if np.isfinite(density.aic) and density.ks <= KS_LIMIT]
-    return min(close, key=lambda density: density.aic) if close else fit_density(samples, "kernel")
-
-
-def divergences(anomalous: Density, normal: Density, grid: Array) -> Divergences:
-    """Divergences by the trapezoid rule on a grid that covers both densities."""
-    log_a, log_n = anomalous.log_pdf(grid), normal.log_pdf(grid)
-    log_m = np.logaddexp(log_a, log_n) - np.log(2)
-
-    def kl(log_p: Array, log_q: Array) -> float:
-        with np.errstate(invalid="ignore"):
-            integrand = np.where(log_p > -700, np.exp(log_p) * (log_p - np.maximum(log_q, -700)), 0)
-        return float(np.trapezoid(integrand, grid))
-
-    return Divergences(
-        js=0.5 * kl(log_a, log_m) + 0.5 * kl(log_n, log_m),
-        kl_anomalous_normal=kl(log_a, log_n),
-        kl_normal_anomalous=kl(log_n, log_a),
-        wasserstein=float(np.trapezoid(np.abs(anomalous.cdf(grid) - normal.cdf(grid)), grid)),
-    )
 
 
 def _density(

@@ -37,6 +37,7 @@ from amiss.heads._temporal import TemporalHead, check_options, gather_clips, mil
 Variant = Literal["fitted", "original-2023", "original-2024"]
 SAMPLES = 512  # remembered per class
 GRID = 512  # points of the log-likelihood ratio
+LEAST_SPREAD = 1e-3  # of ln u within a class; below it there is nothing to fit
 MOMENTUM = 0.1  # of the running moments
 NORMAL, ANOMALOUS = 0, 1
 
@@ -94,8 +95,8 @@ class FittedDistributionHead(TemporalHead):
     A the T//16 + 1 highest-scored clips of anomalous bags. In training λ(1 - JS/ln 2) drives the two apart, with
     log-normal densities by running moments. When the head first scores in eval mode after training, a density per class
     is fitted to the latest samples of training. A clip's score is (1 - w) σ(logit) + w σ(α LLR(u) + β), LLR = ln a(u) -
-    ln n(u), with α and β by logistic regression. Before training, or where all samples are equal, there is nothing to
-    fit and the classifier scores alone. Options:
+    ln n(u), with α and β by logistic regression. Before training, or where all samples are the same, there is
+    nothing to fit and the classifier scores alone. Options:
         density: `auto` (least AIC among the families whose Kolmogorov-Smirnov distance is at most 0.1, else a kernel
             estimate), or the name of a family, with a warning where it doesn't fit.
         separation: λ.
@@ -130,8 +131,9 @@ class FittedDistributionHead(TemporalHead):
         channels: int = 512,
     ) -> None:
         super().__init__(feature_dim, dropout=dropout, channels=channels)
-        if density not in ("auto", *FAMILIES):
-            raise UsageError(f"density is {density!r}; allowed are {['auto', *FAMILIES]}")
+        allowed = ["auto", *(family for family in FAMILIES if family != "geometric")]  # magnitudes are no counts
+        if density not in allowed:
+            raise UsageError(f"density is {density!r}; allowed are {allowed}")
         if not 0 <= mix <= 1:
             raise UsageError(f"mix is {mix}; it must be in [0, 1]")
         check_options(separation=separation, sparsity=sparsity, smoothness=smoothness)
@@ -221,12 +223,13 @@ class FittedDistributionHead(TemporalHead):
         """Fit both densities to the samples remembered from training, and the scores' calibration.
 
         Returns:
-            The densities of magnitudes, e.g. for a figure; None where there are no samples yet or all are equal.
+            The densities of magnitudes, e.g. for a figure; None where there are no samples yet or all are the
+            same.
         """
         self.stale.fill_(False)
         count = min(int(self.seen), SAMPLES)
         t = self.samples[:, :count].double().cpu().numpy()
-        self.fitted.fill_(count > 1 and bool((np.ptp(t, axis=1) > 0).all()))
+        self.fitted.fill_(count > 1 and bool((np.ptp(t, axis=1) > LEAST_SPREAD).all()))
         if not self.fitted:
             return None
         u_normal, u_anomalous = np.exp(t)

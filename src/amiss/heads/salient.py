@@ -20,12 +20,14 @@ ClipScores = Literal["attention", "chunk"]
 
 
 class SalientHead(Head):
-    """A = softmax_t(W₂ tanh(W₁ xᵀ)), M = Xᵀ A, score = σ(fc2(fc1(M))): one score per bag, no ranking, no sparsity.
+    """Self-attention picks the clips that decide; the bag is scored as a whole, with no ranking and no sparsity.
+
+    A = softmax_t(W₂ tanh(W₁ xᵀ)), M = Xᵀ A, score = σ(fc2(fc1(M))), with no activation between fc1 and fc2.
 
     The method scores bags. A clip's score is its share of the attention times the bag's score, scaled so that the bag's
     largest clip has the bag's score. Trained on bags of T clips, it sees long videos in pieces of `chunk` clips (the
     last one shorter), each a bag of its own; the video's bag score is the largest of theirs. Each crop is a sample of
-    its own in the loss. No activation stands between fc1 and fc2, as in the original. Options:
+    its own in the loss. Options:
         d_a, r: hidden units and hops of the attention; published with 64 and 3, 128 and 7.
         dropout: of the attention weights, in training.
         chunk: clips per piece in evaluation; None = whole video. Training runs had 32, the published numbers have 28.
