@@ -39,7 +39,8 @@ Then, of which all but `where` don't depend on the place of what moves:
                over the fastest and over the largest of the clip, and their 98 % quantiles (32), and how many (1)
 
 Lengths and speeds are compressed by log(1 + x), shares by a square root, so that values are mostly between 0 and 3;
-they are always finite, and those of a still clip are 0. A changed formula gets a new name.
+they are always finite, and those of a still clip are 0. Equal frames at the end of a clip, with which the last clip
+of a video is filled up, are left out. A changed formula gets a new name.
 """
 
 from pathlib import Path
@@ -108,8 +109,11 @@ def flow_of(grey_THW: NDArray[np.uint8]) -> Array:
 
 def describe(grey_THW: NDArray[np.uint8], flow_PHWK: Array) -> Array:
     """The feature of a clip [T, 180, 240] with P = T - 1 flows [P, 90, 120, 2] → [D]."""
-    if len(flow_PHWK) == 0:
+    differ = np.flatnonzero((grey_THW[1:] != grey_THW[:-1]).any((1, 2)))
+    if len(differ) == 0:
         return np.zeros(DIM, np.float32)
+    n_pairs = differ[-1] + 1
+    grey_THW, flow_PHWK = grey_THW[: n_pairs + 1], flow_PHWK[:n_pairs]
     change, sure, texture = _appearance(grey_THW)
     u, v, speed = _steady(flow_PHWK, sure)
     moving = (speed > MOVING).astype(np.float32)
@@ -143,10 +147,17 @@ def describe(grey_THW: NDArray[np.uint8], flow_PHWK: Array) -> Array:
     rows, columns = GRID
     where = maps[[0, 2, 7]].reshape(3, rows // 2, 2, columns // 2, 2).max((2, 4))
     speeds = np.sqrt([np.count_nonzero(speed > threshold) / speed.size for threshold in SPEEDS])
-    directions = np.log1p(20 * np.array([np.maximum(x, 0).mean() for x in (u, -u, v, -v)]))
+    directions = np.log1p(20 * np.array([np.maximum(x, 0).mean(dtype=np.float64) for x in (u, -u, v, -v)]))
     n_fast = speed[0].size - FAST_PIXELS
-    fast_pixels = np.partition(speed.reshape(len(speed), -1), n_fast, axis=1)[:, n_fast:].mean(1)
-    rhythm = [_rhythm(x) for x in (20 * speed.mean((1, 2)), fast_pixels, 20 * change.mean((1, 2)))]
+    fast_pixels = np.partition(speed.reshape(len(speed), -1), n_fast, axis=1)[:, n_fast:].mean(1, dtype=np.float64)
+    rhythm = [
+        _rhythm(x)
+        for x in (
+            20 * speed.mean((1, 2), dtype=np.float64),
+            fast_pixels,
+            20 * change.mean((1, 2), dtype=np.float64),
+        )
+    ]
     blocks = [order, fastest, where, speeds, directions, *rhythm, _bodies(u, v, speed)]
     return np.concatenate([np.ravel(block) for block in blocks]).astype(np.float32)
 
@@ -155,11 +166,13 @@ def _appearance(grey_THW: NDArray[np.uint8]) -> tuple[Array, Array, Array]:
     """Change of each pair, how surely it is more than noise (0..1), and gradient of its first frame, each [P, H, W]."""
     small = np.stack([cv2.resize(x, HALF[::-1], interpolation=cv2.INTER_AREA) for x in grey_THW]).astype(np.float32)
     level = np.median(small, axis=(1, 2), keepdims=True)
-    light = (small - level) / (small.std(axis=(1, 2), keepdims=True) + 4)
+    contrast = small.std(axis=(1, 2), keepdims=True, dtype=np.float64).astype(np.float32)
+    light = (small - level) / (contrast + 4)
     energy = np.stack([cv2.GaussianBlur(x, (7, 7), 1.5) for x in np.square(np.diff(light, axis=0))])
     noise = np.quantile(energy[:, 2::5, 2::5], 0.25) + CHANGE_NOISE**2
     sure = np.clip(energy / noise - 2, 0, 1)
-    gradient = [cv2.magnitude(cv2.Sobel(x, cv2.CV_32F, 1, 0), cv2.Sobel(x, cv2.CV_32F, 0, 1)) / 8 for x in light[:-1]]
+    # not cv2.magnitude: its last bit changes with the address of the array
+    gradient = [np.hypot(cv2.Sobel(x, cv2.CV_32F, 1, 0), cv2.Sobel(x, cv2.CV_32F, 0, 1)) / 8 for x in light[:-1]]
     return np.sqrt(energy) * sure, sure, np.stack(gradient)
 
 
@@ -172,12 +185,13 @@ def _steady(flow_PHWK: Array, sure_PHW: Array) -> tuple[Array, Array, Array]:
     return u * keep, v * keep, length * keep
 
 
-def _cells(x_PHW: Array) -> Array:
+def _cells(x_PHW: Array) -> NDArray[np.float64]:
     """Means over the cells of the grid, [P, cells]."""
     rows, columns = GRID
     height, width = HALF[0] // rows, HALF[1] // columns
-    means: Array = x_PHW.reshape(-1, rows, height, columns, width).mean((2, 4)).reshape(-1, rows * columns)
-    return means
+    # float64: sums in float32 differ in the last bit with the address of the array, and a resumed extraction must not
+    means = x_PHW.reshape(-1, rows, height, columns, width).mean((2, 4), dtype=np.float64)
+    return np.asarray(means.reshape(-1, rows * columns))
 
 
 def _pixels_by_cell(x_PHW: Array) -> Array:
@@ -188,10 +202,10 @@ def _pixels_by_cell(x_PHW: Array) -> Array:
     return cells.reshape(rows * columns, -1)
 
 
-def _rhythm(x_P: Array) -> Array:
+def _rhythm(x_P: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean, maximum, standard deviation and mean step of a series, compressed."""
     step = np.abs(np.diff(x_P)).mean() if len(x_P) > 1 else 0.0
-    return np.log1p(np.array([x_P.mean(), x_P.max(), x_P.std(), step], np.float32))
+    return np.asarray(np.log1p([x_P.mean(), x_P.max(), x_P.std(), step]))
 
 
 def _bodies(u: Array, v: Array, speed: Array) -> Array:

@@ -42,8 +42,9 @@ def detect(
         raise UsageError("--plot, --annotate and --clips need --out, the folder to write to")
     loaded = Detector.load(detector)
     stored = open_feature_set(features) if features else None
-    of_files = videos or stored is None
-    found: dict[str, Path | None] = {**video_files(videos or [])} if of_files else dict.fromkeys(stored.records)
+    found: dict[str, Path | None] = dict.fromkeys(stored.records) if stored is not None and not videos else {}
+    if not found:
+        found |= video_files(videos or [])
     if stored is None:
         loaded.prepare(weights)
     results: dict[str, ScoreResult] = {}

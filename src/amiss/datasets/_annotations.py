@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from amiss.datasets._manifest import parse_events
 from amiss.errors import ManifestError
@@ -218,7 +219,7 @@ def read_avenue_mat(path: Path) -> Annotation:
     match = re.match(r"(\d+)_label", path.stem)
     try:
         volume = loadmat(path, variable_names=["volLabel"])["volLabel"].ravel()
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, NotImplementedError, MatReadError) as error:
         raise ManifestError(f"{path} is not one of Avenue's masks (a volLabel per frame): {error}") from error
     if match is None:
         raise ManifestError(f"{path} is not named like Avenue's masks (1_label.mat … 21_label.mat)")

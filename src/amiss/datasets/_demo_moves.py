@@ -108,7 +108,7 @@ def send_walkers(stage: Stage, start: float | None = None) -> None:
     rng, scene = stage.rng, stage.scene
     way = scene.footpaths[rng.integers(len(scene.footpaths))]
     cycling = bool(scene.lanes or scene.name == "plaza") and rng.random() < 0.06
-    count = 1 if cycling else int(rng.choice([1, 2, 3, 4], p=[0.62, 0.24, 0.09, 0.05]))
+    count = 1 if cycling else int(rng.choice([1, 2, 3, 4], p=[0.66, 0.24, 0.07, 0.03]))
     speed = rng.uniform(3.0, 4.4) if cycling else rng.uniform(0.95, 1.7)
     sideways = rng.normal(0, way.spread)
     done = 0.0 if start is None else start

@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
@@ -92,7 +93,7 @@ def parse_events(text: str) -> tuple[tuple[int, int], ...]:
             raise ValueError(f"event {item!r} is empty or reversed (frames are 0-based and half-open)")
         events.append((int(start), int(end)))
     events.sort()
-    for (s1, e1), (s2, e2) in zip(events, events[1:], strict=False):
+    for (s1, e1), (s2, e2) in pairwise(events):
         if s2 < e1:
             raise ValueError(f"events {s1}-{e1} and {s2}-{e2} overlap")
     return tuple(events)

@@ -123,7 +123,7 @@ class FittedDistributionHead(TemporalHead):
         feature_dim: int,
         *,
         density: str = "auto",
-        separation: float = 0.1,
+        separation: float = 1.0,
         mix: float = 0.5,
         sparsity: float = 8e-3,
         smoothness: float = 8e-4,

@@ -1,0 +1,261 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from amiss.datasets import build_dataset, check_dataset, list_datasets, read_manifest, write_manifest
+from amiss.errors import ManifestError, UsageError
+from amiss.video import VideoWriter
+
+
+def draw(path, n_frames=20, fps=10.0, seed=0):
+    rng = np.random.default_rng(seed)
+    with VideoWriter(path, fps, 32, 32) as writer:
+        for _ in range(n_frames):
+            writer.write(rng.integers(0, 255, (32, 32, 3), np.uint8))
+
+
+def kinds(problems):
+    return sorted(problem.kind for problem in problems)
+
+
+def counts(manifest):
+    return {
+        (split, label): sum(video.label == label for video in manifest.split(split))
+        for split in ("train", "test")
+        for label in (0, 1)
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "mine"
+    draw(root / "normal" / "a.mp4", 20, 10.0, 1)
+    draw(root / "normal" / "day" / "b.mp4", 21, 12.5, 2)
+    draw(root / "Anomalous" / "fight" / "c.mp4", 22, 25.0, 3)
+    draw(root / "Anomalous" / "d.mp4", 17, 25.0, 4)
+    return root
+
+
+def test_folder_decodes_and_names_classes(folder):
+    manifest, problems = build_dataset("folder", folder)
+    assert not problems
+    rows = {v.video_id: (v.label, v.class_name, v.n_frames, v.fps, v.split) for v in manifest.videos}
+    assert rows == {
+        "normal__a": (0, "normal", 20, 10.0, "train"),
+        "normal__day__b": (0, "normal", 21, 12.5, "train"),
+        "Anomalous__fight__c": (1, "fight", 22, 25.0, "train"),
+        "Anomalous__d": (1, None, 17, 25.0, "train"),
+    }
+    assert all(video.path.is_file() for video in manifest.videos)
+
+
+def test_folder_round_trip_and_check(folder, tmp_path):
+    manifest, _ = build_dataset("folder", folder)
+    write_manifest(manifest, tmp_path / "manifest.csv")
+    read = read_manifest(tmp_path / "manifest.csv")
+    assert read.videos == manifest.videos
+    assert check_dataset(read) == []
+
+
+def test_folder_with_splits_and_events(folder, tmp_path):
+    root = tmp_path / "split"
+    shutil.copytree(folder, root / "train")
+    draw(root / "test" / "anomaly" / "e.mp4", 30, seed=5)
+    draw(root / "test" / "normal" / "f.mp4", 30, seed=6)
+    (root / "events.csv").write_text("video_id,events\ntest__anomaly__e,5-12;20-33\n")
+    manifest, problems = build_dataset("folder", root)
+    assert counts(manifest) == {("train", 0): 2, ("train", 1): 2, ("test", 0): 1, ("test", 1): 1}
+    assert manifest.by_id["test__anomaly__e"].events == ((5, 12), (20, 33))
+    assert kinds(problems) == ["events"]
+    assert "20-33 reaches past the last of 30 frames" in str(problems[0])
+
+
+def test_folder_reports_and_leaves_out_bad_files(folder):
+    shutil.copy(folder / "normal" / "a.mp4", folder / "normal" / "copy.mp4")
+    (folder / "normal" / "text.mp4").write_text("no video")
+    (folder / "normal" / "empty.mp4").touch()
+    draw(folder / "elsewhere" / "x.mp4")
+    draw(folder / "normal" / "a.mkv.mp4")
+    draw(folder / "normal" / "clash.avi.mp4", seed=9)
+    (folder / "normal" / "clash.avi.mp4").rename(folder / "normal" / "clash.avi")
+    draw(folder / "normal" / "clash.mp4", seed=10)
+    manifest, problems = build_dataset("folder", folder)
+    assert kinds(problems) == ["duplicate", "duplicate", "unreadable", "unreadable", "unused"]
+    assert {"normal__text", "normal__empty", "normal__copy"}.isdisjoint(manifest.by_id)
+    assert "normal__a.mkv" in manifest.by_id
+    assert manifest.by_id["normal__clash"].path.suffix == ".avi"
+
+
+def test_folder_class_and_what_is_missing(folder, tmp_path):
+    manifest, _ = build_dataset("folder", folder, class_name="fight")
+    assert [video.video_id for video in manifest.videos if video.label] == ["Anomalous__fight__c"]
+    with pytest.raises(UsageError, match=r"'theft'.*'fight'"):
+        build_dataset("folder", folder, class_name="theft")
+    shutil.rmtree(folder / "Anomalous")
+    with pytest.raises(ManifestError, match="no readable anomalous videos"):
+        build_dataset("folder", folder)
+    with pytest.raises(ManifestError, match="does not exist"):
+        build_dataset("folder", tmp_path / "nowhere")
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(ManifestError, match="no videos below"):
+        build_dataset("folder", tmp_path / "bare")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("other,1-2", "no video of this folder"), ("normal__a,1-2", "below normal/"), ("Anomalous__d,5-2", "line 2")],
+)
+def test_folder_refuses_wrong_events(folder, line, message):
+    (folder / "events.csv").write_text(f"video_id,events\n{line}\n")
+    with pytest.raises(ManifestError, match=message):
+        build_dataset("folder", folder)
+
+
+def test_check_finds_each_planted_fault(folder, tmp_path):
+    draw(folder / "normal" / "gone.mp4", seed=20)
+    shutil.copy(folder / "normal" / "a.mp4", tmp_path / "leak.mp4")
+    draw(tmp_path / "bare.mp4", seed=21)
+    (folder / "text.mp4").write_text("no video")
+    (tmp_path / "manifest.csv").write_text(
+        "video_id,split,label,path,n_frames,fps,events,group\n"
+        "a,train,0,mine/normal/a.mp4,20,10,,g1\n"
+        "b,train,0,mine/normal/day/b.mp4,22,12.5,,\n"
+        "c,test,1,mine/Anomalous/fight/c.mp4,22,30,5-40,g1\n"
+        "gone,train,0,mine/normal/missing.mp4,,,,\n"
+        "text,train,0,mine/text.mp4,,,,\n"
+        "leak,test,0,leak.mp4,20,10,,\n"
+        "bare,test,1,bare.mp4,20,10,,\n"
+    )
+    problems = check_dataset(read_manifest(tmp_path / "manifest.csv"))
+    assert kinds(problems) == ["events", "events", "leak", "leak", "length", "missing", "rate", "unreadable"]
+    text = "\n".join(map(str, problems))
+    assert "b: decodes to 21 frames, the manifest says 22 (-1)" in text
+    assert "group g1 is in the test and in ['train']" in text
+    assert "leak (test) is the same file as a (train)" in text
+    assert {problem.kind for problem in problems if problem.is_error} == {"leak", "length", "missing", "unreadable"}
+
+
+def test_benchmark_length_is_told_by_decoding(tmp_path):
+    draw(tmp_path / "deep" / "down" / "Abuse001_x264.mp4", 20)
+    draw(tmp_path / "Normal_Videos_003_x264.mp4", 30, seed=1)
+    (tmp_path / "Normal_Videos_006_x264.mp4").write_text("no video")
+    (tmp_path / "annotations.csv").write_text(
+        "video_id,class,split,n_frames,events\n"
+        "Abuse001_x264,Abuse,train,25,\n"
+        "Abuse028_x264,Abuse,test,30,3-9\n"
+        "Normal_Videos_003_x264,Normal,test,30,\n"
+        "Normal_Videos_006_x264,Normal,test,30,\n"
+    )
+    manifest, problems = build_dataset("ucf-crime", tmp_path)
+    assert kinds(problems) == ["length", "missing", "unreadable"]
+    assert any("Abuse001_x264: decodes to 20 frames, annotated are 25 (-5)" in str(problem) for problem in problems)
+    assert manifest.by_id["Abuse001_x264"].path.name == "Abuse001_x264.mp4"
+    assert manifest.by_id["Abuse028_x264"].path is None
+
+
+def test_ucf_without_training_list_takes_the_other_videos(tmp_path):
+    draw(tmp_path / "Abuse001_x264.mp4")
+    draw(tmp_path / "Abuse028_x264.mp4", seed=1)
+    (tmp_path / "Temporal_Anomaly_Annotation.txt").write_text("Abuse028_x264.mp4  Abuse  3  9  -1  -1\n")
+    manifest, _ = build_dataset("ucf-crime", tmp_path)
+    assert {v.video_id: (v.split, v.class_name) for v in manifest.videos} == {
+        "Abuse001_x264": ("train", "Abuse"),
+        "Abuse028_x264": ("test", "Abuse"),
+    }
+
+
+def test_xd_from_feature_files(tmp_path):
+    for place, name in (("RGB", "m1__#1_label_A__0"), ("RGB", "m1__#1_label_A__1"), ("RGB", "m2_label_B1-0-0__0")):
+        (tmp_path / place).mkdir(exist_ok=True)
+        np.save(tmp_path / place / f"{name}.npy", np.zeros((1, 2)))
+    (tmp_path / "RGBTest").mkdir()
+    for name in ("v=x__#1_label_B2-G-0", "y_label_A", "train_label_A"):
+        np.save(tmp_path / "RGBTest" / f"{name}__0.npy", np.zeros((1, 2)))
+    (tmp_path / "annotations.txt").write_text("v=x__#1_label_B2-G-0 5 10 20 25\n")
+    manifest, problems = build_dataset("xd-violence", tmp_path)
+    rows = {v.video_id: (v.split, v.label, v.class_name) for v in manifest.videos}
+    assert rows["v=x__#1_label_B2-G-0"] == ("test", 1, "Shooting")
+    assert rows["y_label_A"] == ("test", 0, "Normal")
+    assert rows["m1__#1_label_A"][1:] == (0, "Normal")
+    assert len(rows) == 5
+    assert kinds(problems) == ["note", "note"]  # no videos; and RGB/ doesn't say that it is for training
+
+
+def test_avenue_numbers_and_wrong_calls(tmp_path):
+    for n in range(1, 3):
+        draw(tmp_path / "training_videos" / f"{n:02d}.avi.mp4", seed=n)
+        (tmp_path / "training_videos" / f"{n:02d}.avi.mp4").rename(tmp_path / "training_videos" / f"{n:02d}.avi")
+    (tmp_path / "avenue_frame_masks.csv").write_text("video_id,n_frames,events\nTest01,1439,77-83\n")
+    manifest, problems = build_dataset("cuhk-avenue-official", tmp_path)
+    assert manifest.by_id["Train02"].path.name == "02.avi"
+    assert {"missing", "events"} <= set(kinds(problems))
+    with pytest.raises(UsageError, match="no classes"):
+        build_dataset("cuhk-avenue", tmp_path, class_name="x")
+    with pytest.raises(ManifestError, match="weak split"):
+        build_dataset("ucsd-ped1", tmp_path)
+    with pytest.raises(UsageError, match="unknown dataset 'nope'"):
+        build_dataset("nope", tmp_path)
+
+
+def test_list_is_complete():
+    names = [info.name for info in list_datasets()]
+    assert len(set(names)) == len(names)
+    assert {"folder", "ucf-crime", "xd-violence", "shanghaitech", "cuhk-avenue", "ucsd-ped1", "ucsd-ped2"} <= set(names)
+    assert all(info.source and info.licence for info in list_datasets() if info.name != "folder")
+
+
+@pytest.mark.parametrize("folder_name", ["ucf_crime", "annotation_formats"])
+def test_real_ucf_crime(shared, folder_name):
+    manifest, problems = build_dataset("ucf-crime", shared / "data" / folder_name)
+    assert counts(manifest) == {("train", 0): 800, ("train", 1): 810, ("test", 0): 150, ("test", 1): 140}
+    test = manifest.split("test")
+    assert sum(video.n_frames for video in test) == 1_111_808
+    positive = sum(min(end, video.n_frames) - start for video in test for start, end in video.events)
+    assert positive == 84_182
+    assert sum(problem.kind == "events" for problem in problems) == 5
+
+
+@pytest.mark.parametrize(
+    ("class_name", "train", "test"),
+    [("Abuse", 48, 2), ("arson", 41, 9), ("Burglary", 87, 13), ("RoadAccidents", 127, 23), ("Stealing", 95, 5)],
+)
+def test_real_ucf_crime_by_class(shared, class_name, train, test):
+    manifest, _ = build_dataset("ucf-crime", shared / "data" / "annotation_formats", class_name=class_name)
+    assert counts(manifest) == {("train", 0): 271, ("train", 1): train, ("test", 0): 61, ("test", 1): test}
+
+
+def test_real_ped2_and_fights(shared):
+    manifest, problems = build_dataset("ucsd-ped2", shared / "data" / "ucsd_ped2")
+    assert not problems
+    assert counts(manifest) == {("train", 0): 4, ("train", 1): 6, ("test", 0): 12, ("test", 1): 6}
+    published = read_table_split(shared / "data" / "ucsd_ped2" / "weak_split.csv")
+    assert {video.video_id: video.split for video in manifest.videos} == published
+    official, _ = build_dataset("ucsd-ped2-official", shared / "data" / "ucsd_ped2")
+    assert counts(official) == {("train", 0): 16, ("train", 1): 0, ("test", 0): 0, ("test", 1): 12}
+
+
+def test_real_lists_without_videos(shared):
+    formats = shared / "data" / "annotation_formats"
+    avenue, _ = build_dataset("cuhk-avenue", formats)
+    assert {video.video_id: video.split for video in avenue.videos} == read_table_split(
+        formats / "avenue_weak_split.csv"
+    )
+    assert counts(avenue) == {("train", 0): 10, ("train", 1): 14, ("test", 0): 6, ("test", 1): 7}
+    shanghai, _ = build_dataset("shanghaitech", formats)
+    assert counts(shanghai) == {("train", 0): 175, ("train", 1): 63, ("test", 0): 155, ("test", 1): 44}
+    assert all(video.events for video in shanghai.split("test") if video.label)
+    xd, _ = build_dataset("xd-violence", formats)
+    assert counts(xd) == {("train", 0): 0, ("train", 1): 0, ("test", 0): 300, ("test", 1): 500}
+
+
+@pytest.mark.slow
+def test_real_fights(shared):
+    manifest, problems = build_dataset("surveillance-fights", shared / "data" / "surveillance_fights")
+    assert len(manifest.videos) == 210
+    assert not problems
+    assert len({video.group for video in manifest.videos}) > 20
+
+
+def read_table_split(path):
+    return dict(line.split(",")[:2] for line in path.read_text().splitlines()[1:])
