@@ -1,6 +1,6 @@
 """What a command does, as functions."""
 
-from amiss.jobs._demo import DemoResult, run_demo
+from amiss.jobs._demo import DemoResult, run_demo, shuffled_demo_auc
 from amiss.jobs._detect import DetectOutputs, detect, score_figure
 from amiss.jobs._doctor import diagnose
 from amiss.jobs._evaluate import detector_folders, evaluate_any, evaluate_detector, evaluate_run, mean_std, score_videos
@@ -28,6 +28,7 @@ __all__ = [
     "run_demo",
     "score_figure",
     "score_videos",
+    "shuffled_demo_auc",
     "silent",
     "video_files",
 ]

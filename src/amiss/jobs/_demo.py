@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from amiss.backbones import create_backbone
-from amiss.datasets import DemoSet, Video, make_demo_set
+from amiss.datasets import DemoSet, Manifest, Video, make_demo_set, read_manifest
 from amiss.detection import Detector, ScoreResult
 from amiss.engines import create_engine
 from amiss.errors import OutputError
@@ -24,6 +26,7 @@ from amiss.training import load_recipe, train
 BACKBONE = "motion"
 STRIDE = 8  # half a clip: the demo's events are short
 RECIPE = "topk"
+SETTINGS: tuple[str, ...] = ()
 _MARK = "demo.json"
 _STEPS = ("draw videos", "extract features", "train", "evaluate", "score an unseen video", "write the report")
 
@@ -56,7 +59,7 @@ def run_demo(out: str | Path, seed: int = 0, on_progress: OnProgress = silent) -
     on_progress(1, len(_STEPS), _STEPS[1])
     features = extract_demo(demo, folder / "features", on_progress)
     on_progress(2, len(_STEPS), _STEPS[2])
-    report = train(load_recipe(RECIPE), demo.manifest, features, folder / "run", seed=seed)
+    report = train(load_recipe(RECIPE, SETTINGS), demo.manifest, features, folder / "run", seed=seed)
     detector = Detector.load(folder / "run" / "selected")
     detector.save(folder / "detector")
     detector.name = "detector"
@@ -82,6 +85,25 @@ def run_demo(out: str | Path, seed: int = 0, on_progress: OnProgress = silent) -
         "seconds": seconds,
     }
     return DemoResult(result, showcase, seconds, table)
+
+
+def shuffled_demo_auc(demo: str | Path, shuffle: int, out: str | Path) -> float:
+    """Frame AUC on a finished demo's test videos when the training labels are dealt out at random: chance.
+
+    Args:
+        demo: folder of `run_demo`.
+        shuffle: seed of the deal and of the training.
+        out: run directory, must not exist.
+    """
+    manifest, features = read_manifest(Path(demo) / "data" / "manifest.csv"), open_feature_set(Path(demo) / "features")
+    training = manifest.split("train")
+    labels = np.random.default_rng(shuffle).permutation([video.label for video in training])
+    dealt = tuple(replace(video, label=int(label)) for video, label in zip(training, labels, strict=True))
+    train(load_recipe(RECIPE, SETTINGS), Manifest(dealt), features, Path(out), seed=shuffle)
+    detector = Detector.load(Path(out) / "selected")
+    auc = evaluate(score_videos(detector, features, manifest.split("test"))[0], manifest, n_bootstrap=0).auc
+    assert auc is not None, "the demo's test videos have both kinds of frames"
+    return auc
 
 
 def extract_demo(demo: DemoSet, out: Path, on_progress: OnProgress = silent) -> FeatureSet:
