@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from amiss.errors import UsageError
 from amiss.heads import Head, HeadOutput, create_head
 
 HEADS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -33,6 +34,7 @@ KINDS = {
     "large": lambda *shape: 13 * torch.rand(*shape),
     "huge": lambda *shape: 1e6 * torch.randn(*shape),
     "past all bounds": lambda *shape: 1e30 * torch.randn(*shape),
+    "largest numbers": lambda *shape: torch.full(shape, 3e38),
     "tiny": lambda *shape: 1e-30 * torch.randn(*shape),
 }
 every_head = pytest.mark.parametrize("key", list(HEADS))
@@ -161,3 +163,22 @@ def test_eight_bags_are_learned_by_heart(key: str) -> None:
         optimiser.step()
     bag_score = head.eval()(x).bag_score
     assert bag_score[4:].min() > bag_score[:4].max()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("topk", {"k": 2.5}, "k is 2.5; it must be a whole number"),
+        ("topk", {"k": True}, "k is True; it must be a whole number"),
+        ("sultani", {"dropout": "much"}, "dropout is 'much'; it must be a number"),
+        ("salient", {"chunk": "28"}, "chunk is '28'; it must be a whole number or null"),
+        ("saa", {"detach_guide": 1}, "detach_guide is 1; it must be true or false"),
+        ("saa", {"channels": 0}, "channels is 0; it must be at least 1"),
+        ("distribution", {"mix": None}, "mix is None; it must be a number"),
+        ("distribution", {"variant": "original-2024", "densities": 5}, "variant 'original-2024'"),
+        ("distribution", {"variant": ["fitted"]}, r"variant is \['fitted'\]"),
+    ],
+)
+def test_options_of_a_wrong_type_are_named(name: str, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        create_head(name, 4, **options)

@@ -130,13 +130,13 @@ def draw_video(scene: Scene, event: str | None, rng: Rng) -> Iterator[tuple[Imag
     """Draw one video: frames uint8 RGB `[H, W, 3]`, each with whether the anomaly can be seen in it."""
     n_frames = int(rng.integers(*N_FRAMES))
     stage = Stage(scene, rng)
-    populate(stage)
+    populate(stage, n_frames)
     if event is not None:
         length = int(n_frames * rng.uniform(0.22, 0.3))
         start_event(stage, event, int(rng.uniform(0.28, 0.6) * n_frames), length)
     gains, camera = _exposure(scene, rng, n_frames), _Sensor(scene, rng)
     for index in range(n_frames):
-        daily_life(stage)
+        daily_life(stage, index)
         stage.step()
         yield camera.take(stage, index, gains[index]), stage.anomaly_visible()
 

@@ -19,6 +19,8 @@ class Stage:
     actors: list[Actor] = field(default_factory=list)
     panic: Point | None = None
     """Where people flee from."""
+    car_frames: set[int] = field(default_factory=set)
+    """Frames in which a car sets out."""
     flash: float = 0.0
     """Extra light of a blast, 0..1."""
 
@@ -123,27 +125,31 @@ def send_walkers(stage: Stage, start: float | None = None) -> None:
         stage.actors.append(person)
 
 
-def send_car(stage: Stage, hurry: float = 1.0) -> None:
+def send_car(stage: Stage) -> None:
     """Send a car along one of the scene's lanes."""
     rng, scene = stage.rng, stage.scene
     way = scene.lanes[rng.integers(len(scene.lanes))]
-    kind = "van" if rng.random() < (0.7 if scene.extras.get("vans") else 0.15) else str(rng.choice(["saloon", "hatch"]))
+    kind = "van" if rng.random() < scene.van_share else str(rng.choice(["saloon", "hatch"]))
     yaw = 0.0 if way.end[0] > way.start[0] else np.pi
     car = Car(*way.start, yaw, kind, vary(rng, CAR_COLOURS[rng.integers(len(CAR_COLOURS))]), lights=scene.night)
-    car.script = drive(car, way, rng.uniform(4.5, 8.5) * scene.extras.get("car_speed", 1.0) * hurry)
+    car.script = drive(car, way, rng.uniform(*scene.car_speed))
     stage.actors.append(car)
 
 
-def populate(stage: Stage) -> None:
-    """Let people be on their way already when the video begins."""
-    for _ in range(int(stage.rng.poisson(2.2 * stage.scene.pace))):
-        send_walkers(stage, start=float(stage.rng.uniform(0.1, 0.9)))
+def populate(stage: Stage, n_frames: int) -> None:
+    """Let people be on their way already when the video begins, and settle when cars come.
 
-
-def daily_life(stage: Stage) -> None:
-    """With some chance, send somebody in this frame."""
+    Every video of a place with a road has cars, so that they can be learned as normal from a few videos.
+    """
     rng, scene = stage.rng, stage.scene
-    if rng.random() < 0.36 * scene.pace / FPS:
+    for _ in range(int(rng.poisson(2.2 * scene.pace))):
+        send_walkers(stage, start=float(rng.uniform(0.1, 0.9)))
+    stage.car_frames = {int((turn + rng.random()) / scene.cars * 0.9 * n_frames) for turn in range(scene.cars)}
+
+
+def daily_life(stage: Stage, frame: int) -> None:
+    """With some chance, send somebody in this frame; send a car where one is due."""
+    if stage.rng.random() < 0.36 * stage.scene.pace / FPS:
         send_walkers(stage)
-    if scene.lanes and rng.random() < (0.17 if scene.name == "street" else 0.1) * scene.pace / FPS:
+    if frame in stage.car_frames:
         send_car(stage)

@@ -125,6 +125,7 @@ def _street(rng: Rng, night: bool) -> Scene:
         [right, left],
         (-3.0, 3.0, near - 1.4, near + 1.5),
         sun=_sun(rng),
+        cars=3,
         pace=rng.uniform(0.8, 1.2),
     )
 
@@ -243,7 +244,8 @@ def _parking(rng: Rng, night: bool) -> Scene:
         fence=(fence_z, -5.5, 5.5, 2.0),
         sun=_sun(rng),
         pace=rng.uniform(0.6, 1.0),
-        extras={"car_speed": 0.45},
+        cars=1,
+        car_speed=(2.2, 3.8),
     )
 
 
@@ -332,8 +334,8 @@ def _corridor(rng: Rng, night: bool) -> Scene:
         light_map(rng, night, [(160.0, 170.0), (160.0, 90.0)], (240, 246, 255), indoors=True),
         footpaths,
         [],
-        (-half * 0.4, half * 0.4, 7.0, 9.5),
-        pace=rng.uniform(0.7, 1.1),
+        (-half * 0.4, half * 0.4, 6.2, 8.2),
+        pace=rng.uniform(0.5, 0.8),
         flicker=float(rng.uniform(0.0, 0.14)),
     )
 
@@ -426,7 +428,9 @@ def _yard(rng: Rng, night: bool) -> Scene:
         fence=(fence_z, -5.0, 5.0, 2.1),
         sun=_sun(rng),
         pace=rng.uniform(0.5, 0.9),
-        extras={"car_speed": 0.4, "vans": 1.0},
+        cars=1,
+        car_speed=(2.0, 3.4),
+        van_share=0.7,
     )
 
 

@@ -4,7 +4,7 @@ World coordinates are metres: X to the right, Y up from the ground, Z away from 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -162,7 +162,11 @@ class Scene:
     night: bool = False
     pace: float = 1.0
     """How busy the place is."""
-    extras: dict[str, float] = field(default_factory=dict)
+    cars: int = 0
+    """That come by in every video."""
+    car_speed: tuple[float, float] = (4.5, 8.5)
+    """Metres per second, from and to."""
+    van_share: float = 0.15
 
 
 def ground(

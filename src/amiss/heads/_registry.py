@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -20,6 +20,15 @@ BUILT_IN = {
     "salient": "amiss.heads.salient:SalientHead",
     "saa": "amiss.heads.saa:SAAHead",
     "distribution": "amiss.heads.distribution:create_distribution_head",
+}
+
+# annotation of an option: what it accepts, in words
+_TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
+    int: ((int,), "a whole number"),
+    int | None: ((int, type(None)), "a whole number or null"),
+    float: ((int, float), "a number"),
+    bool: ((bool,), "true or false"),
+    str: ((str,), "text"),
 }
 
 
@@ -50,14 +59,28 @@ def create_head(name: str, feature_dim: int, **options: Any) -> Head:
     """
     if feature_dim < 1:
         raise UsageError(f"feature_dim is {feature_dim}; it must be at least 1")
-    factory = _factory(name)
+    return build(f"head {name!r}", _factory(name), feature_dim, options)
+
+
+def build(what: str, factory: Callable[..., Head], feature_dim: int, options: Mapping[str, Any]) -> Head:
+    """Call a head's factory with options that come from a user.
+
+    Raises:
+        UsageError: an option that the factory doesn't have, or of another type.
+    """
+    signature = inspect.signature(factory)
     try:
-        inspect.signature(factory).bind(feature_dim, **options)
+        signature.bind(feature_dim, **options)
+        for option, value in options.items():
+            parameter = signature.parameters.get(option)
+            if parameter is None or parameter.annotation not in _TYPES:
+                continue
+            types, words = _TYPES[parameter.annotation]
+            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+                raise TypeError(f"{option} is {value!r}; it must be {words}")
+        return factory(feature_dim, **options)
     except TypeError as error:
-        raise UsageError(
-            f"head {name!r}: {error}. Its options are {list(inspect.signature(factory).parameters)[1:]}"
-        ) from None
-    return factory(feature_dim, **options)
+        raise UsageError(f"{what}: {error}. Its options are {list(signature.parameters)[1:]}") from None
 
 
 def _factory(name: str) -> Callable[..., Head]:

@@ -7,7 +7,6 @@ the data, their divergence has a gradient, and the log-likelihood ratio scores a
 Shape letters: B bags · T clips · D feature dim · R rows = bags x crops · N normal clips · A anomalous clips.
 """
 
-import inspect
 import math
 import warnings
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from amiss.heads._densities import (
     fit_density,
 )
 from amiss.heads._distribution_original import OriginalDistributionHead
+from amiss.heads._registry import build
 from amiss.heads._temporal import TemporalHead, check_options, gather_clips, mil_count, select_top, top_mean
 
 Variant = Literal["fitted", "original-2023", "original-2024"]
@@ -55,12 +55,7 @@ def create_distribution_head(feature_dim: int, *, variant: Variant = "fitted", *
     head = FittedDistributionHead if variant == "fitted" else OriginalDistributionHead
     if variant != "fitted":
         options["variant"] = variant
-    try:
-        inspect.signature(head).bind(feature_dim, **options)
-    except TypeError as error:
-        known = list(inspect.signature(head).parameters)[1:]
-        raise UsageError(f"head 'distribution', variant {variant!r}: {error}. Its options are {known}") from None
-    return head(feature_dim, **options)
+    return build(f"head 'distribution', variant {variant!r}", head, feature_dim, options)
 
 
 @dataclass(frozen=True)

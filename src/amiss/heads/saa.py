@@ -68,6 +68,7 @@ class SAAHead(Head):
         detach_guide: no gradient through S where it guides A.
         dropout: everywhere.
         logit_dropout: False drops the quirk above.
+        channels: of each branch of the temporal network; None = D/4, as published.
     """
 
     name = "saa"
@@ -88,6 +89,7 @@ class SAAHead(Head):
         detach_guide: bool = False,
         dropout: float = 0.7,
         logit_dropout: bool = True,
+        channels: int | None = None,
     ) -> None:
         super().__init__()
         for name, value, allowed in (
@@ -100,11 +102,14 @@ class SAAHead(Head):
         if not (0 <= epsilon <= 1 and 0 <= alpha <= 1):
             raise UsageError(f"epsilon is {epsilon} and alpha is {alpha}; both must be in [0, 1]")
         check_options(dropout=dropout, gamma=gamma, mu=mu, sparsity=sparsity)
+        if channels is not None and channels < 1:
+            raise UsageError(f"channels is {channels}; it must be at least 1")
         self.feature_dim = feature_dim
         self.epsilon, self.alpha, self.gamma, self.mu, self.sparsity = epsilon, alpha, gamma, mu, sparsity
         self.guide_step, self.detach_guide, self.logit_dropout = guide_step, detach_guide, logit_dropout
         self.pool, self.reduction, self.regularise = pool, reduction, regularise
-        self.temporal = MultiScaleTemporalNetwork(feature_dim, max(1, feature_dim // 4))
+        self.channels = channels
+        self.temporal = MultiScaleTemporalNetwork(feature_dim, channels or max(1, feature_dim // 4))
         self.attention = AttentionNetwork(feature_dim, dropout, logit_dropout)
         self.classifier = ScoreNetwork(feature_dim, dropout)
         self.dropout = nn.Dropout(dropout)
@@ -113,7 +118,7 @@ class SAAHead(Head):
     def options(self) -> dict[str, Any]:
         """Keyword arguments that rebuild this head."""
         names = ("epsilon", "alpha", "gamma", "mu", "sparsity", "guide_step", "pool", "reduction", "regularise",
-                 "detach_guide", "logit_dropout")  # fmt: skip
+                 "detach_guide", "logit_dropout", "channels")  # fmt: skip
         return {**{name: getattr(self, name) for name in names}, "dropout": self.dropout.p}
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:

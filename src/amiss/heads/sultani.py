@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.errors import UsageError
-from amiss.heads._base import Head, HeadOutput, LossTerms, crop_mean, full_mask
+from amiss.heads._base import Head, HeadOutput, LossTerms, bounded, crop_mean, full_mask
 
 SMOOTHNESS = 8e-5
 SPARSITY = 8e-5
@@ -79,7 +79,7 @@ class _RankingHead(Head):
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; each clip is scored by itself. `extras`: logits [B, T], mask [B, T]."""
         mask = full_mask(features) if mask is None else mask
-        hidden = self.dropout(torch.relu(self.fc1(features)))
+        hidden = self.dropout(torch.relu(self.fc1(bounded(features))))
         logits = self.fc3(self.dropout(self.fc2(hidden))).squeeze(-1)
         scores = torch.sigmoid(logits).masked_fill(~mask, 0)
         return HeadOutput(scores, self.bag_scores(scores, mask), {"logits": logits, "mask": mask})

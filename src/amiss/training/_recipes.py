@@ -1,4 +1,4 @@
-"""The recipes amiss ships, and how a recipe is found and changed."""
+"""How a recipe is found, changed and written."""
 
 import difflib
 import json
@@ -11,47 +11,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from amiss.errors import UsageError
-from amiss.training._recipe import BatchSettings, OptimiserSettings, Recipe
-
-_BUDGET = (
-    "Stops early on held-out training videos (published: 20 000 steps, last weights; "
-    "--set steps=20000 --set selection.holdout=0). "
-)
-_POOLING = "Clips pooled by RTFM's rule, which leaves no clip out (published: --set pooling={}). "
-_ADAGRAD = (
-    "Adagrad instead of Adadelta, which needs all 40 000 steps at its published rate of 0.01 "
-    "(--set optimiser.name=adadelta)."
-)
-
-RECIPES = (
-    Recipe(
-        name="sultani2018",
-        source="Sultani, Chen, Shah: Real-world Anomaly Detection in Surveillance Videos, CVPR 2018",
-        differences=_BUDGET + _POOLING.format("matlab"),
-        head="sultani",
-        batch=BatchSettings(sampling="without-replacement"),
-        optimiser=OptimiserSettings(name="adagrad", lr=0.01, eps=1e-8),
-    ),
-    Recipe(
-        name="ekosman",
-        source="github.com/ekosman/AnomalyDetectionCVPR2018-Pytorch: paired ranking of maxima",
-        differences=_BUDGET + _POOLING.format("ekosman") + _ADAGRAD,
-        head="topk",
-        head_options={"k": 1},
-        batch=BatchSettings(sampling="with-replacement"),
-    ),
-    Recipe(
-        name="topk",
-        source="github.com/Henryy-rs/top-k-Ranking-Loss: paired ranking of the k highest scores",
-        differences=_BUDGET
-        + _POOLING.format("ekosman")
-        + "k = 3 (published: 1 to 8, by features; --set head_options.k=...). "
-        + _ADAGRAD,
-        head="topk",
-        head_options={"k": 3},
-        batch=BatchSettings(sampling="with-replacement"),
-    ),
-)
+from amiss.training._published import RECIPES
+from amiss.training._recipe import Recipe
 
 
 def list_recipes() -> list[Recipe]:

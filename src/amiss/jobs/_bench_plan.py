@@ -1,0 +1,298 @@
+"""What a suite comes to: datasets and features at hand, checked for leaks, and the cells to train."""
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sklearn.model_selection import StratifiedGroupKFold
+
+from amiss.backbones import clip_spans, create_backbone
+from amiss.datasets import Manifest, Video, build_dataset, read_manifest
+from amiss.engines import create_engine
+from amiss.errors import FeatureError, ManifestError, UsageError
+from amiss.evaluation import check_ground_truth
+from amiss.features import FeatureSet, import_features, open_feature_set
+from amiss.files import write_json
+from amiss.jobs._bench_cell import Cell
+from amiss.jobs._evaluate import frames_and_rate
+from amiss.jobs._extract import extract
+from amiss.jobs._suite import DatasetChoice, FeatureChoice, Suite, Variant, list_variants
+from amiss.training import hash_data
+
+Tell = Callable[[str], None]
+"""Told what is being prepared."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset with one feature set."""
+
+    dataset: DatasetChoice
+    choice: FeatureChoice
+    manifest: Manifest
+    """The videos that have features."""
+    features: FeatureSet
+    metric: str
+    """What systems are ranked by."""
+    dropped: tuple[str, ...]
+    """Videos without features."""
+    notes: tuple[str, ...]
+    """What was found wrong with the data, in words."""
+
+    @property
+    def test(self) -> Manifest:
+        """The manifest whose test split is what is measured: with folds, all videos."""
+        if self.dataset.folds is None:
+            return self.manifest
+        return Manifest(tuple(replace(v, split="test") for v in self.manifest.videos), self.manifest.source)
+
+
+@dataclass(frozen=True)
+class System:
+    """What is compared: a recipe on the features of a dataset; one cell per seed and fold."""
+
+    name: str
+    """Unique among the systems of a dataset."""
+    data: Data
+    variant: Variant
+    cells: tuple[Cell, ...]
+
+
+def prepare_data(suite: Suite, out: Path, tell: Tell) -> list[Data]:
+    """Build manifests, import or extract features, and refuse data in which the test leaks into training.
+
+    Raises:
+        ManifestError: a dataset is wrong, or a group or file is in both training and test.
+        FeatureError: features are missing, don't fit the frame counts, or are the same in training and test.
+        EvaluationError: a ground-truth vector is not that of its protocol.
+    """
+    found: list[Data] = []
+    for dataset in suite.datasets:
+        tell(f"{dataset.label}: videos and annotations")
+        manifest, notes = _manifest_of(dataset)
+        for protocol, path in dataset.ground_truth.items():
+            check_ground_truth(path, manifest, protocol)
+        choices = [c for c in suite.features if c.datasets is None or dataset.label in c.datasets]
+        names = [choice.name for choice in choices]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise UsageError(f"features {twice} stand twice for {dataset.label}; give each its own name")
+        for choice in choices:
+            tell(f"{dataset.label}: features {choice.name}")
+            features = _features_of(choice, manifest, dataset, out)
+            found.append(_joined(dataset, choice, manifest, features, notes))
+    return found
+
+
+def plan_systems(suite: Suite, data: Sequence[Data], out: Path) -> list[System]:
+    """Every recipe on every feature set of every dataset, with its cells."""
+    systems = []
+    for one in data:
+        many_features = sum(other.dataset.label == one.dataset.label for other in data) > 1
+        for variant in list_variants(suite):
+            choice = variant.choice
+            if choice.datasets is not None and one.dataset.label not in choice.datasets:
+                continue
+            if choice.features is not None and one.choice.name not in choice.features:
+                continue
+            name = f"{variant.name} · {one.choice.name}" if many_features else variant.name
+            folder = out / "runs" / slug(one.dataset.label) / slug(one.choice.name) / slug(variant.name)
+            cells = [
+                _cell(one, variant, part, seed, folder / (f"seed{seed}" if fold is None else f"seed{seed}-fold{fold}"))
+                for seed in suite.seed_list
+                for fold, part in _parts(one, seed)
+            ]
+            systems.append(System(name, one, variant, tuple(cells)))
+    return systems
+
+
+def folds_of(manifest: Manifest, folds: int, seed: int) -> list[Manifest]:
+    """The manifest with each fold in turn as its test split; groups are kept whole, labels in proportion.
+
+    Raises:
+        ManifestError: there are fewer groups than folds, or a fold has no normal or no anomalous video.
+    """
+    videos = manifest.videos
+    groups = [f"group {v.group}" if v.group is not None else f"video {v.video_id}" for v in videos]
+    labels = [v.label for v in videos]
+    if len(set(groups)) < folds or min(labels.count(0), labels.count(1)) < folds:
+        raise ManifestError(f"{manifest.source}: too few videos or groups for {folds} folds")
+    parts = []
+    for number, (_, test) in enumerate(
+        StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(labels, labels, groups)
+    ):
+        inside = set(test.tolist())
+        split = tuple(replace(v, split="test" if i in inside else "train") for i, v in enumerate(videos))
+        if any({v.label for v in split if v.split == name} != {0, 1} for name in ("train", "test")):
+            raise ManifestError(f"{manifest.source}: fold {number} of {folds} has only one label: use fewer folds")
+        parts.append(Manifest(split, f"{manifest.source}, fold {number} of {folds}"))
+    return parts
+
+
+def slug(name: str) -> str:
+    """A name as part of a path."""
+    return re.sub(r"[^\w.=+-]+", "_", name).strip("_.") or "_"
+
+
+def _manifest_of(dataset: DatasetChoice) -> tuple[Manifest, tuple[str, ...]]:
+    if dataset.manifest is not None:
+        manifest, notes = read_manifest(dataset.manifest), []
+    else:
+        assert dataset.root is not None, "the suite's check sees to it"
+        manifest, problems = build_dataset(dataset.name, dataset.root, dataset.class_name)
+        if leaks := [str(problem) for problem in problems if problem.kind == "leak"]:
+            raise ManifestError("; ".join(leaks))
+        notes = [str(problem) for problem in problems if problem.kind not in ("note", "unused")]
+    has_test = bool(manifest.split("test"))
+    if dataset.folds is None and not has_test:
+        raise ManifestError(f"{manifest.source} has no test split: give {dataset.label} folds, e.g. `folds: 5`")
+    if dataset.folds is not None and has_test:
+        raise ManifestError(f"{manifest.source} has a test split; folds are for datasets without one")
+    _refuse_cut_groups(manifest)
+    return manifest, tuple(notes)
+
+
+def _refuse_cut_groups(manifest: Manifest) -> None:
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    by_path: defaultdict[Path, list[Video]] = defaultdict(list)
+    for video in manifest.videos:
+        if video.group is not None:
+            splits[video.group].add(video.split)
+        if video.path is not None:
+            by_path[video.path].append(video)
+    if cut := sorted(group for group, parts in splits.items() if "test" in parts and len(parts) > 1):
+        raise ManifestError(
+            f"{manifest.source}: {len(cut)} groups are in the test and in training ({', '.join(cut[:5])}): "
+            "the test set leaks into training. Keep each group in one split"
+        )
+    for path, videos in by_path.items():
+        if len({video.split == "test" for video in videos}) > 1:
+            names = " and ".join(f"{video.video_id} ({video.split})" for video in videos)
+            raise ManifestError(f"{manifest.source}: {names} are the same file {path}: the test leaks into training")
+
+
+def _features_of(choice: FeatureChoice, manifest: Manifest, dataset: DatasetChoice, out: Path) -> FeatureSet:
+    if choice.path is not None:
+        if (choice.path / "spec.json").is_file():
+            return open_feature_set(choice.path)
+        return open_feature_set(_imported(choice, choice.path, out / "features" / slug(choice.name)))
+    videos = {video.video_id: video.path for video in manifest.videos if video.path is not None}
+    if not videos:
+        raise FeatureError(f"{dataset.label}: there are no video files below {dataset.root} to extract from")
+    folder = out / "features" / f"{slug(dataset.label)}-{slug(choice.name)}"
+    backbone = create_backbone(
+        str(choice.backbone), choice.weights, crops=choice.crops, stride=choice.stride, preset=choice.preset
+    )
+    report = extract(videos, create_engine(backbone), folder)
+    if report.failed and choice.missing == "error":
+        named = "; ".join(f"{name}: {why}" for name, why in list(report.failed.items())[:5])
+        raise FeatureError(f"{dataset.label}: {len(report.failed)} videos can't be extracted ({named})")
+    return open_feature_set(folder)
+
+
+def _imported(choice: FeatureChoice, path: Path, folder: Path) -> Path:
+    """Import features in another layout, once."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise FeatureError(f"features {path} can't be read: {error.strerror}") from error
+    source = {"path": str(path), "size": state.st_size, "modified": state.st_mtime, "layout": choice.layout}
+    mark = folder.with_name(f"{folder.name}.import.json")
+    if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != source:
+        import_features(path, folder, choice.layout)
+        write_json(mark, source)
+    return folder
+
+
+def _joined(
+    dataset: DatasetChoice, choice: FeatureChoice, manifest: Manifest, features: FeatureSet, notes: tuple[str, ...]
+) -> Data:
+    dropped = tuple(video.video_id for video in manifest.videos if video.video_id not in features)
+    if dropped and choice.missing == "error":
+        raise FeatureError(
+            f"{dataset.label}: {len(dropped)} of {len(manifest.videos)} videos have no features {choice.name} "
+            f"({', '.join(dropped[:5])}). Extract them, or set missing: drop to leave them out"
+        )
+    kept = Manifest(tuple(v for v in manifest.videos if v.video_id in features), manifest.source)
+    if len(kept.videos) == 0:
+        raise FeatureError(f"{dataset.label}: no video has features {choice.name}; do the video ids agree?")
+    _check_lengths(dataset, kept, features)
+    _refuse_same_features(dataset, kept, features)
+    measured = kept.videos if dataset.folds is not None else kept.split("test")
+    has_events = any(video.events for video in measured)
+    metric = dataset.metric or ("auc" if has_events else "video_auc")
+    if dropped:
+        lost = sum(v.split == "test" for v in manifest.videos if v.video_id in set(dropped))
+        notes += (f"{len(dropped)} of {len(manifest.videos)} videos have no features and are left out, {lost} of them test videos",)  # noqa: E501
+        notes = tuple(note for note in notes if "videos are missing" not in note)
+    return Data(dataset, choice, kept, features, metric, dropped, notes)
+
+
+def _check_lengths(dataset: DatasetChoice, manifest: Manifest, features: FeatureSet) -> None:
+    """Frame counts of manifest, index and rows must agree for every video, before anything is trained."""
+    wrong = []
+    for video in manifest.videos:
+        record = features.records[video.video_id]
+        if video.split == "train" and video.n_frames is None and record.n_frames is None and dataset.folds is None:
+            continue
+        try:
+            n_frames, fps = frames_and_rate(video, features)
+        except FeatureError as error:
+            wrong.append(str(error))
+            continue
+        if features.spec.segments is not None:
+            continue
+        start, _ = clip_spans(features.spec, record.n_clips, n_frames, fps)[-1]
+        more = clip_spans(features.spec, record.n_clips + 1, n_frames, fps)[-1]
+        misses = features.spec.tail == "pad" and more[0] < n_frames and more[1] - more[0] > 0
+        covered = clip_spans(features.spec, record.n_clips, n_frames, fps)[-1][1] >= n_frames
+        if start >= n_frames or (misses and not covered):
+            wrong.append(f"{video.video_id}: {record.n_clips} clips don't fit {n_frames} frames")
+    if wrong:
+        raise FeatureError(
+            f"{dataset.label}: frame counts don't fit the features of {len(wrong)} videos: {'; '.join(wrong[:3])}"
+        )
+
+
+def _refuse_same_features(dataset: DatasetChoice, manifest: Manifest, features: FeatureSet) -> None:
+    """The same bytes under two ids in training and test are one video; all-zero features are only short ones."""
+    if dataset.folds is not None:
+        return
+    by_hash: defaultdict[str, list[Video]] = defaultdict(list)
+    for video in manifest.videos:
+        by_hash[features.records[video.video_id].sha256].append(video)
+    for videos in by_hash.values():
+        if len({v.split == "test" for v in videos}) > 1 and features.load(videos[0].video_id).any():
+            names = " and ".join(f"{video.video_id} ({video.split})" for video in videos[:4])
+            raise FeatureError(
+                f"{dataset.label}: {names} have the same features: a test video leaks into training. "
+                "Take it out of one split"
+            )
+
+
+def _parts(data: Data, seed: int) -> list[tuple[int | None, Manifest]]:
+    if data.dataset.folds is None:
+        return [(None, data.manifest)]
+    return list(enumerate(folds_of(data.manifest, data.dataset.folds, seed)))
+
+
+def _cell(data: Data, variant: Variant, manifest: Manifest, seed: int, folder: Path) -> Cell:
+    protocol = data.dataset.protocols[0]
+    digest = hashlib.sha256(hash_data(manifest.videos, data.features).encode())
+    for video in manifest.split("test"):
+        digest.update(repr((video.video_id, video.n_frames, video.fps, video.events)).encode())
+    digest.update(json.dumps([variant.recipe.model_dump(mode="json"), seed, protocol, data.metric]).encode())
+    key = digest.hexdigest()
+    return Cell(
+        folder=folder.with_name(f"{folder.name}-{key[:10]}"),
+        key=key,
+        recipe=variant.recipe,
+        manifest=manifest,
+        features=data.features.folder,
+        seed=seed,
+        protocol=protocol,
+        metric=data.metric,
+    )

@@ -1,0 +1,328 @@
+"""Suite: what a benchmark compares, as YAML with typed, checked fields."""
+
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from amiss.errors import UsageError
+from amiss.evaluation import get_protocol
+from amiss.training import Recipe, load_recipe
+
+Metric = Literal["auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc"]
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class DatasetChoice(_Part):
+    """A dataset: built from a folder by name, or a manifest."""
+
+    name: str
+    """Of `amiss datasets` with `root`; any name with `manifest`."""
+    root: Path | None = None
+    """Folder that the dataset is built from."""
+    manifest: Path | None = None
+    """A manifest instead."""
+    class_name: Annotated[str | None, Field(alias="class")] = None
+    """Only this class of anomalies."""
+    label: str = ""
+    """Name in the report; default: the name, and the class."""
+    folds: Annotated[int | None, Field(ge=2)] = None
+    """Cross-validation for datasets without a test split: so many folds, groups kept whole."""
+    protocols: Annotated[list[str], Field(min_length=1)] = ["exact"]
+    """The first one is what models are ranked by; all are computed from the same scores."""
+    metric: Metric | None = None
+    """What is ranked by; default: auc, or video_auc where only labels of whole videos are known."""
+    ground_truth: dict[str, Path] = {}
+    """Protocol → published ground-truth vector (.npy), which must be the one that the protocol generates."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _set_label(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("label") and isinstance(values.get("name"), str):
+            class_name = values.get("class")
+            values = {**values, "label": values["name"] + (f" {class_name}" if class_name else "")}
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> "DatasetChoice":
+        if (self.root is None) == (self.manifest is None):
+            raise ValueError("give either root (folder to build it from) or manifest")
+        if self.manifest is not None and self.class_name is not None:
+            raise ValueError("class goes with root; a manifest has the videos that it has")
+        for protocol in (*self.protocols, *self.ground_truth):
+            get_protocol(protocol)
+        return self
+
+
+class FeatureChoice(_Part):
+    """Features: stored ones, or a backbone to extract them with."""
+
+    name: str
+    """Name in the report."""
+    datasets: list[str] | None = None
+    """Labels of the datasets it is for; default: all."""
+    path: Path | None = None
+    """Feature set, or features in another project's layout, which are imported."""
+    layout: str | None = None
+    """That layout; recognised if left out."""
+    backbone: str | None = None
+    """Extract with this backbone instead; join with `+` to fuse."""
+    weights: str | dict[str, str] = "default"
+    """`default`, `random` or a file; for a fusion: name → choice."""
+    stride: Annotated[int | None, Field(ge=1)] = None
+    """Frames from the start of one clip to the next; default: the preset's."""
+    crops: Literal[1, 5, 10] = 1
+    """Spatial views per clip."""
+    preset: str = "default"
+    """Preprocessing of a named project."""
+    missing: Literal["error", "drop"] = "error"
+    """Videos without features: an error, or left out and said so in the report."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "FeatureChoice":
+        if (self.path is None) == (self.backbone is None):
+            raise ValueError("give either path (of stored features) or backbone (to extract with)")
+        extracting = {"weights", "stride", "crops", "preset"} & self.model_fields_set
+        if self.path is not None and extracting:
+            raise ValueError(f"{', '.join(sorted(extracting))}: only for features to extract with a backbone")
+        if self.backbone is not None and self.layout is not None:
+            raise ValueError("layout: only for stored features")
+        return self
+
+
+class RecipeChoice(_Part):
+    """A recipe, and what is changed in it."""
+
+    recipe: str
+    """Of `amiss recipes`, or a recipe.yaml."""
+    name: str = ""
+    """Name in the report; default: the recipe's."""
+    set: dict[str, Any] = {}
+    """Field → value. A list of values is swept: one system per combination."""
+    datasets: list[str] | None = None
+    """Labels of the datasets it is for; default: all."""
+    features: list[str] | None = None
+    """Names of the features it is for; default: all."""
+
+
+class ScoresChoice(_Part):
+    """Someone's scores or detector, measured beside the suite's own systems."""
+
+    name: str
+    """Name in the report."""
+    dataset: str
+    """Label of the dataset."""
+    files: Annotated[list[Path], Field(min_length=1)] | None = None
+    """Score files, one per seed."""
+    detector: Path | None = None
+    """A detector directory instead."""
+    features: str | None = None
+    """Name of the features that the detector takes."""
+    selection: Literal["last", "selected", "oracle(test)"] | None = None
+    """How the model behind the scores was chosen; where nobody says, it counts as chosen on the test set."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "ScoresChoice":
+        if (self.files is None) == (self.detector is None):
+            raise ValueError("give either files (scores) or detector")
+        if (self.detector is None) != (self.features is None):
+            raise ValueError("features goes with detector: name the features that it takes")
+        return self
+
+
+class Suite(_Part):
+    """Recipes x feature sets x seeds x protocols, on one or several datasets."""
+
+    name: str
+    """Title of the report."""
+    note: str = ""
+    """What a reader should know."""
+    datasets: Annotated[list[DatasetChoice], Field(min_length=1)]
+    """Datasets."""
+    features: list[FeatureChoice] = []
+    """Feature sets."""
+    recipes: list[RecipeChoice] = []
+    """Recipes."""
+    scores: list[ScoresChoice] = []
+    """Others' scores and detectors."""
+    seeds: Annotated[int, Field(ge=1)] | Annotated[list[int], Field(min_length=1)] = 3
+    """How many training seeds (0, 1, …), or which."""
+    bootstrap: Annotated[int, Field(ge=100)] = 1000
+    """Resamplings of the test videos, for intervals and comparisons."""
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The training seeds."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Suite":
+        labels = [dataset.label for dataset in self.datasets]
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise ValueError(f"datasets {twice} stand twice; give each its own label")
+        named = {choice.name for choice in self.features}
+        for kind, choices in (("features", self.features), ("recipes", self.recipes)):
+            for number, choice in enumerate(choices):
+                if strangers := sorted(set(choice.datasets or ()) - set(labels)):
+                    raise ValueError(f"{kind}.{number}.datasets: {strangers} are not in datasets {labels}")
+        for number, recipe in enumerate(self.recipes):
+            if strangers := sorted(set(recipe.features or ()) - named):
+                raise ValueError(f"recipes.{number}.features: {strangers} are not in features {sorted(named)}")
+        for number, entry in enumerate(self.scores):
+            if entry.dataset not in labels or (entry.features is not None and entry.features not in named):
+                raise ValueError(f"scores.{number}: dataset or features are not in the suite ({labels}, {sorted(named)})")
+        if len(set(self.seed_list)) != len(self.seed_list):
+            raise ValueError(f"seeds: {self.seed_list} has one twice")
+        if not self.scores and not (self.recipes and self.features):
+            raise ValueError("there is nothing to compare: give features and recipes, or scores")
+        return self
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe with one combination of the swept settings."""
+
+    name: str
+    """`topk`, or `topk k=3` in a sweep."""
+    recipe: Recipe
+    choice: RecipeChoice
+    swept: tuple[tuple[str, Any], ...]
+    """(field, value) of what is swept."""
+
+
+def load_suite(path: str | os.PathLike[str]) -> Suite:
+    """Read a suite. `${NAME}` stands for an environment variable; paths are relative to the suite's folder.
+
+    Raises:
+        UsageError: unreadable, an unknown field or name, a value that a field can't take, a variable that isn't set;
+            names the field.
+    """
+    file = Path(path)
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"suite {file} can't be read: {error}") from error
+    if not isinstance(raw, dict):
+        raise UsageError(f"suite {file} is not a mapping of fields; it needs at least name and datasets")
+    try:
+        suite = Suite.model_validate(_expand(raw, "", file))
+    except ValidationError as error:
+        raise UsageError(f"suite {file}: {'; '.join(_in_words(error))}") from None
+    except UsageError as error:
+        raise UsageError(f"suite {file}: {str(error).removeprefix(f'suite {file}: ')}") from None
+    suite = _with_absolute_paths(suite, file.resolve().parent)
+    list_variants(suite)
+    return suite
+
+
+def list_variants(suite: Suite) -> list[Variant]:
+    """The recipes of a suite with every combination of their swept settings, in order.
+
+    Raises:
+        UsageError: unknown recipe or field, or two variants of one name.
+    """
+    variants: list[Variant] = []
+    for number, choice in enumerate(suite.recipes):
+        try:
+            variants += _variants_of(choice)
+        except UsageError as error:
+            raise UsageError(f"recipes.{number}: {error}") from None
+    names = [variant.name for variant in variants]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"recipes {twice} stand twice; give each its own name")
+    return variants
+
+
+def _variants_of(choice: RecipeChoice) -> Iterator[Variant]:
+    swept = {key: value for key, value in choice.set.items() if isinstance(value, list)}
+    if empty := [key for key, value in swept.items() if not value]:
+        raise UsageError(f"set.{empty[0]}: the list of values is empty")
+    fixed = [f"{key}={json.dumps(value)}" for key, value in choice.set.items() if key not in swept]
+    for values in itertools.product(*swept.values()):
+        setting = tuple(zip(swept, values, strict=True))
+        recipe = load_recipe(choice.recipe, [*fixed, *(f"{key}={json.dumps(value)}" for key, value in setting)])
+        parts = [choice.name or recipe.name, *(f"{key.rpartition('.')[2]}={value}" for key, value in setting)]
+        yield Variant(" ".join(parts), recipe, choice, setting)
+
+
+def _expand(value: Any, where: str, file: Path) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _expand(item, f"{where}.{key}".lstrip("."), file) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, f"{where}.{number}", file) for number, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def variable(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise UsageError(f"suite {file}: {where} is {value!r}, but the environment variable {found[1]} is not set")
+        return os.environ[found[1]]
+
+    return _VARIABLE.sub(variable, value)
+
+
+def _with_absolute_paths(suite: Suite, folder: Path) -> Suite:
+    def absolute(path: Path | None) -> Path | None:
+        return None if path is None else folder / path
+
+    def weights(choice: str | dict[str, str]) -> str | dict[str, str]:
+        if isinstance(choice, dict):
+            return {name: str(weights(file)) for name, file in choice.items()}
+        return str(folder / choice) if Path(choice).suffix else choice
+
+    def recipe(name: str) -> str:
+        return str(folder / name) if Path(name).suffix in (".yaml", ".yml") else name
+
+    return suite.model_copy(
+        update={
+            "datasets": [
+                d.model_copy(
+                    update={
+                        "root": absolute(d.root),
+                        "manifest": absolute(d.manifest),
+                        "ground_truth": {name: folder / path for name, path in d.ground_truth.items()},
+                    }
+                )
+                for d in suite.datasets
+            ],
+            "features": [
+                f.model_copy(update={"path": absolute(f.path), "weights": weights(f.weights)}) for f in suite.features
+            ],
+            "recipes": [r.model_copy(update={"recipe": recipe(r.recipe)}) for r in suite.recipes],
+            "scores": [
+                s.model_copy(
+                    update={
+                        "files": None if s.files is None else [folder / file for file in s.files],
+                        "detector": absolute(s.detector),
+                    }
+                )
+                for s in suite.scores
+            ],
+        }
+    )
+
+
+def _in_words(error: ValidationError) -> Iterator[str]:
+    """Each problem with the path of its field."""
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"] if part not in ("constrained-int", "int"))
+        match problem["type"]:
+            case "extra_forbidden":
+                yield f"{key}: there is no such field"
+            case "missing":
+                yield f"{key} is missing"
+            case "value_error":
+                yield (f"{key}: " if key else "") + problem["msg"].removeprefix("Value error, ")
+            case _:
+                yield f"{key} is {problem['input']!r}: {problem['msg'].lower()}"
