@@ -148,3 +148,9 @@ def test_it_has_no_parameters_and_takes_no_weights_nor_crops(motion):
         create_backbone("motion", "weights.pth")
     with pytest.raises(UsageError, match="crops is 10"):
         create_backbone("motion", crops=10)
+
+
+def test_frames_repeated_at_the_end_do_not_count(motion):
+    moving = scene((0, 3), frames=8, noise=3.0)
+    filled = np.concatenate([moving, np.repeat(moving[-1:], 8, axis=0)])
+    assert np.array_equal(feature(motion, filled), feature(motion, moving))

@@ -221,7 +221,8 @@ def test_a_spec_that_this_version_builds_otherwise_is_refused():
     spec = create_backbone("motion+squeezenet1_1", "random").spec
     changed = spec.with_(parts=(spec.parts[0], spec.parts[1].with_(resize="7x7 bilinear")))
     with pytest.raises(
-        SpecMismatchError, match=r"squeezenet1_1 as this version .*resize is '224x224 bilinear antialiased', not '7x7 bilinear'"
+        SpecMismatchError,
+        match=r"squeezenet1_1 as this version .*resize is '224x224 bilinear antialiased', not '7x7 bilinear'",
     ):
         create_backbone_for(changed)
     with pytest.raises(SpecMismatchError, match="dim is"):

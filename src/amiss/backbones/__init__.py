@@ -4,6 +4,7 @@ from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._fusion import FusedBackbone
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._presets import presets_of
+from amiss.backbones._published import published_spec
 from amiss.backbones._registry import create_backbone, create_backbone_for, list_backbones
 from amiss.backbones._spec import CLIP_LEN, FeatureSpec, check_same_features, clip_spans
 from amiss.backbones._weights import find_weights
@@ -23,4 +24,5 @@ __all__ = [
     "find_weights",
     "list_backbones",
     "presets_of",
+    "published_spec",
 ]

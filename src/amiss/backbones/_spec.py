@@ -23,7 +23,7 @@ class FeatureSpec:
     weights: str
     """`none` (weight-free), `random`, the id of published weights, or the name of a local file."""
     weights_sha256: str | None = None
-    """SHA-256 of the weight file, where there is one."""
+    """SHA-256 of the weight file; None = there is none, or it isn't known (features or heads that others made)."""
     dim: int
     """Length of a feature vector."""
     clip_len: int = CLIP_LEN
@@ -108,6 +108,8 @@ class FeatureSpec:
 def differing_fields(found: FeatureSpec, expected: FeatureSpec) -> list[str]:
     """Why features can't be exchanged: `field is …, not …`, also of fused parts. Empty = they can."""
     hard = [name for name in FeatureSpec.IDENTITY if getattr(found, name) != getattr(expected, name)]
+    if "weights" not in hard and None in (found.weights_sha256, expected.weights_sha256):
+        hard = [name for name in hard if name != "weights_sha256"]  # published by that name, hash not on record
     if not hard and len(found.parts) == len(expected.parts):
         pairs = zip(found.parts, expected.parts, strict=True)
         return [f"{b.backbone}: {text}" for a, b in pairs for text in differing_fields(a, b)]

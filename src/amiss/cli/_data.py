@@ -35,8 +35,9 @@ def add_to(app: typer.Typer) -> None:
     dataset.command("check")(console.guarded(check))
     app.add_typer(dataset, name="dataset")
     app.command()(console.guarded(extract))
-    features = typer.Typer(help="Import and check feature sets.", no_args_is_help=True)
+    features = typer.Typer(help="Import, export and check feature sets.", no_args_is_help=True)
     features.command("import")(console.guarded(import_))
+    features.command("export")(console.guarded(export))
     features.command("check")(console.guarded(check_features))
     app.add_typer(features, name="features")
 
@@ -108,13 +109,28 @@ def extract(
 def import_(
     path: Annotated[Path, typer.Argument(help="File or folder of features in another project's layout.")],
     out: Annotated[Path, typer.Option(help="Folder of the feature set.")],
-    layout: Annotated[str | None, typer.Option(help="Its layout; recognised if left out.")] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="c3d-codes, rtfm, wu, ekosman, sultani, csv or hdf5; recognised if left out."),
+    ] = None,
 ) -> None:
     """Import features that other projects wrote."""
     from amiss.features import import_features
 
     count = import_features(path, out, layout)
     console.note(f"{count} videos imported to {out}")
+
+
+def export(
+    features: Annotated[Path, typer.Argument(help="Feature set.")],
+    layout: Annotated[str, typer.Option(help="rtfm, wu, ekosman, sultani, csv or hdf5.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, empty or new.")],
+) -> None:
+    """Export a feature set in the layout of another project."""
+    from amiss.features import export_features, open_feature_set
+
+    count = export_features(open_feature_set(features), out, layout)
+    console.note(f"{count} videos exported to {out}")
 
 
 def check_features(

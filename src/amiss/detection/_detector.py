@@ -121,7 +121,8 @@ class Detector:
             raise DetectorError(f"features are {features.shape}; expected (clips, crops, {self.head.feature_dim})")
         if not np.isfinite(features).all():
             raise DetectorError("features have values that are not finite")
-        x_CTD = torch.from_numpy(self.normalisation.apply(features)).transpose(0, 1)
+        rows = np.require(self.normalisation.apply(features), requirements="W")  # stored ones are mapped read-only
+        x_CTD = torch.from_numpy(rows).transpose(0, 1)
         self.head.eval()
         with torch.inference_mode():
             scores = crop_mean(self.head(x_CTD).scores, crops=x_CTD.shape[0])[0]

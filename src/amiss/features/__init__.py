@@ -3,7 +3,7 @@
 from amiss.backbones import FeatureSpec
 from amiss.features._extraction import ExtractedVideo, extract_video
 from amiss.features._feature_set import FeatureRecord, Features, FeatureSet, FeatureSetWriter, open_feature_set
-from amiss.features._layouts import import_features, list_layouts
+from amiss.features._layouts import export_features, import_features, list_layouts
 from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "FeatureSpec",
     "Features",
     "PoolingRule",
+    "export_features",
     "extract_video",
     "import_features",
     "list_layouts",

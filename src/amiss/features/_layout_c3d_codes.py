@@ -32,6 +32,11 @@ def _recognises(path: Path) -> bool:
 def _spec(path: Path) -> FeatureSpec:
     with _reading(path) as archive, archive.open("codes.npy") as stream:
         _, segments, dim = _codes_shape(stream, path)
+    return c3d_spec(dim, segments).with_(pooling="norm")
+
+
+def c3d_spec(dim: int, segments: int | None) -> FeatureSpec:
+    """What this project's C3D features are."""
     return FeatureSpec(
         backbone="c3d",
         weights="sports1m-fc6",
@@ -42,7 +47,6 @@ def _spec(path: Path) -> FeatureSpec:
         colour="bgr",
         tail="drop",
         segments=segments,
-        pooling="norm",
     )
 
 

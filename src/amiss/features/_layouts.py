@@ -1,18 +1,31 @@
-"""Other projects' feature files → feature sets. One file per layout, one line in `_MODULES`."""
+"""Other projects' feature files → feature sets and back. One file per layout or two, one line each in `_LAYOUTS`."""
 
 import difflib
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from amiss.backbones import FeatureSpec
-from amiss.errors import FeatureError, UsageError
-from amiss.features._feature_set import Features, FeatureSetWriter
+import numpy as np
+from numpy.typing import NDArray
 
-_MODULES = {
-    "c3d-codes": "amiss.features._layout_c3d_codes",
+from amiss.backbones import FeatureSpec, published_spec
+from amiss.errors import FeatureError, OutputError, UsageError
+from amiss.features._feature_set import Features, FeatureSet, FeatureSetWriter
+from amiss.features._pooling import PoolingRule, pool
+from amiss.files import atomic_path
+
+# name: "module:layout"
+_LAYOUTS = {
+    "c3d-codes": "amiss.features._layout_c3d_codes:LAYOUT",
+    "rtfm": "amiss.features._layout_numpy:RTFM",
+    "wu": "amiss.features._layout_numpy:WU",
+    "ekosman": "amiss.features._layout_text:EKOSMAN",
+    "sultani": "amiss.features._layout_text:SULTANI",
+    "csv": "amiss.features._layout_csv:CSV",
+    "hdf5": "amiss.features._layout_hdf5:HDF5",
 }
 
 
@@ -40,11 +53,13 @@ class Layout:
     """What the features are."""
     videos: Callable[[Path], Iterator[ImportedVideo]]
     """The videos, one at a time."""
+    write: Callable[[FeatureSet, Path], None] | None = None
+    """Writes a feature set into an empty folder; None = import only."""
 
 
 def list_layouts() -> dict[str, str]:
     """Layouts that can be imported: name → what it is."""
-    return {name: _layout(name).what for name in _MODULES}
+    return {name: _layout(name).what for name in _LAYOUTS}
 
 
 def import_features(path: str | os.PathLike[str], out: str | os.PathLike[str], layout: str | None = None) -> int:
@@ -76,17 +91,119 @@ def import_features(path: str | os.PathLike[str], out: str | os.PathLike[str], l
     return count
 
 
+def export_features(features: FeatureSet, out: str | os.PathLike[str], layout: str) -> int:
+    """Write a feature set in another project's layout. Where that has segments, clips are pooled by its own rule.
+
+    Args:
+        features: to write.
+        out: folder; must be empty or not exist.
+        layout: one of `list_layouts()`.
+
+    Returns:
+        Number of videos.
+
+    Raises:
+        UsageError: unknown layout, or one that is only imported.
+        FeatureError: the layout can't hold these features, or the set is damaged.
+        OutputError: `out` isn't empty, or can't be written.
+    """
+    chosen = _layout(layout)
+    if chosen.write is None:
+        able = [name for name in _LAYOUTS if _layout(name).write is not None]
+        raise UsageError(f"layout {layout!r} is only imported; these can be written: {able}")
+    if not features.records:
+        raise FeatureError(f"{features.folder} has no videos")
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise OutputError(f"{folder} is not empty; choose another folder")
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"can't write {folder}: {error.strerror}") from error
+    chosen.write(features, folder)
+    return len(features.records)
+
+
 def _layout(name: str) -> Layout:
-    if name not in _MODULES:
-        close = difflib.get_close_matches(name, _MODULES, n=1)
+    if name not in _LAYOUTS:
+        close = difflib.get_close_matches(name, _LAYOUTS, n=1)
         hint = f"Did you mean {close[0]!r}? " if close else ""
-        raise UsageError(f"unknown layout {name!r}. {hint}Known are {list(_MODULES)}")
-    layout: Layout = importlib.import_module(_MODULES[name]).LAYOUT
+        raise UsageError(f"unknown layout {name!r}. {hint}Known are {list(_LAYOUTS)}")
+    module, _, attribute = _LAYOUTS[name].partition(":")
+    layout: Layout = getattr(importlib.import_module(module), attribute)
     return layout
 
 
 def _recognise(path: Path) -> Layout:
-    for layout in map(_layout, _MODULES):
+    for layout in map(_layout, _LAYOUTS):
         if layout.recognises(path):
             return layout
-    raise FeatureError(f"{path} is in no known layout; name it with layout=, one of {list(_MODULES)}")
+    raise FeatureError(f"{path} is in no known layout; name it with layout=, one of {list(_LAYOUTS)}")
+
+
+# what the layouts share
+
+
+def by_video(path: Path, pattern: str, video_of: Callable[[Path], str]) -> dict[str, Path]:
+    """Files below a folder by video id, sorted. Folders say nothing: labels and splits come from the manifest.
+
+    Raises:
+        FeatureError: no such files, or two of one video.
+    """
+    found: dict[str, Path] = {}
+    for file in sorted(path.rglob(pattern)):
+        video_id = video_of(file)
+        if video_id in found:
+            raise FeatureError(f"{path}: two files of video {video_id}, {found[video_id]} and {file}")
+        found[video_id] = file
+    if not found:
+        raise FeatureError(f"{path} has no {pattern} files in it")
+    return found
+
+
+def spec_of_others(
+    known: Mapping[int, str], dim: int, *, crops: int = 1, preset: str = "default", **changes: Any
+) -> FeatureSpec:
+    """Spec of features that others published, told by their length; an unknown backbone where it is another.
+
+    Args:
+        known: backbone by feature dim.
+        dim: of the features.
+        crops: of the features.
+        preset: preprocessing of that backbone.
+        changes: of fields.
+    """
+    if dim not in known:
+        return FeatureSpec(backbone="unknown", weights="unknown", dim=dim, crops=crops, **changes)
+    views = crops if crops in (1, 5, 10) else 1  # others keep odd numbers of them
+    return published_spec(known[dim], crops=views, preset=preset).with_(crops=crops, **changes)
+
+
+def segments_of(features: FeatureSet, video_id: str, rule: PoolingRule, segments: int) -> NDArray[np.floating]:
+    """A video's rows [segments, D]: as they are where they are segments, else pooled by a rule.
+
+    Raises:
+        FeatureError: several crops, or another number of segments.
+    """
+    if features.spec.crops != 1:
+        raise FeatureError(f"{features.folder} has {features.spec.crops} crops; this layout takes 1")
+    rows = features.load(video_id)[:, 0]
+    if features.spec.segments is None:
+        return pool(rows, rule, segments)
+    if len(rows) != segments:
+        raise FeatureError(f"{features.folder}: {video_id} has {len(rows)} segments; this layout takes {segments}")
+    return rows
+
+
+def save_array(path: Path, array: Features) -> None:
+    """Write a .npy file, atomically."""
+    with atomic_path(path) as temporary:
+        np.save(temporary, array, allow_pickle=False)
+
+
+def save_rows(path: Path, rows: NDArray[np.floating], form: str | list[str], delimiter: str) -> None:
+    """Write rows of numbers as text, atomically."""
+    with atomic_path(path) as temporary:
+        np.savetxt(temporary, rows, fmt=form, delimiter=delimiter)

@@ -1,5 +1,8 @@
 """What a command does, as functions."""
 
+from amiss.jobs._bench import run_bench
+from amiss.jobs._bench_report import bench_tables
+from amiss.jobs._convert import convert_checkpoint
 from amiss.jobs._demo import DemoResult, run_demo, shuffled_demo_auc
 from amiss.jobs._detect import DetectOutputs, detect, score_figure
 from amiss.jobs._doctor import diagnose
@@ -7,6 +10,7 @@ from amiss.jobs._evaluate import detector_folders, evaluate_any, evaluate_detect
 from amiss.jobs._extract import extract
 from amiss.jobs._feature_check import FeatureCheck, check_feature_set, compare_feature_sets
 from amiss.jobs._progress import JobReport, OnProgress, silent
+from amiss.jobs._suite import Suite, load_suite
 from amiss.jobs._targets import video_files
 
 __all__ = [
@@ -15,8 +19,11 @@ __all__ = [
     "FeatureCheck",
     "JobReport",
     "OnProgress",
+    "Suite",
+    "bench_tables",
     "check_feature_set",
     "compare_feature_sets",
+    "convert_checkpoint",
     "detect",
     "detector_folders",
     "diagnose",
@@ -24,7 +31,9 @@ __all__ = [
     "evaluate_detector",
     "evaluate_run",
     "extract",
+    "load_suite",
     "mean_std",
+    "run_bench",
     "run_demo",
     "score_figure",
     "score_videos",

@@ -12,7 +12,7 @@ import numpy as np
 from amiss.datasets import Manifest
 from amiss.detection import Detector
 from amiss.errors import DetectorError
-from amiss.evaluation import Scores, bootstrap_metrics, read_scores, score_frames, write_scores
+from amiss.evaluation import bootstrap_metrics, score_frames, write_scores
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import write_json
 from amiss.jobs._evaluate import score_videos
@@ -107,9 +107,9 @@ class CellResult:
     values: dict[str, Any]
     """`cell.json`."""
 
-    def scores(self, kind: str) -> Scores:
+    def file(self, kind: str) -> Path:
         """Scores of its test videos by the `last`, `selected` or `oracle(test)` model."""
-        return read_scores(self.cell.folder / _FILES[kind])
+        return self.cell.folder / _FILES[kind]
 
 
 @dataclass

@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from amiss.backbones import clip_spans, create_backbone
 from amiss.datasets import Manifest, Video, build_dataset, read_manifest
 from amiss.engines import create_engine
-from amiss.errors import FeatureError, ManifestError, UsageError
+from amiss.errors import EvaluationError, FeatureError, ManifestError, UsageError
 from amiss.evaluation import check_ground_truth
 from amiss.features import FeatureSet, import_features, open_feature_set
 from amiss.files import write_json
@@ -25,6 +25,27 @@ from amiss.training import hash_data
 
 Tell = Callable[[str], None]
 """Told what is being prepared."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset: its videos, and what was found wrong with them."""
+
+    dataset: DatasetChoice
+    manifest: Manifest
+    notes: tuple[str, ...]
+    """In words."""
+
+    @property
+    def test(self) -> Manifest:
+        """The manifest whose test split is what is measured: with folds, all videos."""
+        return _measured(self.dataset, self.manifest)
+
+    @property
+    def metric(self) -> str:
+        """What systems are ranked by: asked for, or AUC over frames where events are known, else over videos."""
+        has_events = any(video.events for video in self.test.split("test"))
+        return self.dataset.metric or ("auc" if has_events else "video_auc")
 
 
 @dataclass(frozen=True)
@@ -41,14 +62,18 @@ class Data:
     dropped: tuple[str, ...]
     """Videos without features."""
     notes: tuple[str, ...]
-    """What was found wrong with the data, in words."""
+    """What is wrong with the training videos' frame counts."""
 
     @property
     def test(self) -> Manifest:
         """The manifest whose test split is what is measured: with folds, all videos."""
-        if self.dataset.folds is None:
-            return self.manifest
-        return Manifest(tuple(replace(v, split="test") for v in self.manifest.videos), self.manifest.source)
+        return _measured(self.dataset, self.manifest)
+
+
+def _measured(dataset: DatasetChoice, manifest: Manifest) -> Manifest:
+    if dataset.folds is None:
+        return manifest
+    return Manifest(tuple(replace(v, split="test") for v in manifest.videos), manifest.source)
 
 
 @dataclass(frozen=True)
@@ -62,28 +87,48 @@ class System:
     cells: tuple[Cell, ...]
 
 
-def prepare_data(suite: Suite, out: Path, tell: Tell) -> list[Data]:
-    """Build manifests, import or extract features, and refuse data in which the test leaks into training.
+def prepare_datasets(suite: Suite, tell: Tell) -> list[Prepared]:
+    """Build or read the manifests, and refuse those in which the test leaks into training.
 
     Raises:
         ManifestError: a dataset is wrong, or a group or file is in both training and test.
-        FeatureError: features are missing, don't fit the frame counts, or are the same in training and test.
-        EvaluationError: a ground-truth vector is not that of its protocol.
+        EvaluationError: a ground-truth vector is not that of its protocol, or the test has only one label.
     """
-    found: list[Data] = []
+    found = []
     for dataset in suite.datasets:
         tell(f"{dataset.label}: videos and annotations")
         manifest, notes = _manifest_of(dataset)
         for protocol, path in dataset.ground_truth.items():
             check_ground_truth(path, manifest, protocol)
-        choices = [c for c in suite.features if c.datasets is None or dataset.label in c.datasets]
+        prepared = Prepared(dataset, manifest, notes)
+        labels = {video.label for video in prepared.test.split("test")}
+        if labels != {0, 1}:
+            raise EvaluationError(
+                f"{dataset.label}: all test videos are {'anomalous' if 1 in labels else 'normal'}; "
+                "ranking systems takes both"
+            )
+        found.append(prepared)
+    return found
+
+
+def prepare_data(suite: Suite, prepared: Sequence[Prepared], out: Path, tell: Tell) -> list[Data]:
+    """Import or extract features, and refuse those that don't fit, or are the same in training and test.
+
+    Raises:
+        FeatureError: features are missing, don't fit the frame counts, or leak.
+        UsageError: two feature sets of one name for a dataset.
+    """
+    found: list[Data] = []
+    for own in prepared:
+        label = own.dataset.label
+        choices = [c for c in suite.features if c.datasets is None or label in c.datasets]
         names = [choice.name for choice in choices]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise UsageError(f"features {twice} stand twice for {dataset.label}; give each its own name")
+            raise UsageError(f"features {twice} stand twice for {label}; give each its own name")
         for choice in choices:
-            tell(f"{dataset.label}: features {choice.name}")
-            features = _features_of(choice, manifest, dataset, out)
-            found.append(_joined(dataset, choice, manifest, features, notes))
+            tell(f"{label}: features {choice.name}")
+            features = _features_of(choice, own.manifest, own.dataset, out)
+            found.append(_joined(own, choice, features))
     return found
 
 
@@ -207,54 +252,65 @@ def _imported(choice: FeatureChoice, path: Path, folder: Path) -> Path:
     return folder
 
 
-def _joined(
-    dataset: DatasetChoice, choice: FeatureChoice, manifest: Manifest, features: FeatureSet, notes: tuple[str, ...]
-) -> Data:
+def _joined(own: Prepared, choice: FeatureChoice, features: FeatureSet) -> Data:
+    dataset, manifest = own.dataset, own.manifest
     dropped = tuple(video.video_id for video in manifest.videos if video.video_id not in features)
+    if len(dropped) == len(manifest.videos):
+        known = next(iter(features.records), "none")
+        raise FeatureError(
+            f"{dataset.label}: no video has features {choice.name}; ids there are like {known!r}, in the manifest like "
+            f"{manifest.videos[0].video_id!r}"
+        )
     if dropped and choice.missing == "error":
         raise FeatureError(
             f"{dataset.label}: {len(dropped)} of {len(manifest.videos)} videos have no features {choice.name} "
-            f"({', '.join(dropped[:5])}). Extract them, or set missing: drop to leave them out"
+            f"({', '.join(dropped[:5])}). Extract them, or set `missing: drop` to leave them out"
         )
     kept = Manifest(tuple(v for v in manifest.videos if v.video_id in features), manifest.source)
-    if len(kept.videos) == 0:
-        raise FeatureError(f"{dataset.label}: no video has features {choice.name}; do the video ids agree?")
-    _check_lengths(dataset, kept, features)
+    notes = _check_lengths(dataset, kept, features)
     _refuse_same_features(dataset, kept, features)
-    measured = kept.videos if dataset.folds is not None else kept.split("test")
-    has_events = any(video.events for video in measured)
-    metric = dataset.metric or ("auc" if has_events else "video_auc")
-    if dropped:
-        lost = sum(v.split == "test" for v in manifest.videos if v.video_id in set(dropped))
-        notes += (f"{len(dropped)} of {len(manifest.videos)} videos have no features and are left out, {lost} of them test videos",)  # noqa: E501
-        notes = tuple(note for note in notes if "videos are missing" not in note)
-    return Data(dataset, choice, kept, features, metric, dropped, notes)
+    return Data(dataset, choice, kept, features, own.metric, dropped, notes)
 
 
-def _check_lengths(dataset: DatasetChoice, manifest: Manifest, features: FeatureSet) -> None:
-    """Frame counts of manifest, index and rows must agree for every video, before anything is trained."""
-    wrong = []
+def _check_lengths(dataset: DatasetChoice, manifest: Manifest, features: FeatureSet) -> tuple[str, ...]:
+    """Frame counts of manifest, index and rows must agree for the test videos, before anything is trained.
+
+    Returns:
+        A note where they don't for training videos: published features have such.
+    """
+    wrong: dict[str, str] = {}
     for video in manifest.videos:
         record = features.records[video.video_id]
-        if video.split == "train" and video.n_frames is None and record.n_frames is None and dataset.folds is None:
-            continue
+        measured = dataset.folds is not None or video.split == "test"
+        if not measured and video.n_frames is None and record.n_frames is None:
+            continue  # training doesn't need to know
         try:
             n_frames, fps = frames_and_rate(video, features)
         except FeatureError as error:
-            wrong.append(str(error))
+            wrong[video.video_id] = str(error)
             continue
-        if features.spec.segments is not None:
-            continue
-        start, _ = clip_spans(features.spec, record.n_clips, n_frames, fps)[-1]
-        more = clip_spans(features.spec, record.n_clips + 1, n_frames, fps)[-1]
-        misses = features.spec.tail == "pad" and more[0] < n_frames and more[1] - more[0] > 0
-        covered = clip_spans(features.spec, record.n_clips, n_frames, fps)[-1][1] >= n_frames
-        if start >= n_frames or (misses and not covered):
-            wrong.append(f"{video.video_id}: {record.n_clips} clips don't fit {n_frames} frames")
-    if wrong:
-        raise FeatureError(
-            f"{dataset.label}: frame counts don't fit the features of {len(wrong)} videos: {'; '.join(wrong[:3])}"
-        )
+        if not _fits(features, record.n_clips, n_frames, fps):
+            wrong[video.video_id] = f"{video.video_id}: {record.n_clips} clips don't fit {n_frames} frames"
+    bad = [v.video_id for v in manifest.videos if v.video_id in wrong and (dataset.folds or v.split == "test")]
+    if bad:
+        named = "; ".join(wrong[video_id] for video_id in bad[:3])
+        raise FeatureError(f"{dataset.label}: frame counts don't fit the features of {len(bad)} test videos: {named}")
+    if not wrong:
+        return ()
+    first = next(iter(wrong.values()))
+    return (f"frame counts don't fit the features of {len(wrong)} training videos, like {first}",)
+
+
+def _fits(features: FeatureSet, n_clips: int, n_frames: int, fps: float | None) -> bool:
+    """Whether so many clips cover so many frames: the last one begins inside, and the next would not."""
+    spec = features.spec
+    if spec.segments is not None:
+        return True
+    spans = clip_spans(spec, n_clips + 1, n_frames, fps)
+    begins_inside = spans[-2][0] < n_frames
+    if spec.tail == "drop":  # the last clip may lack up to a stride; some extractors drop one more
+        return begins_inside
+    return begins_inside and (spans[-2][1] >= n_frames or spans[-1][0] >= n_frames)
 
 
 def _refuse_same_features(dataset: DatasetChoice, manifest: Manifest, features: FeatureSet) -> None:

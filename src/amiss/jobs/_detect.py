@@ -87,10 +87,14 @@ def detect(
 
 def _score_stored(video_id: str, path: Path | None, detector: Detector, features: FeatureSet) -> ScoreResult:
     rows = features.load(video_id)
-    record = features.records[video_id]
-    if record.n_frames is None or record.fps is None:
+    record, spec = features.records[video_id], features.spec
+    if record.n_frames is not None and record.fps is not None:
+        return detector.result_of(str(path or video_id), rows, record.n_frames, record.fps)
+    if spec.segments is not None:
         raise FeatureError(f"{video_id}: {features.folder} doesn't say how many frames it has and at what rate")
-    return detector.result_of(str(path or video_id), rows, record.n_frames, record.fps)
+    n_frames, fps = record.n_frames or len(rows) * spec.stride, record.fps or spec.frame_rate or _ASSUMED_FPS
+    problem = f"its features don't tell length and frame rate: taken as {n_frames} frames at {fps:g} per second"
+    return detector.result_of(str(path or video_id), rows, n_frames, fps, problem)
 
 
 def _write(out: Path, video_id: str, path: Path | None, result: ScoreResult, wanted: DetectOutputs) -> None:

@@ -172,16 +172,19 @@ class Suite(_Part):
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise ValueError(f"datasets {twice} stand twice; give each its own label")
         named = {choice.name for choice in self.features}
-        for kind, choices in (("features", self.features), ("recipes", self.recipes)):
-            for number, choice in enumerate(choices):
-                if strangers := sorted(set(choice.datasets or ()) - set(labels)):
-                    raise ValueError(f"{kind}.{number}.datasets: {strangers} are not in datasets {labels}")
+        restricted = {f"features.{i}": choice.datasets for i, choice in enumerate(self.features)}
+        restricted |= {f"recipes.{i}": choice.datasets for i, choice in enumerate(self.recipes)}
+        for where, datasets in restricted.items():
+            if strangers := sorted(set(datasets or ()) - set(labels)):
+                raise ValueError(f"{where}.datasets: {strangers} are not in datasets {labels}")
         for number, recipe in enumerate(self.recipes):
             if strangers := sorted(set(recipe.features or ()) - named):
                 raise ValueError(f"recipes.{number}.features: {strangers} are not in features {sorted(named)}")
         for number, entry in enumerate(self.scores):
             if entry.dataset not in labels or (entry.features is not None and entry.features not in named):
-                raise ValueError(f"scores.{number}: dataset or features are not in the suite ({labels}, {sorted(named)})")
+                raise ValueError(
+                    f"scores.{number}: dataset or features are not in the suite ({labels}, {sorted(named)})"
+                )
         if len(set(self.seed_list)) != len(self.seed_list):
             raise ValueError(f"seeds: {self.seed_list} has one twice")
         if not self.scores and not (self.recipes and self.features):

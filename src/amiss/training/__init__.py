@@ -1,5 +1,6 @@
 """Training: recipes, sampling, trainer, model selection without the test set; writes detectors."""
 
+from amiss.training._bags import hash_data
 from amiss.training._recipe import BatchSettings, OptimiserSettings, Recipe, SelectionSettings
 from amiss.training._recipes import list_recipes, load_recipe, recipe_to_yaml
 from amiss.training._run import TrainReport
@@ -11,6 +12,7 @@ __all__ = [
     "Recipe",
     "SelectionSettings",
     "TrainReport",
+    "hash_data",
     "list_recipes",
     "load_recipe",
     "recipe_to_yaml",

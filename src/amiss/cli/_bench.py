@@ -1,0 +1,42 @@
+"""The command that compares: bench."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amiss.cli import _console as console
+from amiss.cli._data import Json
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(console.guarded(bench))
+
+
+def bench(
+    suite: Annotated[Path, typer.Argument(help="Suite (YAML), see docs/bench.md.")],
+    out: Annotated[Path, typer.Option(help="Folder of the benchmark; the same one goes on where it was.")],
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Trainings at a time, a CPU thread each; default: one per core, as memory allows."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare recipes, features and settings over seeds; writes tables and a report."""
+    from amiss.jobs import bench_tables, run_bench
+
+    with console.progress("bench") as on_progress:
+        results = run_bench(suite, out, workers=workers, on_progress=on_progress)
+    for mark in results["marks"]:
+        console.warn(mark)
+    if as_json:
+        console.print_json(results)
+    else:
+        for title, columns, rows in bench_tables(results):
+            console.print_table(columns, rows, title)
+        console.note(f"{out / 'report.html'}, {out / 'results.md'}, {out / 'results.json'}")
+    for failure in results["failures"]:
+        console.fail(failure)
+    if results["failures"]:
+        raise typer.Exit(1)

@@ -1,0 +1,68 @@
+"""One .csv per video without a header: the row's number, then its values (github.com/nevinbaiju/anomaly-detection).
+
+32 rows are segments, as its extractor pools by default (a per-dimension L2 norm over clips); any other number, clips.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amiss.backbones import FeatureSpec
+from amiss.errors import FeatureError
+from amiss.features._feature_set import FeatureSet
+from amiss.features._layout_c3d_codes import c3d_spec
+from amiss.features._layouts import ImportedVideo, Layout, by_video, save_rows, segments_of, spec_of_others
+
+SEGMENTS = 32
+
+
+def _files(path: Path) -> dict[str, Path]:
+    return by_video(path, "*.csv", lambda file: file.stem)
+
+
+def _rows(path: Path) -> NDArray[np.float32]:
+    try:
+        table: NDArray[np.float64] = np.loadtxt(path, delimiter=",", ndmin=2, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise FeatureError(f"{path} can't be read as comma-separated numbers: {error}") from error
+    if table.shape[1] < 2 or not np.array_equal(table[:, 0], np.arange(len(table))):
+        raise FeatureError(f"{path}: the first column must be the row's number 0, 1, …; it starts {table[:3, 0]}")
+    return table[:, 1:].astype(np.float32)
+
+
+def _recognises(path: Path) -> bool:
+    found = next(path.rglob("*.csv"), None) if path.is_dir() else None
+    try:
+        return found is not None and bool(_rows(found).size)
+    except FeatureError:
+        return False
+
+
+def _spec(path: Path) -> FeatureSpec:
+    rows = _rows(next(iter(_files(path).values())))
+    segments = SEGMENTS if len(rows) == SEGMENTS else None
+    pooling = "norm" if segments else None
+    if rows.shape[1] == 4096:
+        return c3d_spec(4096, segments).with_(pooling=pooling)
+    return spec_of_others({}, rows.shape[1], segments=segments, pooling=pooling)
+
+
+def _videos(path: Path) -> Iterator[ImportedVideo]:
+    segments = _spec(path).segments
+    for video_id, file in _files(path).items():
+        rows = _rows(file)
+        if segments is not None and len(rows) != segments:
+            raise FeatureError(f"{file} has {len(rows)} rows, the first file {segments}: these are not all segments")
+        yield ImportedVideo(video_id, rows[:, None])
+
+
+def _write(features: FeatureSet, out: Path) -> None:
+    for video_id in features.records:
+        rows = segments_of(features, video_id, "norm", SEGMENTS)
+        numbered = np.column_stack([np.arange(len(rows)), rows])
+        save_rows(out / f"{video_id}.csv", numbered, ["%d"] + ["%.8g"] * rows.shape[1], ",")
+
+
+CSV = Layout("csv", "32 rows per video, <video>.csv: row number, values", _recognises, _spec, _videos, _write)

@@ -1,0 +1,79 @@
+"""32 segments of a video as 32 lines of numbers: Sultani's `<video>_C.txt`, and ekosman's `<class>/<video>.txt`.
+
+Both are C3D fc6 at first, pooled to rows of unit length by the rules `matlab` and `ekosman`; the class folder is not
+looked at, labels come from the manifest. Features of another length than 4096 are from an unknown backbone.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amiss.backbones import FeatureSpec
+from amiss.errors import FeatureError
+from amiss.features._feature_set import FeatureSet
+from amiss.features._layouts import ImportedVideo, Layout, by_video, save_rows, segments_of, spec_of_others
+from amiss.features._pooling import PoolingRule
+
+SEGMENTS = 32
+_SULTANI_SUFFIX = "_C"
+
+
+def _files(path: Path) -> dict[str, Path]:
+    return by_video(path, "*.txt", lambda file: file.stem.removesuffix(_SULTANI_SUFFIX))
+
+
+def _rows(path: Path) -> NDArray[np.float32]:
+    try:
+        rows: NDArray[np.float32] = np.loadtxt(path, dtype=np.float32, ndmin=2, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise FeatureError(f"{path} can't be read as lines of numbers: {error}") from error
+    if len(rows) != SEGMENTS:
+        raise FeatureError(f"{path} has {len(rows)} lines of numbers; this layout has {SEGMENTS}")
+    return rows
+
+
+def _recognises(path: Path, *, is_sultani: bool) -> bool:
+    found = next(path.rglob("*.txt"), None) if path.is_dir() else None
+    if found is None or found.stem.endswith(_SULTANI_SUFFIX) is not is_sultani:
+        return False
+    try:
+        return bool(_rows(found).size)
+    except FeatureError:
+        return False
+
+
+def _spec(path: Path, *, pooling: PoolingRule) -> FeatureSpec:
+    dim = _rows(next(iter(_files(path).values()))).shape[1]
+    preset = "ekosman" if pooling == "ekosman" else "default"
+    return spec_of_others({4096: "c3d"}, dim, preset=preset, tail="drop", segments=SEGMENTS, pooling=pooling)
+
+
+def _videos(path: Path) -> Iterator[ImportedVideo]:
+    for video_id, file in _files(path).items():
+        yield ImportedVideo(video_id, _rows(file)[:, None])
+
+
+def _write(features: FeatureSet, out: Path, *, pooling: PoolingRule, suffix: str) -> None:
+    for video_id in features.records:
+        save_rows(out / f"{video_id}{suffix}.txt", segments_of(features, video_id, pooling, SEGMENTS), "%.8g", " ")
+
+
+EKOSMAN = Layout(
+    "ekosman",
+    "32 lines of numbers per video, <class>/<video>.txt",
+    partial(_recognises, is_sultani=False),
+    partial(_spec, pooling="ekosman"),
+    _videos,
+    partial(_write, pooling="ekosman", suffix=""),
+)
+SULTANI = Layout(
+    "sultani",
+    "32 lines of numbers per video, <video>_C.txt",
+    partial(_recognises, is_sultani=True),
+    partial(_spec, pooling="matlab"),
+    _videos,
+    partial(_write, pooling="matlab", suffix=_SULTANI_SUFFIX),
+)

@@ -1,0 +1,218 @@
+"""Layouts of other projects: written as they write them, read, and there and back."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from amiss.backbones import FeatureSpec, published_spec
+from amiss.errors import FeatureError, OutputError, UsageError
+from amiss.features import FeatureSet, FeatureSetWriter, export_features, import_features, open_feature_set, pool
+
+LAYOUTS = ["rtfm", "wu", "ekosman", "sultani", "csv", "hdf5"]
+KEEP_CLIPS = ["rtfm", "wu", "hdf5"]
+
+
+def make_set(folder: Path, lengths: list[int], crops: int = 1, dim: int = 6, segments: int | None = None) -> FeatureSet:
+    rng = np.random.default_rng(0)
+    spec = FeatureSpec(backbone="made-up", weights="none", dim=dim, crops=crops, segments=segments)
+    writer = FeatureSetWriter(folder, spec)
+    for i, length in enumerate(lengths):
+        writer.add(f"Video{i}_x264", rng.random((length, crops, dim), dtype=np.float32), 16 * length, 30.0)
+    return open_feature_set(folder)
+
+
+def exchanged(features: FeatureSet, tmp_path: Path, layout: str, *, name_it: bool = False) -> FeatureSet:
+    """Export and import again; recognised where it isn't named."""
+    n = export_features(features, tmp_path / "there", layout)
+    assert n == len(features.records)
+    assert import_features(tmp_path / "there", tmp_path / "back", layout if name_it else None) == n
+    return open_feature_set(tmp_path / "back")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_segments_come_back_as_they_were(tmp_path: Path, layout: str) -> None:
+    features = make_set(tmp_path / "set", [32, 32, 32], segments=32)
+    back = exchanged(features, tmp_path, layout)
+    assert list(back.records) == list(features.records)
+    assert (back.spec.dim, back.spec.crops) == (6, 1)
+    assert back.spec.segments == (None if layout in ("rtfm", "wu") else 32)
+    for video_id in features.records:
+        np.testing.assert_allclose(back.load(video_id), features.load(video_id), rtol=1e-6)
+
+
+@pytest.mark.parametrize("layout", KEEP_CLIPS)
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4), crops=st.integers(1, 10), dim=st.integers(1, 9))
+def test_clips_and_crops_come_back_bit_for_bit(
+    tmp_path_factory: pytest.TempPathFactory, layout: str, lengths: list[int], crops: int, dim: int
+) -> None:
+    folder = tmp_path_factory.mktemp("exchange")
+    features = make_set(folder / "set", lengths, crops, dim)
+    back = exchanged(features, folder, layout)
+    assert (back.spec.dim, back.spec.crops) == (dim, crops)
+    for video_id in features.records:
+        np.testing.assert_array_equal(back.load(video_id), features.load(video_id))
+
+
+@pytest.mark.parametrize(("layout", "rule"), [("ekosman", "ekosman"), ("sultani", "matlab"), ("csv", "norm")])
+def test_clips_are_pooled_by_the_layouts_own_rule(tmp_path: Path, layout: str, rule: str) -> None:
+    features = make_set(tmp_path / "set", [70, 33])
+    back = exchanged(features, tmp_path, layout)
+    assert (back.spec.segments, back.spec.pooling) == (32, rule)
+    for video_id in features.records:
+        np.testing.assert_allclose(back.load(video_id), pool(features.load(video_id), rule), rtol=1e-6)
+
+
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - set(KEEP_CLIPS)))
+def test_what_a_layout_cannot_hold_is_refused(tmp_path: Path, layout: str) -> None:
+    with pytest.raises(FeatureError, match="has 10 crops; this layout takes 1"):
+        export_features(make_set(tmp_path / "crops", [3], crops=10), tmp_path / "a", layout)
+    with pytest.raises(FeatureError, match="has 8 segments; this layout takes 32"):
+        export_features(make_set(tmp_path / "segments", [8], segments=8), tmp_path / "b", layout)
+
+
+def test_where_and_what_can_be_exported(tmp_path: Path) -> None:
+    features = make_set(tmp_path / "set", [3])
+    with pytest.raises(UsageError, match="only imported.*'rtfm'"):
+        export_features(features, tmp_path / "out", "c3d-codes")
+    with pytest.raises(UsageError, match="Did you mean 'rtfm'"):
+        export_features(features, tmp_path / "out", "rtfn")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(OutputError, match="not empty"):
+        export_features(features, tmp_path / "set", "rtfm")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="can't write"):
+        export_features(features, tmp_path / "file" / "out", "rtfm")
+
+
+def save(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array)
+
+
+def test_rtfms_files(tmp_path: Path) -> None:
+    """Train and test in folders of their own; the features are those of our I3D-ResNet50 with its published weights."""
+    rng = np.random.default_rng(1)
+    train, test = (rng.random((t, 10, 2048), dtype=np.float32) for t in (3, 5))
+    save(tmp_path / "in" / "UCF_Train_ten_crop_i3d" / "Abuse001_x264_i3d.npy", train)
+    save(tmp_path / "in" / "UCF_Test_ten_crop_i3d" / "Normal_Videos_003_x264_i3d.npy", test)
+    import_features(tmp_path / "in", tmp_path / "out")
+    features = open_feature_set(tmp_path / "out")
+    assert features.spec == published_spec("i3d_resnet50", crops=10)
+    np.testing.assert_array_equal(features.load("Abuse001_x264"), train)
+    np.testing.assert_array_equal(features.load("Normal_Videos_003_x264"), test)
+
+
+@pytest.mark.parametrize("first", ["", "__0"])
+def test_peng_wus_files(tmp_path: Path, first: str) -> None:
+    """Crop 0 has no number for UCF-Crime, and 0 for XD-Violence."""
+    rng = np.random.default_rng(1)
+    videos = {"v=38GQ9L2meyE__#1_label_B6-0-0": 4, "Abuse001_x264": 3}
+    arrays = {video_id: rng.random((t, 5, 1024), dtype=np.float32) for video_id, t in videos.items()}
+    for video_id, array in arrays.items():
+        for crop in range(5):
+            save(tmp_path / "in" / f"{video_id}{f'__{crop}' if crop else first}.npy", array[:, crop])
+    import_features(tmp_path / "in", tmp_path / "out")
+    features = open_feature_set(tmp_path / "out")
+    assert (features.spec.backbone, features.spec.weights, features.spec.crops) == ("i3d", "kinetics400", 5)
+    assert features.spec.tail == "drop"
+    for video_id, array in arrays.items():
+        np.testing.assert_array_equal(features.load(video_id), array)
+
+
+def test_missing_and_uneven_crops_are_named(tmp_path: Path) -> None:
+    for crop in ("", "__1", "__3"):
+        save(tmp_path / "a" / f"v{crop}.npy", np.ones((3, 8), np.float32))
+    with pytest.raises(FeatureError, match="crops of v are v, v__1, v__3; some are missing"):
+        import_features(tmp_path / "a", tmp_path / "out")
+    for crop, length in (("", 3), ("__1", 4)):
+        save(tmp_path / "b" / f"v{crop}.npy", np.ones((length, 8), np.float32))
+    with pytest.raises(FeatureError, match=r"its crops have shapes .*\(4, 8\)"):
+        import_features(tmp_path / "b", tmp_path / "out2", "wu")
+
+
+def write_text(path: Path, rows: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(" ".join(str(v) for v in row) for row in rows) + "\n")
+
+
+def test_text_files_of_sultani_and_ekosman(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).random((32, 4096)).astype(np.float32)
+    write_text(tmp_path / "sultani" / "Abuse001_x264_C.txt", rows)
+    write_text(tmp_path / "ekosman" / "Abuse" / "Abuse001_x264.txt", rows)
+    for name, rule in (("sultani", "matlab"), ("ekosman", "ekosman")):
+        import_features(tmp_path / name, tmp_path / f"{name}-out")
+        features = open_feature_set(tmp_path / f"{name}-out")
+        assert (features.spec.backbone, features.spec.segments, features.spec.pooling) == ("c3d", 32, rule)
+        np.testing.assert_array_equal(features.load("Abuse001_x264")[:, 0], rows)
+
+
+def test_csv_files(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).random((32, 4096)).astype(np.float16)
+    lines = [f"{i}," + ",".join(str(v) for v in row) for i, row in enumerate(rows)]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "Abuse001_x264.csv").write_text("\n".join(lines))
+    import_features(tmp_path / "in", tmp_path / "out")
+    features = open_feature_set(tmp_path / "out")
+    assert (features.spec.backbone, features.spec.weights, features.spec.stride) == ("c3d", "sports1m-fc6", 17)
+    np.testing.assert_array_equal(features.load("Abuse001_x264")[:, 0], rows.astype(str).astype(np.float32))
+
+
+def test_hdf5_files(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).random((32, 7)).astype(np.float32)
+    with h5py.File(tmp_path / "charades_i3d.hdf5", "w") as file:
+        file["Abuse/Abuse001_x264/features"] = rows
+        file["Normal/Normal_Videos_003_x264/features"] = rows + 1
+    import_features(tmp_path / "charades_i3d.hdf5", tmp_path / "out")
+    features = open_feature_set(tmp_path / "out")
+    assert list(features.records) == ["Abuse001_x264", "Normal_Videos_003_x264"]
+    assert features.spec.segments == 32
+    np.testing.assert_array_equal(features.load("Normal_Videos_003_x264")[:, 0], rows + 1)
+
+
+@pytest.mark.parametrize(
+    ("layout", "file", "content", "message"),
+    [
+        ("rtfm", "a_i3d.npy", b"\x93NUMPY damaged", "can't be read"),
+        ("wu", "a.npy", b"", "can't be read"),
+        ("ekosman", "a.txt", b"1 2 3\n4 5\n", "can't be read as lines of numbers"),
+        ("sultani", "a_C.txt", b"1 2 3\n", "has 1 lines of numbers; this layout has 32"),
+        ("csv", "a.csv", b"5,1.0,2.0\n", "first column must be the row's number"),
+        ("csv", "a.csv", b"index,f0\n0,1.0\n", "comma-separated numbers"),
+        ("hdf5", "a.h5", b"\x89HDF\r\n\x1a\nnot really", "can't be read as HDF5"),
+    ],
+)
+@pytest.mark.faults
+def test_damaged_files_are_named(tmp_path: Path, layout: str, file: str, content: bytes, message: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / file).write_bytes(content)
+    with pytest.raises(FeatureError, match=message):
+        import_features(tmp_path / "in", tmp_path / "out", layout)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_empty_folders_and_doubled_videos_are_refused(tmp_path: Path, layout: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FeatureError, match=r"has no \*|0 HDF5 files"):
+        import_features(tmp_path / "empty", tmp_path / "out", layout)
+    if layout == "hdf5":
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["Abuse/v/x"] = file["Arson/v/x"] = np.ones((3, 2), np.float32)
+        with pytest.raises(FeatureError, match="video v stands there twice"):
+            import_features(tmp_path / "a.h5", tmp_path / "out", layout)
+        return
+    export_features(make_set(tmp_path / "set", [32]), tmp_path / "in" / "one", layout)
+    export_features(open_feature_set(tmp_path / "set"), tmp_path / "in" / "two", layout)
+    with pytest.raises(FeatureError, match="two files of video Video0_x264"):
+        import_features(tmp_path / "in", tmp_path / "out", layout)
+
+
+def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(FeatureError, match="can't be read"):
+        import_features(tmp_path, tmp_path / "out", "rtfm")
