@@ -154,3 +154,13 @@ def test_frames_repeated_at_the_end_do_not_count(motion):
     moving = scene((0, 3), frames=8, noise=3.0)
     filled = np.concatenate([moving, np.repeat(moving[-1:], 8, axis=0)])
     assert np.array_equal(feature(motion, filled), feature(motion, moving))
+
+
+def test_the_same_bits_wherever_the_arrays_lie(motion):
+    clip = scene((1, 2), noise=6.0)
+    first = feature(motion, clip)
+    for offset in (1, 4, 17, 32):
+        buffer = np.empty(clip.size + offset, np.uint8)  # also moves what is allocated after it
+        moved = buffer[offset:].reshape(clip.shape)
+        moved[:] = clip
+        assert np.array_equal(feature(motion, moved), first)

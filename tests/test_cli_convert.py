@@ -26,7 +26,9 @@ def test_published_checkpoints_score_rtfms_features_as_the_original(
     shared: Path, golden: Path, tmp_path: Path, file: str, golden_name: str
 ) -> None:
     checkpoint = shared / "data" / "weights" / f"SelfAttention-{file}-T32-seed9111.pth"
-    ran = amiss("convert", checkpoint, "--from", "salient", "--backbone", "i3d_resnet50", "--out", tmp_path / "detector")
+    ran = amiss(
+        "convert", checkpoint, "--from", "salient", "--backbone", "i3d_resnet50", "--out", tmp_path / "detector"
+    )
     assert ran.code == 0, ran.err
     assert "not calibrated" in ran.err
     rows = np.random.RandomState(2).standard_normal((61, 10, 2048))

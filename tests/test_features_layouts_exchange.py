@@ -77,7 +77,7 @@ def test_what_a_layout_cannot_hold_is_refused(tmp_path: Path, layout: str) -> No
 
 def test_where_and_what_can_be_exported(tmp_path: Path) -> None:
     features = make_set(tmp_path / "set", [3])
-    with pytest.raises(UsageError, match="only imported.*'rtfm'"):
+    with pytest.raises(UsageError, match=r"only imported.*'rtfm'"):
         export_features(features, tmp_path / "out", "c3d-codes")
     with pytest.raises(UsageError, match="Did you mean 'rtfm'"):
         export_features(features, tmp_path / "out", "rtfn")

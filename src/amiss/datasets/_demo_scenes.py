@@ -123,7 +123,7 @@ def _street(rng: Rng, night: bool) -> Scene:
         light_map(rng, night, pools),
         footpaths,
         [right, left],
-        (-3.0, 3.0, near - 1.4, near + 1.5),
+        (-3.0, 3.0, near - 2.2, near - 0.2),
         sun=_sun(rng),
         cars=3,
         pace=rng.uniform(0.8, 1.2),
@@ -215,7 +215,7 @@ def _parking(rng: Rng, night: bool) -> Scene:
         x += width
     props: list[Prop] = []
     for x in np.arange(-25.6, 25, bay) + bay / 2:
-        if abs(x) < 14 and rng.random() < 0.66:
+        if abs(x) < 14 and rng.random() < 0.5:
             props.append(parked_car(rng, float(x), row, float(rng.choice([-1, 1]) * np.pi / 2)))
     props.append(fence(fence_z, -26, 26, 2.0, (128, 134, 134)))
     props.append(

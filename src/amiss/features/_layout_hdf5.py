@@ -79,7 +79,7 @@ def _spec(path: Path) -> FeatureSpec:
     with _datasets(path) as datasets:
         first = next(iter(datasets.values()))
         is_segments = all(len(dataset) == SEGMENTS for dataset in datasets.values())
-        changes = {"segments": SEGMENTS, "pooling": "ekosman"} if is_segments else {}
+        changes: dict[str, Any] = {"segments": SEGMENTS, "pooling": "ekosman"} if is_segments else {}
         return spec_of_others({}, first.shape[-1], crops=first.shape[1] if first.ndim == 3 else 1, **changes)
 
 

@@ -1,10 +1,9 @@
 """One .npy file per video, or per video and crop: RTFM's ten-crop files, and Peng Wu's.
 
-RTFM (github.com/tianyu0207/RTFM; also seeds 000 and 002 of the field's followers): `<video>_i3d.npy`, [T, C, D]; I3D-ResNet50
-with ten crops. Peng Wu's (UR-DMU, SAA and most XD-Violence code): one file [T, D] per crop, `<video>.npy` and
-`<video>__1.npy` … `__9.npy` for UCF-Crime, `<video>__0.npy` … `__4.npy` for XD-Violence; Inception-I3D. Both say little of
-how frames were cut out; the spec states what their published extractors do. Features of another length are taken as they
-are, from an unknown backbone.
+RTFM (github.com/tianyu0207/RTFM) and its followers: `<video>_i3d.npy`, [T, C, D]; I3D-ResNet50 with ten crops. Peng
+Wu's (UR-DMU, SAA and most XD-Violence code): one file [T, D] per crop, `<video>.npy` and `<video>__1.npy` …
+`__9.npy` for UCF-Crime, `<video>__0.npy` … `__4.npy` for XD-Violence; Inception-I3D. Both say little of how frames were
+cut out; the spec states what public extractors do. Features of another length are taken as from an unknown backbone.
 """
 
 import re
@@ -88,7 +87,10 @@ def _wu_videos(path: Path) -> Iterator[ImportedVideo]:
         crops = [_load(file, 2, "[clips, dim]") for file in files]
         if any(crop.shape != crops[0].shape for crop in crops):
             raise FeatureError(f"{files[0]}: its crops have shapes {[crop.shape for crop in crops]}")
-        yield ImportedVideo(video_id, np.stack(crops, axis=1))
+        x_TCD = np.empty((len(crops[0]), len(crops), crops[0].shape[1]), np.float32)
+        for crop, array in enumerate(crops):
+            x_TCD[:, crop] = array
+        yield ImportedVideo(video_id, x_TCD)
 
 
 def _write_wu(features: FeatureSet, out: Path) -> None:

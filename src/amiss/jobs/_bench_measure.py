@@ -90,6 +90,7 @@ def measure(subject: Subject, n_bootstrap: int) -> dict[str, Any]:
     if subject.metric not in rows[subject.shown][subject.protocols[0]]:
         why = detail["undefined"].get(subject.metric)
         raise EvaluationError(f"{subject.dataset}: {subject.metric} is undefined for {subject.name}: {why}")
+    detail |= {name: list(detail[name]) for name in ("notes", "seeds")}  # as JSON has them
     return {"rows": rows, "detail": detail}
 
 
@@ -121,4 +122,4 @@ def compare_subjects(subjects: Sequence[Subject], n_bootstrap: int) -> tuple[lis
         return [], remarks
     reference = None if len(systems) <= _ALL_PAIRS else next(iter(systems))
     found = compare(systems, honest[0].metric, reference=reference, n_bootstrap=n_bootstrap)
-    return [comparison.to_dict() for comparison in found], remarks
+    return [comparison.to_dict() | {"ci95": list(comparison.ci95)} for comparison in found], remarks

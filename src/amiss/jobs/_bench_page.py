@@ -56,16 +56,16 @@ p { max-width: 52rem; margin: .5rem 0 } .soft { color: var(--soft) } .small { fo
   border-radius: 0 6px 6px 0 }
 .warn b { color: var(--warn) }
 .wide { overflow-x: auto }
-table { border-collapse: collapse; margin: .8rem 0; font-size: .87rem; font-variant-numeric: tabular-nums }
+table { border-collapse: collapse; margin: .8rem 0; font-size: .84rem; font-variant-numeric: tabular-nums }
 th { text-align: right; font-weight: 600; border-bottom: 1.5px solid var(--ink); vertical-align: bottom }
 td { text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
-th, td { padding: .34rem .7rem }
+th, td { padding: .34rem .6rem }
 th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal }
 td.main { font-weight: 650 } .oracle { background: var(--oracle); color: var(--soft); font-style: italic }
 .figures { display: flex; flex-wrap: wrap; gap: 1.2rem; align-items: flex-start }
 .figures > * { flex: 0 1 auto; max-width: 100% }
 img { max-width: 100%; height: auto; border-radius: 4px; display: block }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1rem 1.2rem;
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem 1.2rem;
   margin: .6rem 0 }
 .grid figure { margin: 0 }
 figcaption { font-size: .8rem; color: var(--soft); margin-top: .2rem; overflow-wrap: anywhere }
@@ -283,5 +283,10 @@ def _provenance(results: Mapping[str, Any]) -> str:
         if hashes:
             more = f" and {len(hashes) - 1} more (folds, feature sets)" if len(hashes) > 1 else ""
             facts[f"{dataset['name']}: training data"] = f"sha256 {hashes[0]}{more}"
+        facts |= {
+            f"{dataset['name']}: {row['name']}": f"scores, sha256 {', '.join(row['scores_sha256'])}"
+            for row in dataset["systems"]
+            if row["scores_sha256"]
+        }
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
     return f"<dl>{rows}</dl><pre>{escape(made['suite_text'])}</pre>"

@@ -62,7 +62,7 @@ class Data:
     dropped: tuple[str, ...]
     """Videos without features."""
     notes: tuple[str, ...]
-    """What is wrong with the training videos' frame counts."""
+    """What was found and done about the training videos."""
 
     @property
     def test(self) -> Manifest:
@@ -127,7 +127,7 @@ def prepare_data(suite: Suite, prepared: Sequence[Prepared], out: Path, tell: Te
             raise UsageError(f"features {twice} stand twice for {label}; give each its own name")
         for choice in choices:
             tell(f"{label}: features {choice.name}")
-            features = _features_of(choice, own.manifest, own.dataset, out)
+            features = _features_of(choice, own.manifest, own.dataset, out, tell)
             found.append(_joined(own, choice, features))
     return found
 
@@ -219,7 +219,9 @@ def _refuse_cut_groups(manifest: Manifest) -> None:
             raise ManifestError(f"{manifest.source}: {names} are the same file {path}: the test leaks into training")
 
 
-def _features_of(choice: FeatureChoice, manifest: Manifest, dataset: DatasetChoice, out: Path) -> FeatureSet:
+def _features_of(
+    choice: FeatureChoice, manifest: Manifest, dataset: DatasetChoice, out: Path, tell: Tell
+) -> FeatureSet:
     if choice.path is not None:
         if (choice.path / "spec.json").is_file():
             return open_feature_set(choice.path)
@@ -231,7 +233,11 @@ def _features_of(choice: FeatureChoice, manifest: Manifest, dataset: DatasetChoi
     backbone = create_backbone(
         str(choice.backbone), choice.weights, crops=choice.crops, stride=choice.stride, preset=choice.preset
     )
-    report = extract(videos, create_engine(backbone), folder)
+
+    def count(done: float, total: float, _: str) -> None:
+        tell(f"{dataset.label}: features {choice.name}, {done:.0f} of {total:.0f} videos extracted")
+
+    report = extract(videos, create_engine(backbone), folder, count)
     if report.failed and choice.missing == "error":
         named = "; ".join(f"{name}: {why}" for name, why in list(report.failed.items())[:5])
         raise FeatureError(f"{dataset.label}: {len(report.failed)} videos can't be extracted ({named})")
@@ -266,9 +272,20 @@ def _joined(own: Prepared, choice: FeatureChoice, features: FeatureSet) -> Data:
             f"{dataset.label}: {len(dropped)} of {len(manifest.videos)} videos have no features {choice.name} "
             f"({', '.join(dropped[:5])}). Extract them, or set `missing: drop` to leave them out"
         )
-    kept = Manifest(tuple(v for v in manifest.videos if v.video_id in features), manifest.source)
+    leaking = _leaking_copies(dataset, manifest, features)
+    named = "; ".join(f"{copy} and {original}" for copy, original in leaking.items())
+    if leaking and dataset.leaks == "error":
+        where = "different groups" if dataset.folds is not None else "training and test"
+        raise FeatureError(
+            f"{dataset.label}: test videos leak into training: {len(leaking)} pairs in {where} have the same features "
+            f"({named}). Take one of each out of the manifest, or set `leaks: drop` to leave the first named ones out"
+        )
+    kept = Manifest(
+        tuple(v for v in manifest.videos if v.video_id in features and v.video_id not in leaking), manifest.source
+    )
     notes = _check_lengths(dataset, kept, features)
-    _refuse_same_features(dataset, kept, features)
+    if leaking:
+        notes += (f"{len(leaking)} videos are left out, each a copy of a test video (copy and original: {named})",)
     return Data(dataset, choice, kept, features, own.metric, dropped, notes)
 
 
@@ -313,20 +330,25 @@ def _fits(features: FeatureSet, n_clips: int, n_frames: int, fps: float | None) 
     return begins_inside and (spans[-2][1] >= n_frames or spans[-1][0] >= n_frames)
 
 
-def _refuse_same_features(dataset: DatasetChoice, manifest: Manifest, features: FeatureSet) -> None:
-    """The same bytes under two ids in training and test are one video; all-zero features are only short ones."""
-    if dataset.folds is not None:
-        return
+def _leaking_copies(dataset: DatasetChoice, manifest: Manifest, features: FeatureSet) -> dict[str, str]:
+    """Video → test video with the very same features, which training would see; with folds, in another group.
+
+    All-zero features are no copies: those videos are only too short.
+    """
     by_hash: defaultdict[str, list[Video]] = defaultdict(list)
     for video in manifest.videos:
-        by_hash[features.records[video.video_id].sha256].append(video)
-    for videos in by_hash.values():
-        if len({v.split == "test" for v in videos}) > 1 and features.load(videos[0].video_id).any():
-            names = " and ".join(f"{video.video_id} ({video.split})" for video in videos[:4])
-            raise FeatureError(
-                f"{dataset.label}: {names} have the same features: a test video leaks into training. "
-                "Take it out of one split"
-            )
+        if video.video_id in features:
+            by_hash[features.records[video.video_id].sha256].append(video)
+    found: dict[str, str] = {}
+    for same in by_hash.values():
+        if len(same) < 2 or not features.load(same[0].video_id).any():
+            continue
+        test = same[:1] if dataset.folds is not None else [v for v in same if v.split == "test"]
+        for video in same if test else ():
+            together = dataset.folds is not None and video.group is not None and video.group == test[0].group
+            if video.split != "test" and video not in test and not together:
+                found[video.video_id] = test[0].video_id
+    return found
 
 
 def _parts(data: Data, seed: int) -> list[tuple[int | None, Manifest]]:

@@ -10,7 +10,7 @@ METRIC_NAMES = {
     "auc": "frame AUC",
     "ano_auc": "Ano-AUC",
     "ap": "AP",
-    "pr_auc_trapezoid": "PR-AUC (trapezoid)",
+    "pr_auc_trapezoid": "PR-AUC, trapezoid",
     "macro_auc": "macro AUC",
     "video_auc": "video AUC",
     "far": "FAR@.5",

@@ -143,7 +143,12 @@ def _row(subject: Subject, measured: Mapping[str, Any], system: System | None) -
         "fold_mean": None,
         "versions": None,
         "data_hashes": [],
+        "scores_sha256": [],
     }
+    if system is None:
+        row["scores_sha256"] = [
+            sha256_file(file) for seeds in subject.files.values() for seed in seeds for file in seed
+        ]
     if {"selected", "oracle(test)"} <= rows.keys():
         oracle, chosen = (rows[kind][primary][subject.metric]["per_seed"] for kind in ("oracle(test)", "selected"))
         row["optimism"] = _mean_std([a - b for a, b in zip(oracle, chosen, strict=True)])

@@ -36,7 +36,9 @@ def convert_checkpoint(
     tensors = read_checkpoint(checkpoint)
     head = from_reference(kind, tensors, **EVALUATION_OPTIONS.get(kind, {}))
     if not isinstance(head, Head):
-        raise UsageError(f"{kind} is a backbone: give its checkpoint to `amiss extract --weights`, it needs no converting")
+        raise UsageError(
+            f"{kind} is a backbone: give its checkpoint to `amiss extract --weights`, it needs no converting"
+        )
     spec = _features_of(backbone, kind)
     if spec.dim != head.feature_dim:
         raise UsageError(

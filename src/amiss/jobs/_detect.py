@@ -19,6 +19,7 @@ from amiss.video import annotate_video, cut_clip, read_frames_at
 
 _THUMBNAILS = 7
 _THUMBNAIL_HEIGHT = 120
+_ASSUMED_FPS = 30.0  # of features that others made; their datasets are nearly all at that rate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,8 @@ class DatasetChoice(_Part):
     """The first one is what models are ranked by; all are computed from the same scores."""
     metric: Metric | None = None
     """What is ranked by; default: auc, or video_auc where only labels of whole videos are known."""
+    leaks: Literal["error", "drop"] = "error"
+    """Videos with the same features in training and test: an error, or the training copies are left out."""
     ground_truth: dict[str, Path] = {}
     """Protocol → published ground-truth vector (.npy), which must be the one that the protocol generates."""
 
@@ -219,13 +221,12 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
     if not isinstance(raw, dict):
         raise UsageError(f"suite {file} is not a mapping of fields; it needs at least name and datasets")
     try:
-        suite = Suite.model_validate(_expand(raw, "", file))
+        suite = Suite.model_validate(_expand(raw, ""))
+        list_variants(suite := _with_absolute_paths(suite, file.resolve().parent))
     except ValidationError as error:
         raise UsageError(f"suite {file}: {'; '.join(_in_words(error))}") from None
     except UsageError as error:
-        raise UsageError(f"suite {file}: {str(error).removeprefix(f'suite {file}: ')}") from None
-    suite = _with_absolute_paths(suite, file.resolve().parent)
-    list_variants(suite)
+        raise UsageError(f"suite {file}: {error}") from None
     return suite
 
 
@@ -259,17 +260,17 @@ def _variants_of(choice: RecipeChoice) -> Iterator[Variant]:
         yield Variant(" ".join(parts), recipe, choice, setting)
 
 
-def _expand(value: Any, where: str, file: Path) -> Any:
+def _expand(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
-        return {key: _expand(item, f"{where}.{key}".lstrip("."), file) for key, item in value.items()}
+        return {key: _expand(item, f"{where}.{key}".lstrip(".")) for key, item in value.items()}
     if isinstance(value, list):
-        return [_expand(item, f"{where}.{number}", file) for number, item in enumerate(value)]
+        return [_expand(item, f"{where}.{number}") for number, item in enumerate(value)]
     if not isinstance(value, str):
         return value
 
     def variable(found: re.Match[str]) -> str:
         if found[1] not in os.environ:
-            raise UsageError(f"suite {file}: {where} is {value!r}, but the environment variable {found[1]} is not set")
+            raise UsageError(f"{where} is {value!r}, but the environment variable {found[1]} is not set")
         return os.environ[found[1]]
 
     return _VARIABLE.sub(variable, value)

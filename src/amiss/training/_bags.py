@@ -7,7 +7,8 @@ import hashlib
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from amiss.datasets import Video
 from amiss.detection import Normalisation
 from amiss.errors import FeatureError, ManifestError, UsageError
 from amiss.features import UNIT_LENGTH_RULES, FeatureSet, pool
+from amiss.heads import full_mask
 from amiss.training._recipe import Recipe
 
 _IN_MEMORY = 2 << 30  # bytes; more bags than that lie in a temporary file
@@ -30,6 +32,15 @@ class Bags:
 
     features: tuple[NDArray[np.float32], ...]
     labels: NDArray[np.intp]
+    stacked: Tensor | None = None
+    """The same bags as one tensor [B, C * T * D], where all have the same length: it is gathered from in parallel."""
+
+    def on(self, device: torch.device) -> Self:
+        """These bags, kept on a GPU where they take at most half of its free memory: a step then copies nothing."""
+        if self.stacked is None or device.type != "cuda":
+            return self
+        fits = self.stacked.nbytes <= torch.cuda.mem_get_info(device)[0] // 2
+        return replace(self, stacked=self.stacked.to(device)) if fits else self
 
     def __len__(self) -> int:
         return len(self.features)
@@ -41,18 +52,20 @@ class Bags:
             features [B*C, T, D], padded with zeros to the longest bag; mask [B*C, T]; labels [B].
         """
         chosen = list(indices)
+        labels = torch.from_numpy(self.labels[chosen])
         bags = [self.features[i] for i in chosen]
-        crops, _, dim = bags[0].shape
+        crops, longest, dim = bags[0].shape
+        if self.stacked is not None:
+            index = torch.tensor(chosen, device=self.stacked.device)
+            x_BTD = self.stacked.index_select(0, index).view(-1, longest, dim)
+            return x_BTD, full_mask(x_BTD), labels
         longest = max(bag.shape[1] for bag in bags)
-        if all(bag.shape[1] == longest for bag in bags):
-            stacked = np.stack(bags)
-        else:
-            stacked = np.zeros((len(bags), crops, longest, dim), np.float32)
-            for row, bag in zip(stacked, bags, strict=True):
-                row[:, : bag.shape[1]] = bag
+        padded = np.zeros((len(bags), crops, longest, dim), np.float32)
+        for row, bag in zip(padded, bags, strict=True):
+            row[:, : bag.shape[1]] = bag
         lengths = torch.tensor([bag.shape[1] for bag in bags]).repeat_interleave(crops)
         mask = torch.arange(longest)[None, :] < lengths[:, None]
-        return torch.from_numpy(stacked).flatten(0, 1), mask, torch.from_numpy(self.labels[chosen])
+        return torch.from_numpy(padded).flatten(0, 1), mask, labels
 
 
 def resolve(recipe: Recipe, features: FeatureSet) -> Recipe:
@@ -140,7 +153,9 @@ def load_bags(recipe: Recipe, videos: Sequence[Video], features: FeatureSet, nor
         bag[:] = normalisation.apply(pooled).swapaxes(0, 1)
         bags.append(bag)
         at += size
-    return Bags(tuple(bags), np.array([v.label for v in videos], dtype=np.intp))
+    labels = np.array([v.label for v in videos], dtype=np.intp)
+    even = bool(bags) and len(set(lengths)) == 1
+    return Bags(tuple(bags), labels, torch.from_numpy(storage).view(len(bags), -1) if even else None)
 
 
 def _allocate(size: int) -> NDArray[np.float32]:

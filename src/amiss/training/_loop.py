@@ -31,8 +31,8 @@ class TrainingLoop:
         self.head = head.to(self.device)
         settings = recipe.optimiser.model_dump()
         self.optimiser = make_optimiser(settings.pop("name"), head.parameters(), **settings)
-        self.fit = fit
-        self.held_out = held_out
+        self.fit = fit.on(self.device)
+        self.held_out = held_out.on(self.device)
         self.seed = seed
         self.step = 0
         self.crops = fit.features[0].shape[0]
@@ -79,15 +79,16 @@ class TrainingLoop:
         self.head.train()
         losses = self.head.loss(self.head(x_BTD, mask), labels, crops=self.crops, step=self.step)
         total = losses.total
-        if not math.isfinite(total.item()):
+        loss, *terms = torch.stack([total, *losses.terms.values()]).tolist()  # at once: a GPU waits for each transfer
+        if not math.isfinite(loss):
             raise AmissError(
-                f"the loss is {total.item()} at step {self.step}; lower the learning rate "
+                f"the loss is {loss} at step {self.step}; lower the learning rate "
                 f"(--set optimiser.lr={self.recipe.optimiser.lr / 10:g}) or check the features"
             )
         self.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
-        return {"loss": total.item(), **{f"loss/{name}": term.item() for name, term in losses.terms.items()}}
+        return {"loss": loss, **{f"loss/{name}": term for name, term in zip(losses.terms, terms, strict=True)}}
 
     def _score_held_out(self) -> HeldOutScore:
         self.head.eval()

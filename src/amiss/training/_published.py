@@ -2,23 +2,26 @@
 
 from amiss.training._recipe import BatchSettings, OptimiserSettings, Recipe
 
-_STEPS = "Stops early on held-out training videos (published: {}; --set steps={} --set selection.holdout=0). "
-_LAST = _STEPS.format("20 000 steps, last weights", 20000)
-_ON_TEST = "Stops early on held-out training videos (published: {} steps, the best by test AUC; --set steps={}). "
+_LAST = (
+    "Stops early on held-out training videos (published: 20 000 steps, last weights; "
+    "--set steps=20000 --set selection.holdout=0). "
+)
+_ON_TEST = (
+    "Selected on held-out training videos, never on the test set (published: the best of {} steps by test AUC; "
+    "--set steps={} --set selection.patience=null). "
+)
 _POOLING = "Clips pooled by RTFM's rule, which leaves no clip out (published: --set pooling={}). "
 _ADAGRAD = (
     "Adagrad instead of Adadelta, which needs all 40 000 steps at its published rate of 0.01 "
     "(--set optimiser.name=adadelta). "
 )
-_INPUT = "Features are brought to unit scale (published: --set normalise=none, for I3D features). "
-_SMALLER = (
-    "128 channels and 16 + 16 bags, for 2 cores (published: --set head_options.channels={} --set batch.normal={} "
-    "--set batch.anomalous={}). "
-)
-_RTFM = "Tian et al.: Weakly-supervised Video Anomaly Detection with Robust Temporal Feature Magnitude Learning, ICCV 2021"
-_SAA = "Fan, Yu, Lu, Han: Weakly-Supervised Video Anomaly Detection With Snippet Anomalous Attention, TCSVT 2024"
-_BAMERI = "github.com/FatemeBameri/Pytorch-Weakly-Anomaly-Detection"
+_INPUT = "Features are brought to unit scale (published: as they come; --set normalise=none). "
+_CROPS = "All crops of a video are in a batch together (published: each is drawn by itself). "
+_CHANNELS = "128 channels, for 2 cores (published: {}; --set head_options.channels={}). "
+_BATCH = "16 + 16 bags (published: --set batch.normal={0} --set batch.anomalous={0}). "
+_MANY_BAGS = BatchSettings(normal=32, anomalous=32)
 _BAGS = BatchSettings(normal=16, anomalous=16)
+
 
 RECIPES = (
     Recipe(
@@ -42,7 +45,7 @@ RECIPES = (
         source="github.com/Henryy-rs/top-k-Ranking-Loss: paired ranking of the k highest scores",
         differences=_LAST
         + _POOLING.format("ekosman")
-        + "k = 3 (published: 1 to 8, by features; --set head_options.k=...). "
+        + "k = 3 (published: 1 to 8, by features; --set head_options.k=1). "
         + _ADAGRAD,
         head="topk",
         head_options={"k": 3},
@@ -52,58 +55,83 @@ RECIPES = (
         name="salient",
         source="Watanabe, Okabe, Harada, Kashima: Real-World Video Anomaly Detection by Extracting Salient Features, "
         "ICIP 2022",
-        differences=_ON_TEST.format("2 490", 2490) + _INPUT,
+        differences=_ON_TEST.format("2 490", 2490)
+        + _INPUT
+        + _CROPS
+        + "A clip's score is its chunk's, as published; --set head_options.clip_scores=attention tells clips apart.",
         head="salient",
-        head_options={"d_a": 64, "r": 3, "chunk": 28, "clip_scores": "chunk"},
-        batch=BatchSettings(normal=32, anomalous=32),
+        head_options={"chunk": 28, "clip_scores": "chunk"},
+        batch=_MANY_BAGS,
         optimiser=OptimiserSettings(name="radam-seed002", lr=1e-3),
     ),
-    Recipe(
-        name="saa-ucf",
-        source=_SAA,
-        differences=_ON_TEST.format("60 000", 60000) + _INPUT,
-        head="saa",
-        head_options={"channels": 128},
-        batch=_BAGS,
-        optimiser=OptimiserSettings(name="adam", lr=1e-4, weight_decay=5e-5),
-        steps=200,
-    ),
-    Recipe(
-        name="saa-xd",
-        source=_SAA,
-        differences=_ON_TEST.format("60 000", 60000) + _INPUT,
-        head="saa",
-        head_options={"channels": 128},
-        segments=100,
-        batch=_BAGS,
-        optimiser=OptimiserSettings(name="adam", lr=1e-4, weight_decay=5e-5),
-        steps=200,
+    *(
+        Recipe(
+            name=name,
+            source="Fan, Yu, Lu, Han: Weakly-Supervised Video Anomaly Detection With Snippet Anomalous Attention, "
+            "TCSVT 2024; training as transcribed from the paper, its code was never published",
+            differences=_ON_TEST.format("60 000", 60000)
+            + _INPUT
+            + _CROPS
+            + _CHANNELS.format("a quarter of the feature dim", "null")
+            + _BATCH.format(64)
+            + more,
+            head="saa",
+            head_options={"channels": 128},
+            segments=segments,
+            batch=_BAGS,
+            optimiser=OptimiserSettings(name="adam", lr=1e-4, weight_decay=5e-5),
+            steps=200,
+            evaluate_every=10,
+        )
+        for name, segments, more in (
+            ("saa-ucf", 32, "32 segments, for 2 cores (published for UCF-Crime: --set segments=320)."),
+            ("saa-xd", 100, "For XD-Violence, RGB or RGB and audio joined."),
+        )
     ),
     Recipe(
         name="rtfm",
-        source=_RTFM,
-        differences=_ON_TEST.format("15 000", 15000) + _SMALLER.format(512, 32, 32) + _INPUT,
+        source="Tian et al.: Weakly-supervised Video Anomaly Detection with Robust Temporal Feature Magnitude "
+        "Learning, ICCV 2021",
+        differences=_ON_TEST.format("15 000", 15000) + _INPUT + _CHANNELS.format(512, 512) + _BATCH.format(32),
         head="rtfm",
         head_options={"channels": 128},
         batch=_BAGS,
         optimiser=OptimiserSettings(name="adam", lr=1e-3, weight_decay=5e-3),
         steps=200,
+        evaluate_every=10,
     ),
     *(
         Recipe(
             name=name,
-            source=source,
-            differences="",
+            source=f"github.com/FatemeBameri/Pytorch-Weakly-Anomaly-Detection{state}",
+            differences=more + _ON_TEST.format("50", 50) + _INPUT + _CHANNELS.format(512, 512) + _BATCH.format(4),
             head="distribution",
             head_options={"variant": variant, "channels": 128},
             batch=_BAGS,
             optimiser=OptimiserSettings(name="adam", lr=1e-3, weight_decay=5e-4),
             steps=200,
+            evaluate_every=10,
         )
-        for name, variant, source in (
-            ("distribution", "fitted", _BAMERI),
-            ("distribution-original-2023", "original-2023", _BAMERI),
-            ("distribution-original-2024", "original-2024", _BAMERI),
+        for name, variant, state, more in (
+            (
+                "distribution",
+                "fitted",
+                ": the sound form of its idea",
+                "Densities are fitted to the data, have a gradient, and score (published: constants without a "
+                "gradient, see distribution-original-2023 and -2024). ",
+            ),
+            (
+                "distribution-original-2023",
+                "original-2023",
+                ", November 2023, bugs included",
+                "Works at every feature dim (published: only 1024). ",
+            ),
+            (
+                "distribution-original-2024",
+                "original-2024",
+                ", January 2024, bugs included",
+                "Works at every feature dim (published: at none). ",
+            ),
         )
     ),
 )
