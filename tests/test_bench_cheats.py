@@ -11,9 +11,11 @@ from amiss.datasets import Manifest, write_manifest
 from amiss.errors import AmissError, EvaluationError, FeatureError, ManifestError
 from amiss.evaluation import VideoScores, ground_truth_vector, write_scores
 from amiss.features import open_feature_set
-from amiss.jobs import run_bench
+from amiss.jobs import load_suite, run_bench
+from amiss.jobs._bench_data import prepare_datasets
 from amiss.training import load_recipe, train
 from make_bench import QUICK, make_data, make_videos, write_features, write_suite
+from make_videos import write_video
 
 OVERRIDES = [f"{name}={value}" for name, value in QUICK.items()]
 
@@ -152,6 +154,21 @@ def test_frame_counts_off_by_one_in_training_are_told(tmp_path: Path) -> None:
     assert (
         "don&#x27;t fit the features of 1 training videos, like train02" in (tmp_path / "out/report.html").read_text()
     )
+
+
+def test_videos_longer_than_annotated_are_marked(tmp_path: Path) -> None:
+    folder = tmp_path / "fights"
+    folder.mkdir()
+    for i in range(8):
+        write_video(folder / f"v{i}.mp4", [np.full((48, 64, 3), 20 * i, np.uint8) + np.uint8(t) for t in range(20)])
+    counts = [20] * 7 + [19]
+    rows = [f"v{i},{i % 2},s{i},{count}" for i, count in enumerate(counts)]
+    (folder / "labels.csv").write_text("video_id,label,source,n_frames\n" + "\n".join(rows) + "\n")
+    datasets = [{"name": "surveillance-fights", "root": "fights", "folds": 2}]
+    suite = load_suite(write_suite(tmp_path, datasets=datasets))
+    (prepared,) = prepare_datasets(suite, lambda _: None)
+    (mark,) = prepared.marks
+    assert mark == "surveillance-fights: v7: decodes to 20 frames, annotated are 19 (+1)"
 
 
 def test_ground_truth_of_another_protocol(tmp_path: Path) -> None:

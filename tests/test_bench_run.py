@@ -1,6 +1,7 @@
 """amiss bench from suite to report: numbers, resuming, workers, folds, sweeps."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,20 @@ def test_folds_keep_groups_whole_and_measure_every_video_once(tmp_path: Path) ->
     assert 0.5 < dataset["systems"][0]["fold_mean"]["selected"]["mean"] <= 1
     with pytest.raises(ManifestError, match="too few videos or groups for 14 folds"):
         folds_of(grouped, 14, seed=0)
+
+
+def test_data_with_labels_of_whole_videos_only_are_ranked_by_video_auc(tmp_path: Path) -> None:
+    manifest, rows = make_videos(n_train=16, n_test=0)
+    bare = type(manifest)(tuple(replace(video, events=()) for video in manifest.videos))
+    write_manifest(bare, tmp_path / "manifest.csv")
+    write_features(tmp_path / "features", bare, rows)
+    suite = write_suite(tmp_path, datasets=[{"name": "made-up", "manifest": "manifest.csv", "folds": 2}], seeds=1)
+    (dataset,) = run_bench(suite, tmp_path / "out", workers=1)["datasets"]
+    assert dataset["metric"] == "video_auc"
+    assert set(dataset["systems"][0]["rows"]["selected"]["exact"]) == {"video_auc", "far"}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Over videos (the largest score of each)" in page
+    assert "By class" not in page
 
 
 def test_folds_are_for_data_without_a_test(tmp_path: Path) -> None:

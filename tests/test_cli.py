@@ -133,7 +133,7 @@ def test_extract_goes_on_after_a_kill(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "videos"
     folder.mkdir()
     for i in range(6):
-        write_video(folder / f"v{i}.mp4", moving(3, i, n=400))
+        write_video(folder / f"v{i}.mp4", moving(3, i, n=150))
     command = [*AMISS, "extract", str(folder), "--backbone", "motion", "--out", str(tmp_path / "killed")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     while not list((tmp_path / "killed").glob("v*.npy")) and process.poll() is None:
@@ -156,9 +156,12 @@ def test_extract_goes_on_after_a_kill(trained: Path, tmp_path: Path) -> None:
 
 
 def test_extract_stops_cleanly_on_ctrl_c(tmp_path: Path) -> None:
-    video = write_video(tmp_path / "long.mp4", moving(3, 0, n=3000))
+    video = write_video(tmp_path / "long.mp4", moving(3, 0, n=1500))
     process = subprocess.Popen(
-        [*AMISS, "extract", str(video), "--backbone", "motion", "--out", str(tmp_path / "f")], stderr=subprocess.PIPE
+        [*AMISS, "extract", str(video), "--backbone", "motion", "--out", str(tmp_path / "f")],
+        stderr=subprocess.PIPE,
+        # a shell's background jobs ignore SIGINT, and so would what they start
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (tmp_path / "f" / "spec.json").exists() and process.poll() is None:
         time.sleep(0.01)

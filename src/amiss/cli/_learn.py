@@ -36,6 +36,8 @@ def train(
 
     settings = load_recipe(recipe, set_ or [])
     console.note(f"{settings.name}: {settings.source}")
+    if settings.differences:
+        console.note(f"differences: {settings.differences.strip()}")
     manifest, feature_set = read_manifest(data), open_feature_set(features)
     with console.progress("train") as on_progress:
         if seeds is None:

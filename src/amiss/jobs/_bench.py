@@ -16,10 +16,11 @@ from amiss.errors import AmissError, EvaluationError, OutputError, UsageError
 from amiss.features import FeatureSet
 from amiss.files import write_json, write_text
 from amiss.jobs._bench_cell import KINDS, Cell
+from amiss.jobs._bench_data import Data, Prepared, prepare_data, prepare_datasets
 from amiss.jobs._bench_measure import Subject, compare_subjects, measure
 from amiss.jobs._bench_others import subject_of_scores
 from amiss.jobs._bench_page import write_page
-from amiss.jobs._bench_plan import Data, Prepared, System, plan_systems, prepare_data, prepare_datasets
+from amiss.jobs._bench_plan import System, plan_systems
 from amiss.jobs._bench_report import to_markdown
 from amiss.jobs._bench_results import assemble
 from amiss.jobs._progress import OnProgress, silent

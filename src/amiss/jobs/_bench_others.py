@@ -9,8 +9,8 @@ from amiss.detection import Detector
 from amiss.errors import EvaluationError, UsageError
 from amiss.evaluation import write_scores
 from amiss.features import FeatureSet
+from amiss.jobs._bench_data import Data, Prepared, slug
 from amiss.jobs._bench_measure import Subject
-from amiss.jobs._bench_plan import Data, Prepared, slug
 from amiss.jobs._evaluate import score_videos
 from amiss.jobs._suite import ScoresChoice
 from amiss.training import hash_data

@@ -60,7 +60,9 @@ table { border-collapse: collapse; margin: .8rem 0; font-size: .84rem; font-vari
 th { text-align: right; font-weight: 600; border-bottom: 1.5px solid var(--ink); vertical-align: bottom }
 td { text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
 th, td { padding: .34rem .6rem }
-th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal }
+th:first-child, td:first-child { text-align: left; padding-left: 0 }
+.dense table { font-size: .77rem } .dense th, .dense td { padding: .3rem .42rem }
+.dense th:first-child, .dense td:first-child { padding-left: 0 }
 td.main { font-weight: 650 } .oracle { background: var(--oracle); color: var(--soft); font-style: italic }
 .figures { display: flex; flex-wrap: wrap; gap: 1.2rem; align-items: flex-start }
 .figures > * { flex: 0 1 auto; max-width: 100% }
@@ -125,8 +127,8 @@ def _dataset(dataset: Mapping[str, Any], subjects: Sequence[Subject]) -> str:
     if optimism:
         parts.append("<h3>What choosing on the test set would add</h3>")
         parts.append(_picture("optimism", lambda dark: plot_optimism(optimism, metric=metric, dark=dark)))
-    parts.append("<h3>All metrics</h3>")
-    parts.append(_table(*other_metrics(dataset)))
+    parts.append("<h3>All metrics, selected models</h3>")
+    parts.append(f'<div class="dense">{_table(*other_metrics(dataset))}</div>')
     if dataset["comparisons"]:
         parts.append("<h3>Is A better than B?</h3>")
         parts.append(_table(COMPARISON_COLUMNS, comparison_rows(dataset)))
@@ -141,7 +143,9 @@ def _dataset(dataset: Mapping[str, Any], subjects: Sequence[Subject]) -> str:
         parts.append(f"<h3>By class: {escape(best.name)}</h3>")
         per_class = detail["per_class"]
         parts.append(_picture("metrics by class", lambda dark: plot_classes(per_class, dark=dark)))
-    parts.append(_timelines(best, best.frames(best.shown)))
+    known = any(row["held_out"] for row in by_name.values())
+    reason = "The system that is best on held-out training videos" if known else "The first system of the suite"
+    parts.append(_timelines(best, best.frames(best.shown), reason))
     if notes := remarks(dataset):
         parts.append(f"<h3>Notes</h3><ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>")
     return "".join(parts)
@@ -182,7 +186,7 @@ def _curves(subjects: Sequence[Subject], rows: Mapping[str, Any]) -> str:
     )
 
 
-def _timelines(subject: Subject, frames: ScoredFrames) -> str:
+def _timelines(subject: Subject, frames: ScoredFrames, reason: str) -> str:
     """Scores over time of the anomalous videos that come out best, in the middle and worst, and of normal ones."""
     with_truth = frames.has_frame_labels
     ranked = []
@@ -210,7 +214,7 @@ def _timelines(subject: Subject, frames: ScoredFrames) -> str:
     which = f"{subject.shown}, seed {subject.seeds[0]}" if subject.seeds else subject.shown
     return (
         f"<h3>Scores over time: {escape(subject.name)}</h3>"
-        f'<p class="soft small">The system that is best on held-out training videos; {escape(which)}. Anomalous test '
+        f'<p class="soft small">{reason}; {escape(which)}. Anomalous test '
         f"videos by {by}: the best, the median and the worst, and the normal ones with the highest score. Line: score, "
         f"from the lowest to the highest of the test set.{' Shaded: annotated events.' if with_truth else ''}</p>"
         f'<div class="grid">{"".join(figures)}</div>'

@@ -15,6 +15,7 @@ METRIC_NAMES = {
     "video_auc": "video AUC",
     "far": "FAR@.5",
 }
+_NOT_SELECTED = {"last": " (last)", "oracle(test)": " †"}
 COLUMNS = ["system", "last", "selected", "95 % interval", "oracle(test) †", "optimism", "held-out", "steps"]
 LEGEND = (
     "mean ± std over training seeds; interval: bootstrap over whole test videos and seeds, of `selected` (else of what "
@@ -54,12 +55,11 @@ def other_metrics(dataset: Mapping[str, Any]) -> tuple[list[str], list[list[str]
     ]
     rows = []
     for row in dataset["systems"]:
-        for protocol, values in row["rows"][row["shown"]].items():
-            cells = [mean_std(values.get(name)) for name in present]
-            rows.append(
-                [row["name"], row["shown"] + (" †" if row["shown"] == "oracle(test)" else ""), protocol, *cells]
-            )
-    return ["system", "model", "protocol", *(METRIC_NAMES[name] for name in present)], rows
+        name = row["name"] + _NOT_SELECTED.get(row["shown"], "")
+        for number, (protocol, values) in enumerate(row["rows"][row["shown"]].items()):
+            cells = [mean_std(values.get(metric)) for metric in present]
+            rows.append(["" if number else name, protocol, *cells])
+    return ["system", "protocol", *(METRIC_NAMES[name] for name in present)], rows
 
 
 def comparison_rows(dataset: Mapping[str, Any]) -> list[list[str]]:
@@ -102,6 +102,9 @@ def remarks(dataset: Mapping[str, Any]) -> list[str]:
                 f"{features['dropped_test']} of them test videos"
             )
         found += [f"{features['name']}: {note}" for note in features["notes"]]
+    selection = dict.fromkeys(row["selection"] for row in dataset["systems"] if row["selection"])
+    if len(selection) == 1:
+        found += selection
     details = [row["detail"] for row in dataset["systems"]]
     found += list(dict.fromkeys(note for detail in details for note in detail["notes"]))
     for row in dataset["systems"]:

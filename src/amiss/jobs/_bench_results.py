@@ -10,8 +10,9 @@ import numpy as np
 
 from amiss._version import __version__
 from amiss.files import sha256_file
+from amiss.jobs._bench_data import Data, Prepared
 from amiss.jobs._bench_measure import Subject
-from amiss.jobs._bench_plan import Data, Prepared, System
+from amiss.jobs._bench_plan import System
 from amiss.jobs._suite import Suite
 
 FORMAT = 1
@@ -64,7 +65,7 @@ def assemble(
                 "sweeps": _sweeps(own.dataset.label, here, systems),
             }
         )
-    found = [*marks, *_version_marks(rows)]
+    found = [*marks, *(mark for own in prepared for mark in own.marks), *_version_marks(rows)]
     if systems and len(suite.seed_list) < ENOUGH_SEEDS:
         found.append(f"{len(suite.seed_list)} training seed(s): too few to tell a difference from luck; take 3 or more")
     return {
@@ -92,7 +93,10 @@ def assemble(
 
 
 def _dataset(own: Prepared, of_dataset: Sequence[Data]) -> dict[str, Any]:
-    train, test = own.manifest.split("train", "val"), own.test.split("test")
+    every = [one.manifest for one in of_dataset] or [own.manifest]
+    used = {video.video_id for manifest in every for video in manifest.videos}  # by any of the feature sets
+    train = [video for video in own.manifest.split("train", "val") if video.video_id in used]
+    test = [video for video in own.test.split("test") if video.video_id in used]
     return {
         "name": own.dataset.label,
         "metric": own.metric,
@@ -116,7 +120,7 @@ def _dataset(own: Prepared, of_dataset: Sequence[Data]) -> dict[str, Any]:
                 "spec_hash": one.features.spec.hash,
                 "n_videos": len(one.manifest.videos),
                 "dropped": len(one.dropped),
-                "dropped_test": len(set(one.dropped) & {video.video_id for video in test}),
+                "dropped_test": len(set(one.dropped) & {video.video_id for video in own.test.split("test")}),
                 "notes": list(one.notes),
             }
             for one in of_dataset
@@ -144,6 +148,7 @@ def _row(subject: Subject, measured: Mapping[str, Any], system: System | None) -
         "versions": None,
         "data_hashes": [],
         "scores_sha256": [],
+        "selection": None,
     }
     if system is None:
         row["scores_sha256"] = [
@@ -158,6 +163,8 @@ def _row(subject: Subject, measured: Mapping[str, Any], system: System | None) -
         row["held_out"] = None if None in held_out else _mean_std(held_out)
         kinds = results[0]["steps"]
         row["steps"] = {kind: float(np.mean([result["steps"][kind] for result in results])) for kind in kinds}
+        notes = {result["train"]["notes"][0] for result in results}
+        row["selection"] = notes.pop() if len(notes) == 1 else None
         row["seconds"] = sum(result["seconds"] for result in results)
         row["versions"] = results[0]["versions"]
         row["all_versions"] = sorted({str(sorted(result["versions"].items(), key=str)) for result in results})
