@@ -59,7 +59,7 @@ _DATASETS: tuple[tuple[DatasetInfo, Callable[[Path, str | None, Progress | None]
             source="https://www.crcv.ucf.edu/projects/real-world/",
             licence="none stated; research use",
             defects="5 test events reach past the last frame; 10 videos hold a third of the test frames; "
-            "a class takes the 271 + 61 normal videos of seed 000",
+            "a class takes the 271 + 61 normal videos that Bameri chose",
         ),
         build_ucf_crime,
     ),
@@ -90,7 +90,7 @@ _DATASETS: tuple[tuple[DatasetInfo, Callable[[Path, str | None, Progress | None]
     (
         DatasetInfo(
             name="cuhk-avenue",
-            title="CUHK Avenue, weak split of seed 000 (Lu et al. 2013)",
+            title="CUHK Avenue, weak split of Bameri (Lu et al. 2013)",
             size="24 train (14 anomalous), 13 test (7)",
             needs="<number>_label.mat or *avenue*mask*.csv",
             source=_AVENUE,
@@ -119,7 +119,7 @@ _DATASETS: tuple[tuple[DatasetInfo, Callable[[Path, str | None, Progress | None]
             needs="*weak_split*.csv, and *annotations*.csv or UCSDped1.m",
             source=_UCSD,
             licence=_UCSD_LICENCE,
-            defects=_WEAK_NOTE + "; seed 000's weak split was never published",
+            defects=_WEAK_NOTE + "; Bameri's weak split was never published",
         ),
         build_ped1,
     ),
@@ -138,7 +138,7 @@ _DATASETS: tuple[tuple[DatasetInfo, Callable[[Path, str | None, Progress | None]
     (
         DatasetInfo(
             name="ucsd-ped2",
-            title="UCSD Ped2, weak split of seed 000 (Mahadevan et al. 2010)",
+            title="UCSD Ped2, weak split of Bameri (Mahadevan et al. 2010)",
             size="10 train (6 anomalous), 18 test (6)",
             needs="*annotations*.csv or UCSDped2.m",
             source=_UCSD,

@@ -57,7 +57,7 @@ def _ucf_from_text(sources: Sources) -> list[Annotation]:
 
 
 def _ucf_class(rows: list[Annotation], class_name: str) -> list[Annotation]:
-    """One class's videos against the normal videos that seed 000 (Bameri) chose: 271 for training, 61 for the test."""
+    """One class's videos against the normal videos that Bameri chose: 271 for training, 61 for the test."""
     classes = sorted({one.class_name for one in rows if one.class_name and one.label})
     chosen = [name for name in classes if name.lower() == class_name.lower()]
     if not chosen:
@@ -123,7 +123,7 @@ def build_shanghaitech(root: Path, class_name: str | None = None, progress: Prog
 
 
 def build_avenue(root: Path, class_name: str | None = None, progress: Progress | None = None) -> BuiltDataset:
-    """CUHK Avenue with the weak split of seed 000 (Bameri): 14 + 10 training, 7 + 6 test."""
+    """CUHK Avenue with the weak split of Bameri: 14 + 10 training, 7 + 6 test."""
     return _avenue(root, class_name, progress, "cuhk-avenue", AVENUE_WEAK)
 
 
@@ -161,13 +161,13 @@ def build_ped1_official(root: Path, class_name: str | None = None, progress: Pro
 
 
 def build_ped1(root: Path, class_name: str | None = None, progress: Progress | None = None) -> BuiltDataset:
-    """UCSD Ped1 with a weak split from `weak_split.csv`: seed 000's was never published."""
+    """UCSD Ped1 with a weak split from `weak_split.csv`: Bameri's was never published."""
     file = Sources.below(root).need("ucsd-ped1", "weak split (columns video_id, split, label)", "*weak_split*.csv")
     return _ucsd(root, class_name, progress, "ucsd-ped1", _split_table(file))
 
 
 def build_ped2(root: Path, class_name: str | None = None, progress: Progress | None = None) -> BuiltDataset:
-    """UCSD Ped2 with the weak split of seed 000 (Bameri): 6 + 4 training, 6 + 12 test."""
+    """UCSD Ped2 with the weak split of Bameri: 6 + 4 training, 6 + 12 test."""
     return _ucsd(root, class_name, progress, "ucsd-ped2", PED2_WEAK)
 
 

@@ -1,4 +1,4 @@
-"""Splits of seed 000 (FatemeBameri/Pytorch-Weakly-Anomaly-Detection), as facts: which videos it trains and tests on."""
+"""Splits of Bameri (github.com/FatemeBameri/Pytorch-Weakly-Anomaly-Detection), as facts: its training and test videos."""
 
 
 def _numbers(text: str) -> list[int]:
