@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a test worker per core: more threads only wait for each other
+
 settings.register_profile("amiss", deadline=None)  # machines are noisy: a slow example is no failure
 settings.load_profile("amiss")
 
