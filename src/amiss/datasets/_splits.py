@@ -1,4 +1,4 @@
-"""Splits of Bameri (github.com/FatemeBameri/Pytorch-Weakly-Anomaly-Detection), as facts: its training and test videos."""
+"""Splits of github.com/FatemeBameri/Pytorch-Weakly-Anomaly-Detection, as facts: its training and test videos."""
 
 
 def _numbers(text: str) -> list[int]:
