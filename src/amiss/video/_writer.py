@@ -18,8 +18,10 @@ from amiss.files import atomic_path
 from amiss.video._convert import Image
 
 CODEC = "libx264"
-QUALITY = {"preset": "veryfast", "crf": "20"}
-THREADS = 4  # fixed, because x264's output depends on their number: the same pictures give the same file everywhere
+# The same pictures must give the same file. x264's macroblock tree doesn't (its decisions vary from run to run, even
+# with one thread), and the output depends on the number of threads.
+QUALITY = {"preset": "veryfast", "crf": "22", "x264-params": "mbtree=0"}
+THREADS = 4
 TICKS_PER_SECOND = 10_000  # at least; fine enough for the times of variable frame rates
 BT709, LIMITED = 1, 1  # AVCOL_SPC_BT709 (also primaries and transfer), AVCOL_RANGE_MPEG
 
