@@ -1,0 +1,1 @@
+"""The unattended service: cameras, recorder, store, alerts, retention."""
