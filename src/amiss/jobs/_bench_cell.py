@@ -75,9 +75,12 @@ class Cell:
             steps = {"last": report.steps, "selected": report.selected_step, "oracle(test)": follower.best_step}
             threshold: dict[str, float] = {}
             unscored: list[str] = []
+            scoring = 0.0
             for kind in ("last", "selected"):
                 detector = Detector.load(run / kind)
+                started = time.process_time()
                 scores, unscored = score_videos(detector, features, self.manifest.split("test"))
+                scoring = time.process_time() - started
                 write_scores(self.folder / _FILES[kind], scores)
                 threshold[kind] = detector.calibration.threshold
         write_json(
@@ -93,6 +96,11 @@ class Cell:
                 "threshold": threshold,
                 "unscored": unscored,
                 "train": report.to_dict(),
+                "cost": {
+                    "parameters": report.parameters,
+                    "seconds_per_1000_steps": 1000 * report.step_seconds / report.steps,
+                    "ms_per_video": 1000 * scoring / max(1, len(scores)),
+                },
                 "versions": detector.provenance["versions"] | {"git_revision": detector.provenance["git_revision"]},
                 "seconds": time.monotonic() - began,
             },

@@ -17,9 +17,12 @@ from amiss.jobs._bench_measure import Subject
 from amiss.jobs._bench_report import (
     COLUMNS,
     COMPARISON_COLUMNS,
+    COST_COLUMNS,
+    COST_LEGEND,
     LEGEND,
     METRIC_NAMES,
     comparison_rows,
+    cost_rows,
     describe,
     other_metrics,
     remarks,
@@ -146,6 +149,10 @@ def _dataset(dataset: Mapping[str, Any], subjects: Sequence[Subject]) -> str:
     known = any(row["held_out"] for row in by_name.values())
     reason = "The system that is best on held-out training videos" if known else "The first system of the suite"
     parts.append(_timelines(best, best.frames(best.shown), reason))
+    if costs := cost_rows(dataset):
+        parts.append("<h3>Cost</h3>")
+        parts.append(_table(COST_COLUMNS, costs))
+        parts.append(f'<p class="soft small">{escape(COST_LEGEND)}</p>')
     if notes := remarks(dataset):
         parts.append(f"<h3>Notes</h3><ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>")
     return "".join(parts)

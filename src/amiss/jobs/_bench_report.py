@@ -77,6 +77,26 @@ def comparison_rows(dataset: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
+def cost_rows(dataset: Mapping[str, Any]) -> list[list[str]]:
+    """What the systems that were trained here cost, cells as text, in the order of `COST_COLUMNS`."""
+    return [
+        [
+            row["name"],
+            f"{row['cost']['parameters']:,.0f}",
+            f"{row['cost']['seconds_per_1000_steps']:.1f}",
+            f"{row['cost']['ms_per_video']:.1f}",
+            f"{row['seconds']:.0f}",
+        ]
+        for row in dataset["systems"]
+        if row["cost"]
+    ]
+
+
+COST_COLUMNS = ["system", "parameters", "s per 1000 steps", "ms per test video", "s in all"]
+COST_LEGEND = (
+    "Processor seconds of training steps, processor milliseconds from stored features to scores: medians over cells. "
+    "In all: wall seconds of all cells, with the following of the test set that only a benchmark does."
+)
 COMPARISON_COLUMNS = ["A - B", "points", "95 % interval", "p", "p (Holm)", "differs at 5 %"]
 
 
@@ -157,6 +177,9 @@ def _markdown_lines(results: Mapping[str, Any]) -> Iterator[str]:
         if dataset["comparisons"]:
             yield "Paired over the same resampled videos, Holm-corrected together:\n"
             yield _markdown_table(COMPARISON_COLUMNS, comparison_rows(dataset))
+        if costs := cost_rows(dataset):
+            yield _markdown_table(COST_COLUMNS, costs)
+            yield f"{COST_LEGEND}\n"
         for remark in remarks(dataset):
             yield f"- {remark}"
         yield ""

@@ -144,6 +144,7 @@ def _row(subject: Subject, measured: Mapping[str, Any], system: System | None) -
         "held_out": None,
         "steps": None,
         "seconds": None,
+        "cost": None,
         "fold_mean": None,
         "versions": None,
         "data_hashes": [],
@@ -166,6 +167,9 @@ def _row(subject: Subject, measured: Mapping[str, Any], system: System | None) -
         notes = {result["train"]["notes"][0] for result in results}
         row["selection"] = notes.pop() if len(notes) == 1 else None
         row["seconds"] = sum(result["seconds"] for result in results)
+        row["cost"] = {
+            name: float(np.median([result["cost"][name] for result in results])) for name in results[0]["cost"]
+        }
         row["versions"] = results[0]["versions"]
         row["all_versions"] = sorted({str(sorted(result["versions"].items(), key=str)) for result in results})
         row["data_hashes"] = sorted({result["train"]["data_hash"] for result in results})

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,7 @@ class TrainingLoop:
         self.held_out = held_out.on(self.device)
         self.seed = seed
         self.step = 0
+        self.step_seconds = 0.0
         self.crops = fit.features[0].shape[0]
         self.normal = np.flatnonzero(fit.labels == 0)
         self.anomalous = np.flatnonzero(fit.labels == 1)
@@ -58,11 +60,13 @@ class TrainingLoop:
         sums: dict[str, float] = defaultdict(float)
         end = min(self.step + self.recipe.evaluate_every - self.step % self.recipe.evaluate_every, self.recipe.steps)
         count = end - self.step
+        began = time.process_time()
         while self.step < end:
             self.step += 1
             for name, value in self._train_step().items():
                 sums[name] += value
             on_step(self.step)
+        self.step_seconds += time.process_time() - began
         metrics: dict[str, float] = {name: value / count for name, value in sums.items()}
         if len(self.held_out):
             score = self._score_held_out()
@@ -118,6 +122,7 @@ class TrainingLoop:
         """What `restore` takes."""
         return {
             "step": self.step,
+            "step_seconds": self.step_seconds,
             "head": self.head.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "selection": self.selection.state(),
@@ -127,6 +132,7 @@ class TrainingLoop:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
         self.step = state["step"]
+        self.step_seconds = state["step_seconds"]
         self.head.load_state_dict(state["head"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.selection.restore(state["selection"])

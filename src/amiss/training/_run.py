@@ -35,6 +35,10 @@ class TrainReport:
     threshold: float
     """Of the selected detector."""
     seconds: float
+    step_seconds: float
+    """Processor seconds in training steps alone, on all threads."""
+    parameters: int
+    """Numbers in the head that are trained."""
     n_normal: int
     """Normal videos trained on."""
     n_anomalous: int

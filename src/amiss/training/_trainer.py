@@ -116,6 +116,8 @@ def train(
         last_auc=by_evaluation[-1] if by_evaluation else None,
         threshold=selected.calibration.threshold,
         seconds=time.monotonic() - began,
+        step_seconds=loop.step_seconds,
+        parameters=sum(p.numel() for p in loop.head.parameters() if p.requires_grad),
         n_normal=sum(v.label == 0 for v in split.fit),
         n_anomalous=sum(v.label == 1 for v in split.fit),
         held_out=tuple(v.video_id for v in split.held_out),
