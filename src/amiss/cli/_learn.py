@@ -54,7 +54,7 @@ def train(
 
 
 def evaluate(
-    what: Annotated[Path, typer.Argument(help="Run directory, detector, or scores (.json, .npz).")],
+    what: Annotated[Path, typer.Argument(help="Run directory, detector, or scores (.json, .npz, .npy).")],
     data: Annotated[Path, typer.Option(help="Manifest.")],
     features: Annotated[Path | None, typer.Option(help="Feature set, for runs and detectors.")] = None,
     protocol: Annotated[str, typer.Option(help="Protocol, see `amiss protocols`.")] = "exact",

@@ -58,8 +58,8 @@ _DATASETS: tuple[tuple[DatasetInfo, Callable[[Path, str | None, Progress | None]
             "*Train_Annotation*.txt or Anomaly_Train.txt",
             source="https://www.crcv.ucf.edu/projects/real-world/",
             licence="none stated; research use",
-            defects="5 test events reach past the last frame; 10 videos hold a third of the test frames; "
-            "a class takes the 271 + 61 normal videos that Bameri chose",
+            defects="5 test events reach past the last frame; 10 videos hold a third of the test frames; two normal "
+            "training videos are copies of test videos; a class takes the 271 + 61 normal videos that Bameri chose",
         ),
         build_ucf_crime,
     ),

@@ -65,7 +65,7 @@ class _Shot:
 
 @dataclass(frozen=True)
 class DemoSet:
-    """What `make_demo` drew."""
+    """What `make_demo_set` drew."""
 
     manifest: Manifest
     unseen: Video
