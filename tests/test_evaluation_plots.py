@@ -7,9 +7,19 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from scipy import stats
 
 from amiss.errors import EvaluationError
-from amiss.evaluation import figure_png, figure_svg, plot_classes, plot_optimism, plot_pr, plot_roc, plot_score_curve
+from amiss.evaluation import (
+    figure_png,
+    figure_svg,
+    plot_classes,
+    plot_densities,
+    plot_optimism,
+    plot_pr,
+    plot_roc,
+    plot_score_curve,
+)
 from amiss.evaluation._score_curve import _without_overlap
 
 SPANS = [(i * 16, min(i * 16 + 16, 310)) for i in range(20)]
@@ -120,6 +130,10 @@ def test_classes_and_optimism_are_told_in_numbers() -> None:
     figure = plot_optimism(rows, title="UCF-Crime")
     assert "+3.0" in texts(figure)
     assert figure_png(figure, dpi=30)[:4] == b"\x89PNG"
+    samples = np.random.default_rng(0).gamma(3, size=200)
+    figure = plot_densities({"normal: gamma": (samples, stats.gamma(3).logpdf)}, variable="magnitude")
+    assert "normal: gamma" in texts(figure)
+    assert figure.axes[0].get_xlabel() == "magnitude"
     for plot in (plot_classes, plot_optimism):
         with pytest.raises(EvaluationError, match="there are no"):
             plot({})

@@ -13,6 +13,7 @@ from amiss.datasets import Manifest
 from amiss.detection import Detector
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set
 from amiss.heads import create_head
+from amiss.heads._densities import FAMILIES
 from amiss.training import Recipe, list_recipes, load_recipe, train
 from test_training_trainer import clip_auc, make_data
 
@@ -55,6 +56,12 @@ def test_it_is_learned(data: tuple[Manifest, FeatureSet], tmp_path: Path, name: 
     assert all(np.isfinite(list(line.values())).all() for line in lines)
     detector = Detector.load(tmp_path / "run" / "selected")
     assert clip_auc(detector, manifest, features) > 0.7
+    if name == "distribution":
+        assert (tmp_path / "run" / "densities.png").read_bytes()[:4] == b"\x89PNG"
+        densities = json.loads((tmp_path / "run" / "densities.json").read_text())
+        assert densities["normal"]["family"] in FAMILIES
+        assert densities["divergences"]["js"] > 0.1  # they were driven apart
+        assert densities["anomalous"]["ks"] < 0.2
 
 
 @every_recipe

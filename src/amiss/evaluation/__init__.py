@@ -16,7 +16,7 @@ from amiss.evaluation._ground_truth import check_ground_truth, frame_labels, gro
 from amiss.evaluation._plots import plot_pr, plot_roc
 from amiss.evaluation._protocols import ALIASES, PROTOCOLS, Protocol, get_protocol
 from amiss.evaluation._regions import AnnotatedRegion, DetectedRegion, box_iou, region_criteria
-from amiss.evaluation._report_plots import plot_classes, plot_optimism
+from amiss.evaluation._report_plots import plot_classes, plot_densities, plot_optimism
 from amiss.evaluation._score_curve import plot_score_curve
 from amiss.evaluation._score_files import read_scores, write_scores
 from amiss.evaluation._scored_frames import ScoredFrames, score_frames
@@ -54,6 +54,7 @@ __all__ = [
     "holm",
     "mean_class_ap",
     "plot_classes",
+    "plot_densities",
     "plot_optimism",
     "plot_pr",
     "plot_roc",

@@ -1,11 +1,12 @@
-"""Figures of benchmark reports: metrics by class, and how much choosing on the test set would flatter."""
+"""Figures of reports: metrics by class, what choosing on the test set would add, fitted densities."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from amiss.errors import EvaluationError
 from amiss.evaluation._style import FONT, Theme, new_figure, style_axes
@@ -89,6 +90,41 @@ def plot_optimism(
     axes.set_xlabel(metric)
     low, high = axes.get_xlim()
     axes.set_xlim(low, high + 0.12 * (high - low))
+    _legend_above(figure, axes, theme)
+    return figure
+
+
+def plot_densities(
+    classes: Mapping[str, tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], NDArray[np.float64]]]],
+    *,
+    variable: str,
+    title: str | None = None,
+    dark: bool = False,
+) -> Figure:
+    """Densities fitted to samples of a positive variable, over histograms of what they were fitted to.
+
+    Args:
+        classes: name of a class, as the legend has it → samples [N], function from values [M] to log densities [M].
+        variable: name and unit of the variable.
+        title: above the axes.
+        dark: for dark pages.
+    """
+    figure, theme = new_figure(_WIDTH, 3.2, dark)
+    axes = figure.add_axes((0.09, 0.16, 0.88, 0.62 if title else 0.7))
+    low, high = (float(reach([reach(samples) for samples, _ in classes.values()])) for reach in (np.min, np.max))
+    edges = np.linspace(low, high, 41)
+    grid = np.linspace(low, high, 400)
+    peak = 0.0
+    for (name, (samples, log_pdf)), colour in zip(classes.items(), theme.cycle, strict=False):
+        heights, _, _ = axes.hist(samples, edges.tolist(), density=True, color=colour, alpha=0.25, linewidth=0)
+        curve = np.exp(log_pdf(grid))
+        axes.plot(grid, curve, color=colour, linewidth=1.8, label=name)
+        peak = max(peak, float(np.max(heights)), float(np.percentile(curve, 98)))
+    # some densities have no upper bound at an edge of their support
+    axes.set(xlim=(low, high), ylim=(0, 1.1 * peak), xlabel=variable, ylabel="density")
+    style_axes(axes, theme)
+    if title:
+        figure.text(0.03, 0.94, title, color=theme.text, fontsize=FONT + 1, fontweight="bold", va="center")
     _legend_above(figure, axes, theme)
     return figure
 
