@@ -12,6 +12,12 @@ settings.register_profile("amiss", deadline=None)  # machines are noisy: a slow 
 settings.load_profile("amiss")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compiled networks of the tests don't go into the user's cache."""
+    os.environ["AMISS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of golden numbers and real data; tests that need it skip where it is absent."""

@@ -11,7 +11,7 @@ from amiss.backbones._c3d import C3D
 from amiss.backbones._i3d import I3D
 from amiss.backbones._i3d_resnet50 import I3DResNet50
 from amiss.backbones._mfnet import MFNet
-from amiss.backbones._registry import _entry
+from amiss.backbones._registry import entry_of
 from amiss.backbones._resnet3d import ResNet3D
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
 
@@ -28,7 +28,7 @@ NAMES += [f"densenet3d_{depth}" for depth in (121, 169, 201, 264)]
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_gives_the_dim_that_the_registry_states(name: str) -> None:
     info = next(info for info in list_backbones() if info.name == name)
-    architecture = _entry(name).create.args[0]
+    architecture = entry_of(name).create.args[0]
     with torch.device("meta"):
         features = architecture.build()(torch.empty(2, 3, info.clip_len, *info.input_size))
     assert features.shape == (2, info.dim)

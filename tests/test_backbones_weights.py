@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from amiss.backbones import _download as download
 from amiss.backbones import _weights as module
 from amiss.backbones import create_backbone, find_weights
 from amiss.errors import UsageError, WeightsError
@@ -21,7 +22,7 @@ def empty_hub(tmp_path, monkeypatch):
     def offline(*args, **kwargs):
         raise URLError("no network")
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(download, "urlopen", offline)
 
 
 def resnet_file(path, **changes):

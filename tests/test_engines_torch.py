@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from amiss.backbones import create_backbone
-from amiss.engines import TorchEngine, create_engine
+from amiss.backbones import Backbone, FeatureSpec, create_backbone
+from amiss.engines import TorchEngine, bfloat16_arithmetic, create_engine
 from amiss.errors import UsageError
 
 CLIPS = [np.random.RandomState(i).randint(0, 256, (16, 48, 64, 3)).astype(np.uint8) for i in range(3)]
@@ -15,9 +15,9 @@ def backbone(request):
 
 
 def test_engine_gives_what_the_backbone_gives(backbone):
-    engine = create_engine(backbone, "cpu")
+    engine = create_engine(backbone, "cpu", engine="torch", precision="fp32")
     features = engine.encode(CLIPS)
-    assert isinstance(engine, TorchEngine)
+    assert engine.description == "torch cpu fp32"
     assert engine.spec == backbone.spec
     assert features.dtype == np.float32
     assert features.shape == (3, 1, backbone.spec.dim)
@@ -25,14 +25,20 @@ def test_engine_gives_what_the_backbone_gives(backbone):
         assert np.array_equal(row, backbone.encode(clip).numpy())
 
 
-def test_a_clip_does_not_depend_on_its_neighbours(backbone):
-    engine = create_engine(backbone, "cpu")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_clip_does_not_depend_on_its_neighbours(backbone, precision):
+    if precision == "bf16" and bfloat16_arithmetic() is None:
+        pytest.skip("this processor has no bfloat16 arithmetic")
+    engine = create_engine(backbone, "cpu", engine="torch", precision=precision)
     alone = [engine.encode([clip])[0] for clip in CLIPS]
     assert np.array_equal(engine.encode(CLIPS[::-1]), np.stack(alone[::-1]))
 
 
-def test_crops_are_kept_apart():
-    engine = create_engine(create_backbone("squeezenet1_1", "random", crops=10), "cpu")
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_crops_are_kept_apart(name):
+    if name == "openvino":
+        pytest.importorskip("openvino")
+    engine = create_engine(create_backbone("squeezenet1_1", "random", crops=10), "cpu", engine=name)
     features = engine.encode(CLIPS[:1])
     assert features.shape == (1, 10, 1024)
     mirrored = engine.encode([CLIPS[0][:, :, ::-1]])
@@ -57,7 +63,38 @@ def test_threads_are_set():
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_there_is_refused(device):
     with pytest.raises(UsageError, match=f"device '{device}' can't be used"):
-        create_engine(create_backbone("squeezenet1_1", "random"), device)
+        create_engine(create_backbone("squeezenet1_1", "random"), device, engine="torch")
+
+
+class Small(Backbone):
+    """As a network on a device with memory for two clips."""
+
+    spec = FeatureSpec(backbone="small", weights="none", dim=2)
+
+    def preprocess(self, frames):
+        return torch.from_numpy(frames).permute(3, 0, 1, 2).float()[None]
+
+    def forward(self, clips):
+        if len(clips) > 2:
+            raise torch.OutOfMemoryError("no memory")
+        return clips.mean((2, 3, 4))[:, :2] + len(clips)  # differs with the batch, as kernels do
+
+
+def test_batches_are_filled_up_and_halved_where_memory_is_short():
+    engine = TorchEngine(Small(), "cpu")
+    engine.batch = 8
+    with pytest.warns(UserWarning, match=r"cpu has no memory for (8 clips: 4|4 clips: 2) now"):
+        features = engine.encode(CLIPS)
+    assert engine.batch == 2
+    expected = np.stack([clip.mean((0, 1, 2))[:2] + 2 for clip in CLIPS])[:, None]
+    np.testing.assert_allclose(features, expected, rtol=1e-5)
+    engine.batch = 1
+    Small.forward, forward = lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no memory")), Small.forward
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            engine.encode(CLIPS)
+    finally:
+        Small.forward = forward
 
 
 @pytest.mark.gpu

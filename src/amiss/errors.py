@@ -4,6 +4,7 @@ A message says what is wrong, the value seen, and what to do. The command line p
 
     AmissError            something failed: exit code 1
     ├── UsageError        the call itself is wrong (unknown name, bad option): exit code 2
+    ├── ConfigError       a watcher's configuration file is wrong (message has the line numbers)
     ├── VideoError        a video can't be read or written
     ├── ManifestError     a manifest or annotation file is wrong (message has the line number)
     ├── FeatureError      a feature set is missing, damaged or doesn't fit
@@ -11,6 +12,8 @@ A message says what is wrong, the value seen, and what to do. The command line p
     ├── WeightsError      a weight file is missing, damaged or for another network
     ├── DetectorError     a detector or run directory is missing, damaged or incompatible
     ├── EvaluationError   scores and ground truth don't fit together, or a metric is undefined
+    ├── StoreError        the watcher's database or spool can't be used
+    ├── AlertError        a channel did not take an alert
     └── OutputError       a file can't be written (permissions, disk full)
 """
 
@@ -25,6 +28,10 @@ class UsageError(AmissError, ValueError):
     """The call itself is wrong: an unknown name, an option out of range."""
 
     exit_code = 2
+
+
+class ConfigError(AmissError):
+    """A watcher's configuration file is wrong."""
 
 
 class VideoError(AmissError):
@@ -53,6 +60,22 @@ class DetectorError(AmissError):
 
 class EvaluationError(AmissError):
     """Scores and ground truth don't fit together, or a metric is undefined."""
+
+
+class StoreError(AmissError):
+    """The watcher's database or spool can't be used."""
+
+
+class AlertError(AmissError):
+    """A channel did not take an alert.
+
+    Attributes:
+        permanent: True where sending it again can't help.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
 
 
 class OutputError(AmissError, OSError):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from amiss.backbones._spec import CLIP_LEN, FeatureSpec
+from amiss.backbones._weights import PublishedWeights
 
 
 class Backbone(nn.Module, ABC):
@@ -70,3 +71,5 @@ class BackboneEntry:
     info: BackboneInfo
     create: Callable[[str | Path, int], Backbone]
     """(weights choice, crops) → the backbone, in eval mode without gradients."""
+    published: Callable[[], tuple[PublishedWeights, ...]] = tuple
+    """Its published weights, the default ones first."""

@@ -130,9 +130,11 @@ class Preprocessing:
             frames_THWK = np.stack([np.asarray(i.resize(size[::-1], Image.Resampling.LANCZOS)) for i in images])
         x_TKHW = torch.from_numpy(np.require(frames_THWK, requirements=["C", "W"])).permute(0, 3, 1, 2)
         if size != tuple(x_TKHW.shape[2:]):
-            x_TKHW = F.interpolate(x_TKHW.float(), size, mode=self.interpolation, antialias=self.antialias)
-            if self.rounded:
-                x_TKHW = x_TKHW.clamp_(0, 255).round_().to(torch.uint8)
+            resized_TKHW = torch.empty((*x_TKHW.shape[:2], *size), dtype=torch.uint8 if self.rounded else torch.float32)
+            for target, x_KHW in zip(resized_TKHW, x_TKHW, strict=True):  # one at a time stays in the processor's cache
+                frame = F.interpolate(x_KHW.float()[None], size, mode=self.interpolation, antialias=self.antialias)
+                target.copy_(frame[0].clamp_(0, 255).round_() if self.rounded else frame[0])
+            x_TKHW = resized_TKHW
         return x_TKHW.expand(-1, 3, -1, -1)
 
     def _views(self, x_TKHW: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ BUILT_IN = (
     "amiss.backbones._motion",
     "amiss.backbones._torchvision_video",
     "amiss.backbones._torchvision_image",
+    "amiss.backbones._transformers",
     "amiss.backbones._c3d",
     "amiss.backbones._i3d",
     "amiss.backbones._i3d_resnet50",
@@ -37,7 +38,12 @@ def _built_in() -> dict[str, BackboneEntry]:
     return {entry.info.name: entry for module in modules for entry in module.ENTRIES}
 
 
-def _entry(name: str) -> BackboneEntry:
+def entry_of(name: str) -> BackboneEntry:
+    """A backbone's line of the registry.
+
+    Raises:
+        UsageError: unknown name; the closest ones are suggested.
+    """
     built_in = _built_in()
     if name in built_in:
         return built_in[name]
@@ -57,7 +63,7 @@ def list_backbones() -> list[BackboneInfo]:
     """All backbones: the built-in ones, then those of installed entry points `amiss.backbones`."""
     built_in = _built_in()
     others = sorted(p.name for p in entry_points(group=ENTRY_POINT_GROUP) if p.name not in built_in)
-    return [entry.info for entry in built_in.values()] + [_entry(name).info for name in others]
+    return [entry.info for entry in built_in.values()] + [entry_of(name).info for name in others]
 
 
 def create_backbone(
@@ -95,7 +101,7 @@ def create_backbone(
         raise UsageError(f"stride is {stride}; it must be at least 1 frame")
     if frame_rate is not None and frame_rate <= 0:
         raise UsageError(f"frame_rate is {frame_rate}; it must be above 0")
-    entries = [_entry(n) for n in names]
+    entries = [entry_of(n) for n in names]
     parts = [entry.create(_choice(entry.info, weights, fused=len(names) > 1), crops) for entry in entries]
     for part in parts:
         part.spec = part.spec.with_(stride=part.spec.clip_len, frame_rate=frame_rate)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._spec import FeatureSpec
-from amiss.backbones._torchvision_video import build_network, official_transforms, published_weights
+from amiss.backbones._torchvision_video import build_network, in_order, official_transforms, published_weights
 from amiss.backbones._weights import choose_weights
 
 SAMPLED = 4  # frames per clip; more cost time in proportion and change results little
@@ -149,7 +149,7 @@ class TorchvisionImage(Backbone):
     def forward(self, clips: Tensor) -> Tensor:
         frames_BKHW = clips.transpose(1, 2).flatten(0, 1)
         x_NTF = self.network(frames_BKHW).flatten(1).unflatten(0, (clips.shape[0], clips.shape[2]))
-        change_NF = x_NTF.diff(dim=1).abs().mean(1) if x_NTF.shape[1] > 1 else torch.zeros_like(x_NTF[:, 0])
+        change_NF = (x_NTF[:, 1:] - x_NTF[:, :-1]).abs().sum(1) / max(x_NTF.shape[1] - 1, 1)
         return torch.cat([x_NTF.mean(1), change_NF], dim=1)
 
 
@@ -162,7 +162,7 @@ def _entry(name: str, frame_dim: int, side: int) -> BackboneEntry:
         licence="BSD-3-Clause; weights trained on ImageNet-1k (non-commercial research)",
         note=f"{SAMPLED} frames per clip, pooled: mean and change",
     )
-    return BackboneEntry(info, partial(TorchvisionImage, name, info.dim))
+    return BackboneEntry(info, partial(TorchvisionImage, name, info.dim), partial(in_order, name))
 
 
 ENTRIES = tuple(_entry(name, *sizes) for name, sizes in _NETWORKS.items())

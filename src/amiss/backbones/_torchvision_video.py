@@ -1,7 +1,9 @@
 """Torchvision's video networks, without their classifiers: the features are globally pooled.
 
 R3D, MC3 and R(2+1)D: Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018.
-S3D: Xie et al., "Rethinking Spatiotemporal Feature Learning", ECCV 2018. Torchvision is imported when one is built.
+S3D: Xie et al., "Rethinking Spatiotemporal Feature Learning", ECCV 2018. Swin3D: Liu et al., "Video Swin Transformer",
+CVPR 2022. MViT: Fan et al., "Multiscale Vision Transformers", ICCV 2021, and Li et al., "MViTv2", CVPR 2022; the
+feature is the class token, by which they classify. Torchvision is imported when one is built.
 """
 
 from functools import partial
@@ -28,6 +30,12 @@ def published_weights(name: str) -> tuple[dict[str, PublishedWeights], str]:
     entries = get_model_weights(name)
     found = {e.name: PublishedWeights(id=e.name, url=e.url, megabytes=e.meta.get("_file_size", 0)) for e in entries}
     return found, entries.DEFAULT.name
+
+
+def in_order(name: str) -> tuple[PublishedWeights, ...]:
+    """Torchvision's weights of a network, the default ones first."""
+    found, default = published_weights(name)
+    return tuple(sorted(found.values(), key=lambda weights: weights.id != default))
 
 
 def official_transforms(name: str, weights: Weights) -> Any:
@@ -109,7 +117,7 @@ def _entry(name: str, classifier: str, dim: int, side: int, note: str) -> Backbo
         licence="BSD-3-Clause; weights trained on Kinetics-400 (CC-BY-4.0)",
         note=note,
     )
-    return BackboneEntry(info, partial(TorchvisionVideo, name, classifier, dim))
+    return BackboneEntry(info, partial(TorchvisionVideo, name, classifier, dim), partial(in_order, name))
 
 
 ENTRIES = (
@@ -117,4 +125,9 @@ ENTRIES = (
     _entry("mc3_18", "fc", 512, 112, "ResNet-18, 3D then 2D convolutions"),
     _entry("r2plus1d_18", "fc", 512, 112, "ResNet-18, convolutions split into space and time"),
     _entry("s3d", "classifier", 1024, 224, "Inception, convolutions split into space and time"),
+    _entry("swin3d_t", "head", 768, 224, "Video Swin Transformer, tiny"),
+    _entry("swin3d_s", "head", 768, 224, "Video Swin Transformer, small"),
+    _entry("swin3d_b", "head", 1024, 224, "Video Swin Transformer, base"),
+    _entry("mvit_v1_b", "head", 768, 224, "Multiscale Vision Transformer, base"),
+    _entry("mvit_v2_s", "head", 768, 224, "Multiscale Vision Transformer 2, small"),
 )

@@ -98,7 +98,7 @@ class Architecture:
             licence=self.licence,
             note=self.note,
         )
-        return BackboneEntry(info, partial(VideoNetwork, self))
+        return BackboneEntry(info, partial(VideoNetwork, self), lambda: self.published)
 
 
 class VideoNetwork(Backbone):

@@ -1,5 +1,6 @@
 """Weight files: where they are looked up, how they are read, and how they fill a network."""
 
+import http.client
 import os
 import pickle
 import re
@@ -16,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from amiss.backbones._download import OnBytes, download, lines_on_stderr
 from amiss.errors import UsageError, WeightsError
 from amiss.files import sha256_file
 
@@ -34,10 +36,13 @@ class PublishedWeights:
     file: str = ""
     """Name of the file where `url` is a page from which a person must fetch it; empty = `url` is the file's."""
 
+    save_as: str = ""
+    """Name of the file on this machine, where the one in `url` says nothing; empty = the one in `url`."""
+
     @property
     def file_name(self) -> str:
-        """Name of the file, as downloaded."""
-        return self.file or Path(urlparse(self.url).path).name
+        """Name of the file on this machine."""
+        return self.file or self.save_as or Path(urlparse(self.url).path).name
 
     @property
     def sha256_start(self) -> str:
@@ -78,11 +83,11 @@ def choose_weights(
         raise UsageError(f"{backbone} needs weights: default, random, one of {sorted(published)}, or a file")
     entry = published.get(default if text == "default" else text)
     if entry is not None:
-        path = _fetch(backbone, entry)
+        path = fetch_published(backbone, entry)
         return Weights(id=entry.id, sha256=sha256_file(path), path=path)
     path = Path(text)
     if not path.is_file():
-        found = _look_up(path.name) if path.name == text else None
+        found = locate(path.name) if path.name == text else None
         if found is None:
             raise WeightsError(
                 f"{backbone}: there is no weight file {text}; "
@@ -105,7 +110,7 @@ def find_weights(name: str, sha256: str | None = None, *, explicit: str | os.Pat
     Raises:
         WeightsError: it is nowhere, or what is there is another file.
     """
-    path = Path(explicit) if explicit is not None else _look_up(name)
+    path = Path(explicit) if explicit is not None else locate(name)
     if path is None or not path.is_file():
         where = f"{path} doesn't exist" if path is not None else f"not in ${WEIGHTS_VARIABLE} nor in {_hub_folder()}"
         digits = f" (sha256 {sha256[:12]}…)" if sha256 else ""
@@ -118,12 +123,15 @@ def find_weights(name: str, sha256: str | None = None, *, explicit: str | os.Pat
     return path
 
 
-def _look_up(name: str) -> Path | None:
-    candidates = []
-    if given := os.environ.get(WEIGHTS_VARIABLE):
-        folder = Path(given)
-        candidates.append(folder if folder.name == name else folder / name)
-    candidates.append(_hub_folder() / name)
+def weights_folders() -> list[Path]:
+    """Where weight files are looked for, in this order; downloaded ones go into the last one."""
+    given = os.environ.get(WEIGHTS_VARIABLE)
+    return [*([Path(given)] if given else []), _hub_folder()]
+
+
+def locate(name: str) -> Path | None:
+    """The weight file of that name on this machine, or None."""
+    candidates = (folder if folder.name == name else folder / name for folder in weights_folders())
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -131,8 +139,18 @@ def _hub_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def _fetch(backbone: str, weights: PublishedWeights) -> Path:
-    if _look_up(weights.file_name) is not None:
+def fetch_published(backbone: str, weights: PublishedWeights, on_progress: OnBytes | None = None) -> Path:
+    """The file of published weights; it is downloaded unless it is on this machine.
+
+    Args:
+        backbone: its name, for messages.
+        weights: which ones.
+        on_progress: told how many bytes are there, of how many; None = lines on stderr.
+
+    Raises:
+        WeightsError: they can't be downloaded, must be fetched by hand, or are others than announced.
+    """
+    if locate(weights.file_name) is not None:
         return find_weights(weights.file_name, weights.sha256_start)
     if weights.file:
         raise WeightsError(
@@ -141,9 +159,8 @@ def _fetch(backbone: str, weights: PublishedWeights) -> Path:
         )
     path = _hub_folder() / weights.file_name
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(weights.url, str(path), hash_prefix=weights.sha256_start)
-    except (OSError, RuntimeError) as error:  # RuntimeError: another hash than announced
+        download(weights.url, path, weights.sha256_start, on_progress or lines_on_stderr(weights.file_name))
+    except (OSError, http.client.HTTPException) as error:
         raise WeightsError(
             f"weights {weights.id} of {backbone} are not on this machine and can't be downloaded ({error}): put "
             f"{weights.file_name} ({weights.megabytes:.0f} MB, {weights.url}) into the folder ${WEIGHTS_VARIABLE}, "

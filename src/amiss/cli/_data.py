@@ -13,6 +13,8 @@ Weights = Annotated[
     list[str] | None,
     typer.Option(help="`default`, `random`, or a file; for one part of a fusion: `NAME=FILE` (repeat it)."),
 ]
+EngineName = Annotated[str, typer.Option("--engine", help="auto, torch or openvino; see `amiss doctor`.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16 (faster where the processor has it).")]
 
 
 def weight_choice(weights: list[str] | None) -> str | dict[str, str]:
@@ -92,6 +94,8 @@ def extract(
     preset: Annotated[
         str, typer.Option(help="Preprocessing of a named project; default: the weights' own.")
     ] = "default",
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Extract features of videos into a feature set."""
     from amiss.backbones import create_backbone
@@ -100,9 +104,11 @@ def extract(
     from amiss.jobs import video_files
 
     videos = video_files(targets)
-    engine = create_engine(create_backbone(backbone, weight_choice(weights), crops=crops, stride=stride, preset=preset))
+    built = create_backbone(backbone, weight_choice(weights), crops=crops, stride=stride, preset=preset)
+    chosen = create_engine(built, engine=engine, precision=precision)
+    console.note(f"engine: {chosen.description}")
     with console.progress("extract") as on_progress:
-        report = extract_videos(videos, engine, out, on_progress)
+        report = extract_videos(videos, chosen, out, on_progress)
     console.finish(report, f"videos extracted to {out}")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._data import Json
+from amiss.cli._data import EngineName, Json, Precision
 
 if TYPE_CHECKING:
     from amiss.detection import ScoreResult
@@ -29,6 +29,8 @@ def detect(
     clips: Annotated[bool, typer.Option("--clips", help="Events cut out, <video_id>.event01.mp4 …")] = False,
     features: Annotated[Path | None, typer.Option(help="Score these stored features instead of the videos.")] = None,
     weights: Annotated[Path | None, typer.Option(help="File of the backbone's weights, if not found by name.")] = None,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
     as_json: Json = False,
 ) -> None:
     """Score videos: when does something anomalous happen?"""
@@ -46,7 +48,7 @@ def detect(
     if not found:
         found |= video_files(videos or [])
     if stored is None:
-        loaded.prepare(weights)
+        loaded.prepare(weights, engine=engine, precision=precision)
     results: dict[str, ScoreResult] = {}
     with console.progress("detect") as on_progress:
         report = detect_videos(

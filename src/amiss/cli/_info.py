@@ -16,13 +16,15 @@ def add_to(app: typer.Typer) -> None:
 
 def backbones(as_json: Json = False) -> None:
     """List the backbones."""
-    from amiss.backbones import list_backbones
+    from amiss.jobs import describe_backbones
 
-    _show(
-        [asdict(info) for info in list_backbones()],
-        ["name", "kind", "dim", "clip_len", "input_size", "licence"],
-        as_json,
-    )
+    entries = describe_backbones()
+    if as_json:
+        console.print_json(entries)
+        return
+    columns = {"name": "name", "kind": "kind", "dim": "dim", "input_size": "input", "parameters_millions": "params M",
+               "gflops_per_clip": "GFLOPs/clip", "licence": "licence"}  # fmt: skip
+    console.print_table(list(columns.values()), [[entry[name] for name in columns] for entry in entries])
 
 
 def heads(as_json: Json = False) -> None:

@@ -128,17 +128,23 @@ class Detector:
             scores = crop_mean(self.head(x_CTD).scores, crops=x_CTD.shape[0])[0]
         return scores.double().numpy()
 
-    def prepare(self, weights: str | os.PathLike[str] | None = None) -> Engine:
+    def prepare(
+        self, weights: str | os.PathLike[str] | None = None, *, engine: str = "auto", precision: str = "auto"
+    ) -> Engine:
         """Build the backbone and its engine, once; `score` does it by itself where the weights are found by name.
 
         Args:
             weights: file of the backbone's weights; None = found by their name.
+            engine: `auto`, `torch` or `openvino`.
+            precision: `auto`, `fp32` or `bf16`.
 
         Raises:
+            UsageError: this engine or precision isn't possible here.
             WeightsError: the weights are missing or not the ones of the detector's features.
         """
         if self._engine is None:
-            self._engine = create_engine(create_backbone_for(self.spec, weights))
+            backbone = create_backbone_for(self.spec, weights)
+            self._engine = create_engine(backbone, engine=engine, precision=precision)
         return self._engine
 
     def score(self, video: str | os.PathLike[str]) -> ScoreResult:

@@ -1,7 +1,22 @@
 """Engines: run a backbone fast on the device that is there."""
 
-from amiss.engines._base import Engine
+from amiss.engines._base import Engine, Prepared
+from amiss.engines._choice import Choice, bfloat16_arithmetic, choose, engines_of, openvino_version
+from amiss.engines._fused import FusedEngine
+from amiss.engines._openvino import OpenVINOEngine
 from amiss.engines._registry import create_engine
 from amiss.engines._torch import TorchEngine
 
-__all__ = ["Engine", "TorchEngine", "create_engine"]
+__all__ = [
+    "Choice",
+    "Engine",
+    "FusedEngine",
+    "OpenVINOEngine",
+    "Prepared",
+    "TorchEngine",
+    "bfloat16_arithmetic",
+    "choose",
+    "create_engine",
+    "engines_of",
+    "openvino_version",
+]

@@ -23,6 +23,17 @@ class Engine(ABC):
     """Of the features that come out."""
     device: str
     """Where the backbone runs, in words."""
+    name: str
+    """`torch` or `openvino`; joined by `+` where the parts of a fusion differ."""
+    precision: str
+    """Of the network's arithmetic: `fp32` or `bf16`; joined as the names are. Features are float32 always."""
+    batch: int = 1
+    """Clips that are best given to `run` at once."""
+
+    @property
+    def description(self) -> str:
+        """Engine, device and precision in words, as feature sets record them."""
+        return f"{self.name} {self.device} {self.precision}"
 
     @abstractmethod
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:

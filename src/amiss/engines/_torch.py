@@ -1,40 +1,90 @@
-"""Torch engine: CPU or CUDA, float32."""
+"""Torch engine: CPU or CUDA, float32 or bfloat16."""
 
+import copy
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from amiss.backbones import Backbone, FusedBackbone
+from amiss.backbones import Backbone
 from amiss.engines._base import Engine, Prepared
 from amiss.errors import UsageError
 
+_CUDA_VIEWS = 8  # clips times crops at once; halved where they don't fit into the device's memory
+
 
 class TorchEngine(Engine):
-    """Runs a backbone in PyTorch, one clip (with all its crops) at a time.
+    """Runs a backbone in PyTorch.
 
-    One clip at a time, because kernels differ with the batch size: resumed extractions then give identical files.
+    On a CPU one clip (with all its crops) at a time, on CUDA a fixed number of them, the last ones filled up with
+    zeros: kernels differ with the batch size, so the features of a clip would depend on its place in the video.
+
+    In bfloat16, convolutions and matrix products take bfloat16 values and the rest stays float32 (autocast).
     """
 
-    def __init__(self, backbone: Backbone, device: str) -> None:
+    name = "torch"
+
+    def __init__(self, backbone: Backbone, device: str, precision: str = "fp32") -> None:
         try:
             self._device = torch.device(device)
-            backbone = backbone.to(self._device)
+            if precision == "bf16":
+                backbone = _in_bfloat16(backbone)
+            self._backbone = backbone.to(self._device)
         except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
             raise UsageError(f"device {device!r} can't be used: {str(error).splitlines()[0]}") from error
-        self._parts = backbone.parts if isinstance(backbone, FusedBackbone) else (backbone,)
         self.spec = backbone.spec
         self.device = str(self._device)
+        self.precision = precision
+        self.batch = max(1, _CUDA_VIEWS // self.spec.crops) if self._device.type == "cuda" else 1
 
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
         with torch.inference_mode():
-            return tuple(part.preprocess(frames) for part in self._parts)
+            return (self._backbone.preprocess(frames),)
 
     @torch.inference_mode()
     def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
         rows = np.empty((len(prepared), self.spec.crops, self.spec.dim), np.float32)
-        for row, clip in zip(rows, prepared, strict=True):
-            features = [part(x.to(self._device)) for part, x in zip(self._parts, clip, strict=True)]
-            row[:] = torch.cat(features, dim=1).float().cpu().numpy()
+        start = 0
+        while start < len(prepared):
+            clips = [clip for (clip,) in prepared[start : start + self.batch]]
+            try:
+                features = self._forward(clips)
+            except torch.OutOfMemoryError:
+                if self.batch == 1:
+                    raise
+                self.batch //= 2
+                warnings.warn(f"{self.device} has no memory for {2 * self.batch} clips: {self.batch} now", stacklevel=2)
+                continue
+            rows[start : start + len(clips)] = features[: len(clips)]
+            start += len(clips)
         return rows
+
+    def _forward(self, clips: Sequence[Tensor]) -> NDArray[np.float32]:
+        """Clips [C, 3, T', H', W'], at most a batch of them → features of a whole batch, [N, C, D]."""
+        filling = [torch.zeros_like(clips[0])] * (self.batch - len(clips))
+        x_NKTHW = torch.cat([*clips, *filling]).to(self._device)
+        if self.precision == "bf16":
+            x_NKTHW = x_NKTHW.contiguous(memory_format=torch.channels_last_3d)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            features: Tensor = self._backbone(x_NKTHW)
+        rows: NDArray[np.float32] = features.float().cpu().numpy()
+        return rows.reshape(self.batch, -1, rows.shape[1])
+
+
+def _in_bfloat16(backbone: Backbone) -> Backbone:
+    """A copy whose convolutions and linear layers hold bfloat16 weights, channels last; autocast does the rest."""
+    backbone = copy.deepcopy(backbone)
+    for module in backbone.modules():
+        match module:
+            case nn.Conv3d():
+                module.to(torch.bfloat16).to(memory_format=torch.channels_last_3d)
+            case nn.Conv2d():
+                module.to(torch.bfloat16).to(memory_format=torch.channels_last)
+            case nn.Linear():
+                module.to(torch.bfloat16)
+            case _:
+                pass
+    return backbone

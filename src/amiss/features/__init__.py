@@ -1,7 +1,7 @@
 """Feature sets: extraction, storage, pooling, other projects' layouts."""
 
 from amiss.backbones import FeatureSpec
-from amiss.features._extraction import ExtractedVideo, extract_video
+from amiss.features._extraction import ExtractedVideo, extract_video, extract_videos
 from amiss.features._feature_set import FeatureRecord, Features, FeatureSet, FeatureSetWriter, open_feature_set
 from amiss.features._layouts import export_features, import_features, list_layouts
 from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool
@@ -18,6 +18,7 @@ __all__ = [
     "PoolingRule",
     "export_features",
     "extract_video",
+    "extract_videos",
     "import_features",
     "list_layouts",
     "open_feature_set",

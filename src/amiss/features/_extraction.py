@@ -1,23 +1,28 @@
-"""Extraction: videos → feature set. Decoding and the backbone overlap; memory doesn't grow with the video."""
+"""Extraction: videos → features. Decoding, preprocessing and the backbone overlap; memory doesn't grow with the video.
+
+Readers, each a thread with a video of its own, decode and preprocess; the caller's thread runs the backbone over the
+clips of all of them. A bounded queue in between keeps the readers some clips ahead, also from one video to the next.
+"""
 
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
-from queue import Full, Queue
-from typing import TypeVar
+from dataclasses import dataclass, field
+from queue import Empty, Full, Queue
+from typing import Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from amiss.engines import Engine
+from amiss.engines import Engine, Prepared
 from amiss.errors import VideoError
 from amiss.video import VideoReader, iter_clips
 
-T = TypeVar("T")
-_CLIPS_PER_CALL = 4  # clips given to the engine at once
-_CLIPS_AHEAD = 8  # prepared clips that wait for the engine: bounds memory
+PathLike = str | os.PathLike[str]
+_VIEWS_AHEAD = 8  # clips times crops that wait for the engine, beside a batch: bounds memory
+_CPU_READERS = 2  # a third one gained nothing: the backbone needs the cores
+_GPU_READERS = 8
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,8 @@ class ExtractedVideo:
     """What is missing where it could be decoded only in part."""
 
 
-def extract_video(
-    path: str | os.PathLike[str], engine: Engine, on_progress: Callable[[float], None] | None = None
-) -> ExtractedVideo:
+def extract_video(path: PathLike, engine: Engine, on_progress: Callable[[float], None] | None = None) -> ExtractedVideo:
     """Decode a video and run the engine's backbone over its clips.
-
-    Decoding and preprocessing run in a thread of their own, so that they and the backbone don't wait for each other.
 
     Args:
         path: the video file.
@@ -49,58 +50,143 @@ def extract_video(
     Raises:
         VideoError: nothing of it decodes, or it is shorter than a clip and the spec's tail rule is `drop`.
     """
-    spec = engine.spec
-    with VideoReader(path, frame_rate=spec.frame_rate) as reader:
-        clips = iter_clips(reader, spec.clip_len, spec.stride, spec.tail)
-        parts = []
-        with _Prefetch((engine.prepare(clip.images) for clip in clips), _CLIPS_AHEAD) as prepared:
-            for batch in _batches(prepared, _CLIPS_PER_CALL):
-                parts.append(engine.run(batch))
-                if on_progress is not None and reader.stated_frames:
-                    on_progress(min(1.0, reader.n_frames / reader.stated_frames))
-        if not parts:
-            raise VideoError(
-                f"{path}: {reader.n_frames} frames are fewer than a clip of {spec.clip_len}; tail rule is 'drop'"
+    told = (lambda _, share: on_progress(share)) if on_progress is not None else None
+    for _, result in extract_videos([("", path)], engine, told):
+        if isinstance(result, VideoError):
+            raise result
+        return result
+    raise AssertionError("every video gives a result")
+
+
+def extract_videos(
+    videos: Iterable[tuple[str, PathLike]], engine: Engine, on_progress: Callable[[str, float], None] | None = None
+) -> Iterator[tuple[str, ExtractedVideo | VideoError]]:
+    """Decode videos, several at once, and run the engine's backbone over their clips.
+
+    Args:
+        videos: ids and files.
+        engine: runs the backbone.
+        on_progress: called with a video's id and the share of it that is done, 0..1, as far as its header tells.
+
+    Yields:
+        Id and features, or what was wrong, of each video as soon as it is done: not always in the order given.
+    """
+    with _Readers(videos, engine) as readers:
+        waiting: list[tuple[_Video, Prepared]] = []
+        for video, prepared in readers:
+            if waiting and (prepared is None or _shapes(prepared) != _shapes(waiting[0][1])):
+                _run(engine, waiting)
+            if prepared is None:
+                yield video.id, video.result(engine)
+                continue
+            waiting.append((video, prepared))
+            if len(waiting) >= engine.batch:
+                _run(engine, waiting)
+            if on_progress is not None and video.share is not None:
+                on_progress(video.id, video.share)
+
+
+@dataclass
+class _Video:
+    """A video under way."""
+
+    id: str
+    path: PathLike
+    rows: list[NDArray[np.float32]] = field(default_factory=list)
+    n_frames: int = 0
+    fps: float = 0.0
+    share: float | None = None
+    problem: str | None = None
+    error: VideoError | None = None
+
+    def result(self, engine: Engine) -> ExtractedVideo | VideoError:
+        if self.error is not None:
+            return self.error
+        if not self.rows:
+            clip_len = engine.spec.clip_len
+            return VideoError(
+                f"{self.path}: {self.n_frames} frames are fewer than a clip of {clip_len}; tail rule is 'drop'"
             )
-        return ExtractedVideo(np.concatenate(parts), reader.n_frames, reader.fps, reader.problem)
+        return ExtractedVideo(np.stack(self.rows), self.n_frames, self.fps, self.problem)
 
 
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
+def _run(engine: Engine, waiting: list[tuple[_Video, Prepared]]) -> None:
+    for (video, _), row in zip(waiting, engine.run([prepared for _, prepared in waiting]), strict=True):
+        video.rows.append(row)
+    waiting.clear()
 
 
-class _Prefetch(Iterable[T]):
-    """Run an iterator in a thread, at most `size` items ahead. Its exceptions are raised where it is consumed."""
+def _shapes(prepared: Prepared) -> list[torch.Size]:
+    return [tensor.shape for tensor in prepared]
 
-    _END = object()
 
-    def __init__(self, items: Iterable[T], size: int) -> None:
-        self._items = items
-        self._queue: Queue[object] = Queue(size)
-        self._error: BaseException | None = None
+class _Readers:
+    """Threads that decode and preprocess. Iterating gives each video's clips in order, then None for its end."""
+
+    def __init__(self, videos: Iterable[tuple[str, PathLike]], engine: Engine) -> None:
+        self._videos = iter(videos)
+        self._engine = engine
+        self._queue: Queue[tuple[_Video, Prepared | None] | BaseException | None] = Queue(
+            max(2, _VIEWS_AHEAD // engine.spec.crops) + engine.batch
+        )
+        self._taking = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="amiss-decode", daemon=True)
+        count = _CPU_READERS if engine.device.startswith("cpu") else min(_GPU_READERS, os.cpu_count() or 1)
+        self._threads = [threading.Thread(target=self._read, name="amiss-decode", daemon=True) for _ in range(count)]
 
-    def __enter__(self) -> "_Prefetch[T]":
-        self._thread.start()
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
+    def __iter__(self) -> Iterator[tuple[_Video, Prepared | None]]:
+        reading = len(self._threads)
+        while reading:
+            try:
+                item = self._queue.get(timeout=1)  # so that Ctrl-C comes through
+            except Empty:
+                continue
+            if item is None:
+                reading -= 1
+            elif isinstance(item, BaseException):
+                raise item
+            else:
+                yield item
+
+    def _read(self) -> None:
         try:
-            for item in self._items:
-                if not self._put(item):
-                    return
+            while not self._stop.is_set():
+                with self._taking:
+                    taken = next(self._videos, None)
+                if taken is None:
+                    break
+                video = _Video(*taken)
+                try:
+                    self._read_video(video)
+                except VideoError as error:
+                    video.error = error
+                self._put((video, None))
+            self._put(None)
         except BaseException as error:
-            self._error = error
-        self._put(self._END)
+            self._put(error)
 
-    def _put(self, item: object) -> bool:
+    def _read_video(self, video: _Video) -> None:
+        spec = self._engine.spec
+        with VideoReader(video.path, frame_rate=spec.frame_rate) as reader:
+            for clip in iter_clips(reader, spec.clip_len, spec.stride, spec.tail):
+                prepared = self._engine.prepare(clip.images)
+                if reader.stated_frames:
+                    video.share = min(1.0, reader.n_frames / reader.stated_frames)
+                if not self._put((video, prepared)):
+                    return
+            video.n_frames, video.fps, video.problem = reader.n_frames, reader.fps, reader.problem
+
+    def _put(self, item: tuple[_Video, Prepared | None] | BaseException | None) -> bool:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.1)
@@ -108,9 +194,3 @@ class _Prefetch(Iterable[T]):
                 continue
             return True
         return False
-
-    def __iter__(self) -> Iterator[T]:
-        while (item := self._queue.get()) is not self._END:
-            yield item  # type: ignore[misc]  # only items and the end mark are put
-        if self._error is not None:
-            raise self._error

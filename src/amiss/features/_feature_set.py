@@ -28,6 +28,8 @@ class FeatureRecord:
     """Native frames per second; None = see the manifest."""
     sha256: str
     """Of the .npy file."""
+    engine: str | None = None
+    """What ran the backbone, where and in which precision, e.g. `openvino cpu bf16`; None = not on record."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class FeatureSetWriter:
 
     Attributes:
         done: video ids that were complete when the writer was opened, or have been added since.
+        engines: what made those that were complete when the writer was opened, as far as it is on record.
 
     Raises:
         FeatureError: the folder holds features of another spec, or is not empty and no feature set.
@@ -152,7 +155,9 @@ class FeatureSetWriter:
             write_json(self.folder / "spec.json", spec.to_dict())
         self._index = self.folder / "index.jsonl"
         self._drop_cut_line()
-        self.done = {video_id for video_id in _read_index(self._index) if (self.folder / f"{video_id}.npy").is_file()}
+        records = _read_index(self._index)
+        self.done = {video_id for video_id in records if (self.folder / f"{video_id}.npy").is_file()}
+        self.engines = {record.engine for name, record in records.items() if name in self.done and record.engine}
 
     def _drop_cut_line(self) -> None:
         """End the index with a whole line, so that the next one doesn't continue a line that a kill cut short."""
@@ -160,8 +165,15 @@ class FeatureSetWriter:
             with atomic_path(self._index) as temporary:
                 temporary.write_bytes(data[: data.rfind(b"\n") + 1])
 
-    def add(self, video_id: str, features: Features, n_frames: int | None, fps: float | None) -> None:
-        """Write the rows of one video, [T, C, D], in the spec's dtype.
+    def add(
+        self,
+        video_id: str,
+        features: Features,
+        n_frames: int | None,
+        fps: float | None,
+        engine: str | None = None,
+    ) -> None:
+        """Write the rows of one video, [T, C, D], in the spec's dtype; `engine` says what made them.
 
         Raises:
             FeatureError: wrong shape, or values that are not finite.
@@ -177,7 +189,9 @@ class FeatureSetWriter:
         with atomic_path(path) as temporary:
             np.save(temporary, features.astype(self.spec.dtype, copy=False), allow_pickle=False)
             digest = sha256_file(temporary)
-        record = FeatureRecord(video_id=video_id, n_clips=len(features), n_frames=n_frames, fps=fps, sha256=digest)
+        record = FeatureRecord(
+            video_id=video_id, n_clips=len(features), n_frames=n_frames, fps=fps, sha256=digest, engine=engine
+        )
         try:
             with self._index.open("a", encoding="utf-8") as index:
                 index.write(json.dumps(asdict(record)) + "\n")

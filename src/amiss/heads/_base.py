@@ -40,6 +40,8 @@ class Head(nn.Module, ABC):
 
     name: str
     feature_dim: int
+    per_clip: bool = False
+    """Whether a clip's score (in eval mode) depends on that clip alone, not on others of its bag."""
 
     @property
     @abstractmethod

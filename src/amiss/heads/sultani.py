@@ -61,6 +61,8 @@ def top_mean(scores_BT: Tensor, mask_BT: Tensor, k: int, *, largest: bool = True
 class _RankingHead(Head):
     """The network. D → 512, ReLU, dropout → 32 (linear), dropout → 1, sigmoid; weights drawn Xavier-normal."""
 
+    per_clip = True
+
     def __init__(self, feature_dim: int, dropout: float, weight_penalty: float) -> None:
         super().__init__()
         if not 0 <= dropout < 1:

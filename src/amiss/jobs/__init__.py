@@ -1,5 +1,6 @@
 """What a command does, as functions."""
 
+from amiss.jobs._backbones import describe_backbones
 from amiss.jobs._bench import run_bench
 from amiss.jobs._bench_report import bench_tables
 from amiss.jobs._convert import convert_checkpoint
@@ -24,6 +25,7 @@ __all__ = [
     "check_feature_set",
     "compare_feature_sets",
     "convert_checkpoint",
+    "describe_backbones",
     "detect",
     "detector_folders",
     "diagnose",

@@ -1,12 +1,13 @@
 """amiss extract: videos → feature set."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from amiss.engines import Engine
 from amiss.errors import VideoError
-from amiss.features import FeatureSetWriter, extract_video
+from amiss.features import FeatureSetWriter, extract_videos
 from amiss.jobs._progress import JobReport, OnProgress, silent
 
 
@@ -15,7 +16,8 @@ def extract(
 ) -> JobReport:
     """Extract the features of videos into a feature set; videos that are already in it are skipped.
 
-    A video that can't be read is reported and the rest goes on. A kill leaves whole files only.
+    A video that can't be read is reported and the rest goes on. A kill leaves whole files only. A warning says where
+    the set holds features that another engine or precision made: they differ in the last digits.
 
     Args:
         videos: video id → file.
@@ -29,20 +31,28 @@ def extract(
     writer = FeatureSetWriter(out, engine.spec)
     report = JobReport(skipped=[video_id for video_id in videos if video_id in writer.done])
     todo = {video_id: path for video_id, path in videos.items() if video_id not in writer.done}
-    for count, (video_id, path) in enumerate(todo.items()):
-        on_progress(count, len(todo), video_id)
+    if todo and (others := sorted(writer.engines - {engine.description})):
+        warnings.warn(
+            f"{out} has features from {', '.join(others)}; the rest comes from {engine.description}, which differs a "
+            "little. For one kind throughout, choose engine and precision, or another folder",
+            stacklevel=2,
+        )
+    shares: dict[str, float] = {}  # of the videos under way
 
-        def share(part: float, count: int = count, video_id: str = video_id) -> None:
-            on_progress(count + part, len(todo), video_id)
+    def tell(video_id: str, share: float) -> None:
+        shares[video_id] = share
+        on_progress(len(report.done) + len(report.failed) + sum(shares.values()), len(todo), video_id)
 
-        try:
-            video = extract_video(path, engine, share)
-        except VideoError as error:
-            report.failed[video_id] = str(error)
-            continue
-        writer.add(video_id, video.features, video.n_frames, video.fps)
-        report.done.append(video_id)
-        if video.problem:
-            report.warnings[video_id] = video.problem
+    for video_id, video in extract_videos(todo.items(), engine, tell):
+        shares.pop(video_id, None)
+        if isinstance(video, VideoError):
+            report.failed[video_id] = str(video)
+        else:
+            writer.add(video_id, video.features, video.n_frames, video.fps, engine.description)
+            report.done.append(video_id)
+            if video.problem:
+                report.warnings[video_id] = video.problem
+        tell(video_id, 0.0)
+        del shares[video_id]
     on_progress(len(todo), len(todo), "")
     return report

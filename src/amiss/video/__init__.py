@@ -1,14 +1,29 @@
 """Video files to frames with times and clips, and back: annotated videos and cut-out clips. No torch."""
 
 from amiss.video._annotate import annotate_video
+from amiss.video._backoff import Backoff
 from amiss.video._clips import Clip, iter_clips
 from amiss.video._cut import cut_clip
+from amiss.video._gate import GateSettings, StillnessGate
+from amiss.video._live import LiveCounters, LiveFrame, LiveSource, SourceState
+from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._reader import Frame, VideoReader, count_frames, read_frames_at
+from amiss.video._redact import redact
 from amiss.video._writer import VideoWriter
 
 __all__ = [
+    "Backoff",
     "Clip",
+    "EncodedPacket",
+    "EncodedStream",
     "Frame",
+    "GateSettings",
+    "LiveCounters",
+    "LiveFrame",
+    "LiveSource",
+    "PacketWriter",
+    "SourceState",
+    "StillnessGate",
     "VideoReader",
     "VideoWriter",
     "annotate_video",
@@ -16,4 +31,5 @@ __all__ = [
     "cut_clip",
     "iter_clips",
     "read_frames_at",
+    "redact",
 ]

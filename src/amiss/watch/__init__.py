@@ -1,1 +1,43 @@
-"""The unattended service: cameras, recorder, store, alerts, retention."""
+"""The unattended service: cameras, workers, recorder, store, alerts.
+
+The names below are imported when they are first used, so that what needs only a few of them doesn't need all of
+`amiss[watch]`.
+"""
+
+import typing
+
+from amiss.watch import _lazy
+from amiss.watch._config import Config
+from amiss.watch._config_file import ConfigProblem, load_config, read_config
+from amiss.watch._types import CameraEvent, CameraState, EventState
+
+if typing.TYPE_CHECKING:
+    from amiss.watch._alert_test import send_test
+    from amiss.watch._calibrate import calibrate_camera
+    from amiss.watch._mqtt import MqttChannel
+    from amiss.watch._score_log import ScoreLog
+    from amiss.watch._service import WatchService
+    from amiss.watch._single import single_video
+    from amiss.watch._store import Store, open_store
+
+__all__ = [
+    "CameraEvent",
+    "CameraState",
+    "Config",
+    "ConfigProblem",
+    "EventState",
+    "MqttChannel",
+    "ScoreLog",
+    "Store",
+    "WatchService",
+    "calibrate_camera",
+    "load_config",
+    "open_store",
+    "read_config",
+    "send_test",
+    "single_video",
+]
+
+
+def __getattr__(name: str) -> typing.Any:
+    return _lazy.lazy(name)

@@ -1,0 +1,86 @@
+"""The published weights of all backbones: where they come from, and what of them is on this machine."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from amiss.backbones._download import OnBytes
+from amiss.backbones._registry import entry_of, list_backbones
+from amiss.backbones._weights import PublishedWeights, fetch_published, locate
+from amiss.errors import UsageError
+from amiss.files import sha256_file
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """Published weights of a backbone."""
+
+    backbone: str
+    weights: PublishedWeights
+    is_default: bool
+    licence: str
+
+    @property
+    def path(self) -> Path | None:
+        """The file on this machine, where it is found by its name."""
+        return locate(self.weights.file_name)
+
+    def verify(self) -> tuple[Literal["right", "wrong", "unknown", "missing"], str | None]:
+        """Whether the file is the announced one (`unknown`: no hash is on record), and its SHA-256."""
+        if self.path is None:
+            return "missing", None
+        sha256 = sha256_file(self.path)
+        if not self.weights.sha256_start:
+            return "unknown", sha256
+        return "right" if sha256.startswith(self.weights.sha256_start) else "wrong", sha256
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; unknown size and hash are None."""
+        return {
+            "backbone": self.backbone,
+            "id": self.weights.id,
+            "default": self.is_default,
+            "file": self.weights.file_name,
+            "url": self.weights.url,
+            "by_hand": bool(self.weights.file),
+            "megabytes": self.weights.megabytes or None,
+            "sha256_start": self.weights.sha256_start or None,
+            "licence": self.licence,
+            "path": str(self.path) if self.path else None,
+        }
+
+
+def list_weights(names: Sequence[str] = ()) -> list[WeightsRecord]:
+    """The published weights of backbones; of all that have some, where no names are given.
+
+    Raises:
+        UsageError: unknown name.
+    """
+    return [record for name in names or [info.name for info in list_backbones()] for record in _records(name)]
+
+
+def _records(name: str) -> Iterator[WeightsRecord]:
+    entry = entry_of(name)
+    for i, weights in enumerate(entry.published()):
+        yield WeightsRecord(name, weights, i == 0, entry.info.licence)
+
+
+def fetch_weights(name: str, weights: str = "default", on_progress: OnBytes | None = None) -> Path:
+    """The file of published weights; it is downloaded unless it is on this machine.
+
+    Args:
+        name: of the backbone.
+        weights: an id, or `default`.
+        on_progress: told how many bytes are there, of how many.
+
+    Raises:
+        UsageError: unknown name, or it has no such weights.
+        WeightsError: they can't be downloaded, must be fetched by hand, or are others than announced.
+    """
+    records = list_weights([name])
+    chosen = [r for r in records if (r.is_default if weights == "default" else r.weights.id == weights)]
+    if not chosen:
+        known = [record.weights.id for record in records]
+        raise UsageError(f"{name} has no published weights {weights!r}; it has {known or 'none'}")
+    return fetch_published(name, chosen[0].weights, on_progress)

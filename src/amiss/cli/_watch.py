@@ -1,0 +1,180 @@
+"""Commands of the unattended service: watch, calibrate, alerts, config."""
+
+import json
+import logging
+import signal
+import sys
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amiss.cli import _console as console
+from amiss.cli._data import Json
+from amiss.errors import UsageError
+
+if TYPE_CHECKING:
+    from amiss.watch import WatchService
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration (YAML), see docs/watch.md.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(console.guarded(watch))
+    app.command()(console.guarded(calibrate))
+    alerts = typer.Typer(help="Try the channels of a configuration.", no_args_is_help=True)
+    alerts.command("test")(console.guarded(try_alerts))
+    app.add_typer(alerts, name="alerts")
+    config = typer.Typer(help="Check a configuration of `amiss watch`, or print its schema.", no_args_is_help=True)
+    config.command("check")(console.guarded(check))
+    config.command("schema")(console.guarded(schema))
+    app.add_typer(config, name="config")
+
+
+def watch(
+    config: Annotated[Path | None, typer.Argument(help="Configuration (YAML), see docs/watch.md.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="End when all sources are files and have been scored.")] = False,
+    log: Annotated[Path | None, typer.Option(help="Append every score to this .csv or .jsonl.")] = None,
+    preview: Annotated[
+        str | None, typer.Option(metavar="CAMERA", help="Open this camera's live pictures in the browser.")
+    ] = None,
+    video: Annotated[Path | None, typer.Option(help="Instead of a configuration: this file, as if live.")] = None,
+    detector: Annotated[Path | None, typer.Option(help="With --video: the detector directory.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="With --video: score these stored features, in step with the video.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="With --video: folder for events, clips and snapshots.")] = Path("watch"),
+) -> None:
+    """Watch cameras unattended: scores, events with clips, alerts; SIGHUP reads the configuration again."""
+    from amiss.watch import ScoreLog, WatchService, load_config, single_video
+
+    score_log = ScoreLog(log) if log is not None else None
+    with _logging():
+        if config is not None:
+            if video is not None or features is not None or detector is not None:
+                raise UsageError("give a configuration, or --video with --detector, not both")
+            service = WatchService(load_config(config), config, score_log=score_log, once=once)
+        elif video is not None and detector is not None:
+            settings, engine = single_video(video, detector, features, out)
+            service = WatchService(settings, score_log=score_log, once=True, engine=engine)
+        else:
+            raise UsageError("give a configuration, or --video FILE with --detector DIR")
+        if preview is not None:
+            webbrowser.open(service.preview_url(preview))
+        with _signals(service):
+            service.run()
+
+
+def calibrate(
+    config: ConfigFile,
+    camera: Annotated[str, typer.Argument(help="Name of the camera.")],
+    per_hour: Annotated[float, typer.Option(help="False alarms an hour, at most.")],
+    hours: Annotated[float | None, typer.Option(help="Watch it for so long, while nothing happens.")] = None,
+    video: Annotated[
+        list[Path] | None, typer.Option(help="Normal footage of this camera instead; repeat it for more files.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find a camera's thresholds from normal footage of it: at most N false alarms an hour."""
+    from dataclasses import asdict
+
+    from amiss.watch import calibrate_camera, load_config
+
+    if (hours is None) == (not video):
+        raise UsageError("give --hours, to watch the camera for so long, or --video with normal footage of it")
+    with _logging(), console.progress("calibrate") as on_progress:
+        found, path = calibrate_camera(
+            load_config(config), camera, per_hour, hours=hours, videos=video or [], on_progress=on_progress
+        )
+    if as_json:
+        console.print_json(asdict(found.calibration))
+    else:
+        console.out.print(f"{camera}: {found.message}", markup=False, soft_wrap=True)
+        console.note(
+            f"written to {path}, used by `amiss watch` from its next start or reload on, unless `alarm.on` is set"
+        )
+
+
+def try_alerts(
+    config: ConfigFile,
+    channel: Annotated[str | None, typer.Argument(help="Only this channel.")] = None,
+) -> None:
+    """Send a test message to the channels; exit code 1 where one didn't take it."""
+    from amiss.watch import load_config, send_test
+
+    failed = False
+    for name, problem in send_test(load_config(config), channel):
+        if problem is None:
+            console.out.print(f"{name}: taken", markup=False)
+        else:
+            failed = True
+            console.fail(f"{name}: {problem}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def check(config: ConfigFile) -> None:
+    """Name every mistake in a configuration with its line; nothing is connected or written."""
+    from amiss.watch import read_config
+
+    read, problems = read_config(config)
+    for problem in problems:
+        console.fail(f"{config}: {problem}")
+    if read is None:
+        raise typer.Exit(1)
+    counts = {
+        "camera": len(read.cameras),
+        "channel": len(read.channels),
+        "rule": len(read.rules),
+    }
+    said = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts.items())
+    console.out.print(f"{config}: {said}", markup=False, soft_wrap=True)
+
+
+def schema() -> None:
+    """Print the JSON schema of a configuration, for editors."""
+    from amiss.watch import Config
+
+    sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2) + "\n")
+
+
+class _Redacted(logging.Formatter):
+    """The last net: whatever is logged, by whomever, shows no password."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from amiss.video import redact
+
+        return redact(super().format(record))
+
+
+@contextmanager
+def _logging() -> Iterator[None]:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacted("%(asctime)s %(levelname)-7s %(message)s"))
+    root, own = logging.getLogger(), logging.getLogger("amiss")
+    level = own.level
+    root.addHandler(handler)
+    own.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        own.setLevel(level)
+
+
+@contextmanager
+def _signals(service: "WatchService") -> Iterator[None]:
+    """SIGTERM and Ctrl-C stop gracefully, SIGHUP reads the configuration again."""
+    actions = {signal.SIGTERM: service.ask_to_stop, signal.SIGINT: service.ask_to_stop}
+    if hasattr(signal, "SIGHUP"):
+        actions[signal.SIGHUP] = service.ask_to_reload
+    before = {number: signal.signal(number, lambda *_, action=action: action()) for number, action in actions.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

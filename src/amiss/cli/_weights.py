@@ -1,0 +1,97 @@
+"""Commands about published weights: weights list, fetch, verify, where."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amiss.cli import _console as console
+from amiss.cli._data import Json
+
+if TYPE_CHECKING:
+    from amiss.jobs import OnProgress
+
+Names = Annotated[list[str] | None, typer.Argument(help="Backbones, see `amiss backbones`; none = all.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    weights = typer.Typer(help="Published weights of backbones: sources, downloads, checks.", no_args_is_help=True)
+    weights.command("list")(console.guarded(list_))
+    weights.command("fetch")(console.guarded(fetch))
+    weights.command("verify")(console.guarded(verify))
+    weights.command("where")(console.guarded(where))
+    app.add_typer(weights, name="weights")
+
+
+def list_(names: Names = None, as_json: Json = False) -> None:
+    """List published weights: size, licence, SHA-256 as far as it is known, and whether they are on this machine."""
+    from amiss.backbones import list_weights
+
+    entries = [record.to_dict() for record in list_weights(names or ())]
+    if as_json:
+        console.print_json(entries)
+        return
+    for entry in entries:
+        entry["id"] += " (default)" if entry["default"] else ""
+        entry["megabytes"] = entry["megabytes"] and round(entry["megabytes"])
+        entry["here"] = "yes" if entry["path"] else "by hand" if entry["by_hand"] else "no"
+    columns = ["backbone", "id", "file", "megabytes", "sha256_start", "here", "licence"]
+    console.print_table(columns, [[entry[name] for name in columns] for entry in entries])
+
+
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Backbones, see `amiss backbones`.")],
+    weights: Annotated[str, typer.Option(help="Id of the weights, see `amiss weights list`.")] = "default",
+) -> None:
+    """Download published weights; a download that broke off is gone on with."""
+    from amiss.backbones import fetch_weights
+
+    for name in names:
+        with console.progress(f"download {name}") as on_progress:
+
+            def tell(done: int, total: int | None, on_progress: "OnProgress" = on_progress) -> None:
+                on_progress(done / 1e6, (total or 0) / 1e6, "MB")
+
+            path = fetch_weights(name, weights, tell)
+        console.note(f"{name}: {path}")
+
+
+def verify(names: Names = None, as_json: Json = False) -> None:
+    """Check the weights on this machine by their SHA-256."""
+    from amiss.backbones import list_weights
+
+    entries = []
+    for record in list_weights(names or ()):
+        if record.path is not None:
+            verdict, sha256 = record.verify()
+            entries.append(record.to_dict() | {"verdict": verdict, "sha256": sha256})
+    if as_json:
+        console.print_json(entries)
+    else:
+        columns = ["backbone", "id", "verdict", "sha256", "path"]
+        console.print_table(columns, [[entry[name] for name in columns] for entry in entries])
+    wrong = [entry for entry in entries if entry["verdict"] == "wrong"]
+    for entry in wrong:
+        console.fail(
+            f"{entry['path']} is not {entry['file']}: its sha256 doesn't begin with {entry['sha256_start']}. "
+            f"Delete it and run `amiss weights fetch {entry['backbone']} --weights {entry['id']}`"
+        )
+    console.note(f"{len(entries)} weight files on this machine, {len(wrong)} wrong")
+    if wrong:
+        raise typer.Exit(1)
+
+
+def where(names: Names = None, as_json: Json = False) -> None:
+    """Tell the folders in which weights are looked for, or the files of some backbones."""
+    from amiss.backbones import list_weights, weights_folders
+
+    if not names:
+        folders = [{"folder": str(path), "exists": path.exists()} for path in weights_folders()]
+        rows = [[entry["folder"], "yes" if entry["exists"] else "no"] for entry in folders]
+        console.print_json(folders) if as_json else console.print_table(["folder, in this order", "exists"], rows)
+        return
+    entries = [record.to_dict() for record in list_weights(names)]
+    if as_json:
+        console.print_json(entries)
+    else:
+        console.print_table(["backbone", "id", "path"], [[e["backbone"], e["id"], e["path"]] for e in entries])

@@ -1,0 +1,136 @@
+"""Thresholds from normal footage of a camera: at most so many false alarms an hour, as far as the hours can tell."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from amiss.detection._alarms import AlarmSettings, AlarmTracker, find_alarms
+from amiss.errors import EvaluationError, UsageError
+
+
+@dataclass(frozen=True)
+class FalseAlarmThreshold:
+    """A pair of thresholds, and what normal footage says of them."""
+
+    settings: AlarmSettings
+    """As given, with the thresholds that were found."""
+    per_hour: float
+    """Alarms an hour that were asked for, at most."""
+    hours: float
+    """Of normal footage."""
+    n_alarms: int
+    """That these settings raise in it."""
+    upper_per_hour: float
+    """Upper bound of the rate, by the exact Poisson interval at `confidence`."""
+    confidence: float
+    is_enough: bool
+    """Whether the hours can show the rate that was asked for: `upper_per_hour <= per_hour`."""
+    message: str
+    """All of this in a sentence."""
+
+
+def poisson_upper(n: int, confidence: float = 0.95) -> float:
+    """Exact one-sided upper bound of the mean of which n were counted (Garwood, 1936): χ²(confidence, 2n + 2) / 2."""
+    return float(chi2.ppf(confidence, 2 * n + 2) / 2)
+
+
+def false_alarm_threshold(
+    scores: Sequence[NDArray[np.floating[Any]]],
+    clip_s: float,
+    per_hour: float,
+    settings: AlarmSettings,
+    *,
+    confidence: float = 0.95,
+) -> FalseAlarmThreshold:
+    """A threshold, as low as can be, with which normal footage gives at most `per_hour` alarms an hour.
+
+    Alarms are counted by the AlarmTracker itself, with smoothing, lengths, gaps and cooldown as in `settings`; `off`
+    keeps its ratio to `on`. "At most" is meant with `confidence`: the exact Poisson upper bound of the counted alarms
+    stays below. Where the hours are too few even for none, the threshold lies just above all that was seen, and the
+    message says how many hours are needed. The bound takes the threshold as given, though it was chosen on the same
+    footage, and the future for like the past.
+
+    Args:
+        scores: clip scores [T] of each uninterrupted recording of normal footage, in order.
+        clip_s: seconds from one clip to the next.
+        per_hour: alarms an hour.
+        settings: how alarms are found; its thresholds only give the ratio of off to on.
+        confidence: of the upper bound.
+
+    Raises:
+        EvaluationError: no scores, or scores outside 0..1.
+        UsageError: a number that makes no sense.
+    """
+    if not (clip_s > 0 and per_hour > 0 and 0 < confidence < 1):
+        raise UsageError(f"clip_s {clip_s} and per_hour {per_hour} must be above 0, confidence {confidence} in 0..1")
+    recordings = [np.asarray(values, dtype=np.float64) for values in scores if len(values)]
+    if not recordings:
+        raise EvaluationError("no scores to find a threshold on; give some hours of normal footage")
+    if not all(((values >= 0) & (values <= 1)).all() for values in recordings):
+        raise EvaluationError("scores are not all in 0..1")
+    hours = sum(map(len, recordings)) * clip_s / 3600
+    clips = [
+        [(index * clip_s, (index + 1) * clip_s, float(score)) for index, score in enumerate(values)]
+        for values in recordings
+    ]
+    ratio = settings.off / settings.on if settings.on else 1.0
+
+    def counted(on: float) -> int:
+        tried = replace(settings, on=on, off=on * ratio)
+        return sum(len(find_alarms(recording, tried)) for recording in clips)
+
+    def is_quiet(on: float) -> bool:
+        return poisson_upper(counted(on), confidence) / hours <= per_hour
+
+    # An alarm starts at one of these values or at none; above the last there is none. From there down to the first that
+    # is too loud, in growing steps, then back in halves. Not lower: far down, merged alarms get few again, but endless.
+    levels = np.unique(np.concatenate([_smoothed(recording, settings) for recording in clips]))
+    above = np.nextafter(levels, 2.0)[::-1]
+    is_enough = poisson_upper(0, confidence) / hours <= per_hour
+    quiet, loud = 0, len(above)
+    while is_enough and quiet + 1 < loud:
+        tried = min(quiet + 1 + quiet // 2, loud - 1) if loud == len(above) else (quiet + loud) // 2
+        if is_quiet(float(above[tried])):
+            quiet = tried
+        else:
+            loud = tried
+    on = float(above[quiet])
+    n_alarms = counted(on)
+    upper = poisson_upper(n_alarms, confidence) / hours
+    return FalseAlarmThreshold(
+        replace(settings, on=on, off=on * ratio),
+        per_hour,
+        hours,
+        n_alarms,
+        upper,
+        confidence,
+        is_enough,
+        _message(on, per_hour, hours, n_alarms, upper, confidence, is_enough),
+    )
+
+
+def _smoothed(clips: list[tuple[float, float, float]], settings: AlarmSettings) -> NDArray[np.float64]:
+    tracker = AlarmTracker(settings)
+    values = []
+    for clip in clips:
+        tracker.update(*clip)
+        values.append(tracker.smoothed)
+    return np.array(values, dtype=np.float64)
+
+
+def _message(
+    on: float, per_hour: float, hours: float, n_alarms: int, upper: float, confidence: float, is_enough: bool
+) -> str:
+    seen = f"threshold {on:.4f}: {n_alarms} alarm{'' if n_alarms == 1 else 's'} in {hours:.2f} h of normal footage"
+    bound = f"with {confidence:.0%} confidence at most {upper:.2f} an hour"
+    if on > 1:
+        seen += " (which reaches the score 1, so that no alarm can be raised: this detector doesn't fit this camera)"
+    if is_enough:
+        return f"{seen}, {bound}"
+    needed = math.ceil(100 * poisson_upper(0, confidence) / per_hour) / 100
+    return f"{seen}, {bound}: too little to show {per_hour:g} an hour, which takes {needed:g} h without an alarm"

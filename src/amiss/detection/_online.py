@@ -1,0 +1,103 @@
+"""Scoring as clips come: causal, in constant memory."""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amiss.detection._detector import Detector
+from amiss.errors import DetectorError, UsageError
+
+WINDOW = 32  # clips; the bag length that most heads are trained with
+
+FloatArray = NDArray[np.floating[Any]]
+
+
+class OnlineScorer:
+    """One score per clip from the clips up to it, and at most `lookahead` after it.
+
+    A head that looks at a whole bag sees a sliding window of the last clips as its bag. Heads that score each clip by
+    itself need neither window nor lookahead. Holds `window` feature rows, no more.
+
+    `causal_offline_scores` of the same features gives exactly the same scores.
+
+    Args:
+        detector: its head scores; the backbone isn't used.
+        window: clips that the head sees at once.
+        lookahead: clips to wait for before a clip is scored; later scores, which know a little of what follows.
+
+    Raises:
+        UsageError: not 0 <= lookahead < window.
+    """
+
+    def __init__(self, detector: Detector, *, window: int = WINDOW, lookahead: int = 0) -> None:
+        if not 0 <= lookahead < window:
+            raise UsageError(f"window is {window} and lookahead {lookahead}; needs 0 <= lookahead < window")
+        self.detector = detector
+        self.window = 1 if detector.head.per_clip else window
+        self.lookahead_clips = 0 if detector.head.per_clip else lookahead
+        """Clips that must come after a clip before its score does."""
+        self._rows: deque[FloatArray] = deque(maxlen=self.window)
+        self._n_waiting = 0
+
+    def push(self, features: FloatArray) -> float | None:
+        """Add a clip.
+
+        Args:
+            features: [C, D] crops x dim, as they lie in a feature set.
+
+        Returns:
+            The score of the clip `lookahead_clips` before this one; None while there is none.
+
+        Raises:
+            DetectorError: other shape, or values that are not finite. The clip is then forgotten: it can't spoil the
+                scores of those after it.
+        """
+        head = self.detector.head
+        if features.ndim != 2 or features.shape[1] != head.feature_dim or not features.size:
+            raise DetectorError(f"features are {features.shape}; expected (crops, {head.feature_dim})")
+        if self._rows and features.shape != self._rows[-1].shape:
+            raise DetectorError(f"features are {features.shape}; those before were {self._rows[-1].shape}")
+        if not np.isfinite(features).all():
+            raise DetectorError("features have values that are not finite")
+        self._rows.append(features)
+        self._n_waiting += 1
+        if self._n_waiting <= self.lookahead_clips:
+            return None
+        self._n_waiting -= 1
+        return float(self._scores()[-1 - self.lookahead_clips])
+
+    def finish(self) -> list[float]:
+        """The stream ends or has a gap: the scores of the clips that still wait, and a fresh start."""
+        waiting = [float(s) for s in self._scores()[-self._n_waiting :]] if self._n_waiting else []
+        self._rows.clear()
+        self._n_waiting = 0
+        return waiting
+
+    def _scores(self) -> NDArray[np.float64]:
+        return self.detector.score_features(np.stack(self._rows))
+
+
+def causal_offline_scores(
+    detector: Detector, features: FloatArray, *, window: int = WINDOW, lookahead: int = 0
+) -> NDArray[np.float64]:
+    """What an OnlineScorer would have given for a whole video.
+
+    Args:
+        detector: its head scores.
+        features: [T, C, D] clips x crops x dim.
+        window: clips that the head sees at once.
+        lookahead: clips after the scored one among them.
+
+    Returns:
+        [T] scores in 0..1: clip t's is its score in the bag of clips `(e - window, e]`, e = min(t + lookahead, T - 1).
+    """
+    if detector.head.per_clip:
+        window, lookahead = 1, 0
+    scores = np.empty(len(features))
+    for clip in range(len(features)):
+        end = min(clip + lookahead + 1, len(features))
+        start = max(0, end - window)
+        scores[clip] = detector.score_features(features[start:end])[clip - start]
+    return scores

@@ -1,0 +1,113 @@
+"""Which engine and precision a backbone gets.
+
+Measured with `benchmarks/backbones.py --engines` on random weights: ms of processor time per clip of 16 frames (of
+which squeezenet1_1 sees 4), one thread of an AMD EPYC (Zen 4, AVX512-BF16, no AMX); fp32 and bf16 of either engine:
+
+                     torch         OpenVINO
+    squeezenet1_1    61    18      24    12
+    r3d_18          836   363     654   326
+    r2plus1d_18    1236   405     722   391
+    s3d             944   606     371   178
+    c3d             810   402     648   306
+    i3d             910   318     454   263
+    swin3d_t       2225  1678    1088   570
+    mvit_v2_s      2380  1278    2757  2052
+
+On two cores with AMX (the project's design notes): r3d_18 299, 57, -, 37; r2plus1d_18 395, 107, -, 45; s3d 434, 118, -,
+38; swin3d_t 2480, 933, -, 274; mvit_v2_s 1222, 632, -, 1220: the same engine is best each time.
+
+Image networks stay in float32: half of their feature is the change from frame to frame, which in bfloat16 drowns in
+rounding where little moves (SqueezeNet with its ImageNet weights: its cosine to float32 fell to 0.990 on a quiet
+video, while that of the whole feature was 0.99993).
+"""
+
+import importlib.util
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from importlib import metadata
+
+import torch
+
+from amiss.backbones import BackboneInfo, list_backbones
+from amiss.errors import UsageError
+
+ENGINES = ("auto", "torch", "openvino")
+PRECISIONS = ("auto", "fp32", "bf16")
+_FASTER_IN_TORCH = ("mvit_*",)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine and a precision for one backbone on one device."""
+
+    engine: str
+    precision: str
+    fallback: str | None = None
+    """Why it isn't the best one, with what to do; None = it is."""
+
+
+def engines_of(info: BackboneInfo) -> list[str]:
+    """The engines that can run a backbone."""
+    return ["torch"] if info.kind == "formula" else ["torch", "openvino"]
+
+
+def bfloat16_arithmetic() -> str | None:
+    """The processor's instructions for bfloat16: `amx`, `avx512_bf16`, or None."""
+    if getattr(torch.cpu, "_is_amx_tile_supported", bool)():
+        return "amx"
+    if getattr(torch.cpu, "_is_avx512_bf16_supported", bool)():
+        return "avx512_bf16"
+    return None
+
+
+def openvino_version() -> str | None:
+    """Version of the OpenVINO that is installed, or None."""
+    return metadata.version("openvino") if importlib.util.find_spec("openvino") else None
+
+
+def choose(name: str, device: str, engine: str = "auto", precision: str = "auto") -> Choice:
+    """Engine and precision for a backbone that isn't fused.
+
+    Args:
+        name: of the backbone.
+        device: `cpu`, `cuda`, `cuda:1`, …
+        engine: `auto`, `torch` or `openvino`.
+        precision: `auto`, `fp32` or `bf16`.
+
+    Raises:
+        UsageError: no such engine or precision, or it isn't possible here.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"engine is {engine!r}; it must be one of {ENGINES}")
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision is {precision!r}; it must be one of {PRECISIONS}")
+    info = next((info for info in list_backbones() if info.name == name), None)
+    if info is None or info.kind == "formula":
+        if engine == "openvino":
+            raise UsageError(f"{name} is no network: it runs in engine torch only")
+        return Choice("torch", "fp32")
+    on_cpu = device.startswith("cpu")
+    if engine == "openvino" and not on_cpu:
+        raise UsageError(f"engine openvino runs on the CPU, not on {device}: leave out one of both")
+    if engine == "openvino" and openvino_version() is None:
+        raise UsageError("engine openvino is not installed: pip install 'amiss[openvino]'")
+    has_bfloat16 = _has_bfloat16(device)
+    if precision == "bf16" and not has_bfloat16:
+        raise UsageError(f"precision bf16: {device} has no bfloat16 arithmetic; leave it out, or choose fp32")
+    if precision == "auto":
+        precision = "bf16" if has_bfloat16 and info.kind == "video network" else "fp32"
+    if engine != "auto":
+        return Choice(engine, precision)
+    if not on_cpu or any(fnmatch(name, pattern) for pattern in _FASTER_IN_TORCH):
+        return Choice("torch", precision)
+    if openvino_version() is None:
+        return Choice(
+            "torch", precision, f"{name} runs in torch, which is slower: pip install 'amiss[openvino]' for OpenVINO"
+        )
+    return Choice("openvino", precision)
+
+
+def _has_bfloat16(device: str) -> bool:
+    if device.startswith("cpu"):
+        return bfloat16_arithmetic() is not None
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -1,0 +1,36 @@
+"""A fusion whose parts run in engines of their own."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amiss.backbones import FeatureSpec
+from amiss.engines._base import Engine, Prepared
+
+
+class FusedEngine(Engine):
+    """Runs the parts of a fused backbone one after the other and concatenates their features."""
+
+    def __init__(self, spec: FeatureSpec, engines: Sequence[Engine]) -> None:
+        self._engines = tuple(engines)
+        self.spec = spec
+        self.device = _joined([engine.device for engine in engines])
+        self.name = _joined([engine.name for engine in engines])
+        self.precision = _joined([engine.precision for engine in engines])
+        self.batch = max(engine.batch for engine in engines)
+
+    @property
+    def description(self) -> str:
+        return _joined([engine.description for engine in self._engines])
+
+    def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
+        return tuple(tensor for engine in self._engines for tensor in engine.prepare(frames))
+
+    def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
+        rows = [engine.run([clip[i : i + 1] for clip in prepared]) for i, engine in enumerate(self._engines)]
+        return np.concatenate(rows, axis=2)
+
+
+def _joined(words: Sequence[str]) -> str:
+    return words[0] if len(set(words)) == 1 else "+".join(words)

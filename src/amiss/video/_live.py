@@ -1,0 +1,390 @@
+"""Live sources: cameras, streams and files as if live, for ever, as frames with times that strictly rise."""
+
+import random as random_module
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, cast
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from amiss.errors import UsageError, VideoError
+from amiss.video._backoff import Backoff
+from amiss.video._convert import Image, RgbConverter
+from amiss.video._decode import open_video
+from amiss.video._live_inputs import POLL_S, Address, DropBox, parse_address
+from amiss.video._packets import EncodedPacket, EncodedStream
+from amiss.video._redact import redact
+from amiss.video._timeline import FileSeconds, MediaTimeline, Timeline, utc_now
+
+SourceState = Literal["connecting", "running", "stalled", "reconnecting", "stopped"]
+LAG_S = 5.0  # a consumer that is further behind skips to a keyframe
+STEADY_S = 10.0  # a connection that gave frames for so long was good: the next wait is short again
+
+
+@dataclass(frozen=True)
+class LiveFrame:
+    """One frame of a live source."""
+
+    index: int
+    """From 0; counts the frames given."""
+    time: datetime
+    """Aware, UTC; later than that of every frame before, whatever clocks do."""
+    monotonic_s: float
+    """The same moment on this machine's `time.monotonic()`, for latencies."""
+    image: Image
+    """[H, W, 3] RGB, upright, all of one size. Not to be written to."""
+    connection: int
+    """From 1. Between the frames of two connections, or of two files, an unknown time is missing."""
+
+
+@dataclass(frozen=True)
+class LiveCounters:
+    """What a source has seen since it began."""
+
+    frames: int = 0
+    dropped: int = 0
+    """Encoded pictures left out because the consumer was too far behind."""
+    damaged: int = 0
+    """Packets that couldn't be decoded."""
+    reconnects: int = 0
+    """Times that a connection was lost, or an attempt failed."""
+    stalls: int = 0
+    """Times that a connection stood but gave nothing."""
+
+
+class _LostError(Exception):
+    """The connection is no good any more. The text says why."""
+
+    stalled = False
+
+
+class _StalledError(_LostError):
+    stalled = True
+
+
+class LiveSource:
+    """Frames of a camera, reconnecting for ever; also of files as if live. Iterate it in one thread.
+
+    Addresses: `rtsp://` and `rtsps://`, `http://` and `https://` (MPEG-TS, HLS, MJPEG), `device:0` or `/dev/video0`,
+    `replay:FILE?loop=1&speed=1` (a file as if it were a camera; speed 0: as fast as it is consumed), `folder:DIR` (each
+    finished file once, see DropBox).
+
+    States: `connecting` → `running` → (`stalled` →) `reconnecting` → `running` …, and `stopped` at last. A camera that
+    gives no picture for `read_timeout_s` is stalled and is connected to anew. Every connection has its own decoder, so
+    nothing from before comes after. Where the consumer is more than 5 s behind a camera, pictures up to the next
+    timely keyframe are left out and counted. A change of the picture's size goes on in the first size.
+
+    Sound is not read. libav's own messages, which have addresses in them, are never printed.
+
+    Args:
+        url: the address.
+        open_timeout_s: for connecting, and again for finding out what the stream is.
+        read_timeout_s: for the next picture.
+        transport: of RTSP: `tcp` or `udp`.
+        backoff: waits between attempts.
+        height: frames are scaled to this height; None keeps the camera's.
+        threads: decoder threads; more than one delay frames.
+        on_state: called with state and reason at every change, in the iterating thread; without credentials.
+        on_packet: called with every encoded packet before its frames are given; a new stream object begins with every
+            connection and every change of size.
+        wall: the wall clock, aware. Read once per connection.
+        monotonic: the monotonic clock in seconds.
+        random: 0..1, for the jitter.
+
+    Raises:
+        UsageError: the address has no known form.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        open_timeout_s: float = 10.0,
+        read_timeout_s: float = 10.0,
+        transport: str = "tcp",
+        backoff: Backoff = Backoff(),  # noqa: B008  # frozen
+        height: int | None = None,
+        threads: int = 1,
+        on_state: Callable[[SourceState, str], None] | None = None,
+        on_packet: Callable[[EncodedStream, EncodedPacket], None] | None = None,
+        wall: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random_module.random,
+    ) -> None:
+        if open_timeout_s <= 0 or read_timeout_s <= 0:
+            raise UsageError(f"timeouts are {open_timeout_s} and {read_timeout_s} s; they must be above 0")
+        self._address: Address = parse_address(url, transport)
+        self.name = self._address.shown
+        """The address without credentials."""
+        self.state: SourceState = "connecting"
+        self.reason = ""
+        self.counters = LiveCounters()
+        self.lag_s = 0.0
+        """How old the last frame was when it was decoded."""
+        self._timeouts = open_timeout_s, read_timeout_s
+        self._backoff, self._height, self._threads = backoff, height, threads
+        self._on_state, self._on_packet = on_state, on_packet
+        self._wall, self._monotonic, self._random = wall, monotonic, random
+        self._timeline = Timeline() if self.is_live else MediaTimeline()
+        self._convert: RgbConverter | None = None
+        self._connection = 0
+        self._connected_s = 0.0
+        self._ran = False
+        self._stop = threading.Event()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether time passes without the consumer: False for files, which wait."""
+        return self._address.kind in ("network", "device")
+
+    def stop(self) -> None:
+        """End the iteration at its next step; one that waits for a silent camera ends within its timeout."""
+        self._stop.set()
+
+    def __iter__(self) -> Iterator[LiveFrame]:
+        self._set("connecting", "")
+        try:
+            if self._address.kind == "replay":
+                yield from self._replay()
+            elif self._address.kind == "folder":
+                yield from self._folder()
+            else:
+                yield from self._camera()
+        finally:
+            if self.state != "stopped":
+                self._set("stopped", "")
+
+    def _set(self, state: SourceState, reason: str) -> None:
+        self.state, self.reason = state, redact(reason)
+        if self._on_state is not None:
+            self._on_state(state, self.reason)
+
+    def _count(self, **more: int) -> None:
+        self.counters = replace(self.counters, **{k: getattr(self.counters, k) + n for k, n in more.items()})
+
+    def _camera(self) -> Iterator[LiveFrame]:
+        attempt = 0
+        while not self._stop.is_set():
+            lost = ""
+            self._ran = False
+            began_s = self._monotonic()
+            try:
+                with self._open() as container:
+                    yield from self._pictures(container, _main_stream(container))
+                lost = "the stream ended"
+            except _LostError as error:
+                lost = str(error)
+                if error.stalled:
+                    self._count(stalls=1)
+                    self._set("stalled", lost)
+            if self._stop.is_set():
+                return
+            self._count(reconnects=1)
+            attempt = 1 if self._ran and self._monotonic() - began_s >= STEADY_S else attempt + 1
+            wait_s = self._backoff.wait_s(attempt, self._random)
+            self._set("reconnecting", f"{lost}; next attempt in {wait_s:.1f} s")
+            self._stop.wait(wait_s)
+
+    def _open(self) -> InputContainer:
+        try:
+            return av.open(
+                self._address.where,
+                format=self._address.format,
+                options=self._address.options,
+                timeout=self._timeouts,
+                metadata_errors="replace",
+            )
+        except av.FFmpegError as error:
+            raise _LostError(self._words(error, self._timeouts[0], "can't connect: ")) from None
+        except (OSError, ValueError) as error:
+            raise _LostError(f"can't connect: {error}") from None
+
+    def _words(self, error: av.FFmpegError, timeout_s: float, before: str = "") -> str:
+        if isinstance(error, av.error.ExitError):
+            return f"{before}no answer within {timeout_s:g} s"
+        hint = ""
+        if "@" in self._address.where.partition("//")[2].partition("/")[2]:
+            hint = " (in a password, / is written %2F and @ is written %40)"
+        return f"{before}{error.strerror or type(error).__name__}{hint}"
+
+    def _begin(self) -> None:
+        self._connection += 1
+        self._connected_s = self._monotonic()
+        self._timeline.connect(self._wall(), self._connected_s)
+
+    def _pictures(
+        self, container: InputContainer, stream: VideoStream, pace: Callable[[float], None] | None = None
+    ) -> Iterator[LiveFrame]:
+        """Decode until the stream ends or is lost."""
+        self._begin()
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = self._threads
+        time_base = float(stream.time_base or 0)
+        seconds = (
+            FileSeconds(float(rate) if (rate := stream.average_rate or stream.guessed_rate) else None)
+            if not self.is_live
+            else None
+        )
+        copied: EncodedStream | None = None
+        now_s = last_picture_s = self._monotonic()
+        skipping = False
+        for packet in self._packets(container):
+            now_s = self._monotonic()
+            if self._stop.is_set():
+                return
+            if self.is_live and now_s - last_picture_s > self._timeouts[1]:
+                raise _StalledError(f"no picture for {self._timeouts[1]:g} s, though data comes")
+            if packet.stream_index != stream.index or not packet.size:
+                continue
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            if pace is not None and stamp is not None and seconds is not None:
+                pace(seconds.peek(stamp * time_base))
+            if skipping and self.is_live:
+                lag_s = self._timeline.lag_s((stamp or 0) * time_base, now_s)
+                skipping = not packet.is_keyframe or lag_s > LAG_S / 2
+                last_picture_s = now_s
+            if not skipping:
+                try:
+                    pictures = stream.codec_context.decode(packet)
+                except av.FFmpegError:
+                    self._count(damaged=1)
+                    continue
+            else:
+                self._count(dropped=1)
+                pictures = []
+            if self._on_packet is not None:
+                copied = self._hand_on(packet, stream, copied)
+            for picture in pictures:
+                last_picture_s = now_s
+                stamp_s = None if picture.pts is None else picture.pts * time_base
+                if seconds is not None:
+                    stamp_s = seconds.of(stamp_s)
+                yield self._frame(picture, stamp_s)
+            if self.is_live and not skipping and self.lag_s > LAG_S:
+                skipping = True
+                stream.codec_context.flush_buffers()
+        if seconds is not None:  # a file's last pictures; those of a lost camera would be late
+            with suppress(av.FFmpegError):
+                for picture in stream.codec_context.decode(None):
+                    yield self._frame(picture, seconds.of(None if picture.pts is None else picture.pts * time_base))
+
+    def _packets(self, container: InputContainer) -> "Iterator[Packet[VideoStream]]":
+        try:
+            for packet in container.demux():
+                yield cast("Packet[VideoStream]", packet)
+        except av.error.ExitError as error:
+            raise _StalledError(f"no data for {self._timeouts[1]:g} s") from error
+        except av.FFmpegError as error:
+            raise _LostError(self._words(error, self._timeouts[1], "connection lost: ")) from None
+
+    def _frame(self, picture: av.VideoFrame, stamp_s: float | None) -> LiveFrame:
+        now_s = self._monotonic()
+        time_, mono_s = self._timeline.at(stamp_s, now_s)
+        self.lag_s = max(0.0, now_s - mono_s)
+        if self._convert is None:
+            self._convert = RgbConverter(picture, self._height)
+        image = self._convert(picture)
+        if self.state != "running":
+            self._set("running", f"{picture.width}x{picture.height}")
+        self._ran = True
+        self._count(frames=1)
+        return LiveFrame(self.counters.frames - 1, time_, mono_s, image, self._connection)
+
+    def _hand_on(
+        self, packet: "Packet[VideoStream]", stream: VideoStream, copied: EncodedStream | None
+    ) -> EncodedStream | None:
+        size = stream.codec_context.width, stream.codec_context.height
+        data = bytes(packet)
+        if copied is None or (copied.width, copied.height) != size:
+            if not packet.is_keyframe:
+                return copied
+            try:
+                copied = EncodedStream(stream, size, data)
+            except (ValueError, av.FFmpegError):
+                return None
+        time_ = self._timeline.latest or self._wall()
+        assert self._on_packet is not None
+        self._on_packet(
+            copied,
+            EncodedPacket(data, time_, packet.is_keyframe, packet.pts, packet.dts, packet.duration or 0,
+                          packet.time_base or Fraction(1, 90_000)),
+        )  # fmt: skip
+        return copied
+
+    def _replay(self) -> Iterator[LiveFrame]:
+        path = Path(self._address.where)
+        while not self._stop.is_set():
+            try:
+                container, stream = open_video(path)
+            except VideoError as error:
+                self._set("stopped", str(error))
+                raise
+            before = self.counters.frames
+            with container:
+                yield from self._file(container, stream, self._address.speed)
+            if self.counters.frames == before and not self._stop.is_set():
+                raise VideoError(f"{path}: no frame can be decoded")
+            if not self._address.loop:
+                self._set("stopped", "end of file")
+                return
+
+    def _file(self, container: InputContainer, stream: VideoStream, speed: float) -> Iterator[LiveFrame]:
+        began_s = self._monotonic()
+
+        def pace(media_s: float) -> None:
+            self._stop.wait(max(0.0, began_s + media_s / speed - self._monotonic()))
+
+        try:
+            yield from self._pictures(container, stream, pace if speed else None)
+        except _LostError:
+            self._count(damaged=1)  # the rest of the file can't be read
+
+    def _folder(self) -> Iterator[LiveFrame]:
+        box = DropBox(Path(self._address.where))
+        attempt = 0
+        while not self._stop.is_set():
+            try:
+                for path in box.finished():
+                    attempt = 0
+                    yield from self._dropped_file(path)
+                    if self._stop.is_set():
+                        return
+                    box.remember()
+            except OSError as error:
+                attempt += 1
+                wait_s = self._backoff.wait_s(attempt, self._random)
+                self._set("reconnecting", f"{error.filename or box.folder}: {error.strerror}; again in {wait_s:.1f} s")
+                self._stop.wait(wait_s)
+            else:
+                if self.state != "running":
+                    self._set("running", "waiting for files")
+                self._stop.wait(POLL_S)
+
+    def _dropped_file(self, path: Path) -> Iterator[LiveFrame]:
+        try:
+            container, stream = open_video(path)
+        except VideoError as error:
+            self._count(damaged=1)
+            self._set("running", str(error))
+            return
+        self._set("running", path.name)
+        self._convert = None  # every file has its own size
+        with container:
+            yield from self._file(container, stream, speed=0)
+
+
+def _main_stream(container: InputContainer) -> VideoStream:
+    streams = [s for s in container.streams.video if getattr(s, "codec_context", None) is not None]
+    if not streams:
+        raise _LostError("there is no video in the stream")
+    best = container.streams.best("video")
+    return best if isinstance(best, VideoStream) and best in streams else streams[0]

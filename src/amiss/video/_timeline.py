@@ -1,0 +1,108 @@
+"""Times of live frames: a stream's own clock, tied to this machine's clocks."""
+
+from datetime import UTC, datetime, timedelta
+
+AHEAD_S = 2.0  # more than this from one frame to the next, beyond the time that passed here: the stream's clock jumped
+LEAK = 1e-3  # s/s by which a slower clock of the camera is followed
+TICK = timedelta(microseconds=1)
+LONGEST_FRAME_S = 10.0  # of a file's frame; a longer step is a clock that was reset
+
+
+class Timeline:
+    """Gives every frame a time that strictly rises, whatever the stream's clock, the network or the wall clock do.
+
+    UTC is read once per connection and then advances with the monotonic clock. Within a connection, frames are as far
+    apart as their stamps say, and none is from the future: the least delayed frames fix how the two clocks lie to each
+    other. A stamp that goes back or jumps ahead starts anew at the present.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[datetime, float] | None = None
+        self._anchor: tuple[datetime, float] | None = None
+        self._stamp_s: float | None = None
+        self._now_s = 0.0
+        self._offset_s = 0.0
+
+    def connect(self, wall: datetime, now_s: float) -> None:
+        """A new connection: the stream's clock is forgotten; UTC is read, unless that would go back."""
+        if self._anchor is None or wall > self._utc(now_s):
+            self._anchor = wall, now_s
+        self._stamp_s = None
+
+    @property
+    def latest(self) -> datetime | None:
+        """Time of the last frame."""
+        return self._last[0] if self._last else None
+
+    def lag_s(self, stamp_s: float, now_s: float) -> float:
+        """How old a frame with this stamp is."""
+        return now_s - stamp_s - self._offset_s if self._stamp_s is not None else 0.0
+
+    def at(self, stamp_s: float | None, now_s: float) -> tuple[datetime, float]:
+        """UTC and monotonic time of the frame that was received at `now_s`, later than those of any before."""
+        mono_s = now_s if stamp_s is None else self._follow(stamp_s, now_s)
+        time = self._utc(mono_s)
+        if self._last is not None:
+            time, mono_s = max(time, self._last[0] + TICK), max(mono_s, self._last[1] + 1e-6)
+        self._last = time, mono_s
+        return self._last
+
+    def _follow(self, stamp_s: float, now_s: float) -> float:
+        offset_s = now_s - stamp_s
+        if self._stamp_s is not None:
+            passed_s = now_s - self._now_s
+            if 0 < stamp_s - self._stamp_s <= passed_s + AHEAD_S:
+                offset_s = min(offset_s, self._offset_s + LEAK * passed_s)
+        self._stamp_s, self._now_s, self._offset_s = stamp_s, now_s, offset_s
+        return stamp_s + offset_s
+
+    def _utc(self, mono_s: float) -> datetime:
+        assert self._anchor is not None
+        wall, at_s = self._anchor
+        return wall + timedelta(seconds=mono_s - at_s)
+
+
+class MediaTimeline(Timeline):
+    """For files: frames are as far apart as in the file, however fast it is read. Stamps count from its start."""
+
+    def connect(self, wall: datetime, now_s: float) -> None:
+        """A file begins: one tick after the end of the one before, or now if that is later."""
+        super().connect(wall, now_s)
+        self._start_s = max(now_s, self._last[1] if self._last else now_s)
+
+    def lag_s(self, stamp_s: float, now_s: float) -> float:
+        """Nothing is late."""
+        return 0.0
+
+    def _follow(self, stamp_s: float, now_s: float) -> float:
+        return self._start_s + stamp_s
+
+
+class FileSeconds:
+    """Seconds from the start of a file, never going back."""
+
+    def __init__(self, fps: float | None) -> None:
+        self._step_s = 1 / fps if fps else 0.04
+        self._origin_s: float | None = None
+        self._last_s = -self._step_s
+
+    def peek(self, stamp_s: float) -> float:
+        """Where a stamp that comes soon will be."""
+        return 0.0 if self._origin_s is None else stamp_s - self._origin_s
+
+    def of(self, stamp_s: float | None) -> float:
+        """Where the next frame is; where its stamp is missing or jumps, one frame after the last."""
+        expected_s = self._last_s + self._step_s
+        if stamp_s is None:
+            stamp_s = expected_s + (self._origin_s or 0.0)
+        if self._origin_s is None:
+            self._origin_s = stamp_s
+        if not self._last_s < stamp_s - self._origin_s <= self._last_s + LONGEST_FRAME_S:
+            self._origin_s = stamp_s - expected_s
+        self._last_s = stamp_s - self._origin_s
+        return self._last_s
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)

@@ -1,0 +1,147 @@
+"""Connecting to SQLite or PostgreSQL, and bringing the schema up to date."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import QueuePool
+
+from amiss.errors import OutputError, StoreError, UsageError
+
+BUSY_S = 5.0  # how long a statement waits for another process's lock before the write is put off
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 0x616D697373  # PostgreSQL's advisory lock: "amiss"
+
+# What says that the database can't be had now, not that the data are wrong.
+UNAVAILABLE = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.ProgrammingError, exc.TimeoutError,
+               exc.PendingRollbackError, exc.DisconnectionError)  # fmt: skip
+
+
+def make_engine(url: str) -> Engine:
+    """An engine whose `begin()` on SQLite takes the write lock at once, so that no transaction fails half-way.
+
+    Raises:
+        UsageError: the URL can't be read, or its driver isn't installed.
+    """
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        raise UsageError("the database URL can't be read; it looks like sqlite:///events.db or "
+                         "postgresql://user:password@host/name") from None  # fmt: skip
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    if parsed.drivername in {"postgresql", "postgres"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    arguments: dict[str, Any] = {}
+    if parsed.get_backend_name() == "postgresql":
+        # a server that vanished without a word is noticed within seconds, not after TCP's two hours
+        arguments = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+                     "tcp_user_timeout": 20000}  # fmt: skip
+    try:
+        engine = create_engine(parsed, pool_pre_ping=True, connect_args=arguments, pool_timeout=BUSY_S)
+    except (exc.NoSuchModuleError, ImportError) as error:
+        raise UsageError(f"no driver for {describe(parsed)}: {error}") from None
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _limit_waits)
+    return engine
+
+
+def describe(url: str | URL) -> str:
+    """The URL without its password, for messages."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def reason(error: Exception) -> str:
+    """One line of what the database said, without SQL and parameters."""
+    cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
+    return " ".join(str(cause).split()) or type(cause).__name__
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema up to date.
+
+    Raises:
+        StoreError: the schema was made by a newer amiss.
+        sqlalchemy.exc.SQLAlchemyError: the database can't be had.
+    """
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        found = set(MigrationContext.configure(connection).get_current_heads())
+        if found - known:
+            raise StoreError(
+                f"the database {describe(engine.url)} was made by a newer amiss (schema {', '.join(sorted(found))}; "
+                f"this one knows {max(known)}): upgrade amiss"
+            )
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "head")
+
+
+def _sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise UsageError("an SQLite database in memory would lose its events: give a file, as in sqlite:///events.db")
+    path = Path(url.database)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"can't make the folder of {path}: {error.strerror or error}") from error
+    opened = False
+
+    def connect() -> sqlite3.Connection:
+        # once seen, a database is never made anew: where its disk is gone, events must wait for it
+        nonlocal opened
+        mode = "rw" if opened else "rwc"
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None,
+            check_same_thread=False,
+        )  # fmt: skip
+        try:
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "journal_size_limit=16777216"):
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        opened = True
+        return connection
+
+    engine = create_engine(url.set(query={}), creator=connect, poolclass=QueuePool, pool_timeout=BUSY_S)
+    event.listen(engine, "connect", lambda _, record: record.info.update(file=_identity(path)))
+    event.listen(engine, "checkout", lambda _, record, __: _same_file(path, record.info["file"]))
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _same_file(path: Path, identity: tuple[int, int] | None) -> None:
+    """A connection to a file that was removed or replaced would write into nothing."""
+    if _identity(path) != identity:
+        raise exc.DisconnectionError("the database file was removed or replaced")
+
+
+def _limit_waits(connection: Any, _: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {int(BUSY_S * 1000)}")
+        cursor.execute("SET statement_timeout = 60000")
+    connection.commit()

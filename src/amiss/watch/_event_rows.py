@@ -1,0 +1,97 @@
+"""Reading and writing the rows of an event, inside a transaction of the store."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Connection, insert, select, update
+
+from amiss.watch._outbox import create_deliveries
+from amiss.watch._rules import Rule
+from amiss.watch._tables import Trace, cameras, events, pack_trace, traces, unpack_trace
+from amiss.watch._types import CameraEvent
+
+Verdict = Literal["confirmed", "false_alarm", "ignore"]
+
+_FIELDS = tuple(name for name in CameraEvent.__dataclass_fields__ if name != "trace")
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event as the database has it.
+
+    Attributes:
+        event: The event; its trace is empty in lists.
+        protected: Its media are kept whatever the retention says.
+        media_removed: When the retention removed its media.
+        saved: When it was first stored.
+        verdict: The newest review's; None = nobody reviewed it.
+    """
+
+    event: CameraEvent
+    protected: bool
+    media_removed: datetime | None
+    saved: datetime
+    verdict: Verdict | None
+
+
+def save_event_rows(
+    connection: Connection, event: CameraEvent, run: str, revision: int, rules: Iterable[Rule], now: datetime
+) -> int:
+    """Insert or update the event, its trace and its deliveries; a state older than the stored one changes nothing.
+
+    Returns:
+        How many deliveries are to be sent because of it.
+    """
+    stored = connection.execute(
+        select(events.c.revision, events.c.run).where(events.c.event_id == event.event_id).with_for_update()
+    ).one_or_none()
+    if stored is not None and stored.run == run and stored.revision >= revision:
+        return 0
+    values: dict[str, Any] = {name: getattr(event, name) for name in _FIELDS} | {"run": run, "revision": revision}
+    packed = pack_trace(event.trace)
+    if stored is None:
+        if connection.scalar(select(cameras.c.name).where(cameras.c.name == event.camera)) is None:
+            connection.execute(insert(cameras).values(name=event.camera))
+        connection.execute(insert(events).values(values | {"protected": False, "saved": now}))
+        connection.execute(insert(traces).values(event_id=event.event_id, packed=packed))
+    else:
+        connection.execute(update(events).where(events.c.event_id == event.event_id).values(values))
+        connection.execute(update(traces).where(traces.c.event_id == event.event_id).values(packed=packed))
+    return create_deliveries(connection, event, rules, now)
+
+
+def interrupt_rows(connection: Connection, camera: str, run: str, rules: Iterable[Rule], now: datetime) -> int:
+    """End the events that earlier processes left open, at the last clip they told of; returns deliveries to be sent."""
+    rules = tuple(rules)
+    count = 0
+    left = connection.execute(
+        select(events, traces.c.packed)
+        .join(traces, traces.c.event_id == events.c.event_id)
+        .where(events.c.camera == camera, events.c.state == "open", events.c.run != run)
+        .order_by(events.c.started)
+    ).mappings()
+    for row in list(left):
+        event = event_of_row(row, unpack_trace(row["packed"]))
+        last_s = max((seconds for seconds, _ in event.trace), default=0.0)
+        ended = event.ended or max(event.peak, event.started + timedelta(seconds=last_s))
+        event = replace(event, state="interrupted", ended=ended)
+        connection.execute(
+            update(events).where(events.c.event_id == event.event_id).values(state=event.state, ended=event.ended)
+        )
+        count += create_deliveries(connection, event, rules, now)
+    return count
+
+
+def forget_media_rows(connection: Connection, paths: list[str], now: datetime) -> None:
+    """Take removed files out of the events."""
+    for column in (events.c.clip, events.c.snapshot):
+        for first in range(0, len(paths), 500):
+            part = paths[first : first + 500]
+            connection.execute(update(events).where(column.in_(part)).values({column: None, "media_removed": now}))
+
+
+def event_of_row(row: Any, trace: Trace = ()) -> CameraEvent:
+    """A row of `events` as an event."""
+    return CameraEvent(**{name: row[name] for name in _FIELDS}, trace=trace)

@@ -1,0 +1,197 @@
+"""One engine for all cameras with the same features: clips are queued per camera, taken in turn, and run together."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amiss.engines import Engine, Prepared
+
+T = TypeVar("T")
+Result = NDArray[np.float32] | Exception | None
+"""Features [C, D]; or why there are none; or None where the clip was passed on without running it."""
+
+
+@dataclass
+class PoolCounters:
+    """What a pool has done."""
+
+    clips: int = 0
+    batches: int = 0
+    failed: int = 0
+    busy_s: float = 0.0
+    """Time in the engine."""
+
+
+class EnginePool:
+    """Runs one engine, in one thread, for many cameras.
+
+    Every camera has a lane. The pool takes one clip of each lane that has some, then a second, up to `max_batch`, and
+    goes on after the last lane it took from: no camera waits for another's backlog. A clip on which the engine fails
+    is run again by itself, so that only its own camera hears of it.
+
+    Args:
+        engine: shared; nobody else may run it meanwhile.
+        max_batch: clips per call of the engine.
+    """
+
+    def __init__(self, engine: Engine, *, max_batch: int = 8) -> None:
+        self.engine = engine
+        self.counters = PoolCounters()
+        self._max_batch = max_batch
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._lanes: list[Lane[object]] = []
+        self._next = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="amiss-pool", daemon=True)
+        self._thread.start()
+
+    def lane(self, *, size: int = 4, is_live: bool = True) -> "Lane[T]":
+        """A queue for one camera.
+
+        Args:
+            size: clips that may wait, and results that may wait to be fetched.
+            is_live: where `size` clips wait, the oldest is dropped for a new one; False: the camera waits.
+        """
+        lane: Lane[T] = Lane(self._lock, self._work, size, is_live)
+        with self._lock:
+            lane.is_closed = self._closed
+            self._lanes.append(lane)  # type: ignore[arg-type]  # tags are only passed through
+        return lane
+
+    def close(self) -> None:
+        """End the thread and every lane."""
+        with self._lock:
+            self._closed = True
+            for lane in self._lanes:
+                lane.is_closed = True
+                lane.changed.notify_all()
+            self._work.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                while not self._closed and not any(lane.is_ready() for lane in self._lanes):
+                    self._work.wait()
+                if self._closed:
+                    return
+                self._lanes = [lane for lane in self._lanes if not lane.is_closed]
+                batch = self._take()
+            began = time.monotonic()
+            results = self._results([prepared for _, _, prepared in batch])
+            with self._lock:
+                self.counters.busy_s += time.monotonic() - began
+                self.counters.batches += 1
+                self.counters.clips += len(batch)
+                for (lane, tag, _), result in zip(batch, results, strict=True):
+                    self.counters.failed += isinstance(result, Exception)
+                    lane.is_running = False
+                    lane.results.append((tag, result))
+                    lane.changed.notify_all()
+
+    def _take(self) -> "list[tuple[Lane[object], object, Prepared]]":
+        """At most one clip of each lane, in turn: a camera's clips stay in order."""
+        batch: list[tuple[Lane[object], object, Prepared]] = []
+        n_lanes = len(self._lanes)
+        for turn in range(n_lanes):
+            lane = self._lanes[(self._next + turn) % n_lanes]
+            if len(batch) == self._max_batch:
+                self._next = (self._next + turn) % n_lanes
+                break
+            if lane.is_ready():
+                tag, prepared = lane.waiting.popleft()
+                assert prepared is not None
+                lane.is_running = True
+                lane.changed.notify_all()  # there is room
+                batch.append((lane, tag, prepared))
+        return batch
+
+    def _results(self, clips: list[Prepared]) -> list[Result]:
+        try:
+            return list(self._checked(clips))
+        except Exception:
+            results: list[Result] = []
+            for clip in clips:
+                try:
+                    results += self._checked([clip])
+                except Exception as error:
+                    results.append(error)
+            return results
+
+    def _checked(self, clips: list[Prepared]) -> list[NDArray[np.float32]]:
+        rows = self.engine.run(clips)
+        if len(rows) != len(clips):
+            raise ValueError(f"the engine gave {len(rows)} features for {len(clips)} clips")
+        return list(rows)
+
+
+class Lane(Generic[T]):
+    """One camera's way through the pool: clips in, features out, in order. Made by `EnginePool.lane`."""
+
+    def __init__(self, lock: threading.Lock, work: threading.Condition, size: int, is_live: bool) -> None:
+        self.size = size
+        self.is_live = is_live
+        self.dropped = 0
+        """Clips dropped because the pool, or whoever fetches, was too slow."""
+        self.waiting: deque[tuple[T, Prepared | None]] = deque()
+        self.results: deque[tuple[T, Result]] = deque()
+        self.is_running = False
+        self.is_closed = False
+        self.changed = threading.Condition(lock)
+        self._work = work
+
+    def is_ready(self) -> bool:
+        """Whether the pool may take a clip."""
+        if self.is_running or self.is_closed or len(self.results) >= self.size:
+            return False
+        while self.waiting and self.waiting[0][1] is None and len(self.results) < self.size:
+            self.results.append((self.waiting.popleft()[0], None))
+            self.changed.notify_all()
+        return bool(self.waiting) and len(self.results) < self.size
+
+    def put(self, tag: T, clip: Prepared | None) -> bool:
+        """Add a clip; None passes `tag` through in its turn, without the engine.
+
+        Returns:
+            False where the lane is closed.
+        """
+        with self.changed:
+            while not self.is_live and len(self.waiting) >= self.size and not self.is_closed:
+                self.changed.wait()
+            if self.is_closed:
+                return False
+            if len(self.waiting) >= self.size:
+                self.waiting.popleft()
+                self.dropped += 1
+            self.waiting.append((tag, clip))
+            self._work.notify_all()
+            return True
+
+    def get(self, timeout_s: float) -> tuple[T, Result] | None:
+        """The next result; None if there is none within `timeout_s`."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.results or self.is_closed, timeout_s)
+            if not self.results:
+                return None
+            result = self.results.popleft()
+            self._work.notify_all()
+            return result
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is under way."""
+        with self.changed:
+            return not (self.waiting or self.results or self.is_running)
+
+    def close(self) -> None:
+        """Leave the pool; what is under way is forgotten."""
+        with self.changed:
+            self.is_closed = True
+            self.changed.notify_all()
+            self._work.notify_all()

@@ -1,0 +1,367 @@
+"""The unattended service: cameras, store, alerts, retention and HTTP under one roof."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from amiss.engines import Engine
+from amiss.errors import AmissError, OutputError, StoreError, UsageError
+from amiss.video import redact
+from amiss.watch._camera import CameraWorker, ClipScored
+from amiss.watch._camera_settings import DetectorIdentity
+from amiss.watch._channels import Channel
+from amiss.watch._config import CameraConfig, Config
+from amiss.watch._config_file import load_config
+from amiss.watch._dispatcher import Dispatcher
+from amiss.watch._http import HttpServer
+from amiss.watch._metrics import Metrics
+from amiss.watch._models import ModelKey, Models, model_key
+from amiss.watch._parts import camera_settings, channels_of, recorder_of, retention_of, rules_of
+from amiss.watch._preview import Preview
+from amiss.watch._recorder import RecordingEnd, recover_clips
+from amiss.watch._score_log import ScoreLog
+from amiss.watch._status import CameraStatus
+from amiss.watch._store import Store, open_store
+from amiss.watch._supervisor import Supervisor, Worker
+from amiss.watch._thresholds import Thresholds, read_calibration, resolve_thresholds
+from amiss.watch._types import CameraEvent, CameraState
+from amiss.watch._view import ServiceView
+
+log = logging.getLogger("amiss.watch")
+
+TICK_S = 0.25
+_FILE_CHECK_S = 2.0
+_RETENTION_S = 30.0
+_NEEDS_RESTART = ("database", "media", "state", "workers")
+
+
+@dataclass(frozen=True)
+class WatchedCamera:
+    """All that decides how a camera is watched; a worker goes on as long as it stays equal."""
+
+    config: CameraConfig
+    model: ModelKey
+    thresholds: Thresholds
+
+
+@runtime_checkable
+class ShowsStates(Protocol):
+    """A channel that also shows every state, without being asked by a rule: MQTT."""
+
+    def publish_event(self, event: CameraEvent) -> None:
+        """Show the newest state of a camera's event."""
+
+    def publish_state(self, camera: str, state: CameraState) -> None:
+        """Show a camera's state."""
+
+
+class WatchService:
+    """Watches the cameras of a configuration until it is asked to stop.
+
+    Args:
+        config: what to watch.
+        file: where it was read from, to read it again when it changes; None = never.
+        score_log: where every score goes as well.
+        once: end when every source was a file and has been scored.
+        engine: runs in place of every backbone.
+
+    Raises:
+        AmissError: a detector can't be loaded, the store can't be opened, or the port is taken; nothing runs then.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        file: Path | None = None,
+        *,
+        score_log: ScoreLog | None = None,
+        once: bool = False,
+        engine: Engine | None = None,
+    ) -> None:
+        self.config = config
+        self._file, self.score_log, self._once = file, score_log, once
+        self._models = Models(config.workers, engine)
+        self.previews: dict[str, Preview] = {}
+        self._stop_asked = threading.Event()
+        self._reload_asked = threading.Event()
+        self.reload_problem = ""
+        self._seen_file = _stamp(file)
+        self.started = False
+        for folder in (config.media, config.state):
+            _make_folder(folder)
+        wanted = self._resolve(config)
+        self.store: Store = open_store(config.database, config.state / "spool", rules=rules_of(config))
+        self.supervisor = Supervisor(self._make_worker, self._make_status, config.workers)
+        self.view = ServiceView(self)
+        self.metrics = Metrics(lambda: self.supervisor.statuses, self.view.gauges, self.view.deliveries)
+        self._wanted: Mapping[str, WatchedCamera] = wanted
+        self._http: HttpServer | None = None
+        self._showing: list[ShowsStates] = []
+        try:
+            self._open_http(config)
+            self._dispatcher = self._make_dispatcher(channels_of(config))
+        except AmissError:
+            self.store.close(0)
+            raise
+        self._retention = retention_of(config, self.store)
+        self.media_bytes = 0
+        self._recovered: list[RecordingEnd] = []
+
+    def run(self) -> None:
+        """Watch until `ask_to_stop`, or to the end of all files with `once`; then stop gracefully."""
+        try:
+            self._start()
+            next_file_check = 0.0
+            while not self._stop_asked.wait(TICK_S):
+                self.supervisor.tick()
+                if not self.supervisor.is_changing:
+                    self._models.keep({camera.model for camera in self._wanted.values()})
+                now = time.monotonic()
+                if now >= next_file_check:
+                    next_file_check = now + _FILE_CHECK_S
+                    if (stamp := _stamp(self._file)) != self._seen_file and stamp is not None:
+                        self._seen_file = stamp
+                        self._reload_asked.set()
+                if self._reload_asked.is_set():
+                    self._reload_asked.clear()
+                    self.reload()
+                if self._once and self.supervisor.all_done:
+                    break
+        finally:
+            self._stop()
+
+    def ask_to_stop(self) -> None:
+        """End `run`; may be called from a signal handler."""
+        self._stop_asked.set()
+
+    def ask_to_reload(self) -> None:
+        """Read the configuration again; may be called from a signal handler."""
+        self._reload_asked.set()
+
+    def reload(self) -> bool:
+        """Read the configuration again; cameras that didn't change go on. False, and all as before, if it is wrong."""
+        if self._file is None:
+            return False
+        try:
+            config = load_config(self._file)
+            wanted = self._resolve(config)
+            changed = any(
+                getattr(config, name) != getattr(self.config, name) for name in ("channels", "http", "cameras")
+            )
+            channels = channels_of(config) if changed else None
+        except AmissError as error:
+            self.reload_problem = str(error)
+            log.error("the configuration is kept as it was: %s", error)
+            return False
+        self.reload_problem = ""
+        fixed = {name: getattr(self.config, name) for name in _NEEDS_RESTART}
+        for name in [name for name, value in fixed.items() if getattr(config, name) != value]:
+            log.warning("%s has changed: that needs a restart", name)
+        old_http = self.config.http
+        config = config.model_copy(update=fixed)
+        self.config, self._wanted = config, wanted
+        self.store.set_rules(rules_of(config))
+        self.supervisor.set_cameras(wanted)
+        self.previews = {name: p for name, p in self.previews.items() if name in wanted}
+        if config.http != old_http:
+            self._reopen_http(config)
+        if channels is not None:
+            self._dispatcher.close(self.config.workers.stop_s)
+            self._dispatcher = self._make_dispatcher(channels)
+            self._dispatcher.start()
+        self._retention = retention_of(config, self.store)
+        log.info("configuration read again: %d cameras", len(wanted))
+        with suppress(StoreError):
+            self.store.audit("reload", f"{len(wanted)} cameras")
+        return True
+
+    def _start(self) -> None:
+        self._recovered = recover_clips(self.config.media)
+        for name in self._wanted:
+            self.store.mark_interrupted(name)
+        self.store.flush(1.0)
+        if self._http is not None:
+            self._http.start()
+            log.info("health, metrics and live pictures at %s", self._http.url)
+        self._dispatcher.start()
+        threading.Thread(target=self._keep_media, name="amiss-retention", daemon=True).start()
+        self.supervisor.set_cameras(self._wanted)
+        self.supervisor.tick()
+        self.started = True
+        with suppress(StoreError):
+            self.store.audit("start", f"{len(self._wanted)} cameras")
+
+    def _stop(self) -> None:
+        self._stop_asked.set()
+        until = time.monotonic() + self.config.workers.stop_s
+
+        def left() -> float:
+            return max(0.1, until - time.monotonic())
+
+        log.info("stopping")
+        for name in self.supervisor.stop(left()):
+            log.warning("%s: its worker didn't end in time; an open event is closed at the next start", name)
+        self.store.flush(left())
+        self._dispatcher.flush(left())
+        self._dispatcher.close(left())
+        self._models.close()
+        with suppress(StoreError):
+            self.store.audit("stop")
+        if self._http is not None:
+            self._http.stop()
+        self.store.close(left())
+        if self.score_log is not None:
+            self.score_log.close()
+        log.info("stopped")
+
+    def _resolve(self, config: Config) -> dict[str, WatchedCamera]:
+        wanted = {}
+        for name, camera in config.cameras.items():
+            if camera.enabled and camera.detector is not None:
+                key = model_key(camera.detector, camera.weights)
+                detector = self._models.detector(key)
+                self._models.pool(key)
+                calibration = read_calibration(config.state, name)
+                threshold = detector.calibration.threshold
+                thresholds = resolve_thresholds(camera.alarm, calibration, key.sha256, threshold)
+                wanted[name] = WatchedCamera(camera, key, thresholds)
+        return wanted
+
+    def _make_status(self, name: str, camera: WatchedCamera) -> CameraStatus:
+        log.info("%s: alarm from %.3f, until %.3f (%s)", name, camera.thresholds.on, camera.thresholds.off,
+                 camera.thresholds.source)  # fmt: skip
+        return CameraStatus(name, redact(camera.config.url), str(camera.model.folder), camera.thresholds.on,
+                            camera.thresholds.off, camera.thresholds.source)  # fmt: skip
+
+    def _make_worker(self, name: str, camera: WatchedCamera, status: CameraStatus) -> Worker:
+        worker = CameraWorker(
+            camera_settings(name, camera.config, camera.thresholds),
+            self._models.detector(camera.model),
+            self._models.pool(camera.model),
+            recorder_of(name, camera.config, self.config.media),
+            on_event=lambda event: self._on_event(status, event),
+            on_state=lambda _, state, reason: self._on_state(status, state, reason),
+            on_score=lambda scored: self._on_score(status, scored),
+            identity=DetectorIdentity(str(camera.model.folder), camera.model.sha256, self._spec_hash(camera)),
+        )
+        self.previews[name] = Preview(status, self.config.http.max_viewers, lambda: worker.latest)
+        return worker
+
+    def _spec_hash(self, camera: WatchedCamera) -> str:
+        return self._models.detector(camera.model).spec.hash
+
+    def _on_score(self, status: CameraStatus, scored: ClipScored) -> None:
+        status.set_score(scored.ended, scored.smoothed)
+        self.metrics.score_latency.labels(scored.camera).observe(scored.latency_s)
+        if self.score_log is not None:
+            self.score_log.write(scored.ended, scored.camera, scored.score, scored.smoothed, status.event_id)
+
+    def _on_state(self, status: CameraStatus, state: CameraState, reason: str) -> None:
+        if status.set_state(state, reason):
+            log.log(logging.INFO if state in ("connecting", "running", "stopped") else logging.WARNING,
+                    "%s: %s%s", status.name, state, f" ({reason})" if reason else "")  # fmt: skip
+        self.store.set_camera_state(status.name, state, reason)
+        for channel in self._showing:
+            channel.publish_state(status.name, state)
+
+    def _on_event(self, status: CameraStatus, event: CameraEvent) -> None:
+        is_new = event.state == "open" and status.event_id != event.event_id
+        self.store.save_event(event)
+        for channel in self._showing:
+            channel.publish_event(event)
+        if is_new:
+            with status.lock:
+                last = event.started if status.score_time is None else max(status.score_time, event.started)
+            latency_s = (datetime.now(UTC) - last).total_seconds()
+            self.metrics.event_latency.labels(event.camera).observe(max(0.0, latency_s))
+            log.warning("%s: event %s opened, score %.3f", event.camera, event.event_id, event.peak_score)
+        if event.state != "open" and status.event_id == event.event_id:
+            log.warning("%s: event %s %s, peak %.3f%s", event.camera, event.event_id, event.state, event.peak_score,
+                        f"; {event.problem}" if event.problem else "")  # fmt: skip
+        with status.lock:
+            status.event_id = event.event_id if event.state == "open" else None
+
+    def _keep_media(self) -> None:
+        said = None
+        self._save_recovered()
+        while not self._stop_asked.wait(_RETENTION_S):
+            self._save_recovered()
+            try:
+                report = self._retention.run_once(datetime.now(UTC))
+                self.media_bytes, problem = report.used_bytes, report.problem
+                if report.n_events:
+                    log.info("clips and pictures of %d old events removed, %.1f MB", report.n_events,
+                             report.freed_bytes / 1e6)  # fmt: skip
+            except OSError as error:
+                problem = f"{self.config.media}: {error.strerror}"
+            if problem and problem != said:
+                log.error("old clips and pictures: %s", problem)
+            said = problem
+
+    def _save_recovered(self) -> None:
+        """Give events that an earlier process left open the clips that it was writing."""
+        try:
+            for end in list(self._recovered):
+                stored = self.store.get_event(end.event_id)
+                if stored is not None and stored.event.state == "open":
+                    continue  # still on its way to be marked as interrupted
+                if stored is not None:
+                    problem = "; ".join(filter(None, (stored.event.problem, end.problem)))
+                    self.store.save_event(replace(stored.event, clip=end.clip, problem=problem or None))
+                self._recovered.remove(end)
+        except StoreError:
+            pass  # tried again when the database is there
+
+    def _make_dispatcher(self, channels: Sequence[Channel]) -> Dispatcher:
+        link = f"{self._http.url}/events/{{event_id}}" if self._http is not None else None
+        self._showing = [channel for channel in channels if isinstance(channel, ShowsStates)]
+        return Dispatcher(self.store, channels, media=self.config.media, link=link)
+
+    def _open_http(self, config: Config) -> None:
+        self._http = HttpServer(self.view, config.http) if config.http.enabled else None
+
+    def _reopen_http(self, config: Config) -> None:
+        if self._http is not None:
+            self._http.stop()
+        try:
+            self._open_http(config)
+        except OutputError as error:
+            self._http = None
+            log.error("%s", error)
+        if self._http is not None:
+            self._http.start()
+
+    def preview_url(self, camera: str) -> str:
+        """Address of a camera's live pictures.
+
+        Raises:
+            UsageError: no such camera, or no server.
+        """
+        if camera not in self._wanted:
+            raise UsageError(f"there is no camera {camera!r}; there are {', '.join(self._wanted)}")
+        if self._http is None:
+            raise UsageError("live pictures need http.enabled")
+        return f"{self._http.url}/cameras/{camera}.mjpg"
+
+
+def _stamp(file: Path | None) -> tuple[int, int] | None:
+    try:
+        stat = file.stat() if file is not None else None
+    except OSError:
+        return None
+    return None if stat is None else (stat.st_mtime_ns, stat.st_size)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"can't make the folder {folder}: {error.strerror}") from error

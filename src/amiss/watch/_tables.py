@@ -1,0 +1,194 @@
+"""The tables of the store, and how a score trace is packed.
+
+The schema itself is made by the migrations; a test holds the two together.
+
+    cameras       one row per camera seen: its state now
+    events        one row per event, updated while it is open
+    traces        score per clip of an event, packed (see `pack_trace`)
+    deliveries    one row per (event, rule, channel): the outbox and its log
+    rule_state    which delivery started the cooldown of (rule, camera, channel)
+    reviews       what people said of an event; the newest counts
+    audit         who did what
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+Trace = tuple[tuple[float, float], ...]
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """Aware datetimes, stored in UTC whatever the database; naive ones are refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC; without a zone for SQLite, which has none."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without a zone can't be stored: {value}")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Aware, UTC."""
+        if value is None:
+            return None
+        stored: datetime = value
+        return stored.replace(tzinfo=UTC) if stored.tzinfo is None else stored.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_name = String(255)
+_key = String(32)
+
+cameras = Table(
+    "cameras",
+    metadata,
+    Column("name", _name, primary_key=True),
+    Column("state", String(16)),
+    Column("reason", Text),
+    Column("changed", UTCDateTime),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", _key, primary_key=True),
+    Column("camera", _name, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("started", UTCDateTime, nullable=False),
+    Column("ended", UTCDateTime),
+    Column("peak", UTCDateTime, nullable=False),
+    Column("peak_score", Double, nullable=False),
+    Column("threshold_on", Double, nullable=False),
+    Column("threshold_off", Double, nullable=False),
+    Column("detector", _name, nullable=False),
+    Column("detector_sha256", String(64), nullable=False),
+    Column("feature_spec", _name, nullable=False),
+    Column("clip", Text),
+    Column("snapshot", Text),
+    Column("problem", Text),
+    Column("protected", Boolean, nullable=False),
+    Column("media_removed", UTCDateTime),
+    Column("saved", UTCDateTime, nullable=False),  # when the row was made
+    Column("run", _key, nullable=False),  # the process that saw the event
+    Column("revision", BigInteger, nullable=False),  # rises with every state of the event; older ones change nothing
+    Index(None, "camera", "started"),
+    Index(None, "started"),
+    Index(None, "state"),
+)
+
+traces = Table(
+    "traces",
+    metadata,
+    Column("event_id", _key, ForeignKey("events.event_id", ondelete="CASCADE"), primary_key=True),
+    Column("packed", LargeBinary, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("key", _key, primary_key=True),  # idempotency key: a hash of event, rule and channel
+    Column("event_id", _key, ForeignKey("events.event_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("rule", _name, nullable=False),
+    Column("channel", _name, nullable=False),
+    Column("camera", _name, nullable=False),
+    Column("moment", UTCDateTime, nullable=False),  # of the event's opening or end: what cooldowns count from
+    Column("cooldown_s", Double, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created", UTCDateTime, nullable=False),
+    Column("next_attempt", UTCDateTime, nullable=False),
+    Column("finished", UTCDateTime),
+    Column("error", Text),
+    Column("node", _key),  # the spool folder whose process is sending
+    Column("held_by", _key),  # of a suppressed one: the delivery whose cooldown it fell into
+    Index(None, "state", "channel", "next_attempt"),
+    Index(None, "held_by"),
+)
+
+rule_state = Table(
+    "rule_state",
+    metadata,
+    Column("rule", _name, primary_key=True),
+    Column("camera", _name, primary_key=True),
+    Column("channel", _name, primary_key=True),
+    Column("moment", UTCDateTime, nullable=False),
+    Column("delivery", _key, nullable=False),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("review_id", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", _key, ForeignKey("events.event_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("verdict", String(16), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("reviewer", _name, nullable=False),
+    Column("made", UTCDateTime, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("audit_id", Integer, primary_key=True, autoincrement=True),
+    Column("made", UTCDateTime, nullable=False, index=True),
+    Column("actor", _name, nullable=False),
+    Column("action", _name, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+_TRACE_VERSION = 1
+_LONGEST_S = 2_147_483  # what an int32 of milliseconds holds
+_ROW = np.dtype([("ms", "<i4"), ("score", "<u2")])
+
+
+def pack_trace(trace: Trace) -> bytes:
+    """(seconds, score 0..1) pairs as bytes: one byte of version (1), then 6 bytes per clip.
+
+    Each clip is a little-endian int32 of milliseconds since the event's start and a uint16 of score × 65535, so a time
+    comes back to half a millisecond and a score to 8e-6.
+    """
+    rows = np.empty(len(trace), dtype=_ROW)
+    if trace:
+        pairs = np.nan_to_num(np.asarray(trace, dtype=np.float64))
+        rows["ms"] = np.rint(np.clip(pairs[:, 0], -_LONGEST_S, _LONGEST_S) * 1000)
+        rows["score"] = np.rint(np.clip(pairs[:, 1], 0, 1) * 65535)
+    return bytes([_TRACE_VERSION]) + rows.tobytes()
+
+
+def unpack_trace(packed: bytes) -> Trace:
+    """What `pack_trace` packed; ValueError where the bytes are something else."""
+    if not packed or packed[0] != _TRACE_VERSION or (len(packed) - 1) % _ROW.itemsize:
+        raise ValueError(f"no score trace of version {_TRACE_VERSION}: {packed[:8]!r}")
+    rows = np.frombuffer(packed, dtype=_ROW, offset=1)
+    return tuple(zip((rows["ms"] / 1000).tolist(), (rows["score"] / 65535).tolist(), strict=True))

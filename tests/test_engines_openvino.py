@@ -1,0 +1,163 @@
+"""OpenVINO, and bfloat16 in both engines: agreement with torch in float32, what is kept on disk, faults."""
+
+import hashlib
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from amiss.backbones import Backbone, FeatureSpec, create_backbone, list_backbones
+from amiss.engines import FusedEngine, OpenVINOEngine, TorchEngine, bfloat16_arithmetic, create_engine
+from amiss.errors import UsageError
+from amiss.video import VideoReader, iter_clips
+
+pytest.importorskip("openvino")
+
+CLIPS = [np.random.RandomState(i).randint(0, 256, (16, 48, 64, 3)).astype(np.uint8) for i in range(3)]
+LEAST = {"fp32": 0.99999, "bf16": 0.999}
+VIDEOS = ("ucf_crime/videos/RoadAccidents002_x264.mp4", "clips/one-by-one-person-detection.mp4")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("AMISS_CACHE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def real_clips(shared):
+    """Six clips of two videos."""
+    return [
+        clip.images for name in VIDEOS for clip in islice(iter_clips(VideoReader(shared / "data" / name)), 0, 30, 10)
+    ]
+
+
+def cosines(found, expected):
+    a, b = found.reshape(len(found), -1).astype(float), expected.reshape(len(expected), -1).astype(float)
+    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def check_agreement(backbone, clips):
+    reference = TorchEngine(backbone, "cpu").encode(clips)
+    for engine, precision in (("openvino", "fp32"), ("openvino", "bf16"), ("torch", "bf16")):
+        if precision == "bf16" and bfloat16_arithmetic() is None:
+            continue
+        found = create_engine(backbone, "cpu", engine=engine, precision=precision).encode(clips)
+        assert found.dtype == np.float32
+        assert found.shape == reference.shape
+        assert cosines(found, reference).min() >= LEAST[precision], (engine, precision)
+
+
+def test_real_weights_agree_with_torch(shared, real_clips):
+    path = shared / "data/weights/squeezenet1_1_imagenet_features.safetensors"
+    check_agreement(create_backbone("squeezenet1_1", path), real_clips)
+
+
+@pytest.mark.parametrize("name", ["resnet3d_10", "mfnet"])
+def test_random_weights_agree_with_torch(name, real_clips):
+    check_agreement(create_backbone(name, "random"), real_clips[::3])
+
+
+VIDEO_NETWORKS = [info.name for info in list_backbones() if info.kind == "video network"]
+SOME_IMAGE_NETWORKS = ["resnet18", "efficientnet_b0", "mobilenet_v3_small", "vit_b_32", "swin_t", "convnext_tiny",
+                       "densenet121", "googlenet", "shufflenet_v2_x1_0", "regnet_y_400mf", "maxvit_t"]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*VIDEO_NETWORKS, *SOME_IMAGE_NETWORKS])
+def test_every_video_network_agrees_with_torch(name, real_clips, cache):
+    check_agreement(create_backbone(name, "random"), real_clips[::3])
+
+
+def test_a_clip_does_not_depend_on_its_neighbours():
+    engine = create_engine(create_backbone("squeezenet1_1", "random"), "cpu", engine="openvino")
+    alone = [engine.encode([clip])[0] for clip in CLIPS]
+    assert np.array_equal(engine.encode(CLIPS[::-1]), np.stack(alone[::-1]))
+    assert engine.encode([]).shape == (0, 1, 1024)
+
+
+def test_frames_of_any_size_where_the_preset_keeps_it():
+    backbone = create_backbone("resnet3d_10", "random", preset="ekosman")
+    clips = [np.random.RandomState(i).randint(0, 256, (16, 40 + 8 * i, 40, 3)).astype(np.uint8) for i in range(4)]
+    engine = OpenVINOEngine(backbone)
+    for clip in (*clips, clips[0]):
+        assert cosines(engine.encode([clip]), TorchEngine(backbone, "cpu").encode([clip])).min() > LEAST["fp32"]
+
+
+def test_parts_of_a_fusion_run_each_in_its_engine():
+    backbone = create_backbone("motion+squeezenet1_1", "random")
+    engine = create_engine(backbone, "cpu")
+    assert isinstance(engine, FusedEngine)
+    assert engine.description == "torch cpu fp32+openvino cpu fp32"
+    assert (engine.name, engine.precision, engine.device) == ("torch+openvino", "fp32", "cpu")
+    expected = create_engine(backbone, "cpu", engine="torch", precision="fp32").encode(CLIPS)
+    np.testing.assert_allclose(engine.encode(CLIPS), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_compiled_networks_are_kept(cache, monkeypatch):
+    first = create_engine(create_backbone("squeezenet1_1", "random"), "cpu", engine="openvino").encode(CLIPS)
+    (kept,) = cache.glob("openvino/squeezenet1_1-fp32-*.blob")
+    monkeypatch.setattr(OpenVINOEngine, "_converted", lambda *_: pytest.fail("it was converted again"))
+    again = create_engine(create_backbone("squeezenet1_1", "random"), "cpu", engine="openvino").encode(CLIPS)
+    assert np.array_equal(first, again)
+    monkeypatch.undo()
+    monkeypatch.setenv("AMISS_CACHE", str(cache))
+    other = create_backbone("squeezenet1_1", "random")
+    with torch.no_grad():
+        other.network.features[0].weight[0, 0, 0, 0] += 1
+    changed = create_engine(other, "cpu", engine="openvino").encode(CLIPS)
+    assert len(list(kept.parent.iterdir())) == 2
+    assert not np.array_equal(first, changed)
+
+
+def half(content):
+    return content[: len(content) // 2]
+
+
+def one_bit(content):
+    return content[:-1000] + bytes([content[-1000] ^ 1]) + content[-999:]
+
+
+def foreign(content):
+    return hashlib.sha256(b"junk").digest() + b"junk"
+
+
+@pytest.mark.parametrize("damage", [half, one_bit, foreign], ids=["half", "bit", "foreign"])
+def test_a_damaged_file_is_made_anew(cache, damage):
+    backbone = create_backbone("squeezenet1_1", "random")
+    first = create_engine(backbone, "cpu", engine="openvino").encode(CLIPS)
+    (kept,) = cache.glob("openvino/*.blob")
+    content = kept.read_bytes()
+    kept.write_bytes(damage(content))
+    with pytest.warns(UserWarning, match=r"\.blob can't be used .*: the network is compiled anew"):
+        again = create_engine(backbone, "cpu", engine="openvino").encode(CLIPS)
+    assert np.array_equal(first, again)
+    assert len(kept.read_bytes()) == len(content)
+
+
+def test_no_room_for_the_cache_is_no_failure(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AMISS_CACHE", str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="compiled network isn't kept for next time"):
+        engine = create_engine(create_backbone("squeezenet1_1", "random"), "cpu", engine="openvino")
+    assert engine.encode(CLIPS).shape == (3, 1, 1024)
+
+
+class Unconvertible(Backbone):
+    spec = FeatureSpec(backbone="r3d_18", weights="none", dim=3)
+
+    def preprocess(self, frames):
+        return torch.from_numpy(frames).permute(3, 0, 1, 2).float()[None]
+
+    def forward(self, clips):
+        return torch.special.bessel_j0(clips.mean((2, 3, 4)))
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_network_that_cannot_be_converted_runs_in_torch_and_this_is_said():
+    with pytest.raises(UsageError, match=r"OpenVINO can't convert r3d_18 .*: use engine torch"):
+        create_engine(Unconvertible(), "cpu", engine="openvino", precision="fp32")
+    with pytest.warns(UserWarning, match=r"OpenVINO can't convert r3d_18 .*: it runs in torch"):
+        engine = create_engine(Unconvertible(), "cpu", precision="fp32")
+    assert engine.description == "torch cpu fp32"
