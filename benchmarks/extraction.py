@@ -121,7 +121,7 @@ def measure(name: str, video: Path, clips: int, threads: int, repeats: int, fold
         alone.append(seconds(lambda: engine.run([prepared] * clips)))
     found, expected = (np.load(path).reshape(clips, -1) for path in (out / "video.npy", folder / "plain.npy"))
     cosine = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
-    wall, processor = zip(*(np.median(runs, axis=0) for runs in (plain, amiss, alone)), strict=True)
+    wall, processor = zip(*(np.median(runs, axis=0).tolist() for runs in (plain, amiss, alone)), strict=True)
     return {
         "backbone": name,
         "video": video.stem,
@@ -220,6 +220,7 @@ def main() -> None:
             for video in videos:
                 row = measure(name, video, given.clips, given.threads, given.repeats, folder)
                 rows.append(row | {"floor_ms": round(1000 * SIZES[name][1] / rate, 1)})
+                print(rows[-1], file=sys.stderr)
     if given.json:
         print(json.dumps({"matrix_gflops": round(rate), "threads": given.threads, "rows": rows}, indent=2))
         return

@@ -69,7 +69,7 @@ def ped2_detector(out: Path) -> Path:
     return run / "selected"
 
 
-def join(videos: Sequence[Path], path: Path, copies: int = 1) -> Path:
+def join(videos: Sequence[Path], path: Path) -> Path:
     """One H.264 file of several videos of one size, one after the other."""
     if path.exists():
         return path
@@ -77,7 +77,7 @@ def join(videos: Sequence[Path], path: Path, copies: int = 1) -> Path:
         fps, width, height = first.fps, first.width, first.height
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, fps, width, height) as writer:
-        for video in list(videos) * copies:
+        for video in videos:
             with VideoReader(video) as reader:
                 for frame in reader:
                     writer.write(frame.image)
@@ -120,12 +120,18 @@ def rtsp_server(files: Mapping[str, Path]) -> Iterator[str]:
         process.wait()
 
 
-@contextmanager
-def watcher(folder: Path, config: Mapping[str, Any], *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def new_config(folder: Path, config: Mapping[str, Any]) -> Path:
+    """A configuration in a folder that has nothing else in it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     file = folder / "watch.yaml"
     file.write_text(yaml.safe_dump({**config, "http": {"port": PORT}}))
+    return file
+
+
+@contextmanager
+def watcher(file: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    folder = file.parent
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen([*AMISS, "watch", str(file), *options], stderr=log)
         try:
@@ -210,7 +216,7 @@ def run_cameras(out: Path, minutes: float) -> dict[str, Any]:
             "cameras": {name: {"url": f"{address}/{name}"} for name in files},
         }
         samples = []
-        with watcher(folder, config, "--log", str(folder / "scores.jsonl")) as process:
+        with watcher(new_config(folder, config), "--log", str(folder / "scores.jsonl")) as process:
             began, cpu_began = time.monotonic(), cpu_s(process.pid)
             while (passed := time.monotonic() - began) < minutes * 60:
                 samples.append((passed, rss_mb(process.pid)))
@@ -276,7 +282,7 @@ def run_capacity(out: Path, backbone: str, seconds: float, cameras: int = 4) -> 
         "detector": str(untrained_detector(backbone, out / f"detector-{backbone}").resolve()),
         "cameras": {f"c{i}": {"url": f"replay:{video.resolve()}?loop=1&speed=0"} for i in range(cameras)},
     }
-    with watcher(folder, config) as process:
+    with watcher(new_config(folder, config)) as process:
         while sum(camera["scores"] for camera in cameras_now()) < 2 * cameras:
             time.sleep(0.5)
         began, cpu_began = time.monotonic(), cpu_s(process.pid)
@@ -325,25 +331,17 @@ def halves(video: Path, folder: Path) -> tuple[Path, Path]:
 def false_alarms(out: Path, detector: Path, seen: Path, new: Path, hours: float, per_hour: float) -> dict[str, Any]:
     """Calibrate on `seen` looped for `hours`, then watch `new` looped for as long, as fast as it goes."""
     with VideoReader(seen) as reader:
-        n_frames = sum(1 for _ in reader)
-        copies = max(1, round(hours * 3600 * reader.fps / n_frames))
-    looped = join([seen], out / "videos" / f"{seen.stem}-looped.mp4", copies)
-    folder = out / "false-alarms"
-    config: dict[str, dict[str, Any] | str] = {
+        seconds = sum(1 for _ in reader) / reader.fps
+    looped = ["--video", str(seen)] * max(1, round(hours * 3600 / seconds))
+    config = {
         "detector": str(detector.resolve()),
         "defaults": {"record": {"enabled": False}},
         "cameras": {"camera": {"url": f"replay:{new.resolve()}?loop=1&speed=0"}},
     }
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    file = folder / "calibrate.yaml"
-    file.write_text(yaml.safe_dump(config))
-    command = [*AMISS, "calibrate", str(file), "camera", "--per-hour", str(per_hour), "--video", str(looped), "--json"]
+    file = new_config(out / "false-alarms", config)
+    command = [*AMISS, "calibrate", str(file), "camera", "--per-hour", str(per_hour), *looped, "--json"]
     found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    looped.unlink()
-    alarm = {"on": found["threshold"], "off": found["off"]}
-    config["defaults"] = {"record": {"enabled": False}, "alarm": alarm}
-    with watcher(folder, config):
+    with watcher(file):
         began: datetime | None = None
         while True:
             (camera,) = cameras_now() or [{}]

@@ -12,7 +12,7 @@ def clip(height=48, width=64, frames=4, seed=0):
     return np.random.RandomState(seed).randint(0, 256, (frames, height, width, 3)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18", "s3d"])
+@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18", "s3d", "swin3d_t", "mvit_v2_s"])
 def test_torchvision_video_networks_see_what_torchvision_gives_them(name):
     from torchvision.models import get_model_weights
 
@@ -20,7 +20,7 @@ def test_torchvision_video_networks_see_what_torchvision_gives_them(name):
 
     official = get_model_weights(name).DEFAULT.transforms()
     backbone = create_backbone(name, "random")
-    for size in ((240, 320), (360, 202), (90, 120)):
+    for size in ((240, 320), (360, 202), (90, 120), (720, 1280)):
         frames = clip(*size, frames=3)
         expected = official(torch.from_numpy(frames).permute(0, 3, 1, 2))
         assert torch.equal(backbone.preprocess(frames), expected.unsqueeze(0))

@@ -87,6 +87,33 @@ def test_video_networks_give_what_torchvision_pools(name):
 
 
 @pytest.mark.parametrize(
+    ("name", "dim"),
+    [
+        ("swin3d_t", 768),
+        ("mvit_v2_s", 768),
+        pytest.param("swin3d_s", 768, marks=pytest.mark.slow),
+        pytest.param("swin3d_b", 1024, marks=pytest.mark.slow),
+        pytest.param("mvit_v1_b", 768, marks=pytest.mark.slow),
+    ],
+)
+def test_video_transformers_give_the_input_of_torchvisions_classifier(name, dim):
+    from torchvision.models import get_model
+
+    backbone = create_backbone(name, "random")
+    x = backbone.preprocess(FRAMES)
+    whole = get_model(name, weights=None).eval()
+    whole.load_state_dict(backbone.network.state_dict(), strict=False)
+    inputs = {}
+    last = [module for module in whole.modules() if isinstance(module, torch.nn.Linear)][-1]
+    last.register_forward_pre_hook(lambda module, args: inputs.update(x=args[0]))
+    with torch.inference_mode():
+        whole(x)
+        features = backbone(x)
+    assert features.shape == (1, dim) == (1, backbone.spec.dim)
+    assert torch.equal(features, inputs["x"])
+
+
+@pytest.mark.parametrize(
     "name", ["squeezenet1_1", "resnet18", "efficientnet_b0", "mobilenet_v3_small", "vit_b_32", "googlenet"]
 )
 def test_image_networks_give_mean_and_change_of_the_penultimate_features(name):

@@ -31,6 +31,7 @@ httpx = pytest.importorskip("httpx", reason="needs amiss[dev]")
 from amiss.cli import app
 from amiss.video import VideoReader, count_frames
 from make_motion import make_motion_detector, write_scene
+from test_watch_channels import Listener, broker  # noqa: F401  # a fixture
 
 AMISS = [sys.executable, "-m", "amiss"]
 
@@ -287,6 +288,34 @@ rules:
     assert [line["rule"] for line in alerts(tmp_path)] == ["closed"]
 
 
+def test_mqtt_shows_states_and_events_without_a_rule(
+    detector: Path,
+    tmp_path: Path,
+    broker: Callable[[], int],  # noqa: F811
+) -> None:
+    video = write_scene(tmp_path / "scene.mp4", [(1, 75), (9, 75), (1, 100)])
+    port = broker()
+    listener = Listener(port)
+    config = (
+        CONFIG.format(detector=detector, url=f"replay:{video}")
+        + f"""
+channels:
+  home: {{kind: mqtt, host: 127.0.0.1, port: {port}}}
+"""
+    )
+    with watching(tmp_path, config, "--once") as watch:
+        assert watch.process.wait(60) == 0
+    seen: dict[str, list[str]] = {}
+    while not listener.messages.empty():
+        topic, payload, _ = listener.messages.get()
+        seen.setdefault(topic, []).append(payload)
+    listener.close()
+    assert seen["amiss/availability"] == ["online", "offline"]
+    assert list(dict.fromkeys(seen["amiss/yard/alarm"])) == ["ON", "OFF"]
+    assert seen["amiss/yard/status"][-2:] == ["running", "stopped"]
+    assert json.loads(seen["amiss/yard/event"][-1])["event_id"] == watch.events()[0]["event_id"]
+
+
 def test_a_reload_touches_only_what_changed_and_a_wrong_file_changes_nothing(
     detector: Path, scene: Path, tmp_path: Path
 ) -> None:
@@ -429,12 +458,20 @@ channels:
 
 def test_wrong_calls_are_one_line(tmp_path: Path, detector: Path) -> None:
     (tmp_path / "bad.yaml").write_text("cameras: {}")
+    good = tmp_path / "good.yaml"
+    good.write_text(CONFIG.format(detector=detector, url="rtsp://192.0.2.7/"))
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    gone = tmp_path / "gone.yaml"
+    gone.write_text(CONFIG.format(detector=detector, url="replay:empty.mp4"))
     for arguments, says in (
         ([str(tmp_path / "bad.yaml")], "line 1: cameras"),
+        ([str(gone), "--once"], "yard: "),
         ([str(tmp_path / "none.yaml")], "can't be read"),
         ([], "give a configuration"),
+        ([str(good), "--preview", "gate"], "one of yard"),
+        ([str(good), "--video", "x.mp4"], "not both"),
+        ([str(good), "--log", "x.txt"], ".csv or .jsonl"),
         (["--video", str(tmp_path / "none.mp4"), "--detector", str(detector)], "does not exist"),
-        (["--video", "x.mp4", "--detector", str(detector), "--log", "x.txt"], ".csv or .jsonl"),
     ):
         result = CliRunner().invoke(app, ["watch", *arguments])
         assert result.exit_code in (1, 2)

@@ -56,7 +56,7 @@ class World:
         self.now = 1000.0
         self.made: list[FakeWorker] = []
         self.supervisor = Supervisor(
-            self.make, lambda name, _: CameraStatus(name, "", "d", 0.5, 0.4, ""), WorkersConfig(), lambda: self.now
+            self.make, lambda name, _: CameraStatus(name, "", "d", 0.5, 0.4, ""), WorkersConfig(), now=lambda: self.now
         )
 
     def make(self, camera: str, settings: Any, status: CameraStatus) -> FakeWorker:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 import webbrowser
@@ -14,7 +15,7 @@ import typer
 
 from amiss.cli import _console as console
 from amiss.cli._data import Json
-from amiss.errors import UsageError
+from amiss.errors import UsageError, VideoError
 
 if TYPE_CHECKING:
     from amiss.watch import WatchService
@@ -37,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
 
 def watch(
     config: Annotated[Path | None, typer.Argument(help="Configuration (YAML), see docs/watch.md.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="End when all sources are files and have been scored.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End when every camera is a `replay:` file and scored.")] = False,
     log: Annotated[Path | None, typer.Option(help="Append every score to this .csv or .jsonl.")] = None,
     preview: Annotated[
         str | None, typer.Option(metavar="CAMERA", help="Open this camera's live pictures in the browser.")
@@ -52,21 +53,32 @@ def watch(
     """Watch cameras unattended: scores, events with clips, alerts; SIGHUP reads the configuration again."""
     from amiss.watch import ScoreLog, WatchService, load_config, single_video
 
+    engine = None
+    if config is not None:
+        if video is not None or features is not None or detector is not None:
+            raise UsageError("give a configuration, or --video with --detector, not both")
+        settings = load_config(config)
+    elif video is not None and detector is not None:
+        settings, engine = single_video(video, detector, features, out)
+    else:
+        raise UsageError("give a configuration, or --video FILE with --detector DIR")
+    if preview is not None and (preview not in settings.cameras or not settings.http.enabled):
+        raise UsageError(f"--preview {preview}: it needs http.enabled, and one of {', '.join(settings.cameras)}")
     score_log = ScoreLog(log) if log is not None else None
     with _logging():
-        if config is not None:
-            if video is not None or features is not None or detector is not None:
-                raise UsageError("give a configuration, or --video with --detector, not both")
-            service = WatchService(load_config(config), config, score_log=score_log, once=once)
-        elif video is not None and detector is not None:
-            settings, engine = single_video(video, detector, features, out)
-            service = WatchService(settings, score_log=score_log, once=True, engine=engine)
-        else:
-            raise UsageError("give a configuration, or --video FILE with --detector DIR")
-        if preview is not None:
-            webbrowser.open(service.preview_url(preview))
+        service = WatchService(settings, config, score_log=score_log, once=once or config is None, engine=engine)
+        url = service.preview_url(preview) if preview is not None else None
         with _signals(service):
-            service.run()
+            service.run(lambda: _show(url))
+    if (once or config is None) and service.problems:
+        raise VideoError("; ".join(f"{name}: {problem}" for name, problem in service.problems.items()))
+
+
+def _show(url: str | None) -> None:
+    if url is not None:
+        console.note(f"live pictures: {url}")
+        if not sys.platform.startswith("linux") or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+            webbrowser.open(url)  # without a display it might start a browser in this very terminal
 
 
 def calibrate(

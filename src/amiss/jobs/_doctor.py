@@ -40,7 +40,7 @@ def diagnose() -> dict[str, Any]:
 def _engines(device: str) -> dict[str, str]:
     """Engine, device and precision → the backbones that get them without being asked otherwise."""
     users: dict[str, dict[str, list[str]]] = {}
-    sizes = Counter(info.kind for info in list_backbones())
+    sizes: Counter[str] = Counter(info.kind for info in list_backbones())
     for info in list_backbones():
         choice = choose(info.name, device)
         kinds = users.setdefault(f"engine {choice.engine} {device} {choice.precision}", {})

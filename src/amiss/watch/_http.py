@@ -9,10 +9,12 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import Receive, Scope, Send
 
@@ -55,7 +57,10 @@ def create_app(view: View, settings: HttpConfig) -> FastAPI:
     """The application. There is no login; media are served by event id, never by path."""
     app = FastAPI(title="amiss watch", docs_url=None, redoc_url=None, openapi_url=None)
     if not settings.allow_public:  # a page in a browser on this machine must not reach the cameras by a name of its own
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", settings.host])
+        hosts = ["localhost", "127.0.0.1", "[::1]", settings.host]
+        if settings.base_url and (own := urlsplit(settings.base_url).hostname):
+            hosts.append(own)
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
 
     @app.exception_handler(AmissError)
     async def _unavailable(request: Request, error: AmissError) -> Response:
@@ -129,7 +134,7 @@ class _LivePictures(StreamingResponse):
 async def _parts(preview: Preview) -> AsyncIterator[bytes]:
     shown = 0
     while True:
-        if (drawn := preview.jpeg(shown)) is not None:
+        if (drawn := await run_in_threadpool(preview.jpeg, shown)) is not None:
             shown, jpeg = drawn
             head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             yield head.encode() + jpeg + b"\r\n"
@@ -154,9 +159,9 @@ class HttpServer:
             raise OutputError(f"can't listen on {settings.host}:{settings.port}: {error.strerror}") from error
         self.port: int = self._socket.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self.url = settings.base_url or f"http://{host}:{self.port}"
+        self.url = (settings.base_url or f"http://{host}:{self.port}").rstrip("/")
         config = uvicorn.Config(
-            create_app(view, settings), log_level="warning", access_log=False, lifespan="off",
+            create_app(view, settings), log_config=None, log_level="warning", access_log=False, lifespan="off",
             timeout_graceful_shutdown=1, server_header=False,
         )  # fmt: skip
         self._server = uvicorn.Server(config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from amiss.engines import Engine
-from amiss.errors import AmissError, OutputError, StoreError, UsageError
+from amiss.errors import AmissError, OutputError, StoreError
 from amiss.video import redact
 from amiss.watch._camera import CameraWorker, ClipScored
 from amiss.watch._camera_settings import DetectorIdentity
@@ -40,6 +40,7 @@ log = logging.getLogger("amiss.watch")
 TICK_S = 0.25
 _FILE_CHECK_S = 2.0
 _RETENTION_S = 30.0
+_WORKERS_SHARE = 0.6  # of the time for a stop; the rest is for the database and messages
 _NEEDS_RESTART = ("database", "media", "state", "workers")
 
 
@@ -70,7 +71,7 @@ class WatchService:
         config: what to watch.
         file: where it was read from, to read it again when it changes; None = never.
         score_log: where every score goes as well.
-        once: end when every source was a file and has been scored.
+        once: end when every camera was a `replay:` file and has been scored, or has failed.
         engine: runs in place of every backbone.
 
     Raises:
@@ -99,7 +100,7 @@ class WatchService:
             _make_folder(folder)
         wanted = self._resolve(config)
         self.store: Store = open_store(config.database, config.state / "spool", rules=rules_of(config))
-        self.supervisor = Supervisor(self._make_worker, self._make_status, config.workers)
+        self.supervisor = Supervisor(self._make_worker, self._make_status, config.workers, restart=not once)
         self.view = ServiceView(self)
         self.metrics = Metrics(lambda: self.supervisor.statuses, self.view.gauges, self.view.deliveries)
         self._wanted: Mapping[str, WatchedCamera] = wanted
@@ -115,10 +116,15 @@ class WatchService:
         self.media_bytes = 0
         self._recovered: list[RecordingEnd] = []
 
-    def run(self) -> None:
-        """Watch until `ask_to_stop`, or to the end of all files with `once`; then stop gracefully."""
+    def run(self, on_started: Callable[[], None] = lambda: None) -> None:
+        """Watch until `ask_to_stop`, or to the end of all files with `once`; then stop gracefully.
+
+        Args:
+            on_started: called when cameras are watched and pictures served.
+        """
         try:
             self._start()
+            on_started()
             next_file_check = 0.0
             while not self._stop_asked.wait(TICK_S):
                 self.supervisor.tick()
@@ -201,13 +207,14 @@ class WatchService:
 
     def _stop(self) -> None:
         self._stop_asked.set()
-        until = time.monotonic() + self.config.workers.stop_s
+        stop_s = self.config.workers.stop_s
+        until = time.monotonic() + stop_s
 
         def left() -> float:
             return max(0.1, until - time.monotonic())
 
         log.info("stopping")
-        for name in self.supervisor.stop(left()):
+        for name in self.supervisor.stop(_WORKERS_SHARE * stop_s):
             log.warning("%s: its worker didn't end in time; an open event is closed at the next start", name)
         self.store.flush(left())
         self._dispatcher.flush(left())
@@ -252,6 +259,7 @@ class WatchService:
             on_score=lambda scored: self._on_score(status, scored),
             identity=DetectorIdentity(str(camera.model.folder), camera.model.sha256, self._spec_hash(camera)),
         )
+        status.lookahead_clips = worker.lookahead_clips
         self.previews[name] = Preview(status, self.config.http.max_viewers, lambda: worker.latest)
         return worker
 
@@ -339,17 +347,14 @@ class WatchService:
         if self._http is not None:
             self._http.start()
 
-    def preview_url(self, camera: str) -> str:
-        """Address of a camera's live pictures.
+    @property
+    def problems(self) -> dict[str, str]:
+        """Camera → what its last worker failed of."""
+        return {status.name: status.problem for status in self.supervisor.statuses if status.problem}
 
-        Raises:
-            UsageError: no such camera, or no server.
-        """
-        if camera not in self._wanted:
-            raise UsageError(f"there is no camera {camera!r}; there are {', '.join(self._wanted)}")
-        if self._http is None:
-            raise UsageError("live pictures need http.enabled")
-        return f"{self._http.url}/cameras/{camera}.mjpg"
+    def preview_url(self, camera: str) -> str | None:
+        """Address of a camera's live pictures; None where nothing is served."""
+        return f"{self._http.url}/cameras/{camera}.mjpg" if self._http is not None else None
 
 
 def _stamp(file: Path | None) -> tuple[int, int] | None:

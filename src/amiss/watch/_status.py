@@ -31,6 +31,8 @@ class CameraStatus:
     threshold_off: float
     threshold_from: str
     """Where the thresholds come from, in words."""
+    lookahead_clips: int = 0
+    """Clips that must come after a clip before its score does."""
     state: CameraState = "connecting"
     reason: str = ""
     """Why it is in that state, redacted."""
@@ -83,5 +85,6 @@ class CameraStatus:
                 "threshold_on": self.threshold_on,
                 "threshold_off": self.threshold_off,
                 "threshold_from": self.threshold_from,
+                "lookahead_clips": self.lookahead_clips,
                 **asdict(self.counts),
             }

@@ -66,6 +66,7 @@ class Supervisor:
         make_worker: makes a camera's worker.
         make_status: makes a camera's status.
         workers: how often a worker is started again.
+        restart: start failed workers again; False: a failure is an end.
         now: a monotonic clock in seconds.
     """
 
@@ -74,9 +75,12 @@ class Supervisor:
         make_worker: MakeWorker,
         make_status: Callable[[str, Any], CameraStatus],
         workers: WorkersConfig,
+        *,
+        restart: bool = True,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make_worker, self._make_status, self._workers, self._now = make_worker, make_status, workers, now
+        self._restart = restart
         self._watched: dict[str, _Watched] = {}
         self._leaving: list[Worker] = []
         self.last_tick = now()
@@ -159,10 +163,10 @@ class Supervisor:
         watched.status.problem = text if isinstance(error, AmissError) else f"{type(error).__name__}: {text}"
         watched.status.event_id = None
         watched.status.set_state("stopped", watched.status.problem)
-        again = watched.next_start - now
-        log.error("%s: its worker failed: %s; started again in %.0f s", name, watched.status.problem, again)
-        if not isinstance(error, AmissError):
-            log.debug("%s", name, exc_info=error)
+        watched.done = not self._restart
+        again = f"; started again in {watched.next_start - now:.0f} s" if self._restart else ""
+        unforeseen = None if isinstance(error, AmissError) else error
+        log.error("%s: its worker failed: %s%s", name, watched.status.problem, again, exc_info=unforeseen)
 
     def _forget(self, watched: _Watched) -> None:
         if watched.worker is not None:
