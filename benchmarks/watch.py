@@ -14,6 +14,7 @@ own time, and counts; then again calibrated on one half and watching the other.
 
 import argparse
 import json
+import math
 import os
 import re
 import shutil
@@ -29,6 +30,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import yaml
 
@@ -328,31 +330,43 @@ def halves(video: Path, folder: Path) -> tuple[Path, Path]:
     return parts
 
 
+def loop(video: Path, path: Path, seconds: float) -> Path:
+    """The video again and again for so long, as one recording, without encoding it anew."""
+    with av.open(str(video)) as source, av.open(str(path), "w") as target:
+        given = source.streams.video[0]
+        copied = target.add_stream_from_template(given)
+        assert given.time_base is not None
+        assert given.average_rate is not None
+        length = round(given.frames / given.average_rate / given.time_base)
+        for turn in range(math.ceil(seconds / float(length * given.time_base))):
+            source.seek(0)
+            for packet in source.demux(given):
+                if packet.dts is not None and packet.pts is not None:
+                    packet.pts, packet.dts = packet.pts + turn * length, packet.dts + turn * length
+                    packet.stream = copied
+                    target.mux(packet)
+    return path
+
+
 def false_alarms(out: Path, detector: Path, seen: Path, new: Path, hours: float, per_hour: float) -> dict[str, Any]:
     """Calibrate on `seen` looped for `hours`, then watch `new` looped for as long, as fast as it goes."""
-    with VideoReader(seen) as reader:
-        seconds = sum(1 for _ in reader) / reader.fps
-    looped = ["--video", str(seen)] * max(1, round(hours * 3600 / seconds))
+    files = [loop(video, out / "videos" / f"{video.stem}-looped.mp4", hours * 3600) for video in (seen, new)]
     config = {
         "detector": str(detector.resolve()),
         "defaults": {"record": {"enabled": False}},
-        "cameras": {"camera": {"url": f"replay:{new.resolve()}?loop=1&speed=0"}},
+        "cameras": {"camera": {"url": f"replay:{files[1]}?speed=0"}},
     }
     file = new_config(out / "false-alarms", config)
-    command = [*AMISS, "calibrate", str(file), "camera", "--per-hour", str(per_hour), *looped, "--json"]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    with watcher(file):
-        began: datetime | None = None
-        while True:
-            (camera,) = cameras_now() or [{}]
-            if camera.get("score_time"):
-                now = datetime.fromisoformat(camera["score_time"])
-                began = began or now
-                if (now - began).total_seconds() >= hours * 3600:
-                    break
-            time.sleep(0.2)
-        watched_h = (now - began).total_seconds() / 3600
-        alarms = camera["events"]
+    options = ["--per-hour", str(per_hour), "--video", str(files[0]), "--json"]
+    calibrate = subprocess.run([*AMISS, "calibrate", str(file), "camera", *options], check=True, capture_output=True)
+    found = json.loads(calibrate.stdout)
+    log = file.parent / "scores.jsonl"
+    subprocess.run([*AMISS, "watch", str(file), "--once", "--log", str(log)], check=True, capture_output=True)
+    times = [datetime.fromisoformat(json.loads(line)["time"]) for line in log.read_text().splitlines()]
+    watched_h = (times[-1] - times[0]).total_seconds() / 3600
+    alarms = len(rows(file.parent / "amiss.db", "select event_id from events"))
+    for looped in files:
+        looped.unlink(missing_ok=True)
     return {
         "calibrated_hours": round(found["hours"], 2),
         "threshold": round(found["threshold"], 4),

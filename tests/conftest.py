@@ -8,7 +8,8 @@ from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a test worker per core: more threads only wait for each other
 
-settings.register_profile("amiss", deadline=None)  # machines are noisy: a slow example is no failure
+# Machines are noisy: a slow example is no failure. CI tries the same examples every time: developers look for new ones.
+settings.register_profile("amiss", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("amiss")
 
 

@@ -272,3 +272,26 @@ def test_a_spec_finds_its_weight_file(shared, tmp_path, monkeypatch):
         create_backbone_for(spec)
     with pytest.raises(UsageError, match="used without a weight file"):
         create_backbone_for(create_backbone("motion").spec, renamed)
+
+
+def test_a_spec_without_a_hash_takes_the_file_that_is_given(tmp_path):
+    path = tmp_path / "own.pth"
+    torch.save(create_backbone("resnet18", "random").network.state_dict(), path)
+    made = create_backbone("motion+resnet18", {"resnet18": path}).spec
+    part = made.parts[1].with_(weights="IMAGENET1K_V1", weights_sha256=None)
+    assert create_backbone_for(part, path).spec == part
+    fused = made.with_(parts=(made.parts[0], part))
+    assert create_backbone_for(fused, path).spec == fused
+    with pytest.raises(UsageError, match="used without a weight file"):
+        create_backbone_for(create_backbone("resnet18", "random").spec, path)
+
+
+def test_a_third_party_that_does_not_load_disables_only_itself(monkeypatch):
+    from amiss.engines import choose
+
+    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint("odd", "no_such_module:x", group)])
+    assert choose("motion", "cpu").engine == "torch"
+    with pytest.warns(UserWarning, match=r"'odd' of entry point no_such_module:x doesn't load .*It is left out"):
+        assert "motion" in {info.name for info in list_backbones()}
+    with pytest.raises(UsageError, match="doesn't load"):
+        create_backbone("odd")

@@ -146,3 +146,19 @@ def test_find_weights_checks_the_hash(tmp_path):
         find_weights("b.pth", "0" * 64, explicit=path)
     with pytest.raises(WeightsError, match=r"nowhere\.pth doesn't exist"):
         find_weights("b.pth", explicit=tmp_path / "nowhere.pth")
+
+
+@pytest.mark.parametrize("error", [AssertionError, IndexError, TypeError, AttributeError])
+def test_whatever_a_damaged_file_raises_names_the_file(tmp_path, monkeypatch, error):
+    def broken(*args, **kwargs):
+        raise error("odd")
+
+    monkeypatch.setattr(torch, "load", broken)
+    with pytest.raises(WeightsError, match=r"own\.pth can't be read as weights: odd"):
+        module.read_weights(tmp_path / "own.pth")
+
+
+def test_without_an_expected_hash_the_file_is_not_hashed(tmp_path, monkeypatch):
+    (tmp_path / "a.pth").write_bytes(b"abc")
+    monkeypatch.setattr(module, "sha256_file", lambda path: pytest.fail("it was hashed"))
+    assert find_weights("a.pth", "", explicit=tmp_path / "a.pth") == tmp_path / "a.pth"

@@ -256,6 +256,12 @@ def test_features_of_another_backbone_are_refused(trained: Path, tmp_path: Path)
         (["extract", "x.mp4", "--backbone", "motoin", "--out", "f"], "motion"),
         (["train", "sultani", "--data", "m.csv", "--features", "f", "--out", "r"], "sultani2018"),
         (["train", "topk", "--data", "m.csv", "--features", "f", "--out", "r", "--set", "stepps=3"], "steps"),
+        (["train", "topk", "--data", "m.csv", "--features", "f", "--out", "r", "--seed", "-1"], "equal to 0"),
+        (
+            ["train", "topk", "--data", "m.csv", "--features", "f", "--out", "r", "--seed", "1", "--seeds", "2"],
+            "--seeds",
+        ),
+        (["demo", "--seed", "-1"], "equal to 0"),
         (["dataset", "build", "my-data", "--root", "."], "folder"),
         (["detect", "x.mp4", "--detector", "d", "--plot"], "--out"),
     ],

@@ -68,3 +68,9 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is not empty and no demo of before"):
         run_demo(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+    other = tmp_path / "web"
+    (other / "data").mkdir(parents=True)
+    (other / "demo.json").write_text('{"title": "a demo of something else"}')
+    with pytest.raises(OutputError, match="is not empty and no demo of before"):
+        run_demo(other)
+    assert (other / "data").is_dir()

@@ -84,6 +84,13 @@ def test_damaged_detectors_are_named(tmp_path: Path) -> None:
     (folder / "head.safetensors").write_bytes(b"\0" * 40)
     with pytest.raises(DetectorError, match="can't be read"):
         Detector.load(folder)
+    (folder / "head.safetensors").unlink()
+    with pytest.raises(DetectorError, match=r"head.safetensors is missing in it"):
+        Detector.load(folder)
+    make_detector().save(folder)
+    (folder / "detector.json").write_text("[]")
+    with pytest.raises(DetectorError, match=r"detector\.json holds a list"):
+        Detector.load(folder)
 
 
 def test_normalisation() -> None:

@@ -64,3 +64,15 @@ def test_the_engines_of_every_backbone():
     engines = {info.name: engines_of(info) for info in list_backbones()}
     assert engines["motion"] == ["torch"]
     assert engines["r3d_18"] == ["torch", "openvino"]
+
+
+def test_an_openvino_of_another_distribution(monkeypatch):
+    def absent(name):
+        raise module.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(module.metadata, "version", absent)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(module.importlib, "import_module", lambda name: type("nightly", (), {"__version__": "2027.0"}))
+    assert module.openvino_version() == "2027.0"
+    monkeypatch.setattr(module.importlib, "import_module", lambda name: object())
+    assert module.openvino_version() == "unknown"

@@ -78,6 +78,17 @@ def test_one_bad_video_does_not_stop_the_others(videos, engine, tmp_path):
         extract_video(videos["v0"], engine)
 
 
+def test_features_that_are_not_finite_fail_their_video_alone(videos, engine, tmp_path, monkeypatch):
+    def forward(self, clips):
+        return torch.where(clips[:, 0, :, 0, 0] == 100, torch.nan, clips[:, 0, :, 0, 0])
+
+    monkeypatch.setattr(Numbers, "forward", forward)
+    report = extract(videos, engine, tmp_path / "features")
+    assert list(report.failed) == ["v1"]
+    assert "finite" in report.failed["v1"]
+    assert sorted(report.done) == sorted(set(videos) - {"v1"})
+
+
 def test_readers_stop_where_the_caller_does(videos, engine):
     before = threading.active_count()
     results = extract_videos(videos.items(), engine)

@@ -55,3 +55,15 @@ def test_the_doctor_tells_the_engines():
     assert any("motion" in value for value in engines.values())
     assert any("image networks" in value for value in engines.values())
     assert {"openvino", "bfloat16 on the cpu", "cache"} <= found.keys()
+
+
+def test_the_doctor_takes_an_opencv_of_another_distribution(monkeypatch):
+    import cv2
+
+    from amiss.jobs import _doctor
+
+    def absent(name):
+        raise _doctor.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(_doctor.metadata, "version", absent)
+    assert diagnose()["opencv-python-headless"] == cv2.__version__

@@ -52,6 +52,8 @@ def test_overrides_reach_every_field() -> None:
         ("steps=0", "steps is 0: .*greater than or equal to 1"),
         ("steps=many", "steps is 'many'"),
         ("pooling=mean", "pooling is 'mean'.*rtfm"),
+        ("head_options.k.x=1", "no field 'head_options.k.x'"),
+        ("head_options.=1", "no field 'head_options.'"),
     ],
 )
 def test_wrong_overrides_say_what_is_right(override: str, message: str) -> None:

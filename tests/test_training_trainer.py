@@ -210,6 +210,10 @@ def test_several_seeds(data: tuple[Manifest, FeatureSet], tmp_path: Path) -> Non
     assert train_seeds(recipe, *data, tmp_path / "runs", 2, resume=True) == reports
     with pytest.raises(UsageError, match="seeds is 0"):
         train_seeds(recipe, *data, tmp_path / "none", 0)
+    one = train(recipe, *data, tmp_path / "one")
+    with pytest.raises(UsageError, match="holds a run of one seed"):
+        train_seeds(recipe, *data, tmp_path / "one", 2)
+    assert train(recipe, *data, tmp_path / "one", resume=True) == one
 
 
 def test_wrong_data_and_settings_leave_nothing_behind(data: tuple[Manifest, FeatureSet], tmp_path: Path) -> None:

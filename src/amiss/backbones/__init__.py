@@ -6,7 +6,7 @@ from amiss.backbones._fusion import FusedBackbone
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._presets import presets_of
 from amiss.backbones._published import published_spec
-from amiss.backbones._registry import create_backbone, create_backbone_for, list_backbones
+from amiss.backbones._registry import create_backbone, create_backbone_for, find_backbone, list_backbones
 from amiss.backbones._sizes import SIZES
 from amiss.backbones._spec import CLIP_LEN, FeatureSpec, check_same_features, clip_spans
 from amiss.backbones._weights import PublishedWeights, find_weights, weights_folders
@@ -27,6 +27,7 @@ __all__ = [
     "create_backbone",
     "create_backbone_for",
     "fetch_weights",
+    "find_backbone",
     "find_weights",
     "list_backbones",
     "list_weights",

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -42,14 +43,20 @@ def entry_of(name: str) -> BackboneEntry:
     """A backbone's line of the registry.
 
     Raises:
-        UsageError: unknown name; the closest ones are suggested.
+        UsageError: unknown name (the closest ones are suggested), or an entry point that doesn't load.
     """
     built_in = _built_in()
     if name in built_in:
         return built_in[name]
     points = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if name in points:
-        entry = points[name].load()
+        try:
+            entry = points[name].load()
+        except Exception as error:  # a third party's module raises what it likes
+            raise UsageError(
+                f"backbone {name!r} of entry point {points[name].value} doesn't load "
+                f"({type(error).__name__}: {error}): update or uninstall its package"
+            ) from error
         if not isinstance(entry, BackboneEntry):
             raise UsageError(f"entry point {name!r} of {ENTRY_POINT_GROUP} is {entry!r}, not a BackboneEntry")
         return entry
@@ -60,10 +67,26 @@ def entry_of(name: str) -> BackboneEntry:
 
 
 def list_backbones() -> list[BackboneInfo]:
-    """All backbones: the built-in ones, then those of installed entry points `amiss.backbones`."""
+    """All backbones: the built-in ones, then those of installed entry points `amiss.backbones`.
+
+    An entry point that doesn't load is left out, and a warning says so.
+    """
     built_in = _built_in()
-    others = sorted(p.name for p in entry_points(group=ENTRY_POINT_GROUP) if p.name not in built_in)
-    return [entry.info for entry in built_in.values()] + [entry_of(name).info for name in others]
+    infos = [entry.info for entry in built_in.values()]
+    for name in sorted(p.name for p in entry_points(group=ENTRY_POINT_GROUP) if p.name not in built_in):
+        try:
+            infos.append(entry_of(name).info)
+        except UsageError as error:
+            warnings.warn(f"{error}. It is left out", stacklevel=2)
+    return infos
+
+
+def find_backbone(name: str) -> BackboneInfo | None:
+    """What the registry says of one backbone, whatever the others are like; None = there is none of that name."""
+    try:
+        return entry_of(name).info
+    except UsageError:
+        return None
 
 
 def create_backbone(
@@ -127,7 +150,8 @@ def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None)
 
     Args:
         spec: of a detector or feature set.
-        weights: a file; None = look it up by name in `$AMISS_WEIGHTS` and torch hub's cache.
+        weights: a file; None = look it up by name in `$AMISS_WEIGHTS` and torch hub's cache. Where the spec has no
+            hash of it (features or heads that others made), the file is taken at the user's word.
 
     Raises:
         UsageError: no such backbone.
@@ -142,7 +166,9 @@ def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None)
     rebuilt = [part.spec for part in backbone.parts] if isinstance(backbone, FusedBackbone) else [backbone.spec]
     for found, wanted in zip(rebuilt, parts, strict=True):
         same_file = found.weights_sha256 is not None and found.weights_sha256 == wanted.weights_sha256
-        found = found.with_(weights=wanted.weights) if same_file else found  # a renamed file
+        on_their_word = wanted.weights_sha256 is None and isinstance(choices[wanted.backbone], Path)
+        if same_file or on_their_word:
+            found = found.with_(weights=wanted.weights)  # a renamed file
         if differences := differing_fields(found, wanted):
             raise SpecMismatchError(
                 f"backbone {wanted.backbone} as this version of amiss builds it gives other features than it was "
@@ -154,16 +180,22 @@ def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None)
 
 def _choices_for(parts: Sequence[FeatureSpec], weights: WeightsChoice | None) -> dict[str, WeightsChoice]:
     choices: dict[str, WeightsChoice] = {part.backbone: part.weights for part in parts}
-    from_files = [part for part in parts if part.weights_sha256 is not None]
+    from_files = [part for part in parts if part.weights not in ("none", "random")]
     if weights is not None and not from_files:
         raise UsageError(f"{'+'.join(choices)} was used without a weight file; leave out {weights}")
     if weights is not None and len(from_files) > 1:  # the hash says whose file it is
         digest = sha256_file(find_weights(Path(weights).name, explicit=weights))
-        from_files = [part for part in from_files if part.weights_sha256 == digest]
-        if not from_files:
+        unhashed = [part for part in from_files if part.weights_sha256 is None]
+        owners = [part for part in from_files if part.weights_sha256 == digest] or unhashed
+        if len(owners) != 1 and owners == unhashed:
             raise WeightsError(
-                f"{weights} (sha256 {digest[:12]}…) is not a weight file of {[p.backbone for p in parts]}"
+                f"{weights} (sha256 {digest[:12]}…) is not known as a weight file of one "
+                f"of {[p.backbone for p in parts]}"
             )
+        for part in owners:
+            choices[part.backbone] = find_weights(part.weights, part.weights_sha256, explicit=weights)
+        from_files = [part for part in from_files if part not in owners]
+        weights = None
     for part in from_files:
         is_file = "." in part.weights  # ids of published weights have no dot
         if weights is not None or is_file:

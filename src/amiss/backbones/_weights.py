@@ -13,7 +13,6 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -22,7 +21,7 @@ from amiss.errors import UsageError, WeightsError
 from amiss.files import sha256_file
 
 WEIGHTS_VARIABLE = "AMISS_WEIGHTS"
-"""Environment variable: a folder of weight files, or one file."""
+"""Environment variable: a folder of weight files, or one file, which serves only where its own name is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +117,7 @@ def find_weights(name: str, sha256: str | None = None, *, explicit: str | os.Pat
             f"weight file {name}{digits} is missing: {where}. "
             f"Put it into the folder ${WEIGHTS_VARIABLE}, or give it as weights"
         )
-    if sha256 is not None and not (found := sha256_file(path)).startswith(sha256):
+    if sha256 and not (found := sha256_file(path)).startswith(sha256):
         raise WeightsError(f"{path} is not the weight file {name}: its sha256 is {found[:12]}…, not {sha256[:12]}…")
     return path
 
@@ -185,7 +184,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"{path} holds more than tensors, or is damaged; it is not loaded ({_first_line(error)})"
         ) from error
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged pickles raise anything
         raise WeightsError(f"{path} can't be read as weights: {_first_line(error)}") from error
     return unwrap(state, str(path))
 

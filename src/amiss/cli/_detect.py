@@ -50,21 +50,23 @@ def detect(
     if stored is None:
         loaded.prepare(weights, engine=engine, precision=precision)
     results: dict[str, ScoreResult] = {}
-    with console.progress("detect") as on_progress:
-        report = detect_videos(
-            found,
-            loaded,
-            out=out,
-            outputs=DetectOutputs(plot=plot, annotate=annotate, clips=clips),
-            features=stored,
-            on_progress=on_progress,
-            on_result=results.__setitem__,
-        )
-    if as_json:
-        console.print_json([result.to_dict() for result in results.values()])
-    else:
-        for video_id, result in results.items():
-            _print_summary(video_id, result)
+    try:
+        with console.progress("detect") as on_progress:
+            report = detect_videos(
+                found,
+                loaded,
+                out=out,
+                outputs=DetectOutputs(plot=plot, annotate=annotate, clips=clips),
+                features=stored,
+                on_progress=on_progress,
+                on_result=results.__setitem__,
+            )
+    finally:  # what is done is told though a disk is full or Ctrl-C ends it
+        if as_json:
+            console.print_json([result.to_dict() for result in results.values()])
+        else:
+            for video_id, result in results.items():
+                _print_summary(video_id, result)
     console.finish(report, "videos scored" + (f", written to {out}" if out else ""))
 
 
@@ -82,12 +84,16 @@ def _clock(seconds: float) -> str:
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Same seed, same numbers.")] = 0,
+    seed: Annotated[int, typer.Option(help="Same seed, same numbers.", min=0)] = 0,
+    as_json: Json = False,
 ) -> None:
     """Draw videos, learn from their labels, find the anomalies: everything once, in three minutes."""
     from amiss.jobs import run_demo
 
     with console.progress("demo") as on_progress:
         result = run_demo(out, seed, on_progress)
+    if as_json:
+        console.print_json(result.table)
+        return
     console.print_table(["", "value"], list(result.table.items()))
     console.note(f"look at {out / 'report.html'}")

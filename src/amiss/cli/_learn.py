@@ -22,7 +22,7 @@ def train(
     data: Annotated[Path, typer.Option(help="Manifest.")],
     features: Annotated[Path, typer.Option(help="Feature set.")],
     out: Annotated[Path, typer.Option(help="Run directory.")],
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random; default 0.", min=0)] = None,
     seeds: Annotated[int | None, typer.Option(help="Train with seeds 0..N-1, each in its own directory.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: key=value.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
@@ -30,10 +30,13 @@ def train(
 ) -> None:
     """Train a head on a feature set; writes detectors."""
     from amiss.datasets import read_manifest
+    from amiss.errors import UsageError
     from amiss.features import open_feature_set
     from amiss.training import load_recipe, train_seeds
     from amiss.training import train as train_one
 
+    if seed is not None and seeds is not None:
+        raise UsageError(f"--seed {seed} and --seeds {seeds} exclude each other: --seeds trains with 0 … {seeds - 1}")
     settings = load_recipe(recipe, set_ or [])
     console.note(f"{settings.name}: {settings.source}")
     if settings.differences:
@@ -41,7 +44,9 @@ def train(
     manifest, feature_set = read_manifest(data), open_feature_set(features)
     with console.progress("train") as on_progress:
         if seeds is None:
-            reports = [train_one(settings, manifest, feature_set, out, seed=seed, resume=resume, progress=on_progress)]
+            reports = [
+                train_one(settings, manifest, feature_set, out, seed=seed or 0, resume=resume, progress=on_progress)
+            ]
         else:
             reports = train_seeds(settings, manifest, feature_set, out, seeds, resume=resume, progress=on_progress)
     if as_json:

@@ -80,12 +80,13 @@ class Detector:
             tensors = load_file(root / "head.safetensors")
         except (FileNotFoundError, NotADirectoryError) as error:
             runs = [name for name in ("selected", "last") if (root / name / "detector.json").is_file()]
+            missing = Path(error.filename or "head.safetensors").name  # safetensors' error has no file name
             hint = f" (did you mean {root / runs[0]}?)" if runs else ""
-            raise DetectorError(
-                f"{root} is not a detector: {Path(error.filename).name} is missing in it{hint}"
-            ) from None
+            raise DetectorError(f"{root} is not a detector: {missing} is missing in it{hint}") from None
         except (OSError, ValueError, SafetensorError) as error:
             raise DetectorError(f"{root} can't be read: {error}") from error
+        if not isinstance(values, dict):
+            raise DetectorError(f"{root} is damaged: detector.json holds a {type(values).__name__}, not an object")
         if values.get("format") != FORMAT:
             raise DetectorError(f"{root} has format {values.get('format')!r}; this amiss reads {FORMAT}: update amiss")
         try:
@@ -157,11 +158,20 @@ class Detector:
         return self.result_of(str(video), extracted.features, extracted.n_frames, extracted.fps, extracted.problem)
 
     def result_of(
-        self, video: str, features: FloatArray, n_frames: int, fps: float, problem: str | None = None
+        self,
+        video: str,
+        features: FloatArray,
+        n_frames: int,
+        fps: float,
+        problem: str | None = None,
+        spec: FeatureSpec | None = None,
     ) -> ScoreResult:
-        """Score the features [T, C, D] of a video whose frames and frame rate are known, and find the events."""
+        """Score the features [T, C, D] of a video whose frames and frame rate are known, and find the events.
+
+        `spec` is of these features where it isn't the detector's own: with another stride, clips lie elsewhere.
+        """
         scores = self.score_features(features)
-        spans = clip_spans(self.spec, len(scores), n_frames, fps)
+        spans = clip_spans(spec or self.spec, len(scores), n_frames, fps)
         threshold = self.calibration.threshold
         clips = tuple(ClipScore(start, end, float(s)) for (start, end), s in zip(spans, scores, strict=True))
         events = find_events(scores, spans, fps, threshold)

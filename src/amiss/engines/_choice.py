@@ -21,6 +21,7 @@ rounding where little moves (SqueezeNet with its ImageNet weights: its cosine to
 video, while that of the whole feature was 0.99993).
 """
 
+import importlib
 import importlib.util
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -28,7 +29,7 @@ from importlib import metadata
 
 import torch
 
-from amiss.backbones import BackboneInfo, list_backbones
+from amiss.backbones import BackboneInfo, find_backbone
 from amiss.errors import UsageError
 
 ENGINES = ("auto", "torch", "openvino")
@@ -61,8 +62,17 @@ def bfloat16_arithmetic() -> str | None:
 
 
 def openvino_version() -> str | None:
-    """Version of the OpenVINO that is installed, or None."""
-    return metadata.version("openvino") if importlib.util.find_spec("openvino") else None
+    """Version of the OpenVINO that is installed (`unknown` where it doesn't tell), or None."""
+    if importlib.util.find_spec("openvino") is None:
+        return None
+    try:
+        return metadata.version("openvino")
+    except metadata.PackageNotFoundError:  # its nightly build is a distribution of another name
+        pass
+    try:
+        return str(getattr(importlib.import_module("openvino"), "__version__", "unknown"))
+    except Exception:  # a broken installation; an engine that is built says what is wrong
+        return "unknown"
 
 
 def choose(name: str, device: str, engine: str = "auto", precision: str = "auto") -> Choice:
@@ -81,7 +91,7 @@ def choose(name: str, device: str, engine: str = "auto", precision: str = "auto"
         raise UsageError(f"engine is {engine!r}; it must be one of {ENGINES}")
     if precision not in PRECISIONS:
         raise UsageError(f"precision is {precision!r}; it must be one of {PRECISIONS}")
-    info = next((info for info in list_backbones() if info.name == name), None)
+    info = find_backbone(name)
     if info is None or info.kind == "formula":
         if engine == "openvino":
             raise UsageError(f"{name} is no network: it runs in engine torch only")

@@ -34,13 +34,18 @@ class OpenVINOEngine(Engine):
     processor and the versions of what takes part.
 
     Raises:
-        UsageError: OpenVINO can't convert the network.
+        UsageError: OpenVINO can't be loaded, or can't convert or compile the network.
     """
 
     name = "openvino"
 
     def __init__(self, backbone: Backbone, precision: str = "fp32", threads: int | None = None) -> None:
-        self._core = _package().Core()
+        try:
+            self._core = _package().Core()
+        except Exception as error:  # a broken installation fails in many ways
+            raise UsageError(
+                f"OpenVINO can't be loaded ({_last_line(error)}): reinstall it, or use engine torch"
+            ) from error
         self._backbone = backbone.to("cpu")
         self._settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
@@ -73,7 +78,13 @@ class OpenVINOEngine(Engine):
         if shape not in self._requests:
             if len(self._requests) >= _SHAPES_KEPT:
                 self._requests.pop(next(iter(self._requests)))
-            self._requests[shape] = self._compiled((1, *shape)).create_infer_request()
+            try:
+                self._requests[shape] = self._compiled((1, *shape)).create_infer_request()
+            except RuntimeError as error:
+                raise UsageError(
+                    f"OpenVINO can't compile {self.spec.backbone} for an input of {(1, *shape)} "
+                    f"({_last_line(error)}): use engine torch"
+                ) from error
         return self._requests[shape]
 
     def _compiled(self, shape: tuple[int, ...]) -> Any:
@@ -103,8 +114,14 @@ class OpenVINOEngine(Engine):
                 example = torch.zeros(shape)
                 return _package().convert_model(self._backbone, example_input=example, input=[list(shape)])
         except Exception as error:  # the converter raises what it likes
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-            raise UsageError(f"OpenVINO can't convert {self.spec.backbone} ({lines[-1]}): use engine torch") from error
+            raise UsageError(
+                f"OpenVINO can't convert {self.spec.backbone} ({_last_line(error)}): use engine torch"
+            ) from error
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _package() -> ModuleType:

@@ -1,5 +1,6 @@
 """amiss demo: the whole way once, on videos that it draws itself. No network, no weights, no camera."""
 
+import json
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ BACKBONE = "motion"
 STRIDE = 8  # half a clip: the demo's events are short
 RECIPE = "topk"
 SETTINGS: tuple[str, ...] = ()
-_MARK = "demo.json"
+_MARK, _MADE_BY = "demo.json", "amiss demo"
 _STEPS = ("draw videos", "extract features", "train", "evaluate", "score an unseen video", "write the report")
 
 
@@ -131,11 +132,20 @@ def _score_showcase(video: Video, detector: Detector, folder: Path) -> ScoreResu
 def _make_room(folder: Path, seed: int) -> None:
     """Take away an earlier demo, and nothing else."""
     try:
-        if (folder / _MARK).is_file():
+        if _is_demo(folder):
             for name in ("data", "features", "run", "detector"):
                 shutil.rmtree(folder / name, ignore_errors=True)
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise OutputError(f"{folder} is not empty and no demo of before: choose another --out")
     except OSError as error:
         raise OutputError(f"can't use {folder}: {error.strerror or error}") from error
-    write_json(folder / _MARK, {"seed": seed})
+    write_json(folder / _MARK, {"made_by": _MADE_BY, "seed": seed})
+
+
+def _is_demo(folder: Path) -> bool:
+    """Whether a folder holds an earlier demo, by a mark that no other program writes."""
+    try:
+        mark = json.loads((folder / _MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(mark, dict) and mark.get("made_by") == _MADE_BY

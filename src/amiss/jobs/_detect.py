@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from amiss.backbones import check_same_features
 from amiss.detection import Detector, ScoreResult
-from amiss.errors import AmissError, FeatureError, OutputError
+from amiss.errors import AmissError, FeatureError, OutputError, UsageError
 from amiss.evaluation import figure_png, plot_score_curve
 from amiss.features import FeatureSet
 from amiss.files import atomic_path
@@ -54,6 +54,7 @@ def detect(
 
     Raises:
         WeightsError: the backbone's weights are missing.
+        UsageError: marked videos or event clips of a video of which only features are at hand.
         SpecMismatchError: `features` are of another kind than the detector's.
         OutputError: `out` can't be written.
     """
@@ -62,6 +63,8 @@ def detect(
         check_same_features(features.spec, detector.spec, str(features.folder))
     else:
         detector.prepare()
+    if without := [video_id for video_id, path in videos.items() if path is None and (wanted.annotate or wanted.clips)]:
+        raise UsageError(f"marked videos and event clips need the video itself: give the file of {without[0]}")
     report = JobReport()
     for count, (video_id, path) in enumerate(videos.items()):
         on_progress(count, len(videos), video_id)
@@ -90,12 +93,12 @@ def _score_stored(video_id: str, path: Path | None, detector: Detector, features
     rows = features.load(video_id)
     record, spec = features.records[video_id], features.spec
     if record.n_frames is not None and record.fps is not None:
-        return detector.result_of(str(path or video_id), rows, record.n_frames, record.fps)
+        return detector.result_of(str(path or video_id), rows, record.n_frames, record.fps, spec=spec)
     if spec.segments is not None:
         raise FeatureError(f"{video_id}: {features.folder} doesn't say how many frames it has and at what rate")
     n_frames, fps = record.n_frames or len(rows) * spec.stride, record.fps or spec.frame_rate or _ASSUMED_FPS
     problem = f"its features don't tell length and frame rate: taken as {n_frames} frames at {fps:g} per second"
-    return detector.result_of(str(path or video_id), rows, n_frames, fps, problem)
+    return detector.result_of(str(path or video_id), rows, n_frames, fps, problem, spec)
 
 
 def _write(out: Path, video_id: str, path: Path | None, result: ScoreResult, wanted: DetectOutputs) -> None:
@@ -104,8 +107,6 @@ def _write(out: Path, video_id: str, path: Path | None, result: ScoreResult, wan
     if wanted.plot:
         with atomic_path(out / f"{video_id}.png") as temporary:
             temporary.write_bytes(figure_png(score_figure(result, path)))
-    if path is None and (wanted.annotate or wanted.clips):
-        raise FeatureError(f"{video_id}: marked videos and event clips need the video itself; give its file")
     if path is not None and wanted.annotate:
         spans, scores = [(c.start, c.end) for c in result.clips], [c.score for c in result.clips]
         events = [(event.start, event.end) for event in result.events]

@@ -1,5 +1,6 @@
 """amiss doctor: what there is on this machine, and which engine the backbones would get."""
 
+import importlib
 import os
 import platform
 from collections import Counter
@@ -14,7 +15,9 @@ from amiss.backbones import list_backbones
 from amiss.engines import bfloat16_arithmetic, choose, openvino_version
 from amiss.files import cache_folder
 
-_PACKAGES = ("torch", "torchvision", "av", "opencv-python-headless", "numpy", "scipy", "scikit-learn")
+_PACKAGES = {"torch": "torch", "torchvision": "torchvision", "av": "av", "opencv-python-headless": "cv2",
+             "numpy": "numpy", "scipy": "scipy", "scikit-learn": "sklearn"}  # fmt: skip
+"""Distribution → module."""
 
 
 def diagnose() -> dict[str, Any]:
@@ -33,15 +36,23 @@ def diagnose() -> dict[str, Any]:
         "opencv optimised": cv2.useOptimized(),
         "AMISS_WEIGHTS": os.environ.get("AMISS_WEIGHTS", "not set"),
         "cache": str(cache_folder()),
-        **{name: metadata.version(name) for name in _PACKAGES},
+        **{name: _version(name, module) for name, module in _PACKAGES.items()},
     }
+
+
+def _version(distribution: str, module: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # the module is from a distribution of another name, such as opencv-python
+        return str(getattr(importlib.import_module(module), "__version__", "unknown"))
 
 
 def _engines(device: str) -> dict[str, str]:
     """Engine, device and precision → the backbones that get them without being asked otherwise."""
     users: dict[str, dict[str, list[str]]] = {}
-    sizes: Counter[str] = Counter(info.kind for info in list_backbones())
-    for info in list_backbones():
+    infos = list_backbones()
+    sizes: Counter[str] = Counter(info.kind for info in infos)
+    for info in infos:
         choice = choose(info.name, device)
         kinds = users.setdefault(f"engine {choice.engine} {device} {choice.precision}", {})
         kinds.setdefault(info.kind, []).append(info.name)

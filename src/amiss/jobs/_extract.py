@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from amiss.engines import Engine
-from amiss.errors import VideoError
+from amiss.errors import FeatureError, VideoError
 from amiss.features import FeatureSetWriter, extract_videos
 from amiss.jobs._progress import JobReport, OnProgress, silent
 
@@ -16,8 +16,9 @@ def extract(
 ) -> JobReport:
     """Extract the features of videos into a feature set; videos that are already in it are skipped.
 
-    A video that can't be read is reported and the rest goes on. A kill leaves whole files only. A warning says where
-    the set holds features that another engine or precision made: they differ in the last digits.
+    A video that can't be read, or whose features aren't finite, is reported and the rest goes on. A kill leaves whole
+    files only. A warning says where the set holds features that another engine or precision made: they differ in the
+    last digits.
 
     Args:
         videos: video id → file.
@@ -45,10 +46,13 @@ def extract(
 
     for video_id, video in extract_videos(todo.items(), engine, tell):
         shares.pop(video_id, None)
-        if isinstance(video, VideoError):
-            report.failed[video_id] = str(video)
-        else:
+        try:
+            if isinstance(video, VideoError):
+                raise video
             writer.add(video_id, video.features, video.n_frames, video.fps, engine.description)
+        except (VideoError, FeatureError) as error:  # FeatureError: values that aren't finite
+            report.failed[video_id] = str(error)
+        else:
             report.done.append(video_id)
             if video.problem:
                 report.warnings[video_id] = video.problem

@@ -83,6 +83,8 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
     if key not in known and not key.startswith("head_options."):
         raise UsageError(_no_field(key))
     *parents, last = key.split(".")
+    if len(parents) > 1 or not last:
+        raise UsageError(_no_field(key))
     for parent in parents:
         values = values[parent]
     values[last] = value

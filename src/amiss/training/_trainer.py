@@ -153,6 +153,8 @@ def train_seeds(
     """
     if seeds < 1:
         raise UsageError(f"seeds is {seeds}; it must be at least 1")
+    if (Path(out) / "recipe.yaml").is_file():
+        raise UsageError(f"{out} holds a run of one seed: choose another --out for several")
     reports = []
     for seed in range(seeds):
 
