@@ -2,17 +2,24 @@
 
 290 videos, 1.1 million frames, 1 000 bootstrap replicates; aim: at most 20 s and 1 GB on 2 cores.
 
-    python benchmarks/evaluation.py [clips|frames]
+    python benchmarks/evaluation.py [--out DIR] [--rounds N]
+
+Each round runs in a process of its own, so that peak memory is that of one evaluation. Medians over rounds, with the
+smallest and largest. Writes `DIR/evaluation.json`.
 """
 
+import argparse
+import multiprocessing
 import resource
-import sys
+import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 
 from amiss.datasets import Manifest, Video
 from amiss.evaluation import Scores, VideoScores, evaluate
+from amiss.files import write_json
 
 CLASSES = ("Abuse", "Arrest", "Arson", "Assault", "Burglary", "Explosion", "Fighting", "RoadAccidents", "Robbery")
 N_ANOMALOUS, N_NORMAL = 140, 150
@@ -56,22 +63,41 @@ def make_scores(manifest: Manifest, per_frame: bool, rng: np.random.Generator) -
     return scores
 
 
-def main() -> None:
-    per_frame = sys.argv[1:] == ["frames"]
+def measure(per_frame: bool) -> dict[str, float]:
+    """One evaluation in this process: wall and processor seconds, peak memory of the process in MB, frames."""
     rng = np.random.default_rng(0)
     manifest = make_test_set(rng)
     scores = make_scores(manifest, per_frame, rng)
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), time.process_time()
     result = evaluate(scores, manifest, "exact", n_bootstrap=1000)
-    seconds = time.perf_counter() - started
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    low, high = result.ci95["auc"]
-    print(f"{result.n_videos} videos, {result.n_frames} frames, one score per {'frame' if per_frame else '16 frames'}")
-    print(f"AUC {result.auc:.4f} [{low:.4f}, {high:.4f}]")
-    print(
-        f"{seconds:.1f} s (CPU {after.ru_utime - before.ru_utime:.1f} s), peak memory {after.ru_maxrss / 1024:.0f} MiB"
-    )
+    return {
+        "wall_s": time.perf_counter() - started,
+        "processor_s": time.process_time() - processor,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+        "frames": result.n_frames,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    rounds: dict[str, list[dict[str, float]]] = {"16 frames": [], "frame": []}
+    for _ in range(arguments.rounds):
+        for what, runs in rounds.items():
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                runs.append(pool.apply(measure, (what == "frame",)))
+    print(f"{'one score per':14}{'frames':>10}{'wall s':>22}{'processor s':>22}{'peak MB':>22}")
+    for what, runs in rounds.items():
+        row = f"{what:14}{runs[0]['frames']:>10}"
+        for key, digits in (("wall_s", 1), ("processor_s", 1), ("peak_mb", 0)):
+            values = [run[key] for run in runs]
+            middle, low, high = statistics.median(values), min(values), max(values)
+            row += f"{f'{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})':>22}"
+        print(row)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write_json(arguments.out / "evaluation.json", rounds)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,11 @@
 """amiss bench from suite to report: numbers, resuming, workers, folds, sweeps."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,6 +106,26 @@ def test_finished_cells_are_not_run_again(bench: tuple[Path, dict[str, Any]], mo
     again = run_bench(root / "suite.yaml", root / "out", workers=1)
     assert again["provenance"]["cells_run_now"] == 0
     assert without_times(again) == without_times(json.loads(json.dumps(results)))
+
+
+@pytest.mark.faults
+def test_ctrl_c_ends_all_workers_without_a_traceback(bench: tuple[Path, dict[str, Any]]) -> None:
+    root, _ = bench
+    process = subprocess.Popen(
+        [sys.executable, "-m", "amiss", "bench", root / "suite.yaml", "--out", root / "stopped", "--workers", "2"],
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # a process group of its own: a terminal's Ctrl-C reaches workers too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None and len(children.read_text().split()) < 3:  # one tracks shared memory
+        time.sleep(0.02)
+    time.sleep(0.5)  # both workers import
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)  # ends when the last process that holds stderr has ended
+    assert process.returncode == 1
+    assert b"error: stopped. What was finished is kept" in err
+    assert b"Traceback" not in err
 
 
 @pytest.mark.faults

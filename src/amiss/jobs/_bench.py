@@ -168,7 +168,12 @@ def _each(function: Callable[[Any], T], tasks: list[Any], workers: int) -> Itera
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _start_worker)
     try:
-        futures = {pool.submit(function, task): task for task in tasks}
+        # Blocked while workers start: Ctrl-C then ends one that still imports in `_start_worker`, without a traceback.
+        before_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            futures = {pool.submit(function, task): task for task in tasks}
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before_mask)
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool:
@@ -189,6 +194,7 @@ def _run(function: Callable[[Any], T], tasks: list[Any], workers: int) -> list[T
 def _start_worker() -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends workers at once; files are whole or not there
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _subjects_of(
