@@ -104,6 +104,23 @@ def test_scores_come_back_from_the_state_dict() -> None:
         torch.testing.assert_close(again.eval()(x).scores, head(x).scores)
 
 
+def test_densities_are_of_magnitudes_as_scoring_sees_them() -> None:
+    """While weights change fast, running statistics lag: what training sees lies elsewhere than what scoring sees."""
+    torch.manual_seed(0)
+    x = long_bags()
+    head = FittedDistributionHead(16, channels=8)
+    optimiser = torch.optim.Adam(head.parameters(), lr=1e-2)
+    for _ in range(20):
+        loss = head.loss(head(x), LABELS).total
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    fitted_to = head.samples[0, : int(head.seen)].median()
+    seen = head(x).extras["log_magnitude"][:8].median()
+    scored = head.eval()(x).extras["log_magnitude"][:8].median()
+    assert abs(fitted_to - scored) < 0.1 < abs(seen - scored)
+
+
 def test_before_training_the_classifier_scores_alone() -> None:
     head = create_head("distribution", 16, channels=8).eval()
     assert "log_ratio" not in head(torch.rand(2, 5, 16)).extras

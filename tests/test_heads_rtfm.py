@@ -84,10 +84,24 @@ def test_batch_statistics_leave_padding_out() -> None:
     torch.manual_seed(0)
     x = torch.randn(3, 4, 6)
     mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]], dtype=torch.bool)
-    masked, plain = MaskedBatchNorm(4), torch.nn.BatchNorm1d(4)
+    masked, plain = MaskedBatchNorm(4), torch.nn.BatchNorm1d(4, momentum=1)
     expected = plain(x.transpose(1, 2)[mask])
     torch.testing.assert_close(masked(x, mask).transpose(1, 2)[mask], expected)
     torch.testing.assert_close(masked.running_var, plain.running_var)
+
+
+def test_running_statistics_hold_nothing_that_no_batch_had() -> None:
+    """After few steps those of PyTorch still hold a share of their start, 1; later the two agree."""
+    torch.manual_seed(0)
+    masked, plain = MaskedBatchNorm(4), torch.nn.BatchNorm1d(4)
+    for step in range(300):
+        x = 0.01 * torch.randn(8, 4, 16)
+        masked(x, torch.ones(8, 16, dtype=torch.bool))
+        plain(x)
+        assert masked.running_var.max() < 2e-4
+        assert step > 50 or plain.running_var.min() > 10 * masked.running_var.max()
+    torch.testing.assert_close(masked.running_var, plain.running_var)
+    torch.testing.assert_close(masked.running_mean, plain.running_mean)
 
 
 def test_bags_without_partner_stay_out_of_the_magnitude_term() -> None:

@@ -10,6 +10,7 @@ Shape letters: B bags · T clips · D feature dim · C channels · I inner chann
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amiss.errors import UsageError
@@ -17,17 +18,34 @@ from amiss.heads._base import Head
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over the real clips of a batch."""
+    """Batch normalisation over the real clips of a batch; its first statistics come from the first batch.
+
+    PyTorch's running variance starts at 1 and forgets that by a tenth a step. With normalised features the variances
+    are a thousand times smaller: a head selected after some dozen steps would score with statistics that no batch had.
+    So the n-th batch counts at least 1/n; from the tenth on it is PyTorch's rule.
+    """
+
+    momentum: float
+    num_batches_tracked: Tensor
 
     def forward(self, x_BCT: Tensor, mask_BT: Tensor) -> Tensor:  # type: ignore[override]
         """Normalise x [B, C, T]; padded clips come out as zero."""
         if mask_BT.all():
-            return super().forward(x_BCT)
+            return self._normalise(x_BCT)
         if not self.training:
-            return super().forward(x_BCT) * mask_BT[:, None]
+            return self._normalise(x_BCT) * mask_BT[:, None]
         x_BTC = x_BCT.transpose(1, 2)
         return (
-            torch.zeros_like(x_BTC).masked_scatter(mask_BT[..., None], super().forward(x_BTC[mask_BT])).transpose(1, 2)
+            torch.zeros_like(x_BTC).masked_scatter(mask_BT[..., None], self._normalise(x_BTC[mask_BT])).transpose(1, 2)
+        )
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        share = 0.0
+        if self.training:
+            self.num_batches_tracked += 1
+            share = max(self.momentum, 1 / int(self.num_batches_tracked))
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, share, self.eps
         )
 
 

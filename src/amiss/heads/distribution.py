@@ -83,15 +83,21 @@ def js_of_samples(normal_N: Tensor, anomalous_A: Tensor, mean_2: Tensor, varianc
     return (of_anomalous + of_normal) / 2
 
 
+def log_magnitude(x_BTD: Tensor) -> Tensor:
+    """ln u = ln ‖x‖₂ [B, T]."""
+    t_BT: Tensor = torch.linalg.vector_norm(x_BTD, dim=2).clamp(min=1e-6).log()
+    return t_BT
+
+
 class FittedDistributionHead(TemporalHead):
     """RTFM's network; the densities of feature magnitudes in normal and in anomalous clips separate and score.
 
     u of a clip is the magnitude of its feature after the temporal network. Class N are the clips of normal bags, class
     A the T//16 + 1 highest-scored clips of anomalous bags. In training λ(1 - JS/ln 2) drives the two apart, with
     log-normal densities by running moments. When the head first scores in eval mode after training, a density per class
-    is fitted to the latest samples of training. A clip's score is (1 - w) σ(logit) + w σ(α LLR(u) + β), LLR = ln a(u) -
-    ln n(u), with α and β by logistic regression. Before training, or where all samples are the same, there is
-    nothing to fit and the classifier scores alone. Options:
+    is fitted to the latest samples of training, magnitudes as eval mode gives them. A clip's score is
+    (1 - w) σ(logit) + w σ(α LLR(u) + β), LLR = ln a(u) - ln n(u), with α and β by logistic regression. Before training,
+    or where all samples are the same, there is nothing to fit and the classifier scores alone. Options:
         density: `auto` (least AIC among the families whose Kolmogorov-Smirnov distance is at most 0.1, else a kernel
             estimate), or the name of a family, with a warning where it doesn't fit.
         separation: λ.
@@ -153,14 +159,17 @@ class FittedDistributionHead(TemporalHead):
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; a bag's is the mean of its top T//16 + 1.
 
-        `extras`: log_magnitude ln u [B, T], mask [B, T], and once densities are fitted log_ratio [B, T], in nats.
+        `extras`: log_magnitude ln u [B, T]; mask [B, T]; in training scored_log_magnitude [B, T], the ln u that these
+        weights give in eval mode; in eval mode, once densities are fitted, log_ratio [B, T], in nats.
         """
         mask = full_mask(features) if mask is None else mask
         x_BTD = self.temporal(bounded(features), mask)
         logits = self.classifier(self.dropout(x_BTD))
-        t_BT = torch.linalg.vector_norm(x_BTD, dim=2).clamp(min=1e-6).log()
+        t_BT = log_magnitude(x_BTD)
         scores, extras = torch.sigmoid(logits), {"log_magnitude": t_BT, "mask": mask}
-        if not self.training:
+        if self.training:
+            extras["scored_log_magnitude"] = self._as_scored(features, mask)
+        else:
             if self.stale:
                 self.fit()
             if self.fitted:
@@ -176,11 +185,14 @@ class FittedDistributionHead(TemporalHead):
         anomalous = labels == 1
         t_RT, real_RT, of_row = output.extras["log_magnitude"], output.extras["mask"], labels.repeat_interleave(crops)
         chosen = [x[anomalous].repeat_interleave(crops, 0) for x in select_top(scores.detach(), mask, mil_count(mask))]
-        t_normal = t_RT[of_row == 0][real_RT[of_row == 0]]
-        t_anomalous = gather_clips(t_RT[of_row == 1], chosen[0])[chosen[1] > 0]
+
+        def of_classes(t_RT: Tensor) -> tuple[Tensor, Tensor]:
+            return t_RT[of_row == 0][real_RT[of_row == 0]], gather_clips(t_RT[of_row == 1], chosen[0])[chosen[1] > 0]
+
+        t_normal, t_anomalous = of_classes(t_RT)
         mean, variance = self._moments(t_normal, t_anomalous)
         if self.training:
-            self._remember(t_normal.detach(), t_anomalous.detach())
+            self._remember(*of_classes(output.extras["scored_log_magnitude"]))
         js = js_of_samples(t_normal, t_anomalous, mean, variance)
         both_real = (mask[:, 1:] & mask[:, :-1])[anomalous]
         steps = scores[anomalous].diff(dim=1).square() * both_real
@@ -204,6 +216,14 @@ class FittedDistributionHead(TemporalHead):
             self.mean.copy_(mean.detach())
             self.variance.copy_(variance.detach())
         return mean, variance + 1e-4
+
+    @torch.no_grad()
+    def _as_scored(self, features: Tensor, mask: Tensor) -> Tensor:
+        """ln u [B, T] as eval mode gives it: batch normalisation by running statistics, not by this batch's."""
+        self.temporal.eval()
+        t_BT = log_magnitude(self.temporal(bounded(features), mask))
+        self.temporal.train()
+        return t_BT
 
     def _remember(self, t_normal: Tensor, t_anomalous: Tensor) -> None:
         """Put samples of the batch, equally many of both classes, in place of the oldest ones."""
