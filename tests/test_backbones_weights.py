@@ -74,6 +74,10 @@ def test_published_weights_are_taken_from_the_folder_and_checked(tmp_path, monke
     monkeypatch.setenv("AMISS_WEIGHTS", str(tmp_path))
     with pytest.raises(WeightsError, match=f"is not the weight file {name}: its sha256 is"):
         create_backbone("resnet18")
+    with pytest.warns(
+        UserWarning, match=rf"{name} has the name of weights .* of resnet18, but is another file: its sha"
+    ):
+        assert create_backbone("resnet18", path).spec.weights == name
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setattr(module.PublishedWeights, "sha256_start", digest[:8])
     spec = create_backbone("resnet18").spec

@@ -198,3 +198,11 @@ def test_calibration_refuses_what_makes_no_sense() -> None:
         false_alarm_threshold([np.array([0.1, np.nan])], CLIP_S, 1.0, settings)
     with pytest.raises(UsageError):
         false_alarm_threshold([np.array([0.1])], CLIP_S, 0.0, settings)
+
+
+def test_times_that_go_back_end_an_alarm_and_its_cooldown() -> None:
+    tracker = AlarmTracker(AlarmSettings(on=0.5, off=0.5, cooldown_s=10.0, merge_gap_s=1.0))
+    kinds = [[change.kind for change in tracker.update(*clip)] for clip in clips_of([1.0, 1.0], 5000.0)]
+    assert kinds == [["opened"], ["updated"]]
+    kinds = [[change.kind for change in tracker.update(*clip)] for clip in clips_of([1.0, 1.0], 100.0)]
+    assert kinds == [["closed", "opened"], ["updated"]]

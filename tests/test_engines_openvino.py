@@ -55,6 +55,19 @@ def test_real_weights_agree_with_torch(shared, real_clips):
     check_agreement(create_backbone("squeezenet1_1", path), real_clips)
 
 
+@pytest.mark.skipif(bfloat16_arithmetic() is None, reason="this processor has no bfloat16 arithmetic")
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_bfloat16_blurs_change(shared, engine):
+    """Why image networks stay in float32: little moves in this video, and the second half of the feature is change."""
+    backbone = create_backbone("squeezenet1_1", shared / "data/weights/squeezenet1_1_imagenet_features.safetensors")
+    clips = [clip.images for clip in islice(iter_clips(VideoReader(shared / "data" / VIDEOS[1])), 0, 40, 10)]
+    reference = TorchEngine(backbone, "cpu").encode(clips)
+    found = create_engine(backbone, "cpu", engine=engine, precision="bf16").encode(clips)
+    assert cosines(found, reference).min() > 0.9999
+    assert cosines(found[..., 512:], reference[..., 512:]).min() < 0.99
+    assert create_engine(backbone, "cpu", engine=engine).precision == "fp32"
+
+
 @pytest.mark.parametrize("name", ["resnet3d_10", "mfnet"])
 def test_random_weights_agree_with_torch(name, real_clips):
     check_agreement(create_backbone(name, "random"), real_clips[::3])

@@ -1,6 +1,10 @@
 """Feature sets on disk: round trip, resume after a kill, damage."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amiss.backbones import FeatureSpec, check_same_features, clip_spans
-from amiss.errors import FeatureError, OutputError, SpecMismatchError
+from amiss.errors import FeatureError, OutputError, SpecMismatchError, UsageError
 from amiss.features import FeatureSetWriter, open_feature_set
 
 SPEC = FeatureSpec(backbone="motion", weights="none", dim=4, mean=(0.5,), value_range=(0.0, 255.0))
@@ -50,6 +54,70 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     again.add("b", rows(2, 1), 32, 25.0)
     assert list(open_feature_set(tmp_path).records) == ["a", "b"]
     assert not list(tmp_path.glob(".partial-*"))
+
+
+HOLD = """
+import json, sys
+from amiss.backbones import FeatureSpec
+from amiss.features import FeatureSetWriter
+writer = FeatureSetWriter(sys.argv[1], FeatureSpec.from_dict(json.loads(sys.argv[2])))
+print("holding", flush=True)
+input()
+"""
+
+
+@contextmanager
+def other_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that writes into a feature set; killed in the end."""
+    command = [sys.executable, "-c", HOLD, str(folder), json.dumps(SPEC.to_dict())]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "holding\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks on Windows")
+def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    with other_process(folder):
+        under_way = folder / ".partial-7-b.npy"
+        under_way.write_bytes(b"the other one's")
+        with pytest.raises(UsageError, match=r"another extraction is writing into .*/f: wait for it, or"):
+            FeatureSetWriter(folder, SPEC)
+        assert under_way.exists()
+    with FeatureSetWriter(folder, SPEC) as writer:  # it was killed: no lock is left
+        writer.add("a", rows(3), 48, 25.0)
+    with other_process(folder):  # nor by a writer that was closed
+        pass
+    writer = FeatureSetWriter(folder, SPEC)
+    del writer  # or forgotten
+    with other_process(folder):
+        pass
+
+
+def test_a_process_may_open_a_set_twice(tmp_path: Path) -> None:
+    first, second = (FeatureSetWriter(tmp_path, SPEC) for _ in range(2))
+    first.add("a", rows(3), 48, 25.0)
+    first.close()
+    first.close()
+    second.add("b", rows(3), 48, 25.0)
+    with pytest.raises(UsageError, match="the writer is closed; c can't be added"):
+        first.add("c", rows(3), 48, 25.0)
+
+
+def test_the_index_does_not_depend_on_who_was_first(tmp_path: Path) -> None:
+    for folder, order in (("one", "cab"), ("two", "bca")):
+        with FeatureSetWriter(tmp_path / folder, SPEC) as writer:
+            for video_id in order:
+                writer.add(video_id, rows(3, ord(video_id)), 48, 25.0)
+            assert list(open_feature_set(tmp_path / folder).records) == list(order)  # already there after a kill
+        assert list(open_feature_set(tmp_path / folder).records) == ["a", "b", "c"]
+    assert (tmp_path / "one" / "index.jsonl").read_bytes() == (tmp_path / "two" / "index.jsonl").read_bytes()
 
 
 def test_other_spec_and_foreign_folder_are_refused(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Extraction: several videos at once, decoded once, in bounded memory; what made the features is on record."""
 
 import threading
+import tracemalloc
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -101,8 +103,14 @@ def test_readers_stop_where_the_caller_does(videos, engine):
     assert threading.active_count() == before
 
 
-def test_readers_do_not_run_away(videos, engine):
-    """The number of clips that wait is bounded, whatever the length of the videos."""
+@pytest.mark.parametrize(("prepared_bytes", "batch"), [(module._PREPARED_BYTES, 1), (1, 1), (1, 4)])
+def test_readers_do_not_run_away(videos, engine, monkeypatch, prepared_bytes, batch):
+    """The clips that wait are bounded in number and in bytes, whatever the length of the videos.
+
+    Where one is larger than all that is allowed it waits alone, and a batch of them still comes together.
+    """
+    monkeypatch.setattr(module, "_PREPARED_BYTES", prepared_bytes)
+    engine.batch = batch
     prepare, run, ahead, most = engine.prepare, engine.run, 0, 0
     lock = threading.Lock()
 
@@ -121,8 +129,36 @@ def test_readers_do_not_run_away(videos, engine):
         return run(prepared)
 
     engine.prepare, engine.run = counted, slow
-    list(extract_videos(videos.items(), engine))
-    assert most <= module._VIEWS_AHEAD + 1 + 2 * module._CPU_READERS
+    results = dict(extract_videos(videos.items(), engine))
+    assert sum(len(video.features) for video in results.values()) == sum(-(-(5 + 10 * v) // 16) for v in range(8))
+    in_queue = 1 if prepared_bytes == 1 else module._VIEWS_AHEAD + 1
+    assert most <= in_queue + batch + 2 * module._CPU_READERS
+
+
+@contextmanager
+def peak_bytes():
+    """A list that gets the peak of what Python and numpy allocate in the block."""
+    peak = []
+    tracemalloc.start()
+    try:
+        yield peak
+        peak.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+
+
+def test_large_frames_do_not_add_up(tmp_path, engine, monkeypatch):
+    """Readers of large videos take turns, and hold two clips at most."""
+    picture = numbered(5, 360, 640)
+    videos = [(f"v{v}", write_video(tmp_path / f"v{v}.mp4", [picture] * 40)) for v in range(4)]
+    a_clip = 16 * picture.nbytes
+    monkeypatch.setattr(module, "_CPU_READERS", 4)
+    monkeypatch.setattr(module, "_DECODED_BYTES", 3 * a_clip)
+    with peak_bytes() as peak:
+        results = dict(extract_videos(videos, engine))
+    assert [results[name].features.shape for name, _ in videos] == [(3, 1, 16)] * 4
+    # 4 readers have decoded their first frame, one of them has one clip that is filled and one that is preprocessed
+    assert peak[0] < 2 * a_clip + 4 * 3 * picture.nbytes + 2e6
 
 
 def test_ten_crops_decode_once(videos, monkeypatch):
@@ -139,6 +175,15 @@ def test_ten_crops_decode_once(videos, monkeypatch):
     assert opened == [videos["v3"]]
     first = next(iter(iter_clips(VideoReader(videos["v3"])))).images
     np.testing.assert_allclose(video.features[0], backbone.encode(first).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_videos_give_the_same_files(videos, engine, tmp_path, monkeypatch):
+    extract(videos, engine, tmp_path / "one")
+    monkeypatch.setattr(module, "_CPU_READERS", 5)
+    extract(dict(reversed(videos.items())), engine, tmp_path / "two")
+    assert sorted(videos) == list(open_feature_set(tmp_path / "one").records)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
 def test_progress_goes_up_to_the_end(videos, engine, tmp_path):

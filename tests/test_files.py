@@ -2,12 +2,14 @@
 
 import errno
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from amiss.errors import OutputError
-from amiss.files import atomic_path, remove_leftovers, sha256_file, write_json, write_text
+from amiss.files import atomic_path, lock_file, remove_leftovers, sha256_file, write_json, write_text
 
 
 def test_file_appears_whole(tmp_path: Path) -> None:
@@ -64,3 +66,40 @@ def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
 def test_sha256_of_known_bytes(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_file(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_lock_file_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    inside, waited, most = 0, [], 0
+    counting = threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most
+        with lock_file(path, on_wait=lambda: waited.append(1)):
+            with counting:
+                inside += 1
+                most = max(most, inside)
+            time.sleep(0.01)
+            with counting:
+                inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert waited
+    assert not path.exists()
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*args: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with (
+        pytest.warns(UserWarning, match=r"a\.lock can't be locked \(No locks available\): see to it"),
+        lock_file(tmp_path / "a.lock", on_wait=lambda: pytest.fail("it waited")),
+    ):
+        pass

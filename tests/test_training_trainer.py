@@ -1,6 +1,8 @@
 """Training runs from end to end, on features that take seconds."""
 
 import json
+import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from amiss.backbones import FeatureSpec
 from amiss.datasets import Manifest, Video
 from amiss.detection import Detector
-from amiss.errors import AmissError, FeatureError, ManifestError, OutputError, UsageError
+from amiss.errors import AmissError, DetectorError, FeatureError, ManifestError, OutputError, UsageError
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set
 from amiss.training import Recipe, load_recipe, train, train_seeds
 
@@ -149,12 +151,37 @@ def test_what_can_be_resumed(data: tuple[Manifest, FeatureSet], tmp_path: Path) 
         train(recipe, *data, out, resume=True)
 
 
-def test_a_damaged_checkpoint_is_named(data: tuple[Manifest, FeatureSet], tmp_path: Path) -> None:
-    recipe = load_recipe("topk", QUICK)
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"not a checkpoint", b"\x80\x02", "cut", "pickle", "zip", [1], {}, {"loop": {}, "seconds": 1.0},
+     {"loop": 3, "seconds": 1.0}],
+    ids=str,
+)  # fmt: skip
+def test_a_damaged_or_foreign_checkpoint_is_named(
+    data: tuple[Manifest, FeatureSet], tmp_path: Path, damage: object
+) -> None:
+    recipe = load_recipe("topk", [*QUICK, "steps=10"])
     train(recipe, *data, tmp_path / "run")
+    report = (tmp_path / "run" / "report.json").read_text()
     (tmp_path / "run" / "report.json").unlink()
-    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(AmissError, match=r"checkpoint\.pt can't be read"):
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    identity = {name: json.loads(report)[name] for name in ("seed", "data_hash")}
+    match damage:
+        case "cut":
+            torch.save({"loop": {"weights": torch.zeros(1000)}, "seconds": 1.0, **identity}, checkpoint)
+            checkpoint.write_bytes(checkpoint.read_bytes()[:2000])
+        case "pickle":
+            checkpoint.write_bytes(pickle.dumps(Path("code")))
+        case "zip":
+            with zipfile.ZipFile(checkpoint, "w") as archive:
+                archive.writestr("data.pkl", "x")
+        case bytes():
+            checkpoint.write_bytes(damage)
+        case dict():
+            torch.save(damage | identity, checkpoint)
+        case _:
+            torch.save(damage, checkpoint)
+    with pytest.raises(DetectorError, match=r"checkpoint\.pt can't be read .*: train again in another folder"):
         train(recipe, *data, tmp_path / "run", resume=True)
 
 

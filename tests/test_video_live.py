@@ -489,12 +489,49 @@ def test_time_strictly_rises_whatever_the_clocks_do(steps: list[tuple[float, flo
         wall += timedelta(seconds=passed + step)
         if anew:
             timeline.connect(wall, now)
+        was_set = timeline.was_set(wall, now) or anew
         moment, mono = timeline.at(stamp, now)
         assert mono <= now + 1e-3
+        assert moment <= wall + timedelta(seconds=2.1)  # right, whenever the clock was
         if last is not None:
-            assert moment > last[0]
             assert mono > last[1]
+            assert moment > last[0] or (was_set and step < 0)
         last = moment, mono
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, -2.5, 2.5, 3600.0, 50 * 365 * 86400.0])
+def test_a_wall_clock_that_is_set_is_followed_within_a_connection(step_s: float) -> None:
+    shift = [0.0]
+
+    def script(connection: Connection) -> None:
+        connection.answer()
+        connection.play(transport_stream(n_frames=100)[:50], speed=4)
+        shift[0] = step_s
+        connection.play(transport_stream(n_frames=100)[50:], speed=4)
+
+    with FakeCamera(script) as camera:
+        watched = Watched(camera.url, wall=lambda: datetime.now(UTC) + timedelta(seconds=shift[0]))
+        frames = []
+        for frame in watched.source:
+            frames.append((frame, watched.source._wall()))
+            if len(frames) == 90:
+                break
+    assert all(abs((frame.time - wall).total_seconds()) < 2.2 for frame, wall in frames)
+    assert [frame.connection for frame, _ in frames] == sorted(frame.connection for frame, _ in frames)
+    assert {frame.connection for frame, _ in frames} == {1, 2}
+    assert watched.source.counters.reconnects == 0
+    for (a, _), (b, _) in pairwise(frames):
+        assert a.monotonic_s < b.monotonic_s
+        assert a.time < b.time or a.connection < b.connection
+
+
+@pytest.mark.parametrize("step_s", [-1.5, 1.5])
+def test_small_steps_of_the_wall_clock_change_nothing(step_s: float) -> None:
+    timeline = Timeline()
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    timeline.connect(start, 0.0)
+    assert not timeline.was_set(start + timedelta(seconds=10 + step_s), 10.0)
+    assert timeline.at(10.0, 10.0) == (start + timedelta(seconds=10), 10.0)
 
 
 def test_a_camera_with_another_clock_is_followed() -> None:

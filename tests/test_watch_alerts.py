@@ -41,6 +41,9 @@ class Receiver:
         self.taken: list[Alert] = []
         self.closed = False
 
+    def open(self) -> None:
+        pass
+
     def send(self, alert: Alert) -> None:
         self.seen.append(alert)
         answer = self.answers.pop(0) if self.answers else None
@@ -120,21 +123,20 @@ def test_snapshot_is_handed_over_if_it_is_there(store: Store, tmp_path: Path) ->
     assert "gone" not in receiver.taken[2].text
 
 
-def test_failed_attempts_are_repeated_with_the_same_key(store: Store) -> None:
+def test_failed_attempts_are_repeated_with_the_same_key(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     store.set_rules([rule("a")])
     save(store, make_event())
-    receiver = Receiver("a", AlertError("no route"), ZeroDivisionError("a bug"))
-    outcomes: list[tuple[str, str]] = []
-    dispatcher = Dispatcher(
-        store, [receiver], backoff=AT_ONCE, on_outcome=lambda name, state, _: outcomes.append((name, state))
-    )
+    receiver = Receiver("a", AlertError("no route"), ValueError("a bug, and sesame"))
+    dispatcher = Dispatcher(store, [receiver], backoff=AT_ONCE)
     while dispatcher.run_once():
         pass
     (delivery,) = store.deliveries()
     assert (delivery.state, delivery.attempts, delivery.error) == ("sent", 3, None)
     assert delivery.finished is not None
     assert len({alert.key for alert in receiver.seen}) == 1
-    assert outcomes == [("a", "pending"), ("a", "pending"), ("a", "sent")]
+    assert "unforeseen way: ValueError" in caplog.text
+    assert "in send" in caplog.text  # where it was
+    assert "sesame" not in caplog.text
 
 
 def test_error_is_in_the_log_while_it_waits(store: Store) -> None:
@@ -221,6 +223,33 @@ def test_alert_is_given_up_when_it_is_old_and_was_tried_often(store: Store) -> N
 @pytest.mark.parametrize(("expire_s", "attempts"), [(0, 1), (10, 1), (100, 3), (86400, 10)])
 def test_least_attempts_before_an_alert_is_given_up(expire_s: float, attempts: int) -> None:
     assert least_attempts(Backoff(first_s=5, cap_s=600), expire_s) == attempts
+
+
+def test_what_no_channel_takes_expires_unless_another_machine_has_the_channel(
+    store: Store, database_url: str, tmp_path: Path
+) -> None:
+    other = open_store(database_url, tmp_path / "other spool")
+    store.set_rules([rule("gone")])
+    other.set_rules([rule("theirs")])
+    save(store, make_event())
+    save(other, after(1))
+    with store.writing() as connection:
+        connection.execute(update(deliveries).values(created=datetime.now(UTC) - timedelta(days=3)))
+    Dispatcher(store, [Receiver("mine")]).run_once()
+    assert {d.channel: d.state for d in store.deliveries()} == {"gone": "expired", "theirs": "pending"}
+    theirs = Receiver("theirs")
+    Dispatcher(other, [theirs]).run_once()
+    assert len(theirs.taken) == 1
+    other.close()
+
+
+def test_braces_in_a_link_are_left_alone(store: Store) -> None:
+    store.set_rules([rule("a")])
+    event = make_event()
+    save(store, event)
+    receiver = Receiver("a")
+    Dispatcher(store, [receiver], link="http://nvr/{site}/{/events/{event_id}").run_once()
+    assert receiver.taken[0].link == f"http://nvr/{{site}}/{{/events/{event.event_id}"
 
 
 def test_clock_set_back_delays_nothing(store: Store) -> None:

@@ -1,5 +1,6 @@
 """A camera from its stream to events with clip and picture, on one shared engine."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from amiss.watch._camera_settings import CameraSettings, DetectorIdentity
 from amiss.watch._pool import EnginePool
 from amiss.watch._recorder import Recorder
 from amiss.watch._types import CameraEvent
-from fake_detector import SPEC, BrightnessEngine, brightness_detector
+from fake_detector import SPEC, BrightnessEngine, BrightnessHead, brightness_detector
 from make_streams import Connection, FakeCamera, transport_stream, write_stream
 
 ALARM = AlarmSettings(on=0.6, off=0.5)
@@ -214,34 +215,39 @@ def test_a_clip_that_ends_before_its_event_is_told_with_it(tmp_path: Path) -> No
 
 @pytest.mark.faults
 @pytest.mark.parametrize("step_s", [-3600.0, 3600.0])
-def test_a_step_of_the_wall_clock_neither_ends_nor_reverses_anything(
-    step_s: float, monkeypatch: pytest.MonkeyPatch
+def test_a_wall_clock_that_is_set_during_an_event_ends_it_and_the_next_has_the_right_time(
+    step_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shift = [0.0]
-    monkeypatch.setattr(
-        "amiss.watch._camera.LiveSource",
-        lambda *a, **k: LiveSource(*a, **k, wall=lambda: datetime.now(UTC) + timedelta(seconds=shift[0])),
-    )
-    chunks = transport_stream(n_frames=200, bright=((40, 160),))
+
+    def now() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=shift[0])
+
+    monkeypatch.setattr("amiss.watch._camera.LiveSource", lambda *a, **k: LiveSource(*a, **k, wall=now))
+    chunks = transport_stream(n_frames=300, bright=((40, 240),))
 
     def script(connection: Connection) -> None:
         connection.answer()
-        connection.play(chunks[:100], speed=2)
-        shift[0] = step_s  # in the middle of an event, and again over a reconnect
-        connection.play(chunks[100:], speed=2)
-        if connection.number > 1:
-            connection.wait(60)
+        connection.play(chunks[:120], speed=2)
+        shift[0] = step_s
+        connection.play(chunks[120:], speed=2)
+        connection.wait(60)
 
-    with FakeCamera(script) as camera, wall() as made:
-        made.watch(camera.url)
-        eventually(lambda: len({event.event_id for event in made.events}) == 2 and made.events[-1].state == "closed")
-    first, second = (event for event in made.events if event.state == "closed")
+    began = now()
+    with FakeCamera(script) as camera, wall(tmp_path) as made:
+        alarm = AlarmSettings(on=0.6, off=0.5, cooldown_s=0.5)
+        worker = made.watch(camera.url, alarm=alarm, read_timeout_s=20)
+        eventually(lambda: len([event for event in made.events if event.clip]) == 2)
+        assert len(worker._events._recent) < 60
+    first, second = (event for event in made.events if event.clip)
+    assert (first.state, second.state) == ("closed", "closed")
     for event in (first, second):
         assert event.ended is not None
-        assert 1.5 < (event.ended - event.started).total_seconds() < 4
-    assert second.started > first.ended
-    starts = [scored.started for scored in made.scores]
-    assert starts == sorted(starts)
+        assert 0.5 < (event.ended - event.started).total_seconds() < 4
+        assert -1 < event.trace[0][0] <= event.trace[-1][0] < 5
+        assert len(list(VideoReader(tmp_path / event.clip))) < 200
+    assert abs((first.started - began).total_seconds()) < 6
+    assert abs((second.started - began).total_seconds() - step_s) < 10
 
 
 def test_stop_closes_an_open_event_with_its_clip(tmp_path: Path) -> None:
@@ -345,6 +351,115 @@ def test_a_gate_spares_the_engine_in_a_still_scene(tmp_path: Path) -> None:
     assert 8 <= run <= 15
     assert counters.spared_clips == 30 - run
     assert gated == pytest.approx(all_scores, abs=0.01)
+
+
+class WholeBagHead(BrightnessHead):
+    """Says that it looks at the whole bag."""
+
+    per_clip = False
+
+
+def test_a_clip_is_whole_however_late_the_scores_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fake_detector.BrightnessHead", WholeBagHead)
+    path = write_stream(tmp_path / "a.ts", n_frames=1000, bright=((208, 304),))
+    (tmp_path / "media").mkdir()
+    with wall(tmp_path / "media") as made:
+        worker = made.watch(f"replay:{path}?speed=0", lookahead=25, queue_clips=8)
+        assert worker.lookahead_clips == 25  # 16 s
+        worker.join(20)
+    last = made.events[-1]
+    assert last.clip is not None
+    brightness = [frame.image.mean() for frame in VideoReader(tmp_path / "media" / last.clip)]
+    assert sum(value > 150 for value in brightness) == 96
+    assert brightness[0] < 100  # pre-roll
+
+
+@pytest.mark.faults
+def test_a_disk_that_hangs_holds_up_no_score_and_the_picture_comes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+    write = Recorder._write_picture
+
+    def slow(*arguments: object) -> object:
+        let_go.wait(20)
+        return write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Recorder, "_write_picture", slow)
+    chunks = transport_stream(n_frames=400, bright=((40, 90), (150, 200)))
+
+    def script(connection: Connection) -> None:
+        connection.answer()
+        connection.play(chunks, speed=2)
+        connection.wait(60)
+
+    with FakeCamera(script) as camera, wall(tmp_path) as made:
+        worker = made.watch(camera.url, read_timeout_s=30)
+        eventually(lambda: [event.state for event in made.events].count("closed") >= 4)  # two events, then their clips
+        assert all(event.snapshot is None for event in made.events)
+        assert max(scored.latency_s for scored in made.scores) < 2.5
+        assert worker.counters().dropped_clips == 0
+        n_told = len(made.events)
+        let_go.set()
+        eventually(lambda: len(made.events) == n_told + 2)
+    for event in made.events[n_told:]:
+        assert event.state == "closed"
+        assert event.clip
+        assert event.snapshot
+        assert np.asarray(Image.open(tmp_path / event.snapshot)).mean() > 150
+
+
+@pytest.mark.faults
+def test_still_clips_never_take_the_features_of_another_scene(tmp_path: Path) -> None:
+    """Where the engine is too slow, the clip that stands for a still scene may be among those that are dropped."""
+    from amiss.video import VideoWriter
+
+    path = tmp_path / "still.mp4"
+    with VideoWriter(path, 25, 128, 96) as writer:
+        for index in range(30 * 16):
+            image = np.full((96, 128, 3), 40 if index < 4 * 16 else 200, np.uint8)
+            image[:, : 0 if index < 4 * 16 else 30] = 90
+            writer.write(image)
+    engine = BrightnessEngine()
+    with wall(engine=engine) as made:
+        engine.delay = lambda: eventually(lambda: made.workers and made.workers[0].counters().clips >= 10)
+        worker = made.watch(f"replay:{path}?speed=4", gate=GateSettings(refresh_s=60.0), queue_clips=2)
+        worker._lane.is_live = True
+        worker.join(30)
+    counters = worker.counters()
+    assert worker.error is None
+    assert counters.failed_clips == 0
+    assert counters.dropped_clips >= 5
+    assert counters.spared_clips > 10
+    assert counters.scores + counters.dropped_clips == counters.clips == 30
+    dark, *bright = [scored.score for scored in made.scores]
+    assert dark < 0.3
+    assert min(bright) > 0.6
+
+
+@pytest.mark.faults
+def test_stop_does_not_wait_for_a_silent_camera(tmp_path: Path) -> None:
+    chunks = transport_stream(n_frames=100, bright=((20, 100),))
+
+    def script(connection: Connection) -> None:
+        connection.answer()
+        connection.play(chunks, speed=2)
+        connection.wait(60)
+
+    with FakeCamera(script) as camera, wall(tmp_path) as made:
+        worker = made.watch(camera.url, read_timeout_s=15)
+        eventually(lambda: made.events and worker.counters().frames > 95)
+        time.sleep(0.3)
+        began = time.monotonic()
+        worker.stop()
+        worker.join(10)
+        assert time.monotonic() - began < 4
+        assert made.events[-1].state == "closed"
+        assert made.events[-1].clip
+        n_states = len(made.states)
+        camera.closing.set()  # only now does the reader come back
+        worker._reader.join(10)
+        assert len(made.states) == n_states
 
 
 @pytest.mark.faults

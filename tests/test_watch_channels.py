@@ -30,7 +30,9 @@ from amiss.watch import _mqtt as mqtt_module
 from amiss.watch import _webhook as webhook_module
 from amiss.watch._apprise import AppriseChannel
 from amiss.watch._channels import Alert, LogChannel, probe_alert
-from amiss.watch._webhook import WebhookChannel, embedded_v4
+from amiss.watch._showing import Showing
+from amiss.watch._webhook import WebhookChannel
+from amiss.watch._webhook_address import embedded_v4
 from make_events import make_event
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -216,6 +218,43 @@ def test_password_is_in_no_error_and_no_log(monkeypatch: pytest.MonkeyPatch, cap
     assert "hunter2secret" not in str(refused.value) + caplog.text
 
 
+def test_short_and_quoted_passwords_are_hidden_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chatty(*_: object, **__: object) -> None:
+        raise OSError("no entry for abc or s%40me or s@me")
+
+    monkeypatch.setattr(smtplib.SMTP, "__init__", chatty)
+    for password in ("abc", "s%40me"):
+        url = f"mailto://joe:{password}@mail.example.org?to=a@example.org&mode=insecure"
+        with pytest.raises(AlertError) as caught:
+            AppriseChannel("mail", url).send(an_alert())
+        said = str(caught.value)
+        assert not any(form in said for form in ([password] if password == "abc" else ["s@me", "s%40me"]))
+
+
+def test_a_mail_host_that_can_be_none_is_an_error_in_words() -> None:
+    channel = AppriseChannel(
+        "mail", f"mailto://127.0.0.1?smtp={'a' * 70}&from=a@example.org&to=b@example.org&mode=insecure"
+    )
+    with pytest.raises(AlertError, match="mail server a"):
+        channel.send(an_alert())
+
+
+def test_mails_that_are_given_up_are_forgotten(mailbox: tuple[Mailbox, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    box, port = mailbox
+    monkeypatch.setattr(apprise_module, "_MOST_REMEMBERED", 3)
+    channel = mail_channel(port, "a@example.org,b@example.org")
+    for refused in (("a@example.org", "b@example.org"), ("b@example.org",)):
+        box.refuse = dict.fromkeys(refused, "451 later")
+        for number in range(5):
+            with pytest.raises(AlertError):
+                channel.send(an_alert(key=f"{number:032}"))
+    assert len(channel._taken) == 3
+    box.refuse.clear()
+    for number in range(5):
+        channel.send(an_alert(key=f"{number:032}"))
+    assert channel._taken == {}
+
+
 # HTTP
 
 
@@ -299,8 +338,10 @@ def test_webhook_follows_no_redirect(posts: tuple[Posts, int]) -> None:
 def test_webhook_goes_to_no_private_address_unless_listed(posts: tuple[Posts, int]) -> None:
     kept, port = posts
     for host in ("127.0.0.1", "localhost", "0.0.0.0", "169.254.169.254", "10.1.2.3", "[::1]", "[::ffff:127.0.0.1]"):
-        with pytest.raises(AlertError, match="private address"):
-            WebhookChannel("hook", f"http://{host}:{port}/", allow_private=("192.168.0.0/16",)).send(an_alert())
+        with pytest.raises(UsageError, match="private address"):
+            WebhookChannel("hook", f"http://{host}:{port}/", allow_private=("192.168.0.0/16",))
+    with pytest.raises(AlertError, match="private address"):  # so written it is known only when it is looked up
+        WebhookChannel("hook", f"http://127.1:{port}/", allow_private=("192.168.0.0/16",)).send(an_alert())
     assert kept.seen == []
 
 
@@ -328,10 +369,18 @@ def test_embedded_addresses(address: str, inside: str) -> None:
     assert str(embedded_v4(ip_address(address))) == inside
 
 
-@pytest.mark.parametrize("url", ["ftp://x/", "file:///etc/passwd", "http://", "http://h:port/", "gopher://x"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://x/", "file:///etc/passwd", "http://", "http://h:port/", "gopher://x", "http://a..b/", f"http://{'a' * 64}/",
+     "http://[::1/", "http://x/hook?token=sesame y", "http://x/sésame", "http://a sesame/"],
+)  # fmt: skip
 def test_webhook_urls_that_are_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="channel hook"):
+    with pytest.raises(UsageError, match="channel hook") as caught:
         WebhookChannel("hook", url)
+    assert "sesame" not in str(caught.value)
+    with pytest.raises(UsageError, match="header 'X-Key'") as caught:
+        WebhookChannel("hook", "http://x.example/", headers={"X-Key": "two lines\r\nsesame"})
+    assert "sesame" not in str(caught.value)
     with pytest.raises(UsageError, match="allow_private"):
         WebhookChannel("hook", "http://x/", allow_private=("nonsense",))
 
@@ -423,7 +472,9 @@ class Listener:
 
 
 def mqtt_channel(port: int, **options: Any) -> mqtt_module.MqttChannel:
-    return mqtt_module.MqttChannel("mqtt", "127.0.0.1", port, **options)
+    channel = mqtt_module.MqttChannel("mqtt", "127.0.0.1", port, **options)
+    channel.open()
+    return channel
 
 
 def test_mqtt_alerts_states_and_discovery(broker: Callable[[], int]) -> None:
@@ -436,6 +487,7 @@ def test_mqtt_alerts_states_and_discovery(broker: Callable[[], int]) -> None:
     assert config["state_topic"] == "amiss/front_gate/alarm"
     assert config["availability_topic"] == "amiss/availability"
     assert config["unique_id"] == "amiss_front_gate_alarm"
+    assert listener.next("amiss/front_gate/alarm")[0] == "OFF"  # whatever an earlier run left there
     opened = make_event(camera="front gate", state="open")
     channel.publish_event(opened)
     assert json.loads(listener.next("amiss/front_gate/event")[0])["event_id"] == opened.event_id
@@ -500,6 +552,93 @@ def test_mqtt_last_will(broker: Callable[[], int]) -> None:
     sock.close()
     assert listener.next("amiss/availability")[0] == "offline"
     listener.close()
+
+
+def test_mqtt_offline_of_an_older_connection_is_not_the_last_word(broker: Callable[[], int]) -> None:
+    port = broker()
+    listener = Listener(port)
+    channel = mqtt_channel(port)
+    assert listener.next("amiss/availability")[0] == "online"
+    listener.client.publish("amiss/availability", "offline", qos=1, retain=True)
+    assert listener.next("amiss/availability")[0] == "offline"
+    assert listener.next("amiss/availability")[0] == "online"
+    channel.close()
+    assert listener.next("amiss/availability")[0] == "offline"
+    time.sleep(0.2)
+    assert listener.messages.empty()
+    listener.close()
+
+
+def test_mqtt_visitor_says_nothing_of_presence(broker: Callable[[], int]) -> None:
+    port = broker()
+    listener = Listener(port)
+    service = mqtt_channel(port)
+    assert listener.next("amiss/availability")[0] == "online"
+    visitor = mqtt_channel(port, presence=False)
+    visitor.send(an_alert())
+    visitor.close()
+    broken = mqtt_channel(port, presence=False)
+    wait_until(broken._connected.is_set)
+    sock = broken._client.socket()
+    assert sock is not None
+    sock.shutdown(socket.SHUT_RDWR)
+    time.sleep(0.3)
+    broken.close()
+    service.send(an_alert(key="f" * 32))
+    seen = [listener.messages.get(timeout=10)[0] for _ in range(2)]
+    assert seen == ["amiss/gate/alert"] * 2
+    service.close()
+    listener.close()
+
+
+def test_mqtt_failed_alerts_leave_no_thread_and_not_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("paho.mqtt.client", reason="needs amiss[mqtt]")
+    before = threading.active_count()
+    mqtt_module.MqttChannel("mqtt", "127.0.0.1", free_port()).close()  # nothing is connected before `open`
+    assert threading.active_count() == before
+    monkeypatch.setattr(mqtt_module, "TIMEOUT_S", 0.01)
+    monkeypatch.setattr(mqtt_module, "_MOST_REMEMBERED", 5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        channel = mqtt_channel(server.getsockname()[1])
+        channel._connected.set()  # to a broker that acknowledges nothing
+        for number in range(20):
+            with pytest.raises(AlertError):
+                channel.send(an_alert(key=f"{number:032}"))
+        assert len(channel._sent) <= 5
+        channel._connected.clear()
+        channel.close()
+    assert threading.active_count() == before
+
+
+class Shower(LogChannel):
+    """A channel that notes the states which it is told."""
+
+    def __init__(self) -> None:
+        super().__init__("shower", Path())
+        self.seen: list[Any] = []
+
+    def publish_event(self, event: Any) -> None:
+        self.seen.append((event.camera, event.event_id))
+
+    def publish_state(self, camera: str, state: str) -> None:
+        self.seen.append((camera, state))
+
+
+def test_a_new_channel_is_told_what_is_so_now(tmp_path: Path) -> None:
+    showing = Showing()
+    first, second = Shower(), Shower()
+    showing.set_channels([first, LogChannel("log", tmp_path)])
+    newest = make_event()
+    showing.state("gate", "connecting")
+    showing.state("gate", "running")
+    showing.event(newest)
+    showing.event(make_event(started=newest.started - timedelta(hours=1)))  # the clip of an earlier one
+    assert len(first.seen) == 4
+    showing.set_channels([second])
+    assert second.seen == [("gate", "running"), ("gate", newest.event_id)]
+    showing.state("gate", "stalled")
+    assert second.seen[-1] == ("gate", "stalled")
+    assert len(first.seen) == 4
 
 
 # file

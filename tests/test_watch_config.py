@@ -162,6 +162,7 @@ rules:
             "never stay open",
         ),
         ("detector: detector\ncameras: {a: {url: 'rtsp://x'}}\ndatabase: amiss.db", 3, "sqlite:///amiss.db"),
+        ("detector: detector\ndefaults: {lookahead_clips: 65}\ncameras: {a: {url: 'rtsp://x'}}", 2, "equal to 64"),
         ("detector: detector\nworkers: {stop_s: yes}\ncameras: {a: {url: 'rtsp://x'}}", 2, "is 'yes'; "),
     ],
 )
@@ -200,6 +201,76 @@ def test_a_wrong_value_that_holds_a_secret_is_not_shown(folder: Path, monkeypatc
         load_config(write(folder, "detector: detector\ncameras:\n  door: {url: '${ADDRESS}'}"))
     assert "line 3: cameras.door.url: must start with one of rtsp://" in str(caught.value)
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cameras: {door: {url: 'viewer:sesame@192.0.2.7/stream'}}",
+        "cameras: {door: {url: 'viewer:two sesame@192.0.2.7/stream'}}",
+        "cameras: {door: {url: 'rtsp://viewer:two sesame@192.0.2.7/stream'}}",
+        "cameras: {door: {url: 'rtsp://viewer:ses@me/sesame@192.0.2.7/stream', transport: udp}}",
+        "cameras: {door: 'viewer:sesame@192.0.2.7'}",
+        "cameras: {'rtsp://viewer:sesame@192.0.2.7': {}}",
+        "cameras: ['rtsp://viewer:sesame@192.0.2.7']",
+        "cameras: {door: {url: 'http://192.0.2.7/?pwd=sesame', height: x}, yard: {url: 'x?token=sesame'}}",
+        "cameras: {door: {url: 'rtsp://192.0.2.7', detector: 'viewer:sesame@nowhere'}}",
+        "channels: {mail: 'tgram://sesame/1'}",
+        "channels: {hook: {kind: webhook, url: 'http://a..b/?key=sesame'}}",
+        "channels: {hook: {kind: webhook, url: 'http://x/?key=sesame me'}}",
+        "channels: {hook: {kind: webhook, url: 'http://x/', headers: {A: ['sesame']}}}",
+        "channels: {hook: {kind: webhook, url: 'http://x/', headers: {A: \"b\\nsesame\"}}}",
+        "channels: {broker: {kind: mqtt, host: 'viewer:sesame@192.0.2.7'}}",
+        "channels: {broker: {kind: mqtt, host: x, password: *sesame }}",
+        "channels: {broker: {kind: mqtt, host: x, password: !sesame x}}",
+        "channels: {mail: {kind: apprise, url: 'mailto://viewer:sesame@'}}",
+        "http: {base_url: 'viewer:sesame@proxy'}",
+        "database: 'viewer:sesame@192.0.2.7/amiss'",
+        "rules: [{name: a, channels: ['viewer:sesame@x']}]",
+    ],
+)
+def test_no_mistake_shows_a_password(folder: Path, text: str) -> None:
+    if "cameras" not in text:
+        text = "detector: detector\ncameras: {door: {url: 'rtsp://192.0.2.7/'}}\n" + text
+    found = problems(folder, text)
+    assert found
+    assert "sesame" not in str(found)
+
+
+def test_what_would_fail_only_later_is_found_before(folder: Path) -> None:
+    pytest.importorskip("apprise", reason="needs amiss[watch]")
+    text = """detector: detector
+cameras:
+  a: {url: "replay:x.mp4?speed=-1"}
+  b: {url: "replay:x.mp4?speed=fast"}
+  c: {url: "rtsp://192.0.2.7/a b"}
+  d: {url: "replay:x.mp4?speed=0"}
+channels:
+  e: {kind: webhook, url: "http://192.168.1.5/hook"}
+  f: {kind: webhook, url: "http://192.168.1.5/hook", allow_private: [192.168.1.0/24]}
+  g: {kind: webhook, url: "http://localhost/"}
+  h: {kind: webhook, url: "http://a..b/"}
+  i: {kind: webhook, url: "https://hooks.example/x", allow_private: [nonsense]}
+  j: {kind: mqtt, host: ""}
+  k: {kind: apprise, url: "mailtoo://x"}
+  l: {kind: apprise, url: "tgram://nothing"}
+  m: {kind: apprise, url: "mailto://viewer:x@example.org"}
+  n: {kind: mqtt, host: broker, discovery: "#"}
+"""
+    found = {where: message for _, where, message in problems(folder, text)}
+    assert set(found) == {"channels.j.host", "channels.n.discovery"}  # what pydantic finds comes first
+    text = "\n".join(line for line in text.splitlines() if not line.startswith(("  j:", "  n:")))
+    said = problems(folder, text)
+    assert [(line, where) for line, where, _ in said] == [
+        (3, "cameras.a.url"), (4, "cameras.b.url"), (5, "cameras.c.url"),
+        (8, "channels.e"), (10, "channels.g"), (11, "channels.h"), (12, "channels.i"),
+        (13, "channels.k"), (14, "channels.l"),
+    ]  # fmt: skip
+    found = {where: message for _, where, message in said}
+    assert "speed=NUMBER" in found["cameras.a.url"]
+    assert "private address (192.168.1.5); list its network in allow_private" in found["channels.e"]
+    assert "no service mailtoo://; did you mean mailto" in found["channels.k"]
+    assert "can't use this tgram:// URL" in found["channels.l"]
 
 
 def test_check_and_schema_as_commands(folder: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from amiss.watch._http import HttpServer
 from amiss.watch._metrics import Metrics
 from amiss.watch._preview import Preview
 from amiss.watch._status import CameraStatus, total
+from amiss.watch._store import StoreStatus
+from amiss.watch._view import ServiceView
 
 PICTURE = np.full((120, 160, 3), 90, np.uint8)
 
@@ -114,6 +117,18 @@ def test_metrics(view: FakeView, server: HttpServer) -> None:
     ):
         assert line in text
     assert "process_resident_memory_bytes" in text
+
+
+def test_what_the_disk_of_the_spool_did_not_take_is_said(tmp_path: Path) -> None:
+    status = StoreStatus(waiting=3, waiting_bytes=10, waiting_s=1, in_memory=2, dropped=0, rejected=1, problem=None)
+    service: Any = SimpleNamespace(
+        started=True, store=SimpleNamespace(status=lambda: status), reload_problem="", score_log=None, media_bytes=0,
+        config=SimpleNamespace(state=tmp_path / "state", media=tmp_path),
+    )  # fmt: skip
+    (reason,) = ServiceView(service).not_ready()
+    assert f"2 records are in memory only: make room in {tmp_path / 'state'}" in reason
+    gauges = {name: value for name, (_, value) in ServiceView(service).gauges().items()}
+    assert (gauges["amiss_spool_in_memory"], gauges["amiss_spool_rejected"]) == (2, 1)
 
 
 def test_answers_are_not_kept_and_strangers_names_are_refused(server: HttpServer) -> None:

@@ -232,7 +232,7 @@ def test_a_full_disk_costs_the_clip_and_nothing_else(small_disk: Path, packets: 
     feed(recorder, packets, 0, 100)
     recorder.begin("a" * 32, at(3.0))
     noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
-    assert recorder.snapshot("a" * 32, at(3.0), noise) == (None, "no picture: disk full")
+    assert recorder.snapshot("a" * 32, at(3.0), noise).result(5) == (None, "no picture: disk full")
     feed(recorder, packets, 100, 200)
     recorder.end("a" * 32, at(6.0))
     feed(recorder, packets, 200, 210)
@@ -254,7 +254,7 @@ def test_a_folder_that_cannot_be_written_is_a_problem_of_the_event(tmp_path: Pat
     recorder = Recorder(tmp_path, "yard", on_end=ends)
     feed(recorder, packets, 0, 60)
     recorder.begin(EVENT, at(2.0))
-    picture, problem = recorder.snapshot(EVENT, at(2.0), np.zeros((8, 8, 3), np.uint8))
+    picture, problem = recorder.snapshot(EVENT, at(2.0), np.zeros((8, 8, 3), np.uint8)).result(5)
     assert picture is None
     assert problem is not None
     (end,) = ends.wait()
@@ -321,6 +321,30 @@ def test_a_slow_disk_costs_the_clip_and_no_memory(
     assert time.monotonic() - began < 0.5  # the camera isn't held up
     (end,) = ends.wait()
     assert end.problem == "no clip: the disk is too slow"
+
+
+@pytest.mark.faults
+def test_a_disk_that_hangs_holds_neither_the_camera_nor_more_than_its_share_of_memory(
+    tmp_path: Path, packets: Packets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amiss.watch._recorder.BACKLOG_BYTES", 5000)
+    let_go = threading.Event()
+    monkeypatch.setattr(PacketWriter, "write", lambda self, packet: let_go.wait(10))
+    ends = Ends()
+    recorder = Recorder(tmp_path, "yard", on_end=ends)
+    recorder.begin(EVENT, at(0))
+    (recording,) = recorder._recordings.values()
+    feed(recorder, packets, 0, 250)
+    assert sum(len(packet.data) for _, packet in packets) > 9000
+    waiting = [recording._queue.get_nowait() for _ in range(recording._queue.qsize())]
+    assert sum(len(item[1].data) for item in waiting if item) <= 5000
+    for item in waiting:
+        recording._queue.put(item)
+    began = time.monotonic()
+    recorder.close(0.3)
+    assert time.monotonic() - began < 1
+    let_go.set()
+    assert ends.wait()[0].problem == "no clip: the disk is too slow"
 
 
 @pytest.mark.faults

@@ -137,6 +137,37 @@ def test_sqlite_gone_and_back(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("begins_damaged", [False, True])
+def test_sqlite_damaged_and_put_back(tmp_path: Path, begins_damaged: bool) -> None:
+    url, file, spool = f"sqlite:///{tmp_path}/events.db", tmp_path / "events.db", tmp_path / "spool"
+    store = open_store(url, spool, rules=RULES)
+    before = make_event()
+    store.save_event(before)
+    assert store.flush(10)
+    store.close()
+    good = file.read_bytes()
+    if not begins_damaged:
+        store = open_store(url, spool, rules=RULES)
+        assert len(store.events()) == 1
+        store.engine.dispose()
+    file.write_bytes(good[:4096] + b"\xa5" * (len(good) - 4096))
+    if begins_damaged:
+        store = open_store(url, spool, rules=RULES)
+    during = make_event(started=START + timedelta(minutes=1))
+    store.save_event(during)
+    store.set_camera_state("gate", "running")
+    wait_until(lambda: "malformed" in (store.status().problem or ""))
+    assert (store.status().waiting, store.status().rejected) == (1, 0)
+    store.engine.dispose()
+    for left in tmp_path.glob("events.db*"):
+        left.unlink()
+    file.write_bytes(good)
+    assert store.flush(20)
+    assert [stored.event.event_id for stored in store.events()] == [during.event_id, before.event_id]
+    assert not (spool / "rejected.jsonl").exists()
+    store.close()
+
+
 def test_disk_full_for_database_and_spool(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -245,7 +276,7 @@ def test_kill_during_an_open_event(database_url: str, tmp_path: Path, after: int
     else:
         saved = run_and_kill()
     store = open_store(database_url, tmp_path / "spool", rules=[Rule(name="r", channels=("log",), on="closed")])
-    store.mark_interrupted("gate")
+    store.mark_interrupted(["gate"])
     assert store.flush(20)
     found = {stored.event.event_id: stored.event for stored in store.events(limit=10**6)}
     assert len(saved) >= after // 2
@@ -405,6 +436,9 @@ class _Collector:
             self.refuse -= 1
             raise AlertError("not now")
         self.sent.append(alert)
+
+    def open(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

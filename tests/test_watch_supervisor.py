@@ -16,6 +16,16 @@ from amiss.watch._status import CameraStatus
 from amiss.watch._supervisor import Supervisor
 
 
+def test_the_end_of_an_earlier_event_leaves_a_later_one_open() -> None:
+    status = CameraStatus("door", "", "d", 0.5, 0.4, "")
+    status.follow("first", is_open=True)
+    status.follow("first", is_open=False)
+    assert status.event_id is None
+    status.follow("second", is_open=True)
+    status.follow("first", is_open=False)  # its clip was completed
+    assert status.event_id == "second"
+
+
 class FakeWorker:
     """Runs until it is told how it ends."""
 

@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from amiss.backbones import PublishedWeights, fetch_weights, list_backbones, list_weights
+from amiss.backbones import PublishedWeights, fetch_weights, find_weights, list_backbones, list_weights
 from amiss.backbones import _c3d as c3d
 from amiss.backbones import _registry as registry
 from amiss.backbones._base import BackboneEntry
@@ -30,11 +35,15 @@ class Server(ThreadingHTTPServer):
     """Bytes of an answer; None = all."""
     breaks_left = 0
     takes_ranges = True
+    tells_length = True
+    tells_range = True
     status = 200
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.ranges: list[str | None] = []
+        self.goes_on = threading.Event()  # after the headers
+        self.goes_on.set()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -51,10 +60,15 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(416)
             return
         body = server.content[start:]
-        self.send_response(206 if asked and server.takes_ranges else 200)
+        is_part = asked and server.takes_ranges
+        self.send_response(206 if is_part else 200)
         self.send_header("ETag", server.etag)
-        self.send_header("Content-Length", str(len(body)))
+        if server.tells_length:
+            self.send_header("Content-Length", str(len(body)))
+        if is_part and server.tells_range:
+            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
         self.end_headers()
+        server.goes_on.wait(60)
         if server.breaks_left:
             server.breaks_left -= 1
             body = body[: server.break_after]
@@ -113,7 +127,7 @@ def test_what_has_arrived_is_kept_for_next_time(url, server, tmp_path):
     assert names(tmp_path) == ["net.pth"]
 
 
-@pytest.mark.parametrize("change", ["another file", "no ranges", "shorter"])
+@pytest.mark.parametrize("change", ["another file", "no ranges", "no content range", "shorter", "as long", "longer"])
 def test_a_part_that_does_not_fit_is_dropped(url, server, tmp_path, change):
     server.break_after, server.breaks_left = 1_000_000, 3
     with pytest.raises(OSError, match="broke off"):
@@ -123,8 +137,13 @@ def test_a_part_that_does_not_fit_is_dropped(url, server, tmp_path, change):
             server.content, server.etag = CONTENT[::-1], '"2"'
         case "no ranges":
             server.takes_ranges = False
-        case _:
+        case "no content range":
+            server.tells_range = False
+        case "shorter":
             server.content = b"short"
+        case _:  # as two processes writing into it left it
+            (part,) = tmp_path.iterdir()
+            part.write_bytes(b"x" * (len(CONTENT) + (change == "longer")))
     download(url, tmp_path / "net.pth", hashlib.sha256(server.content).hexdigest())
     assert (tmp_path / "net.pth").read_bytes() == server.content
     assert names(tmp_path) == ["net.pth"]
@@ -137,11 +156,89 @@ def test_another_file_than_announced_is_not_kept(url, server, tmp_path):
     assert names(tmp_path) == []
 
 
+def start_download(url, path):
+    code = (
+        "import sys; from pathlib import Path; from amiss.backbones._download import download; "
+        "download(sys.argv[1], Path(sys.argv[2]), sys.argv[3])"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, url, path, DIGEST], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks on Windows")
+def test_a_second_process_waits_and_finds_the_file(url, server, tmp_path):
+    server.goes_on.clear()
+    path = tmp_path / "net.pth"
+    first = start_download(url, path)
+    while not server.ranges:
+        time.sleep(0.01)
+    second = start_download(url, path)
+    assert second.stderr.readline() == "another process is downloading net.pth: waiting for it\n"
+    server.goes_on.set()
+    assert (first.communicate()[1], second.communicate()[1]) == ("", "")
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert path.read_bytes() == CONTENT
+    assert server.ranges == [None]
+    assert names(tmp_path) == ["net.pth"]
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks on Windows")
+def test_a_killed_download_leaves_no_lock(url, server, tmp_path, capsys):
+    server.goes_on.clear()
+    first = start_download(url, tmp_path / "net.pth")
+    while not server.ranges:
+        time.sleep(0.01)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    server.goes_on = threading.Event()  # the answer to the dead one waits for the other
+    server.goes_on.set()
+    download(url, tmp_path / "net.pth", DIGEST)
+    assert capsys.readouterr().err == ""
+    assert names(tmp_path) == ["net.pth"]
+
+
+def test_threads_wait_for_each_other_too(url, server, tmp_path, capsys):
+    server.goes_on.clear()
+    threads = [threading.Thread(target=download, args=(url, tmp_path / "net.pth", DIGEST)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    said = ""
+    while said.count("waiting") < 4:
+        said += capsys.readouterr().err
+        time.sleep(0.01)
+    server.goes_on.set()
+    for thread in threads:
+        thread.join()
+    assert server.ranges == [None]
+    assert names(tmp_path) == ["net.pth"]
+
+
+def test_without_length_and_hash_nothing_is_taken(url, server, tmp_path):
+    server.tells_length = False
+    with pytest.raises(WeightsError, match=r"doesn't tell how long the file is, and its sha256 is not on record"):
+        download(url, tmp_path / "net.pth")
+    assert names(tmp_path) == []
+    download(url, tmp_path / "net.pth", DIGEST)  # the hash would tell
+    assert (tmp_path / "net.pth").read_bytes() == CONTENT
+
+
+def test_the_hash_may_be_on_record_apart_from_the_name():
+    named = PublishedWeights(id="a", url="https://example.org/net-0123abcd.pth")
+    saved = PublishedWeights(id="a", url="https://example.org/model.bin", save_as="net.bin")
+    assert (named.sha256_start, saved.sha256_start) == ("0123abcd", "")
+    hashed = PublishedWeights(id="a", url="https://example.org/model.bin", save_as="net.bin", sha256=DIGEST)
+    assert (hashed.file_name, hashed.sha256_start) == ("net.bin", DIGEST)
+    (clip,) = list_weights(["clip_vit_l_14"])
+    assert len(clip.weights.sha256_start) == 64
+
+
 @pytest.fixture
 def known(url, tmp_path, monkeypatch):
     """c3d with weights on that server; torch hub's cache and $AMISS_WEIGHTS are folders of the test."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("AMISS_WEIGHTS", str(tmp_path / "own"))
+    (tmp_path / "own").mkdir()
     (info,) = (info for info in list_backbones() if info.name == "c3d")
     published = (
         PublishedWeights(id="first", url=url, megabytes=5.1),
@@ -188,6 +285,24 @@ def test_what_cannot_be_fetched(known, server):
     assert not known.exists()
     assert "unknown backbone" in run("fetch", "c3dd", code=2).stderr
     assert "motion has no published weights 'default'; it has none" in run("fetch", "motion", code=2).stderr
+
+
+def test_a_weights_variable_that_does_not_serve_is_named(known, tmp_path, monkeypatch):
+    (tmp_path / "mine.pth").write_bytes(b"weights")
+    monkeypatch.setenv("AMISS_WEIGHTS", str(tmp_path / "mine.pth"))
+    file = r"\$AMISS_WEIGHTS is the file .*mine\.pth, which serves only where its own name is asked for"
+    with pytest.raises(WeightsError, match=f"fetched by hand: put other.pth .*{file}"):
+        fetch_weights("c3d", "by_hand")
+    with pytest.raises(WeightsError, match=f"weight file other.pth is missing: .*{file}"):
+        find_weights("other.pth")
+    with pytest.warns(
+        UserWarning, match=rf"c3d needs {known.name}, which is downloaded: {file}\. .*give it as weights"
+    ):
+        fetch_weights("c3d")
+    known.unlink()
+    monkeypatch.setenv("AMISS_WEIGHTS", str(tmp_path / "typo"))
+    with pytest.warns(UserWarning, match=r"\$AMISS_WEIGHTS is .*typo, which doesn't exist"):
+        fetch_weights("c3d")
 
 
 def test_every_entry_of_the_table_has_a_source_and_a_licence():

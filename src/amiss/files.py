@@ -1,14 +1,19 @@
-"""Writing files so that each appears complete or not at all."""
+"""Writing files so that each appears complete or not at all, and one process at a time."""
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import sys
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from amiss.errors import OutputError
+
+if sys.platform != "win32":
+    import fcntl
 
 TEMPORARY_PREFIX = ".partial-"
 
@@ -54,6 +59,63 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
     """Remove the temporary files that a killed run left directly in `folder`."""
     for leftover in Path(folder).glob(f"{TEMPORARY_PREFIX}*"):
         leftover.unlink(missing_ok=True)
+
+
+def lock(descriptor: int, name: str | os.PathLike[str], *, wait: bool = False) -> bool:
+    """Lock an open file or folder for this process, until it is closed or the process dies, however it dies.
+
+    A file system that knows no locks gives a warning and counts as locked; Windows isn't asked.
+
+    Args:
+        descriptor: of the file.
+        name: of the file, for the warning.
+        wait: until the one who has it lets go.
+
+    Returns:
+        False where another one has it.
+    """
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            reason = error.strerror or error
+            warnings.warn(f"{name} can't be locked ({reason}): see to it that no two write there", stacklevel=3)
+    return True
+
+
+@contextmanager
+def lock_file(path: Path, on_wait: Callable[[], object]) -> Iterator[None]:
+    """Hold a lock file, which is there only meanwhile. Where another process or thread has it, wait.
+
+    Args:
+        path: of the lock file, in an existing folder.
+        on_wait: called before waiting.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    while True:
+        with path.open("ab") as file:
+            if not lock(file.fileno(), path):
+                on_wait()
+                lock(file.fileno(), path, wait=True)
+            if not _is_same(path, file.fileno()):
+                continue  # the one who had it has removed it since: another one may have it under this name
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    path.unlink()
+            return
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

@@ -1,4 +1,4 @@
-"""Downloading a file: with progress, resumed where it broke off, checked by its SHA-256."""
+"""Downloading a file: by one process at a time, with progress, resumed where it broke off, checked by its SHA-256."""
 
 import hashlib
 import http.client
@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from amiss.errors import WeightsError
-from amiss.files import sha256_file
+from amiss.files import lock_file, sha256_file
 
 OnBytes = Callable[[int, int | None], None]
 """Called with bytes that are there, and how many there will be (None = the server doesn't say)."""
@@ -25,6 +25,8 @@ _RANGE_REFUSED = 416
 def download(url: str, path: Path, sha256_start: str = "", on_progress: OnBytes | None = None) -> None:
     """Download a file. What has arrived of it stays beside it as `<name>.<tag>.part` and is gone on with next time.
 
+    Where another process is downloading it, wait, and take what it got.
+
     Args:
         url: http or https.
         path: where it goes; it appears complete, or not at all.
@@ -32,11 +34,18 @@ def download(url: str, path: Path, sha256_start: str = "", on_progress: OnBytes 
         on_progress: told how far it is.
 
     Raises:
-        WeightsError: another file arrived than announced; nothing of it is kept.
+        WeightsError: another file arrived than announced, nothing of which is kept; or there would be no way to tell.
         OSError: the server can't be reached or broke off, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = _part(url, path, on_progress)
+    waiting = f"another process is downloading {path.name}: waiting for it\n"
+    with lock_file(path.with_name(f"{path.name}.lock"), on_wait=lambda: sys.stderr.write(waiting)):
+        if not path.is_file():
+            _download(url, path, sha256_start, on_progress)
+
+
+def _download(url: str, path: Path, sha256_start: str, on_progress: OnBytes | None) -> None:
+    part = _part(url, path, bool(sha256_start), on_progress)
     if sha256_start and not (found := sha256_file(part)).startswith(sha256_start):
         part.unlink()
         raise WeightsError(
@@ -46,12 +55,12 @@ def download(url: str, path: Path, sha256_start: str = "", on_progress: OnBytes 
     part.replace(path)
 
 
-def _part(url: str, path: Path, on_progress: OnBytes | None) -> Path:
+def _part(url: str, path: Path, has_hash: bool, on_progress: OnBytes | None) -> Path:
     """The whole file, still under its temporary name."""
     broken: OSError | None = None
     for _ in range(_ATTEMPTS):
         try:
-            return _continued(url, path, on_progress)
+            return _continued(url, path, has_hash, on_progress)
         except HTTPError as error:
             error.close()
             if error.code != _RANGE_REFUSED:
@@ -66,20 +75,27 @@ def _part(url: str, path: Path, on_progress: OnBytes | None) -> Path:
     raise broken
 
 
-def _continued(url: str, path: Path, on_progress: OnBytes | None) -> Path:
+def _continued(url: str, path: Path, has_hash: bool, on_progress: OnBytes | None) -> Path:
     part = next(_parts(path), None)
     start = part.stat().st_size if part is not None else 0
     request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     with urlopen(request, timeout=_SILENCE_S) as answer:
         now = path.with_name(f"{path.name}.{_tag(answer.headers)}.part")
-        if start and answer.status == http.client.PARTIAL_CONTENT and now != part:
-            _drop_parts(path)  # another file is at that address since
-            return _continued(url, path, on_progress)
-        if answer.status != http.client.PARTIAL_CONTENT:
+        length = answer.headers["Content-Length"]
+        total = int(length) if length else None
+        if start and answer.status == http.client.PARTIAL_CONTENT:
+            first, total = _content_range(answer.headers)
+            if now != part or first != start or (total is not None and start >= total):
+                _drop_parts(path)  # another file is at that address since, or the server sent another part of it
+                return _continued(url, path, has_hash, on_progress)
+        else:
             _drop_parts(path)
             start = 0
-        length = answer.headers["Content-Length"]
-        total = start + int(length) if length else None
+        if total is None and not has_hash:
+            raise WeightsError(
+                f"{url} doesn't tell how long the file is, and its sha256 is not on record: it could be cut off "
+                "unseen. Fetch it by hand"
+            )
         with now.open("ab") as file:
             while chunk := answer.read(_CHUNK):
                 file.write(chunk)
@@ -89,6 +105,14 @@ def _continued(url: str, path: Path, on_progress: OnBytes | None) -> Path:
     if total is not None and start < total:
         raise ConnectionError(f"{url} broke off after {start} of {total} bytes")
     return now
+
+
+def _content_range(headers: Message) -> tuple[int | None, int | None]:
+    """First byte and length of the whole file, of an answer that has a part of it; None = it doesn't say."""
+    match = re.match(r"bytes (\d+)-\d+/(\d+|\*)", headers["Content-Range"] or "")
+    if match is None:
+        return None, None
+    return int(match[1]), None if match[2] == "*" else int(match[2])
 
 
 def _tag(headers: Message) -> str:

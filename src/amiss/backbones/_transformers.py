@@ -4,6 +4,9 @@ VideoMAE (Tong et al., NeurIPS 2022), fine-tuned on Kinetics-400: the input of i
 normalised). V-JEPA 2 (Assran et al., 2025): mean of its encoder's tokens. CLIP (Radford et al., ICML 2021): the image
 embedding (projected, not normalised) of frames, averaged over the clip.
 
+The revisions and the SHA-256 of their files are those that other projects on GitHub record; nothing was downloaded from
+these addresses to check them. `main` stands where no revision was found: the file there may change.
+
 Frames are resized as torchvision does it; Pillow and the package's own processors may differ by a grey level.
 """
 
@@ -153,24 +156,34 @@ class TransformersBackbone(Backbone):
         return features
 
 
-def _published(repository: str, id: str, megabytes: float, file: str = "model.safetensors") -> PublishedWeights:
+def _published(
+    repository: str,
+    id: str,
+    megabytes: float,
+    file: str = "model.safetensors",
+    revision: str = "main",
+    sha256: str = "",
+) -> PublishedWeights:
     suffix = file.rpartition(".")[2]
     return PublishedWeights(
         id=id,
-        url=f"https://huggingface.co/{repository}/resolve/main/{file}",
+        url=f"https://huggingface.co/{repository}/resolve/{revision}/{file}",
         megabytes=megabytes,
         save_as=f"{repository.rpartition('/')[2]}.{suffix}",
+        sha256=sha256,
     )
 
 
-def _videomae(name: str, size: str, megabytes: float, note: str, **config: Any) -> _Network:
+def _videomae(name: str, size: str, megabytes: float, revision: str, note: str, **config: Any) -> _Network:
     return _Network(
         name=name,
         build=_VideoMAE,
         config={"num_labels": 400, **config},
         dim=config["hidden_size"],
         preprocessing=Preprocessing(resize=224, antialias=True, crop=224, **_IMAGENET),
-        published=_published(f"MCG-NJU/videomae-{size}-finetuned-kinetics", "kinetics400", megabytes),
+        published=_published(
+            f"MCG-NJU/videomae-{size}-finetuned-kinetics", "kinetics400", megabytes, revision=revision
+        ),
         licence="CC-BY-NC-4.0 (weights); code Apache-2.0",
         note=note,
     )
@@ -193,9 +206,9 @@ def _clip(name: str, published: PublishedWeights, note: str, **config: Any) -> _
 
 
 NETWORKS = (
-    _videomae("videomae_b", "base", 346, "VideoMAE, ViT-B/16", hidden_size=768, num_hidden_layers=12,
-              num_attention_heads=12, intermediate_size=3072),
-    _videomae("videomae_l", "large", 1216, "VideoMAE, ViT-L/16", hidden_size=1024, num_hidden_layers=24,
+    _videomae("videomae_b", "base", 346, "488eb9a0565f257b32866000305c8178965eb9f6", "VideoMAE, ViT-B/16",
+              hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072),
+    _videomae("videomae_l", "large", 1216, "main", "VideoMAE, ViT-L/16", hidden_size=1024, num_hidden_layers=24,
               num_attention_heads=16, intermediate_size=4096),
     _Network(
         name="vjepa2_l",
@@ -203,14 +216,18 @@ NETWORKS = (
         config={"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "crop_size": 256},
         dim=1024,
         preprocessing=Preprocessing(resize=292, antialias=True, crop=256, **_IMAGENET),
-        published=_published("facebook/vjepa2-vitl-fpc64-256", "vitl-fpc64-256", 1500),
+        published=_published("facebook/vjepa2-vitl-fpc64-256", "vitl-fpc64-256", 1500,
+                             revision="b3c1679b7c34d3255ef3547f27c7b226aefab26f"),
         licence="Apache-2.0 (as its model card says)",
         note="V-JEPA 2, ViT-L/16, self-supervised",
     ),
-    _clip("clip_vit_b_16", _published("openai/clip-vit-base-patch16", "openai", 599, "pytorch_model.bin"),
+    _clip("clip_vit_b_16", _published("openai/clip-vit-base-patch16", "openai", 599, "pytorch_model.bin",
+                                       "57c216476eefef5ab752ec549e440a49ae4ae5f3"),
           "CLIP image encoder, ViT-B/16", hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
           num_attention_heads=12, patch_size=16, projection_dim=512),
-    _clip("clip_vit_l_14", _published("openai/clip-vit-large-patch14", "openai", 1710),
+    _clip("clip_vit_l_14", _published("openai/clip-vit-large-patch14", "openai", 1710,
+                                       revision="32bd64288804d66eefd0ccbe215aa642df71cc41",
+                                       sha256="a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb"),
           "CLIP image encoder, ViT-L/14", hidden_size=1024, intermediate_size=4096, num_hidden_layers=24,
           num_attention_heads=16, patch_size=14, projection_dim=768),
 )  # fmt: skip

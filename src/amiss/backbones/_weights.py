@@ -38,6 +38,9 @@ class PublishedWeights:
     save_as: str = ""
     """Name of the file on this machine, where the one in `url` says nothing; empty = the one in `url`."""
 
+    sha256: str = ""
+    """Of the file, or its first digits; empty = its name ends in them, or it is unknown."""
+
     @property
     def file_name(self) -> str:
         """Name of the file on this machine."""
@@ -46,6 +49,8 @@ class PublishedWeights:
     @property
     def sha256_start(self) -> str:
         """First digits of the file's SHA-256: names of torch hub end in it (`r3d_18-b3b3357e.pth`). Empty = unknown."""
+        if self.sha256:
+            return self.sha256
         digits = self.file_name.rpartition("-")[2].partition(".")[0]
         return digits if re.fullmatch("[0-9a-f]{8,64}", digits) else ""
 
@@ -94,7 +99,14 @@ def choose_weights(
             )
         path = found
     sha256 = sha256_file(path)
-    copies = [p.id for p in published.values() if p.file_name == path.name and sha256.startswith(p.sha256_start)]
+    namesakes = [p for p in published.values() if p.file_name == path.name]
+    copies = [p.id for p in namesakes if sha256.startswith(p.sha256_start)]
+    if namesakes and not copies:
+        warnings.warn(
+            f"{path} has the name of weights {namesakes[0].id} of {backbone}, but is another file: its sha256 is "
+            f"{sha256[:12]}…, not {namesakes[0].sha256_start[:12]}…. It counts as weights of your own",
+            stacklevel=2,
+        )
     return Weights(id=copies[0] if copies else path.name, sha256=sha256, path=path)
 
 
@@ -111,7 +123,11 @@ def find_weights(name: str, sha256: str | None = None, *, explicit: str | os.Pat
     """
     path = Path(explicit) if explicit is not None else locate(name)
     if path is None or not path.is_file():
-        where = f"{path} doesn't exist" if path is not None else f"not in ${WEIGHTS_VARIABLE} nor in {_hub_folder()}"
+        where = f"not in ${WEIGHTS_VARIABLE} nor in {_hub_folder()}"
+        if path is not None:
+            where = f"{path} doesn't exist"
+        elif unused := _unused_variable():
+            where += f" ({unused})"
         digits = f" (sha256 {sha256[:12]}…)" if sha256 else ""
         raise WeightsError(
             f"weight file {name}{digits} is missing: {where}. "
@@ -134,6 +150,14 @@ def locate(name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def _unused_variable() -> str | None:
+    """Why `$AMISS_WEIGHTS` has no file of the name that was looked for, where it isn't an ordinary folder."""
+    path = Path(os.environ.get(WEIGHTS_VARIABLE) or ".")
+    if path.is_file():
+        return f"${WEIGHTS_VARIABLE} is the file {path}, which serves only where its own name is asked for"
+    return None if path.is_dir() else f"${WEIGHTS_VARIABLE} is {path}, which doesn't exist"
+
+
 def _hub_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
@@ -151,10 +175,18 @@ def fetch_published(backbone: str, weights: PublishedWeights, on_progress: OnByt
     """
     if locate(weights.file_name) is not None:
         return find_weights(weights.file_name, weights.sha256_start)
+    unused = _unused_variable()
     if weights.file:
         raise WeightsError(
             f"weights {weights.id} of {backbone} are not on this machine and must be fetched by hand: put "
             f"{weights.file} from {weights.url} into the folder ${WEIGHTS_VARIABLE}, or give the file as weights"
+            + (f" ({unused})" if unused else "")
+        )
+    if unused:
+        warnings.warn(
+            f"{backbone} needs {weights.file_name}, which is downloaded: {unused}. To use a file of another name, "
+            "give it as weights",
+            stacklevel=2,
         )
     path = _hub_folder() / weights.file_name
     try:

@@ -38,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
 
 def watch(
     config: Annotated[Path | None, typer.Argument(help="Configuration (YAML), see docs/watch.md.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="End when every camera is a `replay:` file and scored.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End when all `replay:` files and folders are scored.")] = False,
     log: Annotated[Path | None, typer.Option(help="Append every score to this .csv or .jsonl.")] = None,
     preview: Annotated[
         str | None, typer.Option(metavar="CAMERA", help="Open this camera's live pictures in the browser.")
@@ -98,10 +98,14 @@ def calibrate(
 
     if (hours is None) == (not video):
         raise UsageError("give --hours, to watch the camera for so long, or --video with normal footage of it")
-    with _logging(), console.progress("calibrate") as on_progress:
-        found, path = calibrate_camera(
-            load_config(config), camera, per_hour, hours=hours, videos=video or [], on_progress=on_progress
-        )
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was seen is used
+    try:
+        with _logging(), console.progress("calibrate") as on_progress:
+            found, path = calibrate_camera(
+                load_config(config), camera, per_hour, hours=hours, videos=video or [], on_progress=on_progress
+            )
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if as_json:
         console.print_json(asdict(found.calibration))
     else:

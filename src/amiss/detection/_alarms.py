@@ -66,12 +66,14 @@ class AlarmTracker:
     """Follows the scores of one camera, in constant memory.
 
     Its alarms depend on the clips alone, not on when or in which portions they are given. Where clips are missing for
-    longer than `merge_gap_s` and 2 s, an alarm ends and smoothing starts anew. `smoothed` is the last smoothed score.
+    longer than `merge_gap_s` and 2 s, an alarm ends and smoothing starts anew; where their times go back (the clock was
+    set) also the cooldown ends. `smoothed` is the last smoothed score.
     """
 
     def __init__(self, settings: AlarmSettings) -> None:
         self.settings = settings
         self.smoothed: float | None = None
+        self._last_start_s = -math.inf
         self._last_end_s: float | None = None
         self._alarm: Alarm | None = None
         self._is_announced = False
@@ -92,13 +94,17 @@ class AlarmTracker:
         """Add a clip.
 
         Args:
-            start_s: its start on any clock in seconds; not before that of the clip before.
+            start_s: its start on any clock in seconds.
             end_s: its end.
             score: 0..1.
         """
         ended: tuple[AlarmChange, ...] = ()
         if self._last_end_s is not None and start_s - self._last_end_s > max(self.settings.merge_gap_s, MISSING_S):
             ended = self.finish()
+        if start_s < self._last_start_s:
+            ended = self.finish()
+            self._quiet_until_s = -math.inf
+        self._last_start_s = start_s
         self._smooth(end_s - (start_s if self._last_end_s is None else self._last_end_s), score)
         self._last_end_s = end_s
         return ended + self._follow(start_s, end_s)

@@ -1,7 +1,7 @@
 """Which engine and precision a backbone gets.
 
-Measured with `benchmarks/backbones.py --engines` on random weights: ms of processor time per clip of 16 frames (of
-which squeezenet1_1 sees 4), one thread of an AMD EPYC (Zen 4, AVX512-BF16, no AMX); fp32 and bf16 of either engine:
+`python benchmarks/backbones.py NAME … --engines`, random weights: ms of processor time per clip of 16 frames (of which
+squeezenet1_1 sees 4), one thread of an AMD EPYC (Zen 4, AVX512-BF16, no AMX); fp32 and bf16 of either engine:
 
                      torch         OpenVINO
     squeezenet1_1    61    18      24    12
@@ -13,12 +13,15 @@ which squeezenet1_1 sees 4), one thread of an AMD EPYC (Zen 4, AVX512-BF16, no A
     swin3d_t       2225  1678    1088   570
     mvit_v2_s      2380  1278    2757  2052
 
-On two cores with AMX (the project's design notes): r3d_18 299, 57, -, 37; r2plus1d_18 395, 107, -, 45; s3d 434, 118, -,
-38; swin3d_t 2480, 933, -, 274; mvit_v2_s 1222, 632, -, 1220: the same engine is best each time.
+On two cores with AMX (the project's design notes, not measured again): r3d_18 299, 57, -, 37; r2plus1d_18 395, 107,
+-, 45; s3d 434, 118, -, 38; swin3d_t 2480, 933, -, 274; mvit_v2_s 1222, 632, -, 1220: the same engine is best each time.
+
+On CUDA nothing was measured: torch is taken because it is the only engine there, in bf16 for video networks without a
+speed to show for it. Other networks of the same kind are taken to behave alike. There is no fp16 and no int8.
 
 Image networks stay in float32: half of their feature is the change from frame to frame, which in bfloat16 drowns in
-rounding where little moves (SqueezeNet with its ImageNet weights: its cosine to float32 fell to 0.990 on a quiet
-video, while that of the whole feature was 0.99993).
+rounding where little moves (SqueezeNet with its ImageNet weights on a quiet video: its cosine to float32 is below 0.99,
+that of the whole feature above 0.9999: `test_bfloat16_blurs_change` in tests/test_engines_openvino.py).
 """
 
 import importlib

@@ -22,6 +22,9 @@ class TorchEngine(Engine):
     On a CPU one clip (with all its crops) at a time, on CUDA a fixed number of them, the last ones filled up with
     zeros: kernels differ with the batch size, so the features of a clip would depend on its place in the video.
 
+    Where a batch doesn't fit into the device's memory it is halved for good: the rest of the features may differ in the
+    last digits from those before, which a warning says once and the description records.
+
     In bfloat16, convolutions and matrix products take bfloat16 values and the rest stays float32 (autocast).
     """
 
@@ -39,6 +42,11 @@ class TorchEngine(Engine):
         self.device = str(self._device)
         self.precision = precision
         self.batch = max(1, _CUDA_VIEWS // self.spec.crops) if self._device.type == "cuda" else 1
+        self._is_halved = False
+
+    @property
+    def description(self) -> str:
+        return super().description + (f" batch {self.batch}" if self._is_halved else "")
 
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
         with torch.inference_mode():
@@ -55,8 +63,14 @@ class TorchEngine(Engine):
             except torch.OutOfMemoryError:
                 if self.batch == 1:
                     raise
+                if not self._is_halved:
+                    warnings.warn(
+                        f"{self.device} has no memory for {self.batch} clips at once: from now on it takes fewer. "
+                        "Features from here on may differ in the last digits from those before",
+                        stacklevel=2,
+                    )
                 self.batch //= 2
-                warnings.warn(f"{self.device} has no memory for {2 * self.batch} clips: {self.batch} now", stacklevel=2)
+                self._is_halved = True
                 continue
             rows[start : start + len(clips)] = features[: len(clips)]
             start += len(clips)

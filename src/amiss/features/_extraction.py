@@ -1,12 +1,14 @@
 """Extraction: videos → features. Decoding, preprocessing and the backbone overlap; memory doesn't grow with the video.
 
 Readers, each a thread with a video of its own, decode and preprocess; the caller's thread runs the backbone over the
-clips of all of them. A bounded queue in between keeps the readers some clips ahead, also from one video to the next.
+clips of all of them. A queue in between, bounded in clips and in bytes, keeps the readers some clips ahead, also from
+one video to the next. Large videos are read by fewer readers at once: a clip of 4K frames takes 400 MB.
 """
 
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
 from typing import Self
@@ -20,7 +22,9 @@ from amiss.errors import VideoError
 from amiss.video import VideoReader, iter_clips
 
 PathLike = str | os.PathLike[str]
-_VIEWS_AHEAD = 8  # clips times crops that wait for the engine, beside a batch: bounds memory
+_VIEWS_AHEAD = 8  # clips times crops that wait for the engine, beside a batch
+_PREPARED_BYTES = 256 << 20  # of clips that wait for the engine
+_DECODED_BYTES = 1 << 30  # of decoded frames that all readers hold
 _CPU_READERS = 2  # a third one gained nothing: the backbone needs the cores
 _GPU_READERS = 8
 
@@ -120,6 +124,44 @@ def _shapes(prepared: Prepared) -> list[torch.Size]:
     return [tensor.shape for tensor in prepared]
 
 
+class _Budget:
+    """Bytes that are in use at once, at most so many. What is larger than that waits until nothing else is in use."""
+
+    def __init__(self, limit: int, stop: threading.Event) -> None:
+        self._limit, self._stop = limit, stop
+        self._used = 0
+        self._changed = threading.Condition()
+
+    def take(self, n_bytes: int) -> bool:
+        """Wait until they are free; False where the work is stopped."""
+        with self._changed:
+            while self._used and self._used + n_bytes > self._limit:
+                if self._stop.is_set():
+                    return False
+                self._changed.wait(0.1)
+            self._used += n_bytes
+        return True
+
+    def give_back(self, n_bytes: int) -> None:
+        with self._changed:
+            self._used -= n_bytes
+            self._changed.notify_all()
+
+    @contextmanager
+    def taken(self, n_bytes: int) -> Iterator[bool]:
+        """Take them for a block of code; gives False where the work is stopped."""
+        there = self.take(n_bytes)
+        try:
+            yield there
+        finally:
+            if there:
+                self.give_back(n_bytes)
+
+
+def _bytes_of(prepared: Prepared | None) -> int:
+    return sum(tensor.nbytes for tensor in prepared or ())
+
+
 class _Readers:
     """Threads that decode and preprocess. Iterating gives each video's clips in order, then None for its end."""
 
@@ -131,6 +173,8 @@ class _Readers:
         )
         self._taking = threading.Lock()
         self._stop = threading.Event()
+        self._prepared = _Budget(_PREPARED_BYTES, self._stop)
+        self._decoded = _Budget(_DECODED_BYTES, self._stop)
         count = _CPU_READERS if engine.device.startswith("cpu") else min(_GPU_READERS, os.cpu_count() or 1)
         self._threads = [threading.Thread(target=self._read, name="amiss-decode", daemon=True) for _ in range(count)]
 
@@ -156,6 +200,7 @@ class _Readers:
             elif isinstance(item, BaseException):
                 raise item
             else:
+                self._prepared.give_back(_bytes_of(item[1]))
                 yield item
 
     def _read(self) -> None:
@@ -178,12 +223,18 @@ class _Readers:
     def _read_video(self, video: _Video) -> None:
         spec = self._engine.spec
         with VideoReader(video.path, frame_rate=spec.frame_rate) as reader:
-            for clip in iter_clips(reader, spec.clip_len, spec.stride, spec.tail):
-                prepared = self._engine.prepare(clip.images)
-                if reader.stated_frames:
-                    video.share = min(1.0, reader.n_frames / reader.stated_frames)
-                if not self._put((video, prepared)):
+            two_clips = 2 * spec.clip_len * reader.height * reader.width * 3  # one is filled, one is preprocessed
+            with self._decoded.taken(two_clips) as go_on:
+                if not go_on:
                     return
+                for clip in iter_clips(reader, spec.clip_len, spec.stride, spec.tail):
+                    prepared = self._engine.prepare(clip.images)
+                    del clip  # while the next one is read
+                    if reader.stated_frames:
+                        video.share = min(1.0, reader.n_frames / reader.stated_frames)
+                    if not (self._prepared.take(_bytes_of(prepared)) and self._put((video, prepared))):
+                        return
+                    del prepared
             video.n_frames, video.fps, video.problem = reader.n_frames, reader.fps, reader.problem
 
     def _put(self, item: tuple[_Video, Prepared | None] | BaseException | None) -> bool:

@@ -2,15 +2,19 @@
 
 import json
 import os
+import sys
+import weakref
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amiss.backbones import FeatureSpec
-from amiss.errors import FeatureError, OutputError
-from amiss.files import atomic_path, remove_leftovers, sha256_file, write_json
+from amiss.errors import FeatureError, OutputError, UsageError
+from amiss.files import atomic_path, lock, remove_leftovers, sha256_file, write_json, write_text
 
 Features = NDArray[np.float32] | NDArray[np.float16]
 
@@ -116,14 +120,48 @@ def _read_index(path: Path) -> dict[str, FeatureRecord]:
     return records
 
 
+class _FolderLock:
+    """A folder that other processes don't write into, as long as a writer of this process refers to this."""
+
+    @classmethod
+    def of(cls, folder: Path) -> "_FolderLock | None":
+        """The lock of a folder, which all writers of this process share; None on Windows.
+
+        Raises:
+            UsageError: another process has it.
+            OSError: the folder can't be opened.
+        """
+        if sys.platform == "win32":
+            return None
+        descriptor = os.open(folder, os.O_RDONLY)
+        status = os.fstat(descriptor)
+        key = (status.st_dev, status.st_ino)
+        if (held := _LOCKS.get(key)) is not None:
+            os.close(descriptor)
+            return held
+        if not lock(descriptor, folder):
+            os.close(descriptor)
+            raise UsageError(f"another extraction is writing into {folder}: wait for it, or choose another folder")
+        _LOCKS[key] = new = cls()
+        weakref.finalize(new, os.close, descriptor)
+        return new
+
+
+_LOCKS: weakref.WeakValueDictionary[tuple[int, int], _FolderLock] = weakref.WeakValueDictionary()
+
+
 class FeatureSetWriter:
     """Add videos to a feature set. Each becomes visible only once it is complete, so a run can be killed and resumed.
+
+    One process writes at a time. The index lists videos as they are added, and in order of their ids once the writer is
+    closed: its bytes don't depend on which video was done first.
 
     Attributes:
         done: video ids that were complete when the writer was opened, or have been added since.
         engines: what made those that were complete when the writer was opened, as far as it is on record.
 
     Raises:
+        UsageError: another process is writing into the folder.
         FeatureError: the folder holds features of another spec, or is not empty and no feature set.
         OutputError: it can't be written.
     """
@@ -131,8 +169,10 @@ class FeatureSetWriter:
     def __init__(self, folder: str | os.PathLike[str], spec: FeatureSpec) -> None:
         self.folder = Path(folder)
         self.spec = spec
+        self._closed = False
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock: _FolderLock | None = _FolderLock.of(self.folder)
             remove_leftovers(self.folder)
             foreign = next((p.name for p in self.folder.iterdir() if p.name != "index.jsonl"), None)
         except OSError as error:
@@ -176,9 +216,12 @@ class FeatureSetWriter:
         """Write the rows of one video, [T, C, D], in the spec's dtype; `engine` says what made them.
 
         Raises:
+            UsageError: the writer is closed.
             FeatureError: wrong shape, or values that are not finite.
             OutputError: can't be written (disk full); what was there before stays whole.
         """
+        if self._closed:
+            raise UsageError(f"{self.folder}: the writer is closed; {video_id} can't be added")
         if features.ndim != 3 or features.shape[1:] != (self.spec.crops, self.spec.dim) or not len(features):
             raise FeatureError(
                 f"{video_id}: features are {features.shape}, expected (T, {self.spec.crops}, {self.spec.dim})"
@@ -202,3 +245,29 @@ class FeatureSetWriter:
             self._drop_cut_line()
             raise OutputError(f"can't write {self._index}: {error.strerror}") from error
         self.done.add(video_id)
+
+    def close(self) -> None:
+        """Put the index in order and let other processes write here. Nothing can be added any more.
+
+        Raises:
+            OutputError: the index can't be written; it stays as it was.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._index.exists():
+                records = sorted(_read_index(self._index).items())
+                text = "".join(json.dumps(asdict(record)) + "\n" for _, record in records)
+                if text != self._index.read_text(encoding="utf-8"):
+                    write_text(self._index, text)
+        finally:
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

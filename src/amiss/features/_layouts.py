@@ -74,7 +74,7 @@ def import_features(path: str | os.PathLike[str], out: str | os.PathLike[str], l
         Number of videos in `path`.
 
     Raises:
-        UsageError: unknown layout.
+        UsageError: unknown layout, or another process is writing into `out`.
         FeatureError: nothing there, not recognised, damaged, or `out` holds other features.
         OutputError: `out` can't be written.
     """
@@ -82,12 +82,12 @@ def import_features(path: str | os.PathLike[str], out: str | os.PathLike[str], l
     if not source.exists():
         raise FeatureError(f"{source} does not exist")
     chosen = _layout(layout) if layout is not None else _recognise(source)
-    writer = FeatureSetWriter(out, chosen.spec(source))
     count = 0
-    for video in chosen.videos(source):
-        count += 1
-        if video.video_id not in writer.done:
-            writer.add(video.video_id, video.features, video.n_frames, video.fps)
+    with FeatureSetWriter(out, chosen.spec(source)) as writer:
+        for video in chosen.videos(source):
+            count += 1
+            if video.video_id not in writer.done:
+                writer.add(video.video_id, video.features, video.n_frames, video.fps)
     return count
 
 

@@ -27,16 +27,24 @@ def extract(
         on_progress: told videos done, of how many, and which one it is.
 
     Raises:
-        FeatureError: `out` holds features of another spec. OutputError: it can't be written.
+        UsageError: another process is writing into `out`.
+        FeatureError: `out` holds features of another spec.
+        OutputError: it can't be written.
     """
-    writer = FeatureSetWriter(out, engine.spec)
+    with FeatureSetWriter(out, engine.spec) as writer:
+        return _extract(videos, engine, writer, on_progress)
+
+
+def _extract(
+    videos: Mapping[str, Path], engine: Engine, writer: FeatureSetWriter, on_progress: OnProgress
+) -> JobReport:
     report = JobReport(skipped=[video_id for video_id in videos if video_id in writer.done])
     todo = {video_id: path for video_id, path in videos.items() if video_id not in writer.done}
     if todo and (others := sorted(writer.engines - {engine.description})):
         warnings.warn(
-            f"{out} has features from {', '.join(others)}; the rest comes from {engine.description}, which differs a "
-            "little. For one kind throughout, choose engine and precision, or another folder",
-            stacklevel=2,
+            f"{writer.folder} has features from {', '.join(others)}; the rest comes from {engine.description}, which "
+            "differs a little. For one kind throughout, choose engine and precision, or another folder",
+            stacklevel=3,
         )
     shares: dict[str, float] = {}  # of the videos under way
 

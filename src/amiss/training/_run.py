@@ -1,7 +1,7 @@
 """The run directory: recipe.yaml, metrics.jsonl, TensorBoard events, checkpoint, last/, selected/, report.json."""
 
 import json
-import pickle
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -85,6 +85,7 @@ class RunFolder:
     def __init__(self, folder: Path, recipe: Recipe, identity: Mapping[str, Any], *, resume: bool) -> None:
         self.folder = folder
         self._identity = identity
+        self._parts = ("loop", "seconds", *identity)  # of a checkpoint
         self._checkpoint = folder / "checkpoint.pt"
         self._metrics = folder / "metrics.jsonl"
         self._report = folder / "report.json"
@@ -115,15 +116,29 @@ class RunFolder:
         return report
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """What `save_checkpoint` was given; None where the run was stopped before its first checkpoint."""
+        """What `save_checkpoint` was given; None where the run was stopped before its first checkpoint.
+
+        Raises:
+            DetectorError: it is damaged, or another file.
+            UsageError: it is of another run.
+        """
         if not self._checkpoint.is_file():
             return None
         try:
-            state: dict[str, Any] = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise DetectorError(f"{self._checkpoint} can't be read ({error}): train again in another folder") from error
+            with warnings.catch_warnings(action="ignore"):  # of odd pickle protocols
+                state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
+        except Exception as error:  # damaged files raise anything
+            raise self.unusable_checkpoint(error) from error
+        if not isinstance(state, dict) or (lacking := [name for name in self._parts if name not in state]):
+            raise self.unusable_checkpoint(f"it lacks {lacking}" if isinstance(state, dict) else "it is no dictionary")
         self._check_identity(state)
         return state
+
+    def unusable_checkpoint(self, reason: str | Exception) -> DetectorError:
+        """The error for a checkpoint that is damaged, of another version of amiss, or another file."""
+        if isinstance(reason, Exception):
+            reason = f"{type(reason).__name__}: {(str(reason).splitlines() or [''])[0]}"
+        return DetectorError(f"{self._checkpoint} can't be read ({reason}): train again in another folder")
 
     def _check_identity(self, found: Mapping[str, Any]) -> None:
         for name, word in (("seed", "seed"), ("data_hash", "manifest or features: they have changed since")):

@@ -89,8 +89,11 @@ def train(
         loop = TrainingLoop(recipe, head, fit, held_out, seed)
         state = run.load_checkpoint()
         if state is not None:
-            loop.restore(state["loop"])
-            began -= state["seconds"]
+            try:
+                loop.restore(state["loop"])
+                began -= state["seconds"]
+            except Exception as error:  # of another version, with the right name: its parts may be anything
+                raise run.unusable_checkpoint(error) from error
 
         def detector_of(head: Head, step: int) -> Detector:
             return _uncalibrated(head, step, recipe, features, normalisation, identity)

@@ -6,6 +6,7 @@ from amiss.video._clips import Clip, iter_clips
 from amiss.video._cut import cut_clip
 from amiss.video._gate import GateSettings, StillnessGate
 from amiss.video._live import LiveCounters, LiveFrame, LiveSource, SourceState
+from amiss.video._live_inputs import parse_address
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._reader import Frame, VideoReader, count_frames, read_frames_at
 from amiss.video._redact import redact
@@ -30,6 +31,7 @@ __all__ = [
     "count_frames",
     "cut_clip",
     "iter_clips",
+    "parse_address",
     "read_frames_at",
     "redact",
 ]

@@ -30,9 +30,10 @@ def iter_clips(
 ) -> Iterator[Clip]:
     """Group frames into clips: clip i covers frames `[i * stride, i * stride + clip_len)`.
 
-    Holds at most `clip_len` frames. A video of n > 0 frames gives with `pad` 1 + ceil(max(n - clip_len, 0) / stride)
-    clips (for stride ≤ clip_len; ceil(n / stride) for larger strides, which leave gaps), and with `drop`
-    1 + (n - clip_len) // stride of them, or none where n < clip_len. With 16 and 16 this is ceil(n / 16) and n // 16.
+    Holds at most two clips: the one that was given last and the one under way. A video of n > 0 frames gives with `pad`
+    1 + ceil(max(n - clip_len, 0) / stride) clips (for stride ≤ clip_len; ceil(n / stride) for larger strides, which
+    leave gaps), and with `drop` 1 + (n - clip_len) // stride of them, or none where n < clip_len. With 16 and 16 this
+    is ceil(n / 16) and n // 16.
 
     Args:
         frames: of one size.
@@ -51,27 +52,33 @@ def iter_clips(
 
 
 def _clips(frames: Iterable[Frame], clip_len: int, stride: int, pad: bool) -> Iterator[Clip]:
-    held: list[Frame] = []
-    index = 0
+    images: Image | None = None  # of the clip under way; frames go into it one by one, so that no other copy is held
+    index = start = end = 0
+    n_held = n_new = 0  # frames in it; those of them that no clip has covered yet
     skip = 0  # frames still to be passed over before the next clip starts
-    n_new = 0  # frames held that no clip has covered yet
     for frame in frames:
         if skip:
             skip -= 1
             continue
-        held.append(frame)
+        if images is None:
+            images = np.empty((clip_len, *frame.image.shape), np.uint8)
+        if n_held == 0:
+            start = frame.index
+        images[n_held] = frame.image
+        end = frame.index + 1
+        n_held += 1
         n_new += 1
-        if len(held) == clip_len:
-            yield _clip(index, held, clip_len)
+        if n_held == clip_len:
+            clip = Clip(index, start, end, images)
+            n_held, n_new, skip = max(clip_len - stride, 0), 0, max(stride - clip_len, 0)
+            images = None
+            if n_held:
+                images = np.empty_like(clip.images)
+                images[:n_held] = clip.images[stride:]
             index += 1
-            n_new = 0
-            skip = max(stride - clip_len, 0)
-            del held[:stride]
-    if pad and n_new:
-        yield _clip(index, held, clip_len)
-
-
-def _clip(index: int, frames: list[Frame], clip_len: int) -> Clip:
-    images = [frame.image for frame in frames]
-    images += images[-1:] * (clip_len - len(images))
-    return Clip(index, frames[0].index, frames[-1].index + 1, np.stack(images))
+            start += stride
+            yield clip
+            del clip
+    if pad and n_new and images is not None:
+        images[n_held:] = images[n_held - 1]
+        yield Clip(index, start, end, images)

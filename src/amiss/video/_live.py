@@ -23,7 +23,7 @@ from amiss.video._decode import open_video
 from amiss.video._live_inputs import POLL_S, Address, DropBox, parse_address
 from amiss.video._packets import EncodedPacket, EncodedStream
 from amiss.video._redact import redact
-from amiss.video._timeline import FileSeconds, MediaTimeline, Timeline, utc_now
+from amiss.video._timeline import LONGEST_FRAME_S, FileSeconds, MediaTimeline, Timeline, utc_now
 
 SourceState = Literal["connecting", "running", "stalled", "reconnecting", "stopped"]
 LAG_S = 5.0  # a consumer that is further behind skips to a keyframe
@@ -37,13 +37,16 @@ class LiveFrame:
     index: int
     """From 0; counts the frames given."""
     time: datetime
-    """Aware, UTC; later than that of every frame before, whatever clocks do."""
+    """Aware, UTC; later than that of every frame before of its connection."""
     monotonic_s: float
-    """The same moment on this machine's `time.monotonic()`, for latencies."""
+    """The same moment on this machine's `time.monotonic()`; later than that of every frame before."""
     image: Image
     """[H, W, 3] RGB, upright, all of one size. Not to be written to."""
     connection: int
-    """From 1. Between the frames of two connections, or of two files, an unknown time is missing."""
+    """From 1. Between the frames of two connections, or of two files, an unknown time is missing. Where the wall clock
+    was set by more than 2 s, another one begins: only there can `time` go back."""
+    file: str = ""
+    """Of a folder's frame: which file, by name, size and time of change."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class LiveSource:
 
     Addresses: `rtsp://` and `rtsps://`, `http://` and `https://` (MPEG-TS, HLS, MJPEG), `device:0` or `/dev/video0`,
     `replay:FILE?loop=1&speed=1` (a file as if it were a camera; speed 0: as fast as it is consumed), `folder:DIR` (each
-    finished file once, see DropBox).
+    finished file once, oldest first, see DropBox).
 
     States: `connecting` → `running` → (`stalled` →) `reconnecting` → `running` …, and `stopped` at last. A camera that
     gives no picture for `read_timeout_s` is stalled and is connected to anew. Every connection has its own decoder, so
@@ -96,7 +99,10 @@ class LiveSource:
         on_state: called with state and reason at every change, in the iterating thread; without credentials.
         on_packet: called with every encoded packet before its frames are given; a new stream object begins with every
             connection and every change of size.
-        wall: the wall clock, aware. Read once per connection.
+        once: of a folder: end when no file is left, instead of waiting for more.
+        on_file_end: of a folder: called after a file's last frame, in the iterating thread. The file is remembered as
+            done only if it returns True; else the iteration ends.
+        wall: the wall clock, aware.
         monotonic: the monotonic clock in seconds.
         random: 0..1, for the jitter.
 
@@ -116,6 +122,8 @@ class LiveSource:
         threads: int = 1,
         on_state: Callable[[SourceState, str], None] | None = None,
         on_packet: Callable[[EncodedStream, EncodedPacket], None] | None = None,
+        once: bool = False,
+        on_file_end: Callable[[], bool] = lambda: True,
         wall: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random_module.random,
@@ -132,9 +140,12 @@ class LiveSource:
         """How old the last frame was when it was decoded."""
         self._timeouts = open_timeout_s, read_timeout_s
         self._backoff, self._height, self._threads = backoff, height, threads
-        self._on_state, self._on_packet = on_state, on_packet
+        self._on_state, self._on_packet, self._on_file_end = on_state, on_packet, on_file_end
+        self._once = once
+        self._file_key = ""
         self._wall, self._monotonic, self._random = wall, monotonic, random
-        self._timeline = Timeline() if self.is_live else MediaTimeline()
+        pause_s = LONGEST_FRAME_S if self._address.kind == "folder" else 0.0  # no clip reaches into the next file
+        self._timeline = Timeline() if self.is_live else MediaTimeline(pause_s)
         self._convert: RgbConverter | None = None
         self._connection = 0
         self._connected_s = 0.0
@@ -288,6 +299,8 @@ class LiveSource:
 
     def _frame(self, picture: av.VideoFrame, stamp_s: float | None) -> LiveFrame:
         now_s = self._monotonic()
+        if self.is_live and self._timeline.was_set(self._wall(), now_s):
+            self._connection += 1
         time_, mono_s = self._timeline.at(stamp_s, now_s)
         self.lag_s = max(0.0, now_s - mono_s)
         if self._convert is None:
@@ -297,7 +310,7 @@ class LiveSource:
             self._set("running", f"{picture.width}x{picture.height}")
         self._ran = True
         self._count(frames=1)
-        return LiveFrame(self.counters.frames - 1, time_, mono_s, image, self._connection)
+        return LiveFrame(self.counters.frames - 1, time_, mono_s, image, self._connection, self._file_key)
 
     def _hand_on(
         self, packet: "Packet[VideoStream]", stream: VideoStream, copied: EncodedStream | None
@@ -353,18 +366,22 @@ class LiveSource:
         attempt = 0
         while not self._stop.is_set():
             try:
-                for path in box.finished():
+                for path, self._file_key in box.finished():
                     attempt = 0
                     yield from self._dropped_file(path)
-                    if self._stop.is_set():
+                    if self._stop.is_set() or not self._on_file_end():
                         return
                     box.remember()
             except OSError as error:
+                if self._once and not box.was_read:
+                    raise VideoError(f"{box.folder} can't be read: {error.strerror}") from None
                 attempt += 1
                 wait_s = self._backoff.wait_s(attempt, self._random)
                 self._set("reconnecting", f"{error.filename or box.folder}: {error.strerror}; again in {wait_s:.1f} s")
                 self._stop.wait(wait_s)
             else:
+                if self._once and box.is_worked_off:
+                    return
                 if self.state != "running":
                     self._set("running", "waiting for files")
                 self._stop.wait(POLL_S)

@@ -105,6 +105,9 @@ class DropBox:
 
     What was scored is remembered in the folder's `.amiss-scored.jsonl` by name, size and time of change, so a restart
     doesn't score it again and a file that is replaced is.
+
+    `was_read` and `is_worked_off` tell how the last look at the folder went: whether it could be read, and whether no
+    file was left, not even one that is still being written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -112,13 +115,15 @@ class DropBox:
         self._seen: set[tuple[str, int, int]] | None = None
         self._sizes: dict[str, tuple[tuple[int, int], float]] = {}
         self._given: tuple[str, int, int] | None = None
+        self.was_read = self.is_worked_off = False
 
-    def finished(self) -> Iterator[Path]:
-        """Files to be scored now.
+    def finished(self) -> Iterator[tuple[Path, str]]:
+        """Files to be scored now, each with what tells it from all others: name, size and time of change.
 
         Raises:
             OSError: the folder can't be read.
         """
+        self.was_read = self.is_worked_off = False
         if self._seen is None:
             self._seen = set(self._remembered())
         found = []
@@ -129,10 +134,13 @@ class DropBox:
                     status = entry.stat()
                     found.append((status.st_mtime_ns, status.st_size, entry.name))
         self._sizes = {name: kept for name, kept in self._sizes.items() if name in {name for _, _, name in found}}
-        for mtime, size, name in sorted(found):
-            if (name, size, mtime) not in self._seen and self._is_settled(name, size, mtime):
-                self._given = name, size, mtime
-                yield self.folder / name
+        self.was_read = True
+        left = [(name, size, mtime) for mtime, size, name in sorted(found) if (name, size, mtime) not in self._seen]
+        self.is_worked_off = not any(size for _, size, _ in left)  # an empty file is none
+        for file in left:
+            if self._is_settled(*file):
+                self._given = file
+                yield self.folder / file[0], " ".join(map(str, file))
 
     def _is_settled(self, name: str, size: int, mtime: int) -> bool:
         now = time.monotonic()

@@ -13,6 +13,7 @@ from amiss.watch._types import CameraEvent, CameraState, EventState
 
 if typing.TYPE_CHECKING:
     from amiss.watch._alert_test import send_test
+    from amiss.watch._archive import Archive, open_archive
     from amiss.watch._calibrate import calibrate_camera
     from amiss.watch._mqtt import MqttChannel
     from amiss.watch._score_log import ScoreLog
@@ -21,6 +22,7 @@ if typing.TYPE_CHECKING:
     from amiss.watch._store import Store, open_store
 
 __all__ = [
+    "Archive",
     "CameraEvent",
     "CameraState",
     "Config",
@@ -32,6 +34,7 @@ __all__ = [
     "WatchService",
     "calibrate_camera",
     "load_config",
+    "open_archive",
     "open_store",
     "read_config",
     "send_test",

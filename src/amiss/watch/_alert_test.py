@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from amiss.errors import AlertError, UsageError
 from amiss.watch._channels import probe_alert
 from amiss.watch._config import Config
-from amiss.watch._parts import channel_of
+from amiss.watch._parts import visiting_channel
 
 
 def send_test(config: Config, channel: str | None = None) -> Iterator[tuple[str, str | None]]:
@@ -21,8 +21,9 @@ def send_test(config: Config, channel: str | None = None) -> Iterator[tuple[str,
     if channel is not None and channel not in config.channels:
         raise UsageError(f"there is no channel {channel!r}; there are {', '.join(config.channels)}")
     for name in config.channels if channel is None else [channel]:
-        made = channel_of(config, name)
+        made = visiting_channel(config, name)
         try:
+            made.open()
             made.send(probe_alert(name))
             yield name, None
         except AlertError as error:

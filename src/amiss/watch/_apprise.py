@@ -1,5 +1,6 @@
 """Alerts through Apprise; mail with a Message-ID that stays the same over attempts."""
 
+import difflib
 import email
 import logging
 import re
@@ -9,12 +10,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # its PGP support looks for imghdr
     import apprise
     from apprise.exception import AppriseException
+    from apprise.plugins import N_MGR
     from apprise.plugins.email.base import NotifyEmail
 
 from amiss._version import __version__
@@ -25,6 +27,32 @@ log = logging.getLogger("amiss.watch.alerts")
 
 TIMEOUT_S = 30.0
 _SECRET_LENGTH = 4
+_MOST_REMEMBERED = 1000  # alerts that some recipients have
+
+
+# our dispatcher retries; a call that Apprise abandons after its own time might still arrive
+_ASSET = apprise.AppriseAsset(
+    app_id="amiss", app_desc="amiss", app_url="", async_mode=False, service_timeout=0, pgp_autogen=False,
+    http_redirects=False,
+)  # fmt: skip
+logging.getLogger("apprise").propagate = False  # what it says comes back as a result, and is cleaned there
+
+
+def service_of(url: str) -> Any:
+    """Apprise's service of a URL; connects nothing.
+
+    Raises:
+        UsageError: Apprise has no such service, or can't read the URL; the message has none of its secrets.
+    """
+    scheme = url.partition("://")[0].lower()
+    schemes: list[str] = N_MGR.schemas()  # type: ignore[no-untyped-call]
+    if scheme not in schemes:
+        close = difflib.get_close_matches(scheme, schemes, n=1)
+        raise UsageError(f"Apprise has no service {scheme}://{f'; did you mean {close[0]}://?' if close else ''}")
+    service = apprise.Apprise.instantiate(url, asset=_ASSET)
+    if service is None:
+        raise UsageError(f"Apprise can't use this {scheme}:// URL; see its page on the service")
+    return service
 
 
 class AppriseChannel:
@@ -38,48 +66,42 @@ class AppriseChannel:
     """
 
     def __init__(self, name: str, url: str, *, attach: bool = True, expire_s: float = EXPIRE_S) -> None:
-        logging.getLogger("apprise").propagate = False  # what it says comes back as a result, and is cleaned there
         self.name = name
         self.expire_s = expire_s
         self._url = url
         self._attach = attach
         self._taken: dict[str, set[str]] = {}  # mail: recipients that have an alert which others don't have yet
-        # our dispatcher retries; a call that Apprise abandons after its own time might still arrive
-        self._asset = apprise.AppriseAsset(
-            app_id="amiss", app_desc="amiss", app_url="", async_mode=False, service_timeout=0, pgp_autogen=False,
-            http_redirects=False,
-        )  # fmt: skip
-        service = self._service()
-        self._secrets = _secrets(url, service.url(privacy=True))
+        try:
+            service = service_of(url)
+        except UsageError as error:
+            raise UsageError(f"channel {name}: {error}") from None
+        self._secrets = _secrets(url, service.url(privacy=True), service.password)
+
+    def open(self) -> None:
+        """Nothing is kept open."""
 
     def send(self, alert: Alert) -> None:
         """See `Channel.send`."""
-        service = self._service()
+        service = service_of(self._url)
         files = [str(alert.snapshot)] if self._attach and alert.snapshot and service.attachment_support else []
         if isinstance(service, NotifyEmail):
-            attachments = apprise.AppriseAttachment(files, asset=self._asset) if files else None
+            attachments = apprise.AppriseAttachment(files, asset=_ASSET) if files else None
             self._mail(service, alert, attachments)
             return
         headers = getattr(service, "headers", None)
         if isinstance(headers, dict):
             headers["Idempotency-Key"] = alert.key
-        sender = apprise.Apprise(service, asset=self._asset)
-        result = sender.notify(body=alert.text, title=alert.title, attach=files or None, body_format="text")
+        sender = apprise.Apprise(service, asset=_ASSET)
+        try:
+            result = sender.notify(body=alert.text, title=alert.title, attach=files or None, body_format="text")
+        except ValueError as error:  # such as a host that can't be one
+            raise AlertError(self._clean(str(error))) from None
         if not result:
             said = "; ".join(dict.fromkeys(entry.message for entry in result.logs()))
             raise AlertError(self._clean(said) or f"{service.service_name} did not take it")
 
     def close(self) -> None:
         """Nothing is kept open."""
-
-    def _service(self) -> Any:
-        service = apprise.Apprise.instantiate(self._url, asset=self._asset)
-        if service is None:
-            scheme = self._url.partition("://")[0]
-            raise UsageError(
-                f"channel {self.name}: Apprise can't use this {scheme}:// URL; see its page on the service"
-            )
-        return service
 
     def _mail(self, service: NotifyEmail, alert: Alert, attachments: Any) -> None:
         messages = service.prepare_emails(
@@ -90,7 +112,7 @@ class AppriseChannel:
             pgp=service.pgp, pgp_mode=service.pgp_mode, tzinfo=service.tzinfo,
         )  # fmt: skip
         sender = str(service.from_addr[1])
-        taken = self._taken.setdefault(alert.key, set())
+        taken = self._taken.pop(alert.key, set())
         refused: list[tuple[int, str]] = []
         try:
             with _session(service) as server:
@@ -109,8 +131,10 @@ class AppriseChannel:
                     taken.add(message.recipient)
         except smtplib.SMTPResponseException as error:
             raise AlertError(self._clean(f"the mail server said {error.smtp_code} {_text(error.smtp_error)}")) from None
-        except (OSError, smtplib.SMTPException, AppriseException) as error:
+        except (OSError, ValueError, smtplib.SMTPException, AppriseException) as error:
             raise AlertError(self._clean(f"mail server {service.smtp_host}: {error or type(error).__name__}")) from None
+        finally:
+            self._remember(alert.key, taken)
         if refused:
             said = self._clean("recipient refused: " + "; ".join(f"{code} {text}" for code, text in refused))
             permanent = all(500 <= code < 600 for code, _ in refused)
@@ -118,7 +142,14 @@ class AppriseChannel:
                 raise AlertError(said, permanent=permanent)
             log.warning("alert %s reached %d of %d recipients of %s; %s", alert.key, len(taken),
                         len(taken) + len(refused), self.name, said)  # fmt: skip
-        del self._taken[alert.key]
+        self._taken.pop(alert.key, None)
+
+    def _remember(self, key: str, taken: set[str]) -> None:
+        """For the next attempt, if there is one: nobody tells of alerts that are given up."""
+        if taken:
+            self._taken[key] = taken
+        while len(self._taken) > _MOST_REMEMBERED:
+            del self._taken[next(iter(self._taken))]
 
     def _clean(self, text: str) -> str:
         for secret in self._secrets:
@@ -154,8 +185,9 @@ def _text(reply: bytes | str) -> str:
     return reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
 
 
-def _secrets(url: str, masked: str) -> list[str]:
-    """Parts of the URL that Apprise masks, longest first."""
+def _secrets(url: str, masked: str, password: str | None) -> list[str]:
+    """The password and other parts of the URL that Apprise masks, however they are written; longest first."""
     parts = {part for part in re.split(r"[/:@?&=,]+", url) if len(part) >= _SECRET_LENGTH}
-    hidden = {part for part in parts if part not in masked}
-    return sorted(hidden | {unquote(part) for part in hidden}, key=len, reverse=True)
+    hidden = {part for part in parts if part not in masked} | ({password} if password else set())
+    plain = hidden | {unquote(part) for part in hidden}
+    return sorted(plain | {quote(part, safe="") for part in plain}, key=len, reverse=True)

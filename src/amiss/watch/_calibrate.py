@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -15,14 +16,23 @@ from numpy.typing import NDArray
 
 from amiss.detection import Detector, causal_offline_scores, false_alarm_threshold
 from amiss.engines import Engine
-from amiss.errors import ConfigError, EvaluationError, UsageError
+from amiss.errors import AmissError, ConfigError, EvaluationError, OutputError, UsageError
 from amiss.features import extract_video
+from amiss.video import VideoReader, parse_address
 from amiss.watch._camera import CameraWorker, ClipScored
 from amiss.watch._config import CameraConfig, Config
 from amiss.watch._models import Models, model_key
 from amiss.watch._parts import alarm_settings, camera_settings
 from amiss.watch._pool import EnginePool
-from amiss.watch._thresholds import OFF_SHARE, CameraCalibration, Thresholds, write_calibration
+from amiss.watch._thresholds import (
+    OFF_SHARE,
+    CameraCalibration,
+    Thresholds,
+    check_calibration,
+    write_calibration,
+)
+
+log = logging.getLogger("amiss.watch")
 
 OnProgress = Callable[[float, float, str], None]
 Scores = NDArray[np.float64]
@@ -49,6 +59,9 @@ def calibrate_camera(
 ) -> tuple[Calibrated, Path]:
     """Find a camera's thresholds and keep them in the state folder, from where `amiss watch` takes them.
 
+    What can be wrong is found out first. What was scored before Ctrl-C, or before the camera's worker or a video
+    failed, is used, and the log says so.
+
     Args:
         config: of the watcher.
         camera: its name.
@@ -58,25 +71,35 @@ def calibrate_camera(
         on_progress: told (done, total, what).
 
     Raises:
-        UsageError: no such camera, or the videos have different frame rates.
+        UsageError: no such camera, a number that makes no sense, or the videos have different frame rates.
+        VideoError: a video can't be opened.
+        OutputError: the state folder can't be written.
         EvaluationError: the footage gives no scores.
     """
+    if not 0 < per_hour < math.inf or (hours is not None and not 0 < hours < math.inf):
+        raise UsageError(f"alarms an hour ({per_hour:g}) and hours ({hours}) must be above 0")
     if camera not in config.cameras:
         raise UsageError(f"there is no camera {camera!r}; there are {', '.join(config.cameras)}")
     settings = config.cameras[camera]
     if settings.detector is None:
         raise ConfigError(f"camera {camera} has no detector")
+    if hours is not None and parse_address(settings.url).kind == "folder":
+        raise UsageError(f"camera {camera} is a folder, whose files would count as scored: give them as videos")
+    check_calibration(config.state, camera)
     key = model_key(settings.detector, settings.weights)
     models = Models(config.workers)
     detector, pool = models.detector(key), models.pool(key)
-    if hours is None:
-        recordings, clip_s = _score_videos(detector, pool.engine, settings, videos, on_progress)
-    else:
-        recordings, clip_s = _score_live(camera, settings, detector, pool, hours, on_progress)
     alarm = settings.alarm
     on = alarm.on if alarm.on is not None else detector.calibration.threshold
     off = min(alarm.off, on) if alarm.off is not None else OFF_SHARE * on
     start = alarm_settings(alarm, Thresholds(on, off, ""))
+    try:
+        if hours is None:
+            recordings, clip_s = _score_videos(detector, pool.engine, settings, videos, on_progress)
+        else:
+            recordings, clip_s = _score_live(camera, settings, detector, pool, hours, on_progress)
+    finally:
+        models.close()
     found = false_alarm_threshold(recordings, clip_s, per_hour, start)
     # Rounded up: times differ by microseconds from run to run, and smoothed scores with them.
     threshold = math.ceil(found.settings.on * _STEPS) / _STEPS
@@ -95,31 +118,53 @@ def calibrate_camera(
         merge_gap_s=alarm.merge_gap_s,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return Calibrated(calibration, found.message), write_calibration(config.state, calibration)
+    try:
+        return Calibrated(calibration, found.message), write_calibration(config.state, calibration)
+    except OutputError as error:
+        stated = f"alarm: {{on: {threshold}, off: {calibration.off:.4f}}}"
+        raise OutputError(f"{error}. What was found: {found.message}. In the configuration: {stated}") from error
 
 
 def _score_videos(
     detector: Detector, engine: Engine, settings: CameraConfig, videos: Sequence[Path], on_progress: OnProgress
 ) -> tuple[list[Scores], float]:
-    recordings, clip_lengths = [], []
-    for i, video in enumerate(videos):
-        on_progress(i, len(videos), video.name)
+    """Scores of each video; one that can't be read to its end is left out."""
+    clip_s = _clip_s(detector, videos)
+    recordings: list[Scores] = []
+    error: AmissError | None = None
+    try:
+        for i, video in enumerate(videos):
+            on_progress(i, len(videos), video.name)
 
-        def on_share(share: float, done: int = i, name: str = video.name) -> None:
-            on_progress(done + share, len(videos), name)
+            def on_share(share: float, done: int = i, name: str = video.name) -> None:
+                on_progress(done + share, len(videos), name)
 
-        extracted = extract_video(video, engine, on_share)
-        recordings.append(
-            causal_offline_scores(
-                detector, extracted.features, window=settings.window_clips, lookahead=settings.lookahead_clips
-            )
-        )
-        clip_lengths.append(detector.spec.stride / (detector.spec.frame_rate or extracted.fps))
+            try:
+                features = extract_video(video, engine, on_share).features
+            except AmissError as caught:
+                error = caught
+                log.warning("left out: %s", caught)
+                continue
+            window, lookahead = settings.window_clips, settings.lookahead_clips
+            recordings.append(causal_offline_scores(detector, features, window=window, lookahead=lookahead))
+    except KeyboardInterrupt:
+        log.warning("stopped: %d of %d videos are used", len(recordings), len(videos))
+    if not recordings:
+        raise error or EvaluationError("stopped before the first video was scored")
     on_progress(len(videos), len(videos), "")
-    if max(clip_lengths) > 1.02 * min(clip_lengths):
-        rates = sorted({round(detector.spec.stride / length, 2) for length in clip_lengths})
+    return recordings, clip_s
+
+
+def _clip_s(detector: Detector, videos: Sequence[Path]) -> float:
+    """Seconds from clip to clip, the same in all videos."""
+    lengths = []
+    for video in videos:
+        with VideoReader(video) as reader:
+            lengths.append(detector.spec.stride / (detector.spec.frame_rate or reader.fps))
+    if max(lengths) > 1.02 * min(lengths):
+        rates = sorted({round(detector.spec.stride / length, 2) for length in lengths})
         raise UsageError(f"the videos have different frame rates ({rates}); footage of one camera has one")
-    return recordings, float(np.median(clip_lengths))
+    return float(np.median(lengths))
 
 
 def _score_live(
@@ -134,22 +179,28 @@ def _score_live(
     )  # fmt: skip
     worker.start()
     begin = time.monotonic()
+    passed_s = 0.0
     try:
         while worker.is_alive() and (passed_s := time.monotonic() - begin) < hours * 3600:
             on_progress(passed_s / 3600, hours, f"hours, {len(scored)} clips")
             worker.join(1.0)
+    except KeyboardInterrupt:
+        log.warning("stopped after %.2f of %g hours: what was seen is used", passed_s / 3600, hours)
     finally:
         worker.stop()
         worker.join(settings.source.read_timeout_s + 5)
-    if worker.error is not None:
-        raise worker.error
-    on_progress(hours, hours, f"hours, {len(scored)} clips")
     if len(scored) < 2:
-        raise EvaluationError(f"{camera} gave {len(scored)} clips in {hours:g} h; is it there?")
+        raise worker.error or EvaluationError(
+            f"{camera} gave {len(scored)} clips in {passed_s / 3600:.2g} h; is it there?"
+        )
+    if worker.error is not None:
+        log.warning("%s failed after %.2f hours, what was seen is used: %s", camera, passed_s / 3600, worker.error)
+    on_progress(min(passed_s / 3600, hours), hours, f"hours, {len(scored)} clips")
     clip_s = float(np.median([(b.ended - a.ended).total_seconds() for a, b in pairwise(scored)]))
     recordings: list[list[float]] = [[]]
     for before, clip in pairwise([scored[0], *scored]):
-        if (clip.started - before.ended).total_seconds() > max(MISSING_S, settings.alarm.merge_gap_s):
+        missing_s = (clip.started - before.ended).total_seconds()
+        if missing_s > max(MISSING_S, settings.alarm.merge_gap_s) or clip.started < before.started:
             recordings.append([])
         recordings[-1].append(clip.score)
     return [np.array(values) for values in recordings], clip_s

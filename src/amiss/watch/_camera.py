@@ -1,5 +1,6 @@
 """One camera: frames → clips → features (by the shared engine) → scores → events."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from amiss.backbones import check_same_features
 from amiss.detection import Detector, OnlineScorer
-from amiss.errors import AmissError, DetectorError
+from amiss.engines import Prepared
+from amiss.errors import AmissError
 from amiss.video import LiveFrame, LiveSource, SourceState, StillnessGate
 from amiss.watch._camera_settings import CameraSettings, DetectorIdentity, identify
 from amiss.watch._clips import ClipAssembler, LiveClip
@@ -24,6 +26,7 @@ from amiss.watch._types import CameraEvent
 
 MOST_FAILURES = 50  # clips in a row; then something is wrong with more than a clip
 GAP_S = 2.0  # clips before a longer gap are no context for those after it
+STOP_S = 2.0  # a reader that waits for a silent camera is left to itself after so long
 POLL_S = 0.5
 
 
@@ -68,10 +71,17 @@ class _Job:
     """A clip on its way through the pool, without its pixels."""
 
     clip: LiveClip
-    stands: bool
-    """Its features stand for still clips after it."""
+    stand: int | None = None
+    """In a still scene: which clip's features are those of the clips after it, this one's or those of one before."""
     error: Exception | None = None
     """Why it couldn't be prepared."""
+
+
+@dataclass(frozen=True)
+class _FileEnd:
+    """Comes after the last clip of a folder's file."""
+
+    scored: threading.Event
 
 
 class CameraWorker(threading.Thread):
@@ -133,15 +143,22 @@ class CameraWorker(threading.Thread):
             height=settings.height,
             on_state=self._state_changed,
             on_packet=self._events.recorder.on_packet if self._events.recorder else None,
+            once=settings.once,
+            on_file_end=self._file_ended,
         )
-        self._lane: Lane[_Job] = pool.lane(size=settings.queue_clips, is_live=self._source.is_live)
+        self._lane: Lane[_Job | _FileEnd] = pool.lane(size=settings.queue_clips, is_live=self._source.is_live)
         self._reader = threading.Thread(target=self._read, name=f"amiss-read-{settings.name}", daemon=True)
         self._reader_error: Exception | None = None
         self._counters = CameraCounters()
         self._failures = 0
-        self._still: NDArray[np.float32] | None = None
+        self._stand = 0  # the last clip whose features stand for others
+        self._still: tuple[int | None, NDArray[np.float32]] | None = None  # which clip stands, its features
+        self._still_lost = threading.Event()
+        self._late_s = 0.0
+        self._stop_by_s = math.inf
+        self._is_over = False
         self._waiting: deque[LiveClip] = deque()  # given to the scorer, not scored yet
-        self._pushed_until: datetime | None = None
+        self._pushed: LiveClip | None = None
         self._scored_s = time.monotonic()
 
     @property
@@ -179,13 +196,14 @@ class CameraWorker(threading.Thread):
             damaged=source.damaged,
             reconnects=source.reconnects,
             stalls=source.stalls,
-            dropped_clips=self._lane.dropped,
+            dropped_clips=self._counters.dropped_clips + self._lane.dropped,
             events=self._events.n_events,
         )
 
     def stop(self) -> None:
-        """End soon: at once where frames come, within the timeouts where the camera is silent. Then `join`."""
+        """End soon: at once where frames come, after 2 s where the camera is silent. Then `join`."""
         self._source.stop()
+        self._stop_by_s = time.monotonic() + STOP_S
         if not self._source.is_live:
             self._lane.close()  # the reader may be waiting for room
 
@@ -193,10 +211,16 @@ class CameraWorker(threading.Thread):
         """The thread."""
         self._reader.start()
         try:
-            while self._reader.is_alive() or not self._lane.is_empty:
+            while not self._lane.is_empty or (self._reader.is_alive() and time.monotonic() < self._stop_by_s):
                 self._events.poll()
                 if (item := self._lane.get(POLL_S)) is not None:
-                    self._result(*item)
+                    job, result = item
+                    if isinstance(job, _FileEnd):
+                        self._score_waiting()
+                        self._events.interrupt()
+                        job.scored.set()
+                    else:
+                        self._result(job, result)
                 elif self._lane.is_closed:
                     break
                 else:
@@ -209,7 +233,9 @@ class CameraWorker(threading.Thread):
                 self._events.close()
         self._source.stop()
         self._lane.close()
-        self._reader.join()
+        now_s = time.monotonic()
+        self._reader.join(max(0.0, min(self._stop_by_s, now_s + STOP_S) - now_s))
+        self._is_over = True  # a reader that still waits for its camera ends later, and says nothing
         self.error = self.error or self._reader_error
 
     # The reading thread
@@ -228,30 +254,71 @@ class CameraWorker(threading.Thread):
             self._reader_error = error
 
     def _state_changed(self, state: SourceState, reason: str) -> None:
+        if self._is_over:
+            return
         if state != "running":  # what is left is scored now: when the camera comes back it would be old
             for clip in self._assembler.finish():
                 self._send(clip)
         self._on_state(self.settings.name, state, reason)
 
+    def _file_ended(self) -> bool:
+        """Wait for the scores of the file's last clips; False if they won't come."""
+        for clip in self._assembler.finish():
+            self._send(clip)
+        end = _FileEnd(threading.Event())
+        self._lane.put(end, None)
+        while not end.scored.wait(POLL_S):
+            if self._lane.is_closed:
+                return False
+        return True
+
     def _send(self, clip: LiveClip) -> None:
         self._counters.clips += 1
+        self._expect_late(clip)
         light = replace(clip, images=clip.images[:0].copy())
-        if self._gate is not None and self._gate.is_still(clip.images, clip.started.timestamp()):
-            self._lane.put(_Job(light, stands=True), None)
-            return
+        if self._gate is not None:
+            if self._still_lost.is_set():
+                self._still_lost.clear()
+                self._gate.reset()
+            if self._gate.is_still(clip.images, clip.started.timestamp()):
+                self._put(_Job(light, self._stand), None)
+                return
         try:
             prepared = self._pool.engine.prepare(clip.images)
         except Exception as error:
-            self._lane.put(_Job(light, stands=False, error=error), None)
+            self._put(_Job(light, error=error), None)
             return
-        self._lane.put(_Job(light, stands=self._gate is not None and self._gate.stands), prepared)
+        if self._gate is not None and self._gate.stands:
+            self._stand += 1
+            self._put(_Job(light, self._stand), prepared)
+        else:
+            self._put(_Job(light), prepared)
+
+    def _put(self, job: _Job, prepared: Prepared | None) -> None:
+        dropped = self._lane.dropped
+        self._lane.put(job, prepared)
+        if self._lane.dropped != dropped:
+            self._still_lost.set()  # it may have been the one that stands for others
+
+    def _expect_late(self, clip: LiveClip) -> None:
+        """Tell the recorder how much later than its first picture a clip may be scored."""
+        spec = self._pool.engine.spec
+        clip_s = (clip.ended - clip.started).total_seconds() * max(1.0, spec.stride / spec.clip_len)
+        late_s = clip_s * (self.lookahead_clips + 2 * self.settings.queue_clips + 2)
+        if self._events.recorder is not None and late_s > self._late_s:
+            self._late_s = late_s
+            self._events.recorder.allow_late(late_s)
 
     # The scoring thread
 
     def _result(self, job: _Job, result: Result) -> None:
-        gap_s = (job.clip.started - self._pushed_until).total_seconds() if self._pushed_until else 0.0
-        if gap_s > GAP_S:
-            self._score_waiting()
+        if self._pushed is not None:
+            gap_s = (job.clip.started - self._pushed.ended).total_seconds()
+            if gap_s > GAP_S or job.clip.connection != self._pushed.connection:
+                self._score_waiting()
+        if job.error is None and result is None and (self._still is None or self._still[0] != job.stand):
+            self._counters.dropped_clips += 1  # like the one that stands for it
+            return
         try:
             score = self._scorer.push(self._features(job, result))
         except Exception as error:
@@ -259,7 +326,7 @@ class CameraWorker(threading.Thread):
             return
         self._failures = 0
         self._waiting.append(job.clip)
-        self._pushed_until = job.clip.ended
+        self._pushed = job.clip
         if score is not None:
             self._scored(score)
 
@@ -267,14 +334,14 @@ class CameraWorker(threading.Thread):
         error = job.error or (result if isinstance(result, Exception) else None)
         if error is not None:
             self._still = None
+            self._still_lost.set()
             raise error
         if result is None:
+            assert self._still is not None
             self._counters.spared_clips += 1
-            if self._still is None:
-                raise DetectorError("the clip that stood for this one was left out")
-            return self._still
+            return self._still[1]
         assert isinstance(result, np.ndarray)
-        self._still = result if job.stands else None
+        self._still = job.stand, result
         return result
 
     def _failed(self, error: Exception) -> None:
@@ -285,7 +352,7 @@ class CameraWorker(threading.Thread):
             raise AmissError(f"{self._failures} clips in a row couldn't be scored: {error}") from error
 
     def _score_waiting(self) -> None:
-        self._pushed_until = None
+        self._pushed = None
         for score in self._scorer.finish():
             self._scored(score)
 

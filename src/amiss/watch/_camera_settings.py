@@ -29,6 +29,8 @@ class CameraSettings:
     """Frames are scaled to this height first: less memory with large cameras, slightly other features."""
     gate: GateSettings | None = None
     """Spares the backbone in still scenes; None = every clip is run."""
+    once: bool = False
+    """End when a folder is worked off."""
     queue_clips: int = 4
     """Clips that may wait for the engine."""
     pre_roll_s: float = 5.0

@@ -72,6 +72,9 @@ class Channel(Protocol):
     expire_s: float
     """An alert that wasn't taken for so long is given up."""
 
+    def open(self) -> None:
+        """Connect, where it stays connected: called once, before the first `send`, when no older channel is left."""
+
     def send(self, alert: Alert) -> None:
         """Return when the alert was taken.
 
@@ -90,6 +93,9 @@ class LogChannel:
         self.name = name
         self.expire_s = expire_s
         self._path = path
+
+    def open(self) -> None:
+        """Nothing is kept open."""
 
     def send(self, alert: Alert) -> None:
         """See `Channel.send`."""

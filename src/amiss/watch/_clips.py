@@ -29,6 +29,10 @@ class LiveClip:
     """Of its last frame, on this machine's `time.monotonic()`."""
     picture: Image
     """The frame in its middle."""
+    connection: int
+    """Of its frames."""
+    origin: str = ""
+    """Of a folder: which file, and which of its clips; the same whenever the file is scored."""
 
 
 class ClipAssembler:
@@ -46,6 +50,7 @@ class ClipAssembler:
         self._frames: deque[LiveFrame] = deque()
         self._skip = 0
         self._n_new = 0
+        self._n_clips = 0
         self._held: LiveFrame | None = None
         self._held_for = timedelta(0)
         self._origin = datetime.min
@@ -99,4 +104,8 @@ class ClipAssembler:
         images = [frame.image for frame in self._frames]
         middle = images[len(images) // 2]
         images += images[-1:] * (self._spec.clip_len - len(images))
-        return LiveClip(np.stack(images), first.time, last.time + step, last.monotonic_s, middle)
+        self._n_clips += 1
+        origin = f"{first.file} {self._n_clips}" if first.file else ""
+        return LiveClip(
+            np.stack(images), first.time, last.time + step, last.monotonic_s, middle, first.connection, origin
+        )

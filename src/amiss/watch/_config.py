@@ -102,8 +102,9 @@ class CameraDefaults(_Part):
     """What is kept of an event."""
     window_clips: Annotated[int, Field(ge=1, le=4096)] = 32
     """Heads that look at a whole video see this many of the last clips."""
-    lookahead_clips: Annotated[int, Field(ge=0, le=4095)] = 0
-    """Clips such a head waits for before it scores one: better scores, later."""
+    lookahead_clips: Annotated[int, Field(ge=0, le=64)] = 0
+    """Clips such a head waits for before it scores one: better scores, later (64 clips of 16 pictures at 25 a second
+    are 41 s)."""
 
 
 class CameraConfig(CameraDefaults):
@@ -220,8 +221,15 @@ class MqttConfig(_ChannelConfig):
     """Encrypt, and check the broker's certificate."""
     prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "amiss"
     """First part of all topics."""
-    discovery: str | None = "homeassistant"
+    discovery: Annotated[str | None, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"
     """Home Assistant's discovery prefix; null = none."""
+
+    @field_validator("host")
+    @classmethod
+    def _only_a_host(cls, host: str) -> str:
+        if not re.fullmatch(r"[^\s/@]+", host):
+            raise ValueError("must be the broker's name or address, with nothing before or after it")
+        return host
 
 
 class LogConfig(_ChannelConfig):
@@ -262,6 +270,13 @@ class HttpConfig(_Part):
     """Clients that may look at one camera's pictures at a time."""
     base_url: str | None = None
     """Address under which people reach this server, for links in messages; null = http://host:port."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _absolute(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"https?://[^\s/]+\S*", url):
+            raise ValueError("must begin with http:// or https://, a host and no blanks")
+        return url
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -13,12 +13,23 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from amiss.errors import ConfigError
-from amiss.video import redact
+from amiss.errors import ConfigError, UsageError
+from amiss.video import parse_address, redact
 from amiss.watch import _config
-from amiss.watch._config import CHANNEL_KINDS, CameraConfig, Config, LogConfig, with_defaults
+from amiss.watch._config import (
+    CHANNEL_KINDS,
+    AppriseConfig,
+    CameraConfig,
+    ChannelConfig,
+    Config,
+    LogConfig,
+    WebhookConfig,
+    with_defaults,
+)
+from amiss.watch._webhook_address import WebhookAddress, check_headers
 
 _SECRET = re.compile(r"\$\$\{|\$\{(?:file:([^}]+)|([A-Za-z_]\w*))\}")
+_USER_INFO = re.compile(r"[^\s/'\"]+:(?!//)[^\s'\"]*@")  # user:password@, where no scheme says that it is an address
 _Where = tuple[str | int, ...]
 
 
@@ -70,7 +81,8 @@ class _Read:
 
     def blame(self, where: Sequence[str | int], message: str) -> None:
         known = [part for i, part in enumerate(where) if i == 0 or not self._is_tag(where, i)]
-        self.problems.append(ConfigProblem(self.line(known), ".".join(map(str, known)), message))
+        place = ".".join(_shown(str(part)) for part in known)
+        self.problems.append(ConfigProblem(self.line(known), place, _USER_INFO.sub("***@", redact(message))))
 
     def _is_tag(self, where: Sequence[str | int], i: int) -> bool:
         """pydantic puts the kind of a channel, and `[key]`, into its locations; the file has no such level."""
@@ -159,6 +171,7 @@ def _validated(text: str, read: _Read, folder: Path) -> Config | None:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "damaged"
+        reason = re.sub(r"'[^']{2,}'", "'***'", reason)  # a password that begins with * or !, without quotes
         read.problems.append(ConfigProblem(mark.line + 1 if mark else 1, "", f"not YAML: {reason}"))
         return None
     except RecursionError:
@@ -194,6 +207,7 @@ def _validated(text: str, read: _Read, folder: Path) -> Config | None:
         }
     )
     _check_references(config, read)
+    _check_addresses(config, read)
     return config
 
 
@@ -243,6 +257,39 @@ def _check_references(config: Config, read: _Read) -> None:
                     read.blame(("rules", i, f"{kind}s", j), f"there is no {kind} {name!r}{_hint(name, known)}")
 
 
+def _check_addresses(config: Config, read: _Read) -> None:
+    """What cameras and channels would say at the start, or at the first alert; nothing is connected."""
+    for name, camera in config.cameras.items():
+        try:
+            parse_address(camera.url, camera.source.transport)
+        except UsageError as error:
+            read.blame(("cameras", name, "url"), str(error).replace(redact(camera.url), _shown(camera.url)))
+    for name, channel in config.channels.items():
+        try:
+            _check_channel(channel)
+        except UsageError as error:
+            read.blame(("channels", name), str(error))
+
+
+def _check_channel(channel: ChannelConfig) -> None:
+    if isinstance(channel, WebhookConfig):
+        WebhookAddress(channel.url, channel.allow_private)
+        check_headers(channel.headers)
+    elif isinstance(channel, AppriseConfig):
+        try:
+            from amiss.watch._apprise import service_of
+        except ModuleNotFoundError:
+            raise UsageError("apprise is not installed; this channel needs pip install 'amiss[watch]'") from None
+        service_of(channel.url)
+
+
+def _shown(value: str) -> str:
+    """A value of the file as it may be shown: nothing of what stands before an @, whatever its form."""
+    before, at, after = redact(value).rpartition("@")
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", before)
+    return f"{scheme[0] if scheme else ''}***@{after}" if at else after
+
+
 def _blame_all(error: ValidationError, inside: _Where, read: _Read) -> None:
     for problem in error.errors(include_url=False):
         where = (*inside, *problem["loc"])
@@ -260,13 +307,13 @@ def _blame_all(error: ValidationError, inside: _Where, read: _Read) -> None:
             message = message[:1].lower() + message[1:]
             value = problem["input"]
             if isinstance(value, bool | int | float | str) and not (where in read.secret or _is_secret(where)):
-                message = f"is {redact(value) if isinstance(value, str) else value!r}; {message}"
+                message = f"is {_shown(value) if isinstance(value, str) else value!r}; {message}"
         read.blame(where, message)
 
 
 def _is_secret(where: _Where) -> bool:
-    """Whether a value may hold a secret that `redact` doesn't know: passwords, and the keys in channels' addresses."""
-    return where[-1] in ("password", "database") or (where[0] == "channels" and ("url" in where or "headers" in where))
+    """Whether a value may hold a secret that has no mark: passwords, and all that channels are told."""
+    return where[-1] in ("password", "database") or where[0] == "channels"
 
 
 def _hint_missing(where: _Where) -> str:

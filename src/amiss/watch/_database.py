@@ -13,14 +13,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 
 from amiss.errors import OutputError, StoreError, UsageError
+from amiss.video import redact
 
 BUSY_S = 5.0  # how long a statement waits for another process's lock before the write is put off
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x616D697373  # PostgreSQL's advisory lock: "amiss"
 
-# What says that the database can't be had now, not that the data are wrong.
-UNAVAILABLE = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.ProgrammingError, exc.TimeoutError,
-               exc.PendingRollbackError, exc.DisconnectionError)  # fmt: skip
+_REFUSALS = (exc.DataError, exc.IntegrityError, ValueError, TypeError, KeyError, OverflowError)
 
 
 def make_engine(url: str) -> Engine:
@@ -54,7 +53,14 @@ def make_engine(url: str) -> Engine:
 
 def describe(url: str | URL) -> str:
     """The URL without its password, for messages."""
-    return make_url(url).render_as_string(hide_password=True)
+    return redact(make_url(url).render_as_string(hide_password=True))
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether the data are wrong, so that trying again can't help; all else says that the database can't be had now."""
+    if isinstance(error, exc.StatementError) and not isinstance(error, exc.DBAPIError):
+        return isinstance(error.orig, _REFUSALS)  # a value that could not be converted
+    return isinstance(error, _REFUSALS)
 
 
 def reason(error: Exception) -> str:

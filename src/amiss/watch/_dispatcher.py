@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,7 +64,6 @@ class Dispatcher:
         media: The media folder, for snapshots; None = send none.
         link: Address of an event's page with `{event_id}` in it; None = no links.
         backoff: Time between attempts; None = 5 s, then twice as long each, up to 10 minutes.
-        on_outcome: Told (channel, state after the attempt, seconds it took) of every attempt, for metrics.
     """
 
     def __init__(
@@ -74,14 +74,12 @@ class Dispatcher:
         media: Path | None = None,
         link: str | None = None,
         backoff: Backoff | None = None,
-        on_outcome: Callable[[str, DeliveryState, float], None] | None = None,
     ) -> None:
         self._store = store
         self._channels: Mapping[str, Channel] = {channel.name: channel for channel in channels}
         self._media = media
         self._link = link
         self._backoff = backoff or Backoff(first_s=5, cap_s=MAX_DELAY_S, jitter=0.2)
-        self._on_outcome = on_outcome
         self._unrecorded: dict[str, _Outcome] = {}  # channel → what the database doesn't have yet
         self._tidying = threading.Lock()
         self._next_tidying = 0.0
@@ -95,7 +93,9 @@ class Dispatcher:
         store.on_deliveries = self.wake
 
     def start(self) -> None:
-        """Start sending in the background."""
+        """Open the channels and start sending in the background."""
+        for channel in self._channels.values():
+            channel.open()
         for thread in self._threads:
             thread.start()
 
@@ -167,7 +167,8 @@ class Dispatcher:
                 return
             now = datetime.now(UTC)
             with self._store.writing() as connection:
-                expire_unknown(connection, tuple(self._channels), now - timedelta(seconds=EXPIRE_S), now)
+                before = now - timedelta(seconds=EXPIRE_S)
+                expire_unknown(connection, tuple(self._channels), self._store.node, before, now)
             self._next_tidying = time.monotonic() + _HOUSEKEEPING_S
 
     def _claim(self, name: str) -> tuple[Alert, int, datetime] | None:
@@ -192,10 +193,9 @@ class Dispatcher:
         if snapshot is not None and not snapshot.is_file():
             snapshot = None
             event = replace(event, problem="; ".join(filter(None, (event.problem, "the snapshot is gone"))))
-        return Alert(key, rule, event, self._link.format(event_id=event_id) if self._link else None, snapshot)
+        return Alert(key, rule, event, self._link.replace("{event_id}", event_id) if self._link else None, snapshot)
 
     def _attempt(self, channel: Channel, alert: Alert, attempts: int, created: datetime) -> _Outcome:
-        began = time.monotonic()
         too_old = datetime.now(UTC) >= created + timedelta(seconds=channel.expire_s)
         try:
             channel.send(alert)
@@ -203,7 +203,9 @@ class Dispatcher:
         except AlertError as error:
             outcome = _Outcome(alert.key, "failed" if error.permanent else "pending", str(error))
         except Exception as error:  # a fault of the channel's code: the alert is tried again
-            log.exception("channel %s failed in an unforeseen way", channel.name)
+            # where, but not what it said: that may hold the channel's password
+            where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+            log.error("channel %s failed in an unforeseen way: %s\n%s", channel.name, type(error).__name__, where)
             outcome = _Outcome(alert.key, "pending", f"unforeseen: {type(error).__name__}")
         if outcome.state == "pending":
             if too_old and attempts >= least_attempts(self._backoff, channel.expire_s):
@@ -213,8 +215,6 @@ class Dispatcher:
         if outcome.state != "sent":
             log.warning("alert %s about %s to %s: attempt %d, %s: %s", alert.key, alert.event.camera, channel.name,
                         attempts, outcome.state, outcome.error)  # fmt: skip
-        if self._on_outcome is not None:
-            self._on_outcome(channel.name, outcome.state, time.monotonic() - began)
         return outcome
 
     def _record(self, name: str) -> None:

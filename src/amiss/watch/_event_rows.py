@@ -1,11 +1,11 @@
 """Reading and writing the rows of an event, inside a transaction of the store."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 
 from amiss.watch._outbox import create_deliveries
 from amiss.watch._rules import Rule
@@ -37,7 +37,13 @@ class StoredEvent:
 
 
 def save_event_rows(
-    connection: Connection, event: CameraEvent, run: str, revision: int, rules: Iterable[Rule], now: datetime
+    connection: Connection,
+    event: CameraEvent,
+    run: str,
+    revision: int,
+    node: str,
+    rules: Iterable[Rule],
+    now: datetime,
 ) -> int:
     """Insert or update the event, its trace and its deliveries; a state older than the stored one changes nothing.
 
@@ -49,7 +55,8 @@ def save_event_rows(
     ).one_or_none()
     if stored is not None and stored.run == run and stored.revision >= revision:
         return 0
-    values: dict[str, Any] = {name: getattr(event, name) for name in _FIELDS} | {"run": run, "revision": revision}
+    values: dict[str, Any] = {name: getattr(event, name) for name in _FIELDS}
+    values |= {"run": run, "revision": revision, "node": node}
     packed = pack_trace(event.trace)
     if stored is None:
         if connection.scalar(select(cameras.c.name).where(cameras.c.name == event.camera)) is None:
@@ -59,17 +66,23 @@ def save_event_rows(
     else:
         connection.execute(update(events).where(events.c.event_id == event.event_id).values(values))
         connection.execute(update(traces).where(traces.c.event_id == event.event_id).values(packed=packed))
-    return create_deliveries(connection, event, rules, now)
+    return create_deliveries(connection, event, rules, node, now)
 
 
-def interrupt_rows(connection: Connection, camera: str, run: str, rules: Iterable[Rule], now: datetime) -> int:
-    """End the events that earlier processes left open, at the last clip they told of; returns deliveries to be sent."""
+def interrupt_rows(
+    connection: Connection, cameras: Sequence[str], run: str, node: str, rules: Iterable[Rule], now: datetime
+) -> int:
+    """End what earlier processes of this node, or of these cameras, left open, at the last clip they told of.
+
+    Returns:
+        How many deliveries are to be sent because of it.
+    """
     rules = tuple(rules)
     count = 0
     left = connection.execute(
         select(events, traces.c.packed)
         .join(traces, traces.c.event_id == events.c.event_id)
-        .where(events.c.camera == camera, events.c.state == "open", events.c.run != run)
+        .where(events.c.state == "open", events.c.run != run, or_(events.c.node == node, events.c.camera.in_(cameras)))
         .order_by(events.c.started)
     ).mappings()
     for row in list(left):
@@ -80,8 +93,20 @@ def interrupt_rows(connection: Connection, camera: str, run: str, rules: Iterabl
         connection.execute(
             update(events).where(events.c.event_id == event.event_id).values(state=event.state, ended=event.ended)
         )
-        count += create_deliveries(connection, event, rules, now)
+        count += create_deliveries(connection, event, rules, node, now)
     return count
+
+
+def add_clip_row(connection: Connection, event_id: str, clip: str | None, problem: str | None) -> None:
+    """Give an event a clip that was found later; a second time changes nothing."""
+    row = connection.execute(
+        select(events.c.clip, events.c.problem).where(events.c.event_id == event_id)
+    ).one_or_none()  # fmt: skip
+    if row is not None and row.clip != clip:
+        problems = "; ".join(filter(None, (row.problem, problem))) or None
+        connection.execute(
+            update(events).where(events.c.event_id == event_id).values(clip=clip, problem=problems)
+        )  # fmt: skip
 
 
 def forget_media_rows(connection: Connection, paths: list[str], now: datetime) -> None:

@@ -4,6 +4,8 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -19,6 +21,7 @@ from amiss.watch._types import CameraEvent
 
 LONGEST_TRACE = 2048  # points; a longer event's trace is thinned out
 BETTER = 0.05  # an open event whose score rises by so much is told of at once
+PICTURE_S = 0.5  # longest wait for an event's picture before it is told of; it comes later then
 CONTEXT_S = 60.0  # scores remembered beyond what settings ask for
 
 
@@ -30,8 +33,22 @@ class _Open:
     told_score: float = 0.0
     pictured_s: float | None = None
     """Peak that the snapshot shows."""
+    picture: Future[tuple[str | None, str | None]] | None = None
+    """The snapshot that is being written."""
     is_recorded: bool = False
     """Its clip has ended already, well or not."""
+
+    def take_picture(self, wait_s: float = 0.0) -> bool:
+        """Note the snapshot that was being written; True if that is news of the event."""
+        if self.picture is None:
+            return False
+        try:
+            snapshot, problem = self.picture.result(wait_s)
+        except TimeoutError:
+            return False
+        self.picture, before = None, self.event
+        self.event = replace(before, snapshot=snapshot or before.snapshot, problem=_and(before.problem, problem))
+        return self.event != before
 
 
 @dataclass
@@ -62,8 +79,9 @@ class EventMaker:
         self._remember_s = self.settings.pre_roll_s + alarm.min_length_s + alarm.merge_gap_s + CONTEXT_S
         self._recent: deque[tuple[float, float]] = deque()  # (middle of the clip, score)
         self._best: tuple[float, NDArray[np.uint8]] | None = None  # peak of the current alarm, and its picture
+        self._origin = ""  # of the current alarm's first clip
         self._open: _Open | None = None
-        self._unfinished: dict[str, CameraEvent] = {}  # closed, but their clip isn't complete
+        self._unfinished: dict[str, _Open] = {}  # closed, but their clip or picture isn't complete
 
     @property
     def is_open(self) -> bool:
@@ -78,6 +96,9 @@ class EventMaker:
         """
         start_s, end_s = clip.started.timestamp(), clip.ended.timestamp()
         middle_s = (start_s + end_s) / 2
+        if self._recent and middle_s < self._recent[-1][0]:  # the clock was set back
+            self.interrupt()
+            self._recent.clear()
         changes = self.tracker.update(start_s, end_s, score)
         smoothed = self.tracker.smoothed
         assert smoothed is not None
@@ -87,6 +108,8 @@ class EventMaker:
         current = self.tracker.current
         if current is not None and current.peak_s == middle_s:
             self._best = middle_s, clip.picture
+        if current is not None and current.started_s == start_s:
+            self._origin = clip.origin
         if self._open is not None:
             self._extend(self._open, middle_s, smoothed)
         for change in changes:
@@ -103,17 +126,21 @@ class EventMaker:
                 self._follow(self._open, change.alarm, is_closed=True)
 
     def poll(self) -> None:
-        """Tell of clips that were completed meanwhile."""
-        while True:
-            try:
+        """Tell of clips and pictures that were completed meanwhile."""
+        if self._open is not None and self._open.take_picture():
+            self.on_event(self._open.event)
+        news = {event_id for event_id, closed in self._unfinished.items() if closed.take_picture()}
+        with suppress(Empty):
+            while True:
                 end = self._ends.get_nowait()
-            except Empty:
-                return
-            if self._open is not None and self._open.event.event_id == end.event_id:
-                self._open.event = _with_clip(self._open.event, end)
-                self._open.is_recorded = True
-            elif (event := self._unfinished.pop(end.event_id, None)) is not None:
-                self.on_event(_with_clip(event, end))
+                if self._open is not None and self._open.event.event_id == end.event_id:
+                    self._open.event, self._open.is_recorded = _with_clip(self._open.event, end), True
+                elif (closed := self._unfinished.get(end.event_id)) is not None:
+                    closed.event, closed.is_recorded = _with_clip(closed.event, end), True
+                    news.add(end.event_id)
+        for event_id in news:
+            self.on_event(self._unfinished[event_id].event)
+        self._unfinished = {k: o for k, o in self._unfinished.items() if o.picture is not None or not o.is_recorded}
 
     def close(self) -> None:
         """The camera is not watched any longer: close what is open, complete the clips."""
@@ -122,7 +149,7 @@ class EventMaker:
         finally:
             if self.recorder is not None:
                 self.recorder.close()
-            self.poll()
+            self.poll()  # what isn't complete even now is found at the next start
 
     def _extend(self, opened: _Open, middle_s: float, score: float) -> None:
         opened.trace.append((middle_s - opened.event.started.timestamp(), score))
@@ -134,7 +161,7 @@ class EventMaker:
         started = datetime.fromtimestamp(alarm.started_s, UTC)
         begins_s = alarm.started_s - self.settings.pre_roll_s
         event = CameraEvent(
-            event_id=uuid.uuid4().hex,
+            event_id=self._new_id(),
             camera=self.settings.name,
             state="open",
             started=started,
@@ -154,8 +181,14 @@ class EventMaker:
             self.recorder.begin(event.event_id, started)
         self._follow(self._open, alarm, is_closed=False)
 
+    def _new_id(self) -> str:
+        """The same where a folder's file is scored again after a kill: the event is then stored anew, not doubled."""
+        if not self._origin:
+            return uuid.uuid4().hex
+        return uuid.uuid5(uuid.NAMESPACE_URL, f"amiss:{self.settings.name}:{self._origin}").hex
+
     def _follow(self, opened: _Open, alarm: Alarm, *, is_closed: bool) -> None:
-        self._picture(opened, alarm)
+        self._picture(opened, alarm, PICTURE_S if is_closed or not opened.told_s else 0.0)
         peak = datetime.fromtimestamp(alarm.peak_s, UTC)
         opened.event = replace(opened.event, peak=peak, peak_score=alarm.peak_score)
         now_s = time.monotonic()
@@ -165,8 +198,8 @@ class EventMaker:
             return
         opened.told_s, opened.told_score = now_s, alarm.peak_score
         opened.event = replace(opened.event, trace=tuple(opened.trace))
-        if is_closed and self.recorder is not None and not opened.is_recorded:
-            self._unfinished[opened.event.event_id] = opened.event
+        if is_closed and self.recorder is not None:
+            self._unfinished[opened.event.event_id] = opened
         self.on_event(opened.event)
 
     def _finish(self, opened: _Open, alarm: Alarm) -> None:
@@ -179,16 +212,16 @@ class EventMaker:
         if self.recorder is not None:
             self.recorder.end(opened.event.event_id, ended)
 
-    def _picture(self, opened: _Open, alarm: Alarm) -> None:
-        """Write the picture of the peak, if it isn't written."""
+    def _picture(self, opened: _Open, alarm: Alarm, wait_s: float) -> None:
+        """Have the picture of the peak written, if it isn't: one at a time, and at first with a short wait for it."""
+        opened.take_picture(wait_s)
         if self.recorder is None or self._best is None or self._best[0] != alarm.peak_s:
             return
-        if opened.pictured_s == alarm.peak_s:
+        if opened.pictured_s == alarm.peak_s or opened.picture is not None:
             return
         opened.pictured_s = alarm.peak_s
-        event = opened.event
-        snapshot, problem = self.recorder.snapshot(event.event_id, event.started, self._best[1])
-        opened.event = replace(event, snapshot=snapshot or event.snapshot, problem=_and(event.problem, problem))
+        opened.picture = self.recorder.snapshot(opened.event.event_id, opened.event.started, self._best[1])
+        opened.take_picture(wait_s)
 
 
 def _with_clip(event: CameraEvent, end: RecordingEnd) -> CameraEvent:

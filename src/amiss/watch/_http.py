@@ -177,5 +177,6 @@ class HttpServer:
     def stop(self) -> None:
         """End; viewers are cut off."""
         self._server.should_exit = True
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
         self._socket.close()

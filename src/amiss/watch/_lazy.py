@@ -6,11 +6,13 @@ from typing import Any
 from amiss.errors import UsageError
 
 _HOME = {
+    "Archive": "_archive",
     "MqttChannel": "_mqtt",
     "ScoreLog": "_score_log",
     "Store": "_store",
     "WatchService": "_service",
     "calibrate_camera": "_calibrate",
+    "open_archive": "_archive",
     "open_store": "_store",
     "send_test": "_alert_test",
     "single_video": "_single",

@@ -55,7 +55,7 @@ class Metrics(Collector):
         )
         self.event_latency = Histogram(
             "amiss_event_latency_seconds",
-            "From the time of the frame that opened an event to its row in the database",
+            "From an event's first picture to the event on disk; the length of its clips until it opened is in it",
             ("camera",),
             registry=self.registry,
             buckets=_LATENCIES,

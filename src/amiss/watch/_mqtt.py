@@ -30,10 +30,11 @@ from amiss.watch._types import CameraEvent, CameraState
 log = logging.getLogger("amiss.watch.alerts")
 
 TIMEOUT_S = 15.0
+_MOST_REMEMBERED = 1000  # alerts that were published and not acknowledged
 
 
 class MqttChannel:
-    """An MQTT broker. It connects in the background and stays connected; alerts wait in the outbox until it is.
+    """An MQTT broker. `open` connects in the background and stays connected; alerts wait in the outbox until it is.
 
     Args:
         name: The channel's name.
@@ -45,6 +46,7 @@ class MqttChannel:
         prefix: First part of all topics.
         discovery: Home Assistant's discovery prefix; None = no discovery.
         cameras: Names of the cameras that are announced.
+        presence: Say online and offline; False for a passing visitor beside a service that does.
         expire_s: See `Channel`.
     """
 
@@ -60,6 +62,7 @@ class MqttChannel:
         prefix: str = "amiss",
         discovery: str | None = "homeassistant",
         cameras: Sequence[str] = (),
+        presence: bool = True,
         expire_s: float = EXPIRE_S,
     ) -> None:
         self.name = name
@@ -68,13 +71,19 @@ class MqttChannel:
         self._prefix = prefix.strip("/")
         self._discovery = discovery
         self._cameras = tuple(cameras)
-        self._retained: dict[str, str] = {}  # said again at every connection: the broker may have forgotten
+        self._presence = presence
+        # said again at every connection: the broker may have forgotten; an alarm of an earlier run is over
+        self._retained = {self._topic(camera, "alarm"): "OFF" for camera in cameras}
         self._newest: dict[str, datetime] = {}  # camera → when its newest event began
+        self._states = threading.Lock()  # of the two above, and of the moment in which it is connected
         self._sent: dict[str, mqtt.MQTTMessageInfo] = {}
         self._connected = threading.Event()
+        self._closing = False
         self._problem = "not connected yet"
+        self._address = host, port
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        self._client.will_set(self._topic("availability"), "offline", qos=1, retain=True)
+        if presence:
+            self._client.will_set(self._topic("availability"), "offline", qos=1, retain=True)
         self._client.reconnect_delay_set(1, 60)
         if username is not None:
             self._client.username_pw_set(username, password)
@@ -83,7 +92,11 @@ class MqttChannel:
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
-        self._client.connect_async(host, port, keepalive=30)
+        self._client.on_message = self._on_offline
+
+    def open(self) -> None:
+        """See `Channel.open`."""
+        self._client.connect_async(*self._address, keepalive=30)
         self._client.loop_start()
 
     def send(self, alert: Alert) -> None:
@@ -102,24 +115,29 @@ class MqttChannel:
             raise AlertError(f"MQTT broker {self._broker}: {error}") from None
         if not taken:
             self._sent[alert.key] = info
+            while len(self._sent) > _MOST_REMEMBERED:
+                del self._sent[next(iter(self._sent))]
             raise AlertError(f"MQTT broker {self._broker} acknowledged nothing within {TIMEOUT_S:.0f} s")
         self._sent.pop(alert.key, None)
 
     def publish_event(self, event: CameraEvent) -> None:
         """Show the newest state of a camera's newest event. Best effort: states are repeated at every connection."""
-        if event.started < self._newest.get(event.camera, event.started):
-            return  # the clip of an earlier event was completed
-        self._newest[event.camera] = event.started
-        self._retain(self._topic(event.camera, "event"), json.dumps(event_json(event)))
-        self._retain(self._topic(event.camera, "alarm"), "ON" if event.state == "open" else "OFF")
+        with self._states:
+            if event.started < self._newest.get(event.camera, event.started):
+                return  # the clip of an earlier event was completed
+            self._newest[event.camera] = event.started
+            self._retain(self._topic(event.camera, "event"), json.dumps(event_json(event)))
+            self._retain(self._topic(event.camera, "alarm"), "ON" if event.state == "open" else "OFF")
 
     def publish_state(self, camera: str, state: CameraState) -> None:
         """Show a camera's state. Best effort, see `publish_event`."""
-        self._retain(self._topic(camera, "status"), state)
+        with self._states:
+            self._retain(self._topic(camera, "status"), state)
 
     def close(self) -> None:
         """Say offline and disconnect."""
-        if self._connected.is_set():
+        self._closing = True
+        if self._connected.is_set() and self._presence:
             said = self._client.publish(self._topic("availability"), "offline", qos=1, retain=True)
             with suppress(RuntimeError, ValueError):
                 said.wait_for_publish(2)
@@ -135,14 +153,22 @@ class MqttChannel:
         if code.is_failure:
             self._problem = f"refused the connection: {code}"
             return
-        client.publish(self._topic("availability"), "online", qos=1, retain=True)
+        if self._presence:
+            client.publish(self._topic("availability"), "online", qos=1, retain=True)
+            client.subscribe(self._topic("availability"), qos=1)
         if self._discovery is not None:
             for camera in self._cameras:
                 for topic, config in self._announcements(camera, self._discovery):
                     client.publish(topic, json.dumps(config), qos=1, retain=True)
-        for topic, payload in list(self._retained.items()):
-            client.publish(topic, payload, qos=1, retain=True)
-        self._connected.set()
+        with self._states:
+            for topic, payload in self._retained.items():
+                client.publish(topic, payload, qos=1, retain=True)
+            self._connected.set()
+
+    def _on_offline(self, client: mqtt.Client, _: Any, message: mqtt.MQTTMessage) -> None:
+        """The last will of a connection that the broker missed later than we did is not the last word."""
+        if message.payload == b"offline" and not self._closing:
+            client.publish(message.topic, "online", qos=1, retain=True)
 
     def _on_connect_fail(self, _: mqtt.Client, __: Any) -> None:
         self._problem = "can't be reached"

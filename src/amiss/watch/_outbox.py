@@ -71,7 +71,9 @@ def delivery_key(event_id: str, rule: str, channel: str) -> str:
     return hashlib.sha256("\0".join((event_id, rule, channel)).encode()).hexdigest()[:32]
 
 
-def create_deliveries(connection: Connection, event: CameraEvent, rules: Iterable[Rule], now: datetime) -> int:
+def create_deliveries(
+    connection: Connection, event: CameraEvent, rules: Iterable[Rule], node: str, now: datetime
+) -> int:
     """Make the deliveries that the event's state calls for and that aren't there yet; returns how many are pending."""
     count = 0
     for rule in rules:
@@ -86,7 +88,7 @@ def create_deliveries(connection: Connection, event: CameraEvent, rules: Iterabl
             row: dict[str, Any] = {
                 "key": key, "event_id": event.event_id, "rule": rule.name, "channel": channel, "camera": event.camera,
                 "moment": moment, "cooldown_s": rule.cooldown_s, "attempts": 0, "created": now, "next_attempt": now,
-                "state": "pending" if held_by is None else "suppressed", "held_by": held_by,
+                "state": "pending" if held_by is None else "suppressed", "held_by": held_by, "node": node,
             }  # fmt: skip
             connection.execute(insert(deliveries).values(row))
             if held_by is None:
@@ -150,11 +152,17 @@ def finish(connection: Connection, key: str, state: DeliveryState, error: str | 
     return 0 if state == "sent" else _release(connection, key, now)
 
 
-def expire_unknown(connection: Connection, channels: Sequence[str], before: datetime, now: datetime) -> int:
-    """Expire what waits for channels that are no longer configured since `before`."""
+def expire_unknown(connection: Connection, channels: Sequence[str], node: str, before: datetime, now: datetime) -> int:
+    """Expire what this node made or tried last, before `before`, for channels that it no longer has.
+
+    Another machine with the same database may have them: what that one made or tries is its own.
+    """
     rows = connection.execute(
         select(deliveries.c.key).where(
-            deliveries.c.state == "pending", deliveries.c.channel.not_in(channels), deliveries.c.created < before
+            deliveries.c.state == "pending",
+            deliveries.c.node == node,
+            deliveries.c.channel.not_in(channels),
+            deliveries.c.created < before,
         )
     ).scalars()
     keys = list(rows)

@@ -54,9 +54,9 @@ def channels_of(config: Config) -> list[Channel]:
     return made
 
 
-def channel_of(config: Config, name: str) -> Channel:
-    """One channel, see `channels_of`."""
-    return _channel(config, name, ())
+def visiting_channel(config: Config, name: str) -> Channel:
+    """One channel, see `channels_of`; it tells of no states, as a running service may."""
+    return _channel(config, name, None)
 
 
 def retention_of(config: Config, store: Store) -> Retention:
@@ -125,7 +125,7 @@ def recorder_of(
     )
 
 
-def _channel(config: Config, name: str, cameras: tuple[str, ...]) -> Channel:
+def _channel(config: Config, name: str, cameras: tuple[str, ...] | None) -> Channel:
     match config.channels[name]:
         case AppriseConfig() as given:
             return AppriseChannel(name, given.url, attach=given.attach, expire_s=given.expire_s)
@@ -147,7 +147,8 @@ def _channel(config: Config, name: str, cameras: tuple[str, ...]) -> Channel:
                 tls=given.tls,
                 prefix=given.prefix,
                 discovery=given.discovery,
-                cameras=cameras,
+                cameras=cameras or (),
+                presence=cameras is not None,
                 expire_s=given.expire_s,
             )
 

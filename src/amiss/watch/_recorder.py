@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from amiss.video import EncodedPacket, EncodedStream, PacketWriter, read_frames_
 
 RING_BYTES = 64 * 2**20
 BACKLOG_BYTES = 64 * 2**20  # packets that wait for a slow disk
+SET_BACK = timedelta(seconds=1)  # a packet that is earlier by more than this: the clock was set back
 SILENCE_S = 3.0  # after the post-roll should have come: the camera is away, the clip ends
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 JPEG_QUALITY = 85
@@ -52,7 +54,7 @@ class Recorder:
         camera: its name, used as a folder.
         pre_roll_s: seconds before the event.
         post_roll_s: seconds after it.
-        late_s: how much later than an event's first frame `begin` may be called.
+        late_s: how much later than an event's first frame `begin` may be called; see also `allow_late`.
         max_clip_s: a clip ends after so long, though the event may go on.
         on_end: told of every clip that is complete or given up, in another thread.
 
@@ -76,26 +78,35 @@ class Recorder:
         self.media, self.camera = media, camera
         self._on_end = on_end
         self._pre, self._post = timedelta(seconds=pre_roll_s), timedelta(seconds=post_roll_s)
-        self._keep, self._max = timedelta(seconds=pre_roll_s + late_s), timedelta(seconds=max_clip_s)
+        self._base = self._keep = timedelta(seconds=pre_roll_s + late_s)
+        self._max = timedelta(seconds=max_clip_s)
         self._lock = threading.Lock()
         self._stream: EncodedStream | None = None
         self._ring: deque[EncodedPacket] = deque()
         self._ring_bytes = 0
         self._recordings: dict[str, _Recording] = {}
 
+    def allow_late(self, seconds: float) -> None:
+        """Scores come so much later than pictures, besides `late_s`: packets are kept for longer."""
+        self._keep = max(self._keep, self._base + timedelta(seconds=seconds))
+
     def on_packet(self, stream: EncodedStream, packet: EncodedPacket) -> None:
         """Take a packet from the camera."""
         with self._lock:
-            if stream is not self._stream:
+            is_set_back = bool(self._ring) and packet.time < self._ring[-1].time - SET_BACK
+            if stream is not self._stream or is_set_back:
                 self._stream = stream
                 self._ring.clear()
                 self._ring_bytes = 0
+            if is_set_back:  # clips end by the clock
+                for recording in self._recordings.values():
+                    recording.stop()
             self._ring.append(packet)
             self._ring_bytes += len(packet.data)
             self._trim(packet.time - self._keep)
             for recording in self._recordings.values():
                 recording.put(stream, packet)
-            self._recordings = {k: r for k, r in self._recordings.items() if not r.is_complete}
+            self._recordings = {k: r for k, r in self._recordings.items() if r.thread.is_alive()}
 
     def _trim(self, oldest: datetime) -> None:
         """Forget whole groups of pictures that end before `oldest`, or that don't fit."""
@@ -130,8 +141,10 @@ class Recorder:
             if recording := self._recordings.get(event_id):
                 recording.end_at(ended + self._post, self._post.total_seconds() + SILENCE_S)
 
-    def snapshot(self, event_id: str, started: datetime, image: NDArray[np.uint8]) -> tuple[str | None, str | None]:
-        """Write an event's picture, also again with a better one.
+    def snapshot(
+        self, event_id: str, started: datetime, image: NDArray[np.uint8]
+    ) -> Future[tuple[str | None, str | None]]:
+        """Write an event's picture in a thread of its own; also again with a better one, when this is done.
 
         Args:
             event_id: of the event.
@@ -139,8 +152,22 @@ class Recorder:
             image: [H, W, 3] RGB.
 
         Returns:
-            Its path relative to the media folder, or None; and the problem, or None.
+            Will have its path relative to the media folder, or None; and the problem, or None.
         """
+        done: Future[tuple[str | None, str | None]] = Future()
+
+        def write() -> None:
+            try:
+                done.set_result(self._write_picture(event_id, started, image))
+            except Exception as error:
+                done.set_exception(error)
+
+        threading.Thread(target=write, name=f"amiss-picture-{event_id[:8]}", daemon=True).start()
+        return done
+
+    def _write_picture(
+        self, event_id: str, started: datetime, image: NDArray[np.uint8]
+    ) -> tuple[str | None, str | None]:
         path = self._path(event_id, started, ".jpg")
         encoded = io.BytesIO()
         Image.fromarray(image).save(encoded, "JPEG", quality=JPEG_QUALITY)
@@ -151,15 +178,16 @@ class Recorder:
             return None, f"no picture: {_cause(error)}"
         return str(path.relative_to(self.media)), None
 
-    def close(self, timeout_s: float = 10.0) -> None:
-        """End every clip now, without waiting for the post-roll."""
+    def close(self, timeout_s: float = 5.0) -> None:
+        """End every clip now, without waiting for the post-roll; `timeout_s` for all of them together."""
+        until_s = time.monotonic() + timeout_s
         with self._lock:
             recordings = list(self._recordings.values())
             self._recordings = {}
         for recording in recordings:
             recording.stop()
         for recording in recordings:
-            recording.thread.join(timeout_s)
+            recording.thread.join(max(0.0, until_s - time.monotonic()))
 
     def _path(self, event_id: str, started: datetime, suffix: str) -> Path:
         return self.media / f"{started:%Y-%m-%d}" / self.camera / f"{event_id}{suffix}"
@@ -196,6 +224,7 @@ class _Recording:
     ) -> None:
         self.path, self.event_id = path, event_id
         self.is_complete = False
+        self._is_too_slow = False
         self._until = until
         self._deadline_s: float | None = None
         self._on_end = on_end
@@ -217,6 +246,10 @@ class _Recording:
             return
         with self._backlog_lock:
             self._backlog += len(packet.data)
+            if self._backlog > BACKLOG_BYTES:
+                self._is_too_slow = True
+                self.stop()
+                return
         self._queue.put((stream, packet))
 
     def end_at(self, until: datetime, within_s: float) -> None:
@@ -252,11 +285,11 @@ class _Recording:
                 if self._deadline_s is not None and time.monotonic() > self._deadline_s:
                     return None
                 continue
+            if self._is_too_slow:
+                raise OSError("the disk is too slow")
             if item is not None:
                 with self._backlog_lock:
                     self._backlog -= len(item[1].data)
-                    if self._backlog > BACKLOG_BYTES:
-                        raise OSError("the disk is too slow")
             return item
 
     def _write(self, stream: EncodedStream, packet: EncodedPacket) -> None:

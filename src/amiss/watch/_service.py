@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from amiss.engines import Engine
 from amiss.errors import AmissError, OutputError, StoreError
@@ -26,8 +25,9 @@ from amiss.watch._metrics import Metrics
 from amiss.watch._models import ModelKey, Models, model_key
 from amiss.watch._parts import camera_settings, channels_of, recorder_of, retention_of, rules_of
 from amiss.watch._preview import Preview
-from amiss.watch._recorder import RecordingEnd, recover_clips
+from amiss.watch._recorder import recover_clips
 from amiss.watch._score_log import ScoreLog
+from amiss.watch._showing import Showing
 from amiss.watch._status import CameraStatus
 from amiss.watch._store import Store, open_store
 from amiss.watch._supervisor import Supervisor, Worker
@@ -53,17 +53,6 @@ class WatchedCamera:
     thresholds: Thresholds
 
 
-@runtime_checkable
-class ShowsStates(Protocol):
-    """A channel that also shows every state, without being asked by a rule: MQTT."""
-
-    def publish_event(self, event: CameraEvent) -> None:
-        """Show the newest state of a camera's event."""
-
-    def publish_state(self, camera: str, state: CameraState) -> None:
-        """Show a camera's state."""
-
-
 class WatchService:
     """Watches the cameras of a configuration until it is asked to stop.
 
@@ -71,7 +60,7 @@ class WatchService:
         config: what to watch.
         file: where it was read from, to read it again when it changes; None = never.
         score_log: where every score goes as well.
-        once: end when every camera was a `replay:` file and has been scored, or has failed.
+        once: end when every camera was a `replay:` file or a folder and has been scored, or has failed.
         engine: runs in place of every backbone.
 
     Raises:
@@ -91,8 +80,10 @@ class WatchService:
         self._file, self.score_log, self._once = file, score_log, once
         self._models = Models(config.workers, engine)
         self.previews: dict[str, Preview] = {}
-        self._stop_asked = threading.Event()
-        self._reload_asked = threading.Event()
+        self._workers: dict[str, CameraWorker] = {}  # the newest of each camera
+        # plain flags: a signal handler that interrupts the main thread must not ask for a lock which that one holds
+        self._stop_asked = self._reload_asked = False
+        self._stopping = threading.Event()
         self.reload_problem = ""
         self._seen_file = _stamp(file)
         self.started = False
@@ -104,17 +95,18 @@ class WatchService:
         self.view = ServiceView(self)
         self.metrics = Metrics(lambda: self.supervisor.statuses, self.view.gauges, self.view.deliveries)
         self._wanted: Mapping[str, WatchedCamera] = wanted
+        self._showing = Showing()
         self._http: HttpServer | None = None
-        self._showing: list[ShowsStates] = []
         try:
-            self._open_http(config)
+            self._http = self._open_http(config)
             self._dispatcher = self._make_dispatcher(channels_of(config))
         except AmissError:
+            if self._http is not None:
+                self._http.stop()
             self.store.close(0)
             raise
         self._retention = retention_of(config, self.store)
         self.media_bytes = 0
-        self._recovered: list[RecordingEnd] = []
 
     def run(self, on_started: Callable[[], None] = lambda: None) -> None:
         """Watch until `ask_to_stop`, or to the end of all files with `once`; then stop gracefully.
@@ -126,7 +118,8 @@ class WatchService:
             self._start()
             on_started()
             next_file_check = 0.0
-            while not self._stop_asked.wait(TICK_S):
+            while not self._stop_asked:
+                time.sleep(TICK_S)
                 self.supervisor.tick()
                 if not self.supervisor.is_changing:
                     self._models.keep({camera.model for camera in self._wanted.values()})
@@ -135,9 +128,9 @@ class WatchService:
                     next_file_check = now + _FILE_CHECK_S
                     if (stamp := _stamp(self._file)) != self._seen_file and stamp is not None:
                         self._seen_file = stamp
-                        self._reload_asked.set()
-                if self._reload_asked.is_set():
-                    self._reload_asked.clear()
+                        self._reload_asked = True
+                if self._reload_asked:
+                    self._reload_asked = False
                     self.reload()
                 if self._once and self.supervisor.all_done:
                     break
@@ -146,11 +139,11 @@ class WatchService:
 
     def ask_to_stop(self) -> None:
         """End `run`; may be called from a signal handler."""
-        self._stop_asked.set()
+        self._stop_asked = True
 
     def ask_to_reload(self) -> None:
         """Read the configuration again; may be called from a signal handler."""
-        self._reload_asked.set()
+        self._reload_asked = True
 
     def reload(self) -> bool:
         """Read the configuration again; cameras that didn't change go on. False, and all as before, if it is wrong."""
@@ -180,6 +173,7 @@ class WatchService:
         if config.http != old_http:
             self._reopen_http(config)
         if channels is not None:
+            # before the new ones connect: an old one's goodbye must not be the last word
             self._dispatcher.close(self.config.workers.stop_s)
             self._dispatcher = self._make_dispatcher(channels)
             self._dispatcher.start()
@@ -190,9 +184,9 @@ class WatchService:
         return True
 
     def _start(self) -> None:
-        self._recovered = recover_clips(self.config.media)
-        for name in self._wanted:
-            self.store.mark_interrupted(name)
+        for end in recover_clips(self.config.media):
+            self.store.add_clip(end.event_id, end.clip, end.problem)
+        self.store.mark_interrupted(self._wanted)
         self.store.flush(1.0)
         if self._http is not None:
             self._http.start()
@@ -206,7 +200,7 @@ class WatchService:
             self.store.audit("start", f"{len(self._wanted)} cameras")
 
     def _stop(self) -> None:
-        self._stop_asked.set()
+        self._stopping.set()
         stop_s = self.config.workers.stop_s
         until = time.monotonic() + stop_s
 
@@ -250,7 +244,7 @@ class WatchService:
 
     def _make_worker(self, name: str, camera: WatchedCamera, status: CameraStatus) -> Worker:
         worker = CameraWorker(
-            camera_settings(name, camera.config, camera.thresholds),
+            replace(camera_settings(name, camera.config, camera.thresholds), once=self._once),
             self._models.detector(camera.model),
             self._models.pool(camera.model),
             recorder_of(name, camera.config, self.config.media),
@@ -260,7 +254,11 @@ class WatchService:
             identity=DetectorIdentity(str(camera.model.folder), camera.model.sha256, self._spec_hash(camera)),
         )
         status.lookahead_clips = worker.lookahead_clips
-        self.previews[name] = Preview(status, self.config.http.max_viewers, lambda: worker.latest)
+        self._workers[name] = worker
+        if (preview := self.previews.get(name)) is None:
+            self.previews[name] = Preview(status, self.config.http.max_viewers, lambda: self._workers[name].latest)
+        else:  # whoever looks goes on looking
+            preview.status = status
         return worker
 
     def _spec_hash(self, camera: WatchedCamera) -> str:
@@ -277,31 +275,24 @@ class WatchService:
             log.log(logging.INFO if state in ("connecting", "running", "stopped") else logging.WARNING,
                     "%s: %s%s", status.name, state, f" ({reason})" if reason else "")  # fmt: skip
         self.store.set_camera_state(status.name, state, reason)
-        for channel in self._showing:
-            channel.publish_state(status.name, state)
+        self._showing.state(status.name, state)
 
     def _on_event(self, status: CameraStatus, event: CameraEvent) -> None:
         is_new = event.state == "open" and status.event_id != event.event_id
         self.store.save_event(event)
-        for channel in self._showing:
-            channel.publish_event(event)
+        self._showing.event(event)
         if is_new:
-            with status.lock:
-                last = event.started if status.score_time is None else max(status.score_time, event.started)
-            latency_s = (datetime.now(UTC) - last).total_seconds()
+            latency_s = (datetime.now(UTC) - event.started).total_seconds()
             self.metrics.event_latency.labels(event.camera).observe(max(0.0, latency_s))
             log.warning("%s: event %s opened, score %.3f", event.camera, event.event_id, event.peak_score)
         if event.state != "open" and status.event_id == event.event_id:
             log.warning("%s: event %s %s, peak %.3f%s", event.camera, event.event_id, event.state, event.peak_score,
                         f"; {event.problem}" if event.problem else "")  # fmt: skip
-        with status.lock:
-            status.event_id = event.event_id if event.state == "open" else None
+        status.follow(event.event_id, is_open=event.state == "open")
 
     def _keep_media(self) -> None:
         said = None
-        self._save_recovered()
-        while not self._stop_asked.wait(_RETENTION_S):
-            self._save_recovered()
+        while not self._stopping.wait(_RETENTION_S):
             try:
                 report = self._retention.run_once(datetime.now(UTC))
                 self.media_bytes, problem = report.used_bytes, report.problem
@@ -314,35 +305,21 @@ class WatchService:
                 log.error("old clips and pictures: %s", problem)
             said = problem
 
-    def _save_recovered(self) -> None:
-        """Give events that an earlier process left open the clips that it was writing."""
-        try:
-            for end in list(self._recovered):
-                stored = self.store.get_event(end.event_id)
-                if stored is not None and stored.event.state == "open":
-                    continue  # still on its way to be marked as interrupted
-                if stored is not None:
-                    problem = "; ".join(filter(None, (stored.event.problem, end.problem)))
-                    self.store.save_event(replace(stored.event, clip=end.clip, problem=problem or None))
-                self._recovered.remove(end)
-        except StoreError:
-            pass  # tried again when the database is there
-
     def _make_dispatcher(self, channels: Sequence[Channel]) -> Dispatcher:
         link = f"{self._http.url}/events/{{event_id}}" if self._http is not None else None
-        self._showing = [channel for channel in channels if isinstance(channel, ShowsStates)]
+        self._showing.set_channels(channels)
         return Dispatcher(self.store, channels, media=self.config.media, link=link)
 
-    def _open_http(self, config: Config) -> None:
-        self._http = HttpServer(self.view, config.http) if config.http.enabled else None
+    def _open_http(self, config: Config) -> HttpServer | None:
+        return HttpServer(self.view, config.http) if config.http.enabled else None
 
     def _reopen_http(self, config: Config) -> None:
         if self._http is not None:
             self._http.stop()
-        try:
-            self._open_http(config)
-        except OutputError as error:
             self._http = None
+        try:
+            self._http = self._open_http(config)
+        except OutputError as error:
             log.error("%s", error)
         if self._http is not None:
             self._http.start()

@@ -65,6 +65,7 @@ class Spool:
     def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
         self.folder = folder
         self.dropped = 0  # states of open events given up for want of room
+        self.rejected = 0  # records put aside in rejected.jsonl
         self._path = folder / "spool.jsonl"
         self._max_bytes = max_bytes
         self._entries: dict[int, Entry] = {}  # in order
@@ -281,6 +282,7 @@ class Spool:
             log.warning("%s: %d records of an earlier run wait for the database", self._path, len(self._entries))
 
     def _put_aside(self, line: bytes, why: str) -> None:
+        self.rejected += 1
         text = json.dumps({"why": why, "record": line.decode("utf-8", "replace").rstrip("\n")})
         log.error("a record can't be stored and was put into %s: %s", self.folder / "rejected.jsonl", why)
         try:

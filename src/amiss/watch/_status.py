@@ -67,6 +67,14 @@ class CameraStatus:
             self.score, self.score_time = score, time
             self.history.append((time, score))
 
+    def follow(self, event_id: str, *, is_open: bool) -> None:
+        """Note an event's state; the end of an event, or of its clip, leaves a later one open."""
+        with self.lock:
+            if is_open:
+                self.event_id = event_id
+            elif self.event_id == event_id:
+                self.event_id = None
+
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         with self.lock:

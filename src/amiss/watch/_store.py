@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Engine, exc, insert, update
 
 from amiss.errors import StoreError
 from amiss.watch._archive import Archive
-from amiss.watch._database import UNAVAILABLE, describe, make_engine, reason
-from amiss.watch._event_rows import forget_media_rows, interrupt_rows, save_event_rows
+from amiss.watch._database import describe, is_refused, make_engine, reason
+from amiss.watch._event_rows import add_clip_row, forget_media_rows, interrupt_rows, save_event_rows
 from amiss.watch._outbox import recover
 from amiss.watch._records import event_of, event_record
 from amiss.watch._rules import Rule
@@ -41,6 +41,7 @@ class StoreStatus:
         waiting_s: Age of the wait; seconds.
         in_memory: Of these, records that the disk did not take.
         dropped: States of open events given up for want of room in the spool.
+        rejected: Records put aside in `rejected.jsonl` since the start.
         problem: Why the database can't be written; None where it can.
     """
 
@@ -49,6 +50,7 @@ class StoreStatus:
     waiting_s: float
     in_memory: int
     dropped: int
+    rejected: int
     problem: str | None
 
 
@@ -81,8 +83,8 @@ def open_store(url: str, spool: Path, *, rules: Sequence[Rule] = (), spool_bytes
 class Store(Archive):
     """See `open_store`. Every method may be called from any thread.
 
-    `save_event`, `mark_interrupted`, `forget_media` and `set_camera_state` never wait for the database and never raise
-    for trouble with it; all others read or write at once and raise StoreError.
+    `save_event`, `mark_interrupted`, `add_clip`, `forget_media` and `set_camera_state` never wait for the database and
+    never raise for trouble with it; all others read or write at once and raise StoreError.
     """
 
     def __init__(self, engine: Engine, spool: Spool, rules: Sequence[Rule] = ()) -> None:
@@ -127,9 +129,17 @@ class Store(Archive):
                 is_open=event.state == "open",
             )
 
-    def mark_interrupted(self, camera: str) -> None:
-        """At start-up: what earlier processes left open is `interrupted`, ended at its last clip."""
-        self.spool.append({"op": "interrupt", "run": self.run, "camera": camera})
+    def mark_interrupted(self, cameras: Iterable[str]) -> None:
+        """At start-up: what earlier processes left open is `interrupted`, ended at its last clip.
+
+        That is what processes of this spool folder saw, whatever the camera, and all of the given cameras (the folder
+        may be a new one).
+        """
+        self.spool.append({"op": "interrupt", "run": self.run, "cameras": list(cameras)})
+
+    def add_clip(self, event_id: str, clip: str | None, problem: str | None) -> None:
+        """At start-up, before `mark_interrupted`: an earlier process's event has a clip after all."""
+        self.spool.append({"op": "clip", "event_id": event_id, "clip": clip, "problem": problem})
 
     def forget_media(self, paths: Iterable[str]) -> None:
         """The files (relative to the media folder) were removed: their events have none."""
@@ -148,7 +158,9 @@ class Store(Archive):
     def status(self) -> StoreStatus:
         """How the store is; asks nothing of the database."""
         spool = self.spool
-        return StoreStatus(len(spool), spool.n_bytes, spool.waiting_s, spool.in_memory, spool.dropped, self._problem)
+        return StoreStatus(
+            len(spool), spool.n_bytes, spool.waiting_s, spool.in_memory, spool.dropped, spool.rejected, self._problem
+        )
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Write what waits, for at most `timeout_s`; the rest stays in the spool for the next run."""
@@ -195,15 +207,15 @@ class Store(Archive):
             return
         try:
             self._write(batch)
-        except UNAVAILABLE:
-            raise
-        except Exception:  # a record that can't be stored: find it
-            for number, entry in batch:
+        except Exception as refused:
+            if not is_refused(refused):
+                raise
+            for number, entry in batch:  # find the record that can't be stored
                 try:
                     self._write([(number, entry)])
-                except UNAVAILABLE:
-                    raise
                 except Exception as error:
+                    if not is_refused(error):
+                        raise
                     self.spool.reject(number, entry, reason(error))
 
     def _write(self, batch: list[tuple[int, Entry]]) -> None:
@@ -227,9 +239,9 @@ class Store(Archive):
                     values = {"state": state, "reason": why, "changed": changed}
                     if not connection.execute(update(cameras).where(cameras.c.name == camera).values(values)).rowcount:
                         connection.execute(insert(cameras).values(values | {"name": camera}))
-        except UNAVAILABLE:
-            raise
-        except Exception as error:  # a state is not worth holding up events for
+        except Exception as error:
+            if not is_refused(error):
+                raise
             log.error("the states of cameras could not be stored: %s", reason(error))
         for camera, written in states.items():
             if self._states.get(camera) == written:
@@ -240,10 +252,14 @@ class Store(Archive):
             case "event":
                 event = event_of(record["event"])
                 return save_event_rows(
-                    connection, event, str(record["run"]), int(record["revision"]), self._rules, now
-                )  # fmt: skip
+                    connection, event, str(record["run"]), int(record["revision"]), self.node, self._rules, now
+                )
             case "interrupt":
-                return interrupt_rows(connection, str(record["camera"]), str(record["run"]), self._rules, now)
+                names = [str(camera) for camera in record["cameras"]]
+                return interrupt_rows(connection, names, str(record["run"]), self.node, self._rules, now)
+            case "clip":
+                add_clip_row(connection, str(record["event_id"]), record["clip"], record["problem"])
+                return 0
             case "forget":
                 forget_media_rows(connection, [str(path) for path in record["paths"]], now)
                 return 0

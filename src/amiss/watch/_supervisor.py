@@ -185,6 +185,8 @@ class Supervisor:
             self._retire(watched)
         until = self._now() + timeout_s
         late = []
+        for worker in self._leaving:
+            worker.join(max(0.0, until - self._now()))
         for name, watched in self._watched.items():
             for worker in watched.retiring:
                 worker.join(max(0.0, until - self._now()))

@@ -91,7 +91,7 @@ events = Table(
     Column("peak_score", Double, nullable=False),
     Column("threshold_on", Double, nullable=False),
     Column("threshold_off", Double, nullable=False),
-    Column("detector", _name, nullable=False),
+    Column("detector", Text, nullable=False),
     Column("detector_sha256", String(64), nullable=False),
     Column("feature_spec", _name, nullable=False),
     Column("clip", Text),
@@ -101,6 +101,7 @@ events = Table(
     Column("media_removed", UTCDateTime),
     Column("saved", UTCDateTime, nullable=False),  # when the row was made
     Column("run", _key, nullable=False),  # the process that saw the event
+    Column("node", _key),  # its spool folder
     Column("revision", BigInteger, nullable=False),  # rises with every state of the event; older ones change nothing
     Index(None, "camera", "started"),
     Index(None, "started"),
@@ -130,7 +131,7 @@ deliveries = Table(
     Column("next_attempt", UTCDateTime, nullable=False),
     Column("finished", UTCDateTime),
     Column("error", Text),
-    Column("node", _key),  # the spool folder whose process is sending
+    Column("node", _key),  # the spool folder whose process made it, or tried it last
     Column("held_by", _key),  # of a suppressed one: the delivery whose cooldown it fell into
     Index(None, "state", "channel", "next_attempt"),
     Index(None, "held_by"),

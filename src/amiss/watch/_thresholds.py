@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from amiss.errors import DetectorError
-from amiss.files import write_json
+from amiss.files import write_json, write_text
 from amiss.watch._config import AlarmConfig, Score
 
 OFF_SHARE = 0.8
@@ -62,6 +62,17 @@ def write_calibration(state: Path, calibration: CameraCalibration) -> Path:
     path = _path(state, calibration.camera)
     write_json(path, {"format": _FORMAT, **asdict(calibration)})
     return path
+
+
+def check_calibration(state: Path, camera: str) -> None:
+    """Find out whether a calibration could be kept, before hours are spent on it.
+
+    Raises:
+        OutputError: it couldn't be written.
+    """
+    trial = _path(state, camera).with_suffix(".try")
+    write_text(trial, "")
+    trial.unlink(missing_ok=True)
 
 
 def read_calibration(state: Path, camera: str) -> CameraCalibration | None:

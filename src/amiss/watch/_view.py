@@ -36,8 +36,14 @@ class ServiceView:
     def not_ready(self) -> list[str]:
         """See `View`. A camera that is away is no reason: nothing can be done here about it."""
         reasons = [] if self._service.started else ["starting"]
-        if problem := self._service.store.status().problem:
-            reasons.append(f"the database can't be written, events wait on disk: {problem}")
+        status = self._service.store.status()
+        if status.problem:
+            reasons.append(f"the database can't be written, events wait on disk: {status.problem}")
+        if status.in_memory:
+            reasons.append(
+                f"the disk of the spool takes nothing, {status.in_memory} records are in memory only: make room in "
+                f"{self._service.config.state}"
+            )
         if self._service.reload_problem:
             reasons.append(f"the configuration is wrong, the one before is in use: {self._service.reload_problem}")
         if self._service.score_log is not None and self._service.score_log.problem:
@@ -75,6 +81,11 @@ class ServiceView:
             "amiss_spool_records": ("Records that wait for the database", float(status.waiting)),
             "amiss_spool_bytes": ("Size of the records that wait for the database", float(status.waiting_bytes)),
             "amiss_spool_wait_seconds": ("For how long they have been waiting", status.waiting_s),
+            "amiss_spool_in_memory": (
+                "Of the records that wait, those that the disk did not take: lost with the process",
+                float(status.in_memory),
+            ),
+            "amiss_spool_rejected": ("Records put aside in rejected.jsonl since the start", float(status.rejected)),
             "amiss_spool_dropped": ("States of open events given up for want of room", float(status.dropped)),
             "amiss_database_up": ("1 while the database can be written", float(status.problem is None)),
             "amiss_media_bytes": ("Size of all clips and snapshots", float(self._service.media_bytes)),

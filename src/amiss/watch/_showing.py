@@ -1,0 +1,57 @@
+"""States of cameras and events, shown on channels that show them without being asked by a rule: MQTT."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+from amiss.watch._channels import Channel
+from amiss.watch._types import CameraEvent, CameraState
+
+
+@runtime_checkable
+class ShowsStates(Protocol):
+    """A channel that shows every state."""
+
+    def publish_event(self, event: CameraEvent) -> None:
+        """Show the newest state of a camera's event."""
+
+    def publish_state(self, camera: str, state: CameraState) -> None:
+        """Show a camera's state."""
+
+
+class Showing:
+    """The channels that show states, and what they were told last. Its methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._channels: list[ShowsStates] = []
+        self._states: dict[str, CameraState] = {}
+        self._events: dict[str, CameraEvent] = {}
+
+    def set_channels(self, channels: Iterable[Channel]) -> None:
+        """Show states on these from now on; they are told what is so now."""
+        with self._lock:
+            self._channels = [channel for channel in channels if isinstance(channel, ShowsStates)]
+            for channel in self._channels:
+                for camera, state in self._states.items():
+                    channel.publish_state(camera, state)
+                for event in self._events.values():
+                    channel.publish_event(event)
+
+    def state(self, camera: str, state: CameraState) -> None:
+        """A camera is in this state."""
+        with self._lock:
+            self._states[camera] = state
+            for channel in self._channels:
+                channel.publish_state(camera, state)
+
+    def event(self, event: CameraEvent) -> None:
+        """An event is so."""
+        with self._lock:
+            known = self._events.get(event.camera)
+            if known is None or event.started >= known.started:
+                self._events[event.camera] = event
+            for channel in self._channels:
+                channel.publish_event(event)

@@ -1,0 +1,153 @@
+"""A folder of finished files as a camera: each is scored to its end, once, also over a kill; `--once` ends."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from amiss.detection import causal_offline_scores
+from amiss.features import extract_video
+from amiss.video import count_frames
+from fake_detector import SPEC, BrightnessEngine, brightness_detector
+from make_motion import make_motion_detector, write_scene
+from make_streams import write_stream
+from test_watch_camera import Wall, eventually, wall
+
+BRIGHT = ((20, 40), (130, 180))
+
+
+def drop(path: Path, age_s: int, n_frames: int, bright: tuple[tuple[int, int], ...]) -> Path:
+    """A file that was finished long ago."""
+    write_stream(path, n_frames=n_frames, bright=bright)
+    os.utime(path, (1_600_000_000 - age_s,) * 2)
+    return path
+
+
+def ids(made: Wall) -> list[str]:
+    return list(dict.fromkeys(event.event_id for event in made.events))
+
+
+def remembered(folder: Path) -> list[str]:
+    notes = folder / ".amiss-scored.jsonl"
+    return [json.loads(line)["name"] for line in notes.read_text().splitlines()] if notes.exists() else []
+
+
+@pytest.mark.parametrize("spec", [SPEC, SPEC.with_(tail="drop"), SPEC.with_(frame_rate=10.0)])
+def test_every_file_is_scored_to_its_end_and_for_itself(tmp_path: Path, spec: object) -> None:
+    files = [drop(tmp_path / "a.ts", 2, 136, ((100, 136),)), drop(tmp_path / "b.ts", 1, 56, ((0, 40),))]
+    engine = BrightnessEngine(spec)  # type: ignore[arg-type]
+    with wall(engine=engine) as made:
+        worker = made.watch(f"folder:{tmp_path}", once=True)
+        worker.join(20)
+        assert not worker.is_alive()
+    assert worker.error is None
+    detector = brightness_detector(engine.spec)
+    expected = [causal_offline_scores(detector, extract_video(path, engine).features).tolist() for path in files]
+    assert [scored.score for scored in made.scores] == expected[0] + expected[1]
+    closed = [event for event in made.events if event.state == "closed"]
+    assert len(closed) == len(ids(made)) == 2  # bright over the border, and still two
+    assert remembered(tmp_path) == ["a.ts", "b.ts"]
+
+
+def test_the_last_file_is_finished_though_none_comes_after(tmp_path: Path) -> None:
+    drop(tmp_path / "a.ts", 0, 56, ((0, 56),))
+    with wall() as made:
+        worker = made.watch(f"folder:{tmp_path}")
+        eventually(lambda: made.events and made.events[-1].state == "closed", limit_s=5)
+        assert len(made.scores) == 4
+        assert worker.is_alive()
+
+
+def test_a_file_is_remembered_only_when_its_last_clip_is_scored(tmp_path: Path) -> None:
+    drop(tmp_path / "a.ts", 0, 64, ())
+    engine, let_go = BrightnessEngine(), threading.Event()
+    engine.delay = lambda: let_go.wait(10) if sum(map(len, engine.batches)) == 3 else None
+    with wall(engine=engine) as made:
+        made.watch(f"folder:{tmp_path}")
+        eventually(lambda: len(made.scores) == 3)
+        time.sleep(0.3)
+        assert remembered(tmp_path) == []
+        let_go.set()
+        eventually(lambda: remembered(tmp_path) == ["a.ts"])
+    assert len(made.scores) == 4
+
+
+def test_a_stop_within_a_file_scores_it_again_and_doubles_no_event(tmp_path: Path) -> None:
+    drop(tmp_path / "a.ts", 0, 200, BRIGHT)
+    engine, held = BrightnessEngine(), threading.Event()
+    engine.delay = lambda: held.wait(0.5) if sum(map(len, engine.batches)) > 9 else None
+    with wall(engine=engine) as made:
+        worker = made.watch(f"folder:{tmp_path}")
+        eventually(lambda: len(ids(made)) == 2)  # the second is open
+        worker.stop()
+        worker.join(10)
+    assert remembered(tmp_path) == []
+    with wall() as again:
+        again.watch(f"folder:{tmp_path}", once=True).join(20)
+    assert remembered(tmp_path) == ["a.ts"]
+    assert ids(again) == ids(made)
+    assert [event.state for event in again.events].count("closed") == 2
+    with wall() as other:
+        other.watch(f"folder:{tmp_path}", "other", once=True).join(20)
+    assert other.scores == []  # it is remembered for the folder
+    os.utime(tmp_path / "a.ts")  # another file of that name
+    with wall() as other:
+        other.watch(f"folder:{tmp_path}", once=True).join(20)
+    assert len(ids(other)) == 2
+    assert not set(ids(other)) & set(ids(made))
+
+
+def test_once_waits_for_a_file_that_is_being_written_and_needs_the_folder(tmp_path: Path) -> None:
+    write_stream(tmp_path / "a.ts", n_frames=32)  # just now
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with wall() as made:
+        worker = made.watch(f"folder:{tmp_path}", once=True)
+        worker.join(20)
+        assert worker.error is None
+        assert worker.counters().scores == 2
+        gone = made.watch(f"folder:{tmp_path / 'gone'}", "gone", once=True)
+        gone.join(20)
+    assert "gone can't be read: No such file" in str(gone.error)
+    assert sorted(remembered(tmp_path)) == ["a.ts", "broken.mp4"]
+
+
+@pytest.mark.faults
+def test_a_kill_within_a_file_doubles_neither_event_nor_alert(tmp_path: Path) -> None:
+    service = pytest.importorskip("test_watch_service", reason="needs amiss[watch]")
+    detector = make_motion_detector(tmp_path / "detector")
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    parts = [(1, 50), (9, 75), (1, 150), (9, 75), (1, 1200)]
+    for index, (name, scene) in enumerate((("a.mp4", parts), ("b.mp4", [(1, 50), (9, 60)]))):
+        os.utime(write_scene(folder / name, scene), (1_600_000_000 + index,) * 2)
+    config = f"""
+detector: {detector}
+cameras:
+  yard: {{url: "folder:{folder}", alarm: {{on: 0.5, smoothing_s: 0}}}}
+channels:
+  file: {{kind: log, path: alerts.jsonl}}
+rules:
+  - {{name: opened, channels: [file], cooldown_s: 0}}
+  - {{name: closed, channels: [file], on: closed, cooldown_s: 0}}
+"""
+    with service.watching(tmp_path, config, "--once") as watch:
+        service.wait_for(lambda: len(watch.events()) == 2, 60, "two events")
+        assert watch.stop(signal.SIGKILL) == -signal.SIGKILL
+    before = [row["event_id"] for row in watch.events()]
+    assert remembered(folder) == []
+    with service.watching(tmp_path, config, "--once") as watch:
+        assert watch.process.wait(120) == 0
+    rows = watch.events()
+    assert [row["state"] for row in rows] == ["closed"] * 3
+    assert [row["event_id"] for row in rows][:2] == before
+    assert remembered(folder) == ["a.mp4", "b.mp4"]
+    told = sorted((line["event"]["event_id"], line["rule"]) for line in service.alerts(tmp_path))
+    assert told == sorted((row["event_id"], rule) for row in rows for rule in ("opened", "closed"))
+    for row in rows:
+        assert count_frames(tmp_path / "media" / row["clip"]) > 50
+        assert row["problem"] is None
