@@ -4,7 +4,7 @@ Source: Tian et al., "Weakly-supervised Video Anomaly Detection with Robust Temp
 2021, section 3.2 and github.com/tianyu0207/RTFM. The non-local block is Wang et al., CVPR 2018, its dot-product form.
 
 Padded clips change nothing: they are zero wherever a convolution sees them, as beyond the ends of a video, and batch
-normalisation and the non-local block leave them out.
+normalisation and the non-local block leave them out. Unlike the source, running statistics start with the first batch.
 
 Shape letters: B bags · T clips · D feature dim · C channels · I inner channels of the non-local block.
 """
