@@ -205,3 +205,16 @@ def test_spans_of_resampled_features() -> None:
     assert clip_spans(spec, 3, 90, 30.0) == [(0, 32), (32, 64), (64, 90)]
     with pytest.raises(FeatureError, match="need the video's own frame rate"):
         clip_spans(spec, 3, 90, None)
+
+
+def test_what_went_wrong_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk fails the index too, and Ctrl-C stays Ctrl-C."""
+
+    def full(*_: object) -> None:
+        raise OutputError("no space left")
+
+    with pytest.raises(KeyboardInterrupt), FeatureSetWriter(tmp_path, SPEC) as writer:
+        monkeypatch.setattr(writer, "close", full)
+        raise KeyboardInterrupt
+    with pytest.raises(OutputError, match="no space"), FeatureSetWriter(tmp_path, SPEC) as writer:
+        monkeypatch.setattr(writer, "close", full)

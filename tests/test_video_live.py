@@ -6,7 +6,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -510,10 +511,16 @@ def test_a_wall_clock_that_is_set_is_followed_within_a_connection(step_s: float)
         connection.play(transport_stream(n_frames=100)[50:], speed=4)
 
     with FakeCamera(script) as camera:
-        watched = Watched(camera.url, wall=lambda: datetime.now(UTC) + timedelta(seconds=shift[0]))
+        told: list[datetime] = []
+
+        def wall() -> datetime:
+            told.append(datetime.now(UTC) + timedelta(seconds=shift[0]))
+            return told[-1]
+
+        watched = Watched(camera.url, wall=wall)
         frames = []
         for frame in watched.source:
-            frames.append((frame, watched.source._wall()))
+            frames.append((frame, told[-1] - timedelta(seconds=watched.source.lag_s)))
             if len(frames) == 90:
                 break
     assert all(abs((frame.time - wall).total_seconds()) < 2.2 for frame, wall in frames)
@@ -585,6 +592,32 @@ def test_a_file_that_changed_while_it_was_scored_is_scored_again(tmp_path: Path)
 
     frames = watched.frames(1000, until)
     assert frames[-1].connection == 2
+
+
+def test_a_file_that_is_moved_away_during_the_look_at_the_folder_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.ts", "b.ts"):
+        os.utime(write_stream(tmp_path / name), (1_600_000_000, 1_600_000_000))
+    scandir = os.scandir
+
+    class Entry:
+        def __init__(self, entry: os.DirEntry[str]) -> None:
+            self.name, self.is_file, self._entry = entry.name, entry.is_file, entry
+
+        def stat(self) -> os.stat_result:
+            if self.name == "a.ts":
+                raise FileNotFoundError(2, "No such file or directory", self.name)
+            return self._entry.stat()
+
+    @contextmanager
+    def moving(folder: Path) -> Iterator[list[Entry]]:
+        with scandir(folder) as entries:
+            yield [Entry(entry) for entry in entries]
+
+    monkeypatch.setattr("amiss.video._live_inputs.os.scandir", moving)
+    watched = Watched(f"folder:{tmp_path}", once=True)
+    assert {frame.file.split()[0] for frame in watched.source} == {"b.ts"}
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_scored_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`amiss calibrate` wastes nobody's hours: mistakes are found first, and what was seen is used whatever comes after."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +60,24 @@ def test_what_was_seen_before_ctrl_c_is_used(config: Callable[..., Config], capl
     assert kept.hours > 30 * 16 / 25 / 3600 * 0.9
     assert not kept.is_enough
     assert "of 12 hours: what was seen is used" in caplog.text
+
+
+def test_a_second_ctrl_c_while_the_worker_ends_loses_nothing(
+    config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pressed = []
+
+    def join(self: CameraWorker, timeout: float | None = None) -> None:
+        threading.Thread.join(self, timeout)
+        if self._source._stop.is_set() and not pressed:
+            pressed.append(True)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(CameraWorker, "join", join)
+    found, path = calibrate_camera(config(), "yard", 10, hours=12, on_progress=interrupted(30))
+    assert pressed
+    assert path.exists()
+    assert found.calibration.hours > 30 * 16 / 25 / 3600 * 0.9
 
 
 def test_what_was_seen_before_the_camera_failed_is_used(

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,9 @@ from amiss.features import extract_video
 from amiss.video import Backoff, GateSettings, LiveSource, VideoReader
 from amiss.watch._camera import CameraWorker, ClipScored
 from amiss.watch._camera_settings import CameraSettings, DetectorIdentity
-from amiss.watch._pool import EnginePool
+from amiss.watch._clips import LiveClip
+from amiss.watch._events import EventMaker
+from amiss.watch._pool import EnginePool, Lane
 from amiss.watch._recorder import Recorder
 from amiss.watch._types import CameraEvent
 from fake_detector import SPEC, BrightnessEngine, BrightnessHead, brightness_detector
@@ -33,8 +36,8 @@ FAST = Backoff(first_s=0.05, cap_s=0.2)
 class Wall:
     """Workers of one test, with what they told."""
 
-    def __init__(self, media: Path | None, pool: EnginePool) -> None:
-        self.media, self.pool = media, pool
+    def __init__(self, media: Path | None, pool: EnginePool, roll_s: float) -> None:
+        self.media, self.pool, self.roll_s = media, pool, roll_s
         self.events: list[CameraEvent] = []
         self.states: list[tuple[str, str, str]] = []
         self.scores: list[ClipScored] = []
@@ -46,7 +49,8 @@ class Wall:
             **options,
         })  # fmt: skip
         media = self.media
-        make = (lambda end: Recorder(media, name, on_end=end, pre_roll_s=0.4, post_roll_s=0.4)) if media else None
+        rolls = {"pre_roll_s": self.roll_s, "post_roll_s": self.roll_s}
+        make = (lambda end: Recorder(media, name, on_end=end, **rolls)) if media else None
         worker = CameraWorker(
             settings,
             brightness_detector(self.pool.engine.spec),
@@ -66,9 +70,9 @@ class Wall:
 
 
 @contextmanager
-def wall(media: Path | None = None, engine: BrightnessEngine | None = None) -> Iterator[Wall]:
+def wall(media: Path | None = None, engine: BrightnessEngine | None = None, *, roll_s: float = 0.4) -> Iterator[Wall]:
     pool = EnginePool(engine or BrightnessEngine())
-    made = Wall(media, pool)
+    made = Wall(media, pool, roll_s)
     try:
         yield made
     finally:
@@ -109,6 +113,24 @@ def test_a_replayed_file_is_scored_as_it_is_offline(tmp_path: Path) -> None:
         starts = [(scored.started - first).total_seconds() * offline.fps for scored in made.scores]
         spans = clip_spans(spec, len(expected), offline.n_frames, offline.fps)
         assert starts == pytest.approx([start for start, _ in spans], abs=1.01 if spec.frame_rate else 0.01)
+
+
+def test_clips_that_come_while_the_worker_looks_whether_to_end_are_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_stream(tmp_path / "a.ts", n_frames=60)
+    is_empty = Lane.is_empty.fget
+    assert is_empty is not None
+    with wall() as made:
+
+        def preempted(lane: Lane[object]) -> bool:
+            answer = is_empty(lane)
+            made.workers[0]._reader.join(5)
+            return bool(answer)
+
+        monkeypatch.setattr(Lane, "is_empty", property(preempted))
+        made.watch(f"replay:{path}?speed=0", queue_clips=8).join(20)
+    assert len(made.scores) == 4
 
 
 def test_an_event_from_its_first_frame_to_its_clip(tmp_path: Path) -> None:
@@ -382,22 +404,23 @@ def test_a_disk_that_hangs_holds_up_no_score_and_the_picture_comes_later(
     write = Recorder._write_picture
 
     def slow(*arguments: object) -> object:
-        let_go.wait(20)
+        let_go.wait(60)
         return write(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Recorder, "_write_picture", slow)
-    chunks = transport_stream(n_frames=400, bright=((40, 90), (150, 200)))
+    chunks = transport_stream(n_frames=220, bright=((40, 80), (120, 160)))
 
     def script(connection: Connection) -> None:
         connection.answer()
-        connection.play(chunks, speed=2)
+        connection.play(chunks, speed=1)
         connection.wait(60)
 
     with FakeCamera(script) as camera, wall(tmp_path) as made:
-        worker = made.watch(camera.url, read_timeout_s=30)
-        eventually(lambda: [event.state for event in made.events].count("closed") >= 4)  # two events, then their clips
+        worker = made.watch(camera.url, read_timeout_s=30, queue_clips=16)
+        # two events, then their clips
+        eventually(lambda: [event.state for event in made.events].count("closed") >= 4, limit_s=40)
         assert all(event.snapshot is None for event in made.events)
-        assert max(scored.latency_s for scored in made.scores) < 2.5
+        assert max(scored.latency_s for scored in made.scores) < 5
         assert worker.counters().dropped_clips == 0
         n_told = len(made.events)
         let_go.set()
@@ -409,8 +432,49 @@ def test_a_disk_that_hangs_holds_up_no_score_and_the_picture_comes_later(
         assert np.asarray(Image.open(tmp_path / event.snapshot)).mean() > 150
 
 
+def test_a_picture_that_comes_later_is_told_with_the_next_score(tmp_path: Path) -> None:
+    pictures: list[Future[tuple[str | None, str | None]]] = []
+
+    class Slow(Recorder):
+        def snapshot(self, *arguments: object) -> Future[tuple[str | None, str | None]]:
+            pictures.append(Future())
+            return pictures[-1]
+
+    told: list[CameraEvent] = []
+    settings = CameraSettings(name="yard", url="device:0", alarm=ALARM, update_s=1000)
+    maker = EventMaker(settings, WHO, told.append, lambda end: Slow(tmp_path, "yard", on_end=end))
+    image = np.zeros((8, 8, 3), np.uint8)
+    for index in range(4):
+        start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=index)
+        if index == 3:
+            pictures[0].set_result(("a.jpg", None))
+        maker.scored(LiveClip(image[None], start, start + timedelta(seconds=1), 0.0, image, 1), 0.9)
+    assert [event.snapshot for event in told] == [None, "a.jpg"]
+    maker.close()
+
+
 @pytest.mark.faults
-def test_still_clips_never_take_the_features_of_another_scene(tmp_path: Path) -> None:
+def test_a_picture_that_goes_wrong_in_any_way_is_a_problem_of_the_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_stream(tmp_path / "a.ts", n_frames=200, bright=((40, 80), (130, 160)))
+    (tmp_path / "media").mkdir()
+
+    def broken(*arguments: object) -> object:
+        raise MemoryError("no memory for a picture")
+
+    monkeypatch.setattr(Recorder, "_write_picture", broken)
+    with wall(tmp_path / "media") as made:
+        worker = made.watch(f"replay:{path}?speed=0")
+        worker.join(20)
+    assert worker.error is None
+    last = {event.event_id: event for event in made.events}.values()
+    assert [(event.state, event.problem) for event in last] == [("closed", "no picture: no memory for a picture")] * 2
+    assert all(event.clip for event in last)
+
+
+@pytest.mark.faults
+def test_still_clips_never_take_the_features_of_another_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the engine is too slow, the clip that stands for a still scene may be among those that are dropped."""
     from amiss.video import VideoWriter
 
@@ -420,21 +484,25 @@ def test_still_clips_never_take_the_features_of_another_scene(tmp_path: Path) ->
             image = np.full((96, 128, 3), 40 if index < 4 * 16 else 200, np.uint8)
             image[:, : 0 if index < 4 * 16 else 30] = 90
             writer.write(image)
+    starts: list[datetime] = []
+    send = CameraWorker._send
+
+    def noted(self: CameraWorker, clip: LiveClip) -> None:
+        starts.append(clip.started)
+        send(self, clip)
+
+    monkeypatch.setattr(CameraWorker, "_send", noted)
     engine = BrightnessEngine()
     with wall(engine=engine) as made:
         engine.delay = lambda: eventually(lambda: made.workers and made.workers[0].counters().clips >= 10)
         worker = made.watch(f"replay:{path}?speed=4", gate=GateSettings(refresh_s=60.0), queue_clips=2)
         worker._lane.is_live = True
         worker.join(30)
-    counters = worker.counters()
     assert worker.error is None
-    assert counters.failed_clips == 0
-    assert counters.dropped_clips >= 5
-    assert counters.spared_clips > 10
-    assert counters.scores + counters.dropped_clips == counters.clips == 30
-    dark, *bright = [scored.score for scored in made.scores]
-    assert dark < 0.3
-    assert min(bright) > 0.6
+    assert worker.counters().spared_clips > 0
+    for scored in made.scores:
+        assert (scored.score < 0.3) == (starts.index(scored.started) < 4)
+        assert (scored.score > 0.6) == (starts.index(scored.started) >= 4)
 
 
 @pytest.mark.faults
@@ -453,12 +521,13 @@ def test_stop_does_not_wait_for_a_silent_camera(tmp_path: Path) -> None:
         began = time.monotonic()
         worker.stop()
         worker.join(10)
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 8
         assert made.events[-1].state == "closed"
         assert made.events[-1].clip
         n_states = len(made.states)
         camera.closing.set()  # only now does the reader come back
         worker._reader.join(10)
+        assert not worker._reader.is_alive()
         assert len(made.states) == n_states
 
 

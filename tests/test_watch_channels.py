@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -502,6 +503,13 @@ def test_mqtt_alerts_states_and_discovery(broker: Callable[[], int]) -> None:
     channel.publish_event(later)
     channel.publish_event(make_event(camera="front gate", event_id=opened.event_id, clip="a.mp4"))  # of the earlier one
     assert listener.next("amiss/front_gate/alarm")[0] == "ON"
+    earlier = make_event(camera="front gate", state="open", started=opened.started - timedelta(hours=1))
+    channel.publish_event(replace(earlier, event_id="e" * 32))  # the clock was set back: newer all the same
+    assert json.loads(listener.next("amiss/front_gate/event")[0])["event_id"] == "e" * 32
+    channel.publish_event(replace(earlier, event_id="e" * 32, state="closed"))
+    assert listener.next("amiss/front_gate/alarm")[0] == "ON"
+    assert listener.next("amiss/front_gate/alarm")[0] == "OFF"
+    channel.publish_event(later)  # scored again
     channel.publish_state("front gate", "reconnecting")
     assert listener.next("amiss/front_gate/status")[0] == "reconnecting"
     channel.close()
@@ -627,18 +635,45 @@ class Shower(LogChannel):
 def test_a_new_channel_is_told_what_is_so_now(tmp_path: Path) -> None:
     showing = Showing()
     first, second = Shower(), Shower()
-    showing.set_channels([first, LogChannel("log", tmp_path)])
+    showing.set_channels([first, LogChannel("log", tmp_path)], ["gate"])
     newest = make_event()
     showing.state("gate", "connecting")
     showing.state("gate", "running")
     showing.event(newest)
     showing.event(make_event(started=newest.started - timedelta(hours=1)))  # the clip of an earlier one
     assert len(first.seen) == 4
-    showing.set_channels([second])
+    showing.set_channels([second], ["gate"])
     assert second.seen == [("gate", "running"), ("gate", newest.event_id)]
     showing.state("gate", "stalled")
     assert second.seen[-1] == ("gate", "stalled")
     assert len(first.seen) == 4
+
+
+def test_the_newest_event_is_the_one_that_opened_last_though_the_clock_was_set_back() -> None:
+    showing, shower = Showing(), Shower()
+    showing.set_channels([], ["gate"])
+    first = make_event(state="open")
+    second = make_event(state="open", started=first.started - timedelta(hours=1))
+    showing.event(first)
+    showing.event(second)
+    showing.event(replace(first, state="closed"))
+    showing.set_channels([shower], ["gate"])
+    assert shower.seen == [("gate", second.event_id)]
+
+
+def test_a_removed_camera_is_told_of_once_more_and_forgotten() -> None:
+    showing, first, second = Showing(), Shower(), Shower()
+    showing.set_channels([], ["gate", "yard"])
+    showing.state("gate", "running")
+    showing.state("yard", "running")
+    showing.event(make_event())
+    showing.set_channels([first], ["yard"])
+    assert ("gate", "stopped") in first.seen
+    assert ("yard", "running") in first.seen
+    showing.state("gate", "stopped")  # its worker has ended
+    showing.event(make_event())
+    showing.set_channels([second], ["yard"])
+    assert second.seen == [("yard", "running")]
 
 
 # file

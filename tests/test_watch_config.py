@@ -227,6 +227,13 @@ def test_a_wrong_value_that_holds_a_secret_is_not_shown(folder: Path, monkeypatc
         "http: {base_url: 'viewer:sesame@proxy'}",
         "database: 'viewer:sesame@192.0.2.7/amiss'",
         "rules: [{name: a, channels: ['viewer:sesame@x']}]",
+        "rules: [{channels: ['viewer:sesame two@x']}]",
+        "rules: [{name: a, channels: [b], cameras: ['viewer:sesame two@x']}]",
+        "cameras: {door: {url: 'rtsp://192.0.2.7', detector: 'viewer:sesame two@nowhere'}}",
+        "channels: {hook: {kind: webhook, url: 'http://x/', allow_private: ['viewer:sesame two@x']}}",
+        "channels: {hook: {kind: webhook, url: 'http://x/', headers: {'viewer:sesame two@x': a}}}",
+        'http: {host: "it\'s viewer:sesame two@x"}',
+        "media: '${file:/viewer:sesame two@x}'",
     ],
 )
 def test_no_mistake_shows_a_password(folder: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from amiss.detection import causal_offline_scores
+from amiss.detection import AlarmSettings, causal_offline_scores
 from amiss.features import extract_video
 from amiss.video import count_frames
 from fake_detector import SPEC, BrightnessEngine, brightness_detector
@@ -51,6 +51,37 @@ def test_every_file_is_scored_to_its_end_and_for_itself(tmp_path: Path, spec: ob
     closed = [event for event in made.events if event.state == "closed"]
     assert len(closed) == len(ids(made)) == 2  # bright over the border, and still two
     assert remembered(tmp_path) == ["a.ts", "b.ts"]
+
+
+def test_neither_cooldown_nor_rolls_reach_into_the_next_file(tmp_path: Path) -> None:
+    for index, name in enumerate(("a.ts", "b.ts", "c.ts")):
+        drop(tmp_path / name, 3 - index, 80, ((32, 64),))
+    (tmp_path / "media").mkdir()
+    with wall(tmp_path / "media", roll_s=60) as made:
+        alarm = AlarmSettings(on=0.6, off=0.5, cooldown_s=60, merge_gap_s=60)
+        made.watch(f"folder:{tmp_path}", once=True, alarm=alarm).join(20)
+    last = {event.event_id: event for event in made.events}.values()
+    assert [event.state for event in last] == ["closed"] * 3
+    for event in last:
+        assert len(event.trace) == 5
+        assert event.problem is None
+        assert count_frames(tmp_path / "media" / event.clip) == 80  # type: ignore[operator]
+    assert len(list((tmp_path / "media").rglob("*.mp4"))) == 3
+
+
+@pytest.mark.faults
+def test_a_file_that_breaks_the_backbone_does_not_block_the_folder(tmp_path: Path) -> None:
+    drop(tmp_path / "a.ts", 2, 55 * 16, ((0, 55 * 16),))
+    drop(tmp_path / "b.ts", 1, 64, ())
+    engine = BrightnessEngine()
+    engine.fail = lambda value: value > 0.6
+    with wall(engine=engine) as made:
+        worker = made.watch(f"folder:{tmp_path}", once=True)
+        worker.join(20)
+    assert worker.error is None
+    assert (worker.counters().failed_clips, worker.counters().scores, worker.counters().damaged) == (55, 4, 1)
+    assert any("a.ts is left out" in reason and "breaks the engine" in reason for _, _, reason in made.states)
+    assert remembered(tmp_path) == ["b.ts"]  # the next start tries the other again
 
 
 def test_the_last_file_is_finished_though_none_comes_after(tmp_path: Path) -> None:

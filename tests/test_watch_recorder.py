@@ -348,6 +348,58 @@ def test_a_disk_that_hangs_holds_neither_the_camera_nor_more_than_its_share_of_m
 
 
 @pytest.mark.faults
+def test_while_a_disk_hangs_no_more_clips_and_pictures_are_begun(
+    tmp_path: Path, packets: Packets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amiss.watch._recorder.BACKLOG_BYTES", 5000)
+    let_go = threading.Event()
+    monkeypatch.setattr(PacketWriter, "write", lambda self, packet: let_go.wait(20))
+    ends = Ends()
+    recorder = Recorder(tmp_path, "yard", on_end=ends)
+    recorder.begin("a" * 32, at(0))
+    (recording,) = recorder._recordings.values()
+    feed(recorder, packets, 0, 250)
+    assert recording._queue.qsize() <= 1  # what waited was given up
+    recorder.begin("b" * 32, at(9))
+    assert ends.wait() == [RecordingEnd("b" * 32, None, "no clip: the disk is too slow")]
+    image = np.zeros((8, 8, 3), np.uint8)
+    assert recorder.snapshot("b" * 32, at(9), image).result(0) == (None, "no picture: the disk is too slow")
+    let_go.set()
+    assert ends.wait(2)[1].problem == "no clip: the disk is too slow"
+    recording.thread.join(5)
+    monkeypatch.setattr("amiss.watch._recorder.BACKLOG_BYTES", 10**6)
+    recorder.begin("c" * 32, at(9))
+    assert recorder.snapshot("c" * 32, at(9), image).result(5)[1] is None
+    recorder.close()
+
+
+@pytest.mark.faults
+def test_pictures_that_wait_for_a_disk_are_few_and_a_thread_that_cannot_start_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+    monkeypatch.setattr(Recorder, "_write_picture", lambda *arguments: (str(let_go.wait(20)), None))
+    ends = Ends()
+    recorder = Recorder(tmp_path, "yard", on_end=ends)
+    image = np.zeros((8, 8, 3), np.uint8)
+    waiting = [recorder.snapshot(EVENT, at(0), image) for _ in range(20)]
+    assert sum(picture.done() for picture in waiting) == 16
+    let_go.set()
+    assert [picture.result(5)[1] for picture in waiting] == [None] * 4 + ["no picture: the disk is too slow"] * 16
+    eventually_over = time.monotonic() + 5
+    while any(thread.is_alive() for thread in recorder._pictures) and time.monotonic() < eventually_over:
+        time.sleep(0.01)
+
+    def full(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", full)
+    assert recorder.snapshot(EVENT, at(0), image).result(0) == (None, "no picture: can't start new thread")
+    recorder.begin(EVENT, at(0))
+    assert ends.all == [RecordingEnd(EVENT, None, "no clip: can't start new thread")]
+
+
+@pytest.mark.faults
 def test_a_clip_of_a_killed_process_is_found_again(tmp_path: Path) -> None:
     source = write_stream(tmp_path / "source.ts", n_frames=250)
     code = f"""

@@ -27,14 +27,16 @@ class Store:
         self.protected = {event_id(n) for n in protected}
         self.fail = fail
         self.forgotten: list[int] = []
+        self.paths: list[str] = []
 
     def protected_ids(self) -> set[str]:
         if self.fail:
             raise RuntimeError("the database is away")
         return self.protected
 
-    def forget(self, ids: Sequence[str]) -> None:
-        self.forgotten += [int(i, 16) for i in ids]
+    def forget(self, paths: Sequence[str]) -> None:
+        self.paths += paths
+        self.forgotten += dict.fromkeys(int(Path(path).stem.partition("-")[0], 16) for path in paths)
 
 
 def put(media: Path, number: int, age_days: float, n_bytes: int = 1000, camera: str = "yard") -> None:
@@ -110,7 +112,7 @@ def test_when_the_store_is_away_nothing_is_deleted(tmp_path: Path) -> None:
     assert report.problem == "nothing deleted: the database is away"
 
     store = Store()
-    store.forget = lambda ids: 1 / 0  # type: ignore[method-assign]
+    store.forget = lambda paths: 1 / 0  # type: ignore[method-assign]
     retention(tmp_path, RetentionSettings(days=1), store).run_once(NOW)
     assert left(tmp_path) == {1}
 
@@ -157,6 +159,16 @@ def test_all_parts_of_a_clip_go_together(tmp_path: Path) -> None:
     assert report.n_events == 1
     assert report.freed_bytes == 1500
     assert not list(tmp_path.rglob("*.mp4"))
+
+
+def test_an_event_that_was_scored_again_keeps_the_later_files(tmp_path: Path) -> None:
+    put(tmp_path, 1, age_days=40)
+    put(tmp_path, 1, age_days=1)
+    store = Store()
+    retention(tmp_path, RetentionSettings(), store).run_once(NOW)
+    assert left(tmp_path) == {1}
+    old = f"{NOW - timedelta(days=40):%Y-%m-%d}/yard/{event_id(1)}"
+    assert sorted(store.paths) == [f"{old}.jpg", f"{old}.mp4"]
 
 
 def test_no_media_yet(tmp_path: Path) -> None:

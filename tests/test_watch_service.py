@@ -31,6 +31,8 @@ httpx = pytest.importorskip("httpx", reason="needs amiss[dev]")
 
 from amiss.cli import app
 from amiss.video import VideoReader, count_frames
+from amiss.watch._config_file import load_config
+from amiss.watch._service import WatchService
 from make_motion import make_motion_detector, write_scene
 from test_watch_channels import Listener, broker  # noqa: F401  # a fixture
 
@@ -318,6 +320,17 @@ channels:
     assert json.loads(seen["amiss/yard/event"][-1])["event_id"] == watch.events()[0]["event_id"]
 
 
+def retained(port: int) -> dict[str, str]:
+    """What a newcomer is told at once: topic → payload."""
+    newcomer = Listener(port)
+    newcomer.client.publish("end", qos=1)  # comes back after all that is retained
+    told = {}
+    while (message := newcomer.messages.get(timeout=10))[0] != "end":
+        told[message[0]] = message[1]
+    newcomer.close()
+    return told
+
+
 def test_mqtt_stays_online_over_a_reload_and_a_test_of_alerts(
     detector: Path,
     scene: Path,
@@ -337,13 +350,8 @@ channels:
                 wait_for(lambda: watch.camera("gate").get("state") == "running", 60, "the new camera")
             else:
                 assert CliRunner().invoke(app, ["alerts", "test", str(watch.file)]).exit_code == 0
-            time.sleep(1)
-            newcomer = Listener(port)
-            time.sleep(0.5)
-            newcomer.close()
-            retained = {topic: payload for topic, payload, is_kept in list(newcomer.messages.queue) if is_kept}
-            assert retained["amiss/availability"] == "online", change
-            assert retained["amiss/yard/status"] == retained["amiss/gate/status"] == "running"
+            wanted = {"amiss/availability": "online", "amiss/yard/status": "running", "amiss/gate/status": "running"}
+            wait_for(lambda: wanted.items() <= retained(port).items(), 20, f"{wanted} after {change}")  # noqa: B023
         broker()  # begun anew, it has forgotten everything; yard's state was said before the reload only
         listener = Listener(port)
         topics = {listener.messages.get(timeout=20)[0] for _ in range(5)}
@@ -357,6 +365,7 @@ channels:
 def test_a_stop_waits_for_no_silent_camera(detector: Path, scene: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
+        assert "read_timeout_s: 5" in CONFIG
         config = (
             CONFIG.format(detector=detector, url=f"replay:{scene}?loop=1").replace(
                 "read_timeout_s: 5", "open_timeout_s: 90"
@@ -395,6 +404,31 @@ def test_a_reload_touches_only_what_changed_and_a_wrong_file_changes_nothing(
         watch.write(config({"a": 0.5}))
         wait_for(lambda: watch.get("/health/ready").status_code == 200, 30, "the end of the complaint")
         assert watch.stop() == 0
+
+
+def test_a_reload_changes_the_number_of_viewers_and_lets_go_of_a_removed_camera(
+    detector: Path, scene: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "watch.yaml"
+
+    def write(cameras: str, viewers: int) -> None:
+        lines = "\n".join(f'  {name}: {{url: "replay:{scene}?loop=1"}}' for name in cameras)
+        file.write_text(f"detector: {detector}\nhttp: {{enabled: false, max_viewers: {viewers}}}\ncameras:\n{lines}")
+
+    write("ab", 1)
+    service = WatchService(load_config(file), file)
+    try:
+        service.supervisor.set_cameras(service._wanted)
+        service.supervisor.tick()
+        stays, goes = service.previews["a"], service.previews["b"]
+        assert (stays.enter(), stays.enter()) == (True, False)
+        write("a", 2)
+        assert service.reload()
+        assert (stays.enter(), stays.enter()) == (True, False)
+        assert set(service._workers) == set(service.previews) == {"a"}
+        goes.jpeg()  # somebody still looks
+    finally:
+        service._stop()
 
 
 @pytest.mark.faults
@@ -504,7 +538,7 @@ channels:
     result = CliRunner().invoke(app, ["alerts", "test", str(file)])
     assert result.exit_code == 1
     assert result.stdout.splitlines() == ["mail: taken", "file: taken"]
-    assert "hook: 127.0.0.1: [Errno 111] Connection refused" in result.stderr
+    assert re.search("hook: 127.0.0.1: .*Connection refused", result.stderr)
     assert "sesame" not in result.output
     assert len(mailbox.messages) == 1
     assert CliRunner().invoke(app, ["alerts", "test", str(file), "file"]).exit_code == 0

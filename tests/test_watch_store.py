@@ -1,6 +1,7 @@
 """The store on SQLite and PostgreSQL: events, deliveries, reviews, and what survives."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,6 +28,7 @@ from amiss.watch import _store as store_module
 from amiss.watch._archive import open_archive
 from amiss.watch._database import make_engine, migrate
 from amiss.watch._records import event_of, event_record
+from amiss.watch._retention import Retention, RetentionSettings
 from amiss.watch._rules import Rule
 from amiss.watch._store import Store, open_store
 from amiss.watch._tables import metadata, pack_trace, unpack_trace
@@ -190,6 +192,30 @@ def test_a_clip_that_is_found_later_comes_after_all_that_waits(open_it: Open, da
     assert events[opened.event_id].state == "interrupted"
     assert (events[opened.event_id].clip, events[opened.event_id].problem) == ("opened.mp4", "cut off")
     assert store.status().rejected == 0
+
+
+def test_an_event_that_was_scored_again_loses_only_its_old_files(open_it: Open, tmp_path: Path) -> None:
+    store, media = open_it(), tmp_path / "media"
+    event = make_event()
+    for day, age in ((START - timedelta(days=40), 40), (START, 0)):
+        folder = media / f"{day:%Y-%m-%d}" / "gate"
+        folder.mkdir(parents=True)
+        for suffix in (".mp4", ".jpg"):
+            file = folder / (event.event_id + suffix)
+            file.write_bytes(b"x")
+            os.utime(file, ((START - timedelta(days=age)).timestamp(),) * 2)
+    kept = f"{START:%Y-%m-%d}/gate/{event.event_id}"
+    store.save_event(replace(event, clip=f"{kept}.mp4", snapshot=f"{kept}.jpg"))
+    assert store.flush(10)
+    retention = Retention(
+        media, RetentionSettings(min_free_bytes=None), protected_ids=store.protected_ids, forget=store.forget_media
+    )
+    for now, left in ((START, (f"{kept}.mp4", f"{kept}.jpg")), (START + timedelta(days=31), (None, None))):
+        assert retention.run_once(now).n_events == 1
+        assert store.flush(10)
+        stored = store.get_event(event.event_id)
+        assert stored is not None
+        assert (stored.event.clip, stored.event.snapshot) == left
 
 
 def test_protect_forget_review_audit(open_it: Open) -> None:

@@ -13,8 +13,7 @@ squeezenet1_1 sees 4), one thread of an AMD EPYC (Zen 4, AVX512-BF16, no AMX); f
     swin3d_t       2225  1678    1088   570
     mvit_v2_s      2380  1278    2757  2052
 
-On two cores with AMX (the project's design notes, not measured again): r3d_18 299, 57, -, 37; r2plus1d_18 395, 107,
--, 45; s3d 434, 118, -, 38; swin3d_t 2480, 933, -, 274; mvit_v2_s 1222, 632, -, 1220: the same engine is best each time.
+Processors with AMX were not measured; the same choice is made there.
 
 On CUDA nothing was measured: torch is taken because it is the only engine there, in bf16 for video networks without a
 speed to show for it. Other networks of the same kind are taken to behave alike. There is no fp16 and no int8.

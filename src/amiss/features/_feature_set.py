@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import weakref
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -270,4 +271,5 @@ class FeatureSetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        with suppress(OutputError) if error else nullcontext():  # what went wrong first is what counts
+            self.close()

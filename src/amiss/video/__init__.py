@@ -5,7 +5,7 @@ from amiss.video._backoff import Backoff
 from amiss.video._clips import Clip, iter_clips
 from amiss.video._cut import cut_clip
 from amiss.video._gate import GateSettings, StillnessGate
-from amiss.video._live import LiveCounters, LiveFrame, LiveSource, SourceState
+from amiss.video._live import FileFate, LiveCounters, LiveFrame, LiveSource, SourceState
 from amiss.video._live_inputs import parse_address
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._reader import Frame, VideoReader, count_frames, read_frames_at
@@ -17,6 +17,7 @@ __all__ = [
     "Clip",
     "EncodedPacket",
     "EncodedStream",
+    "FileFate",
     "Frame",
     "GateSettings",
     "LiveCounters",

@@ -26,6 +26,8 @@ from amiss.video._redact import redact
 from amiss.video._timeline import LONGEST_FRAME_S, FileSeconds, MediaTimeline, Timeline, utc_now
 
 SourceState = Literal["connecting", "running", "stalled", "reconnecting", "stopped"]
+FileFate = Literal["done", "skip", "stop"]
+"""What becomes of a folder's file: remembered as done, left out until the next start, or the iteration ends."""
 LAG_S = 5.0  # a consumer that is further behind skips to a keyframe
 STEADY_S = 10.0  # a connection that gave frames for so long was good: the next wait is short again
 
@@ -100,8 +102,8 @@ class LiveSource:
         on_packet: called with every encoded packet before its frames are given; a new stream object begins with every
             connection and every change of size.
         once: of a folder: end when no file is left, instead of waiting for more.
-        on_file_end: of a folder: called after a file's last frame, in the iterating thread. The file is remembered as
-            done only if it returns True; else the iteration ends.
+        on_file_end: of a folder: called after a file's last frame, in the iterating thread. It says what becomes of
+            the file, see FileFate.
         wall: the wall clock, aware.
         monotonic: the monotonic clock in seconds.
         random: 0..1, for the jitter.
@@ -123,7 +125,7 @@ class LiveSource:
         on_state: Callable[[SourceState, str], None] | None = None,
         on_packet: Callable[[EncodedStream, EncodedPacket], None] | None = None,
         once: bool = False,
-        on_file_end: Callable[[], bool] = lambda: True,
+        on_file_end: Callable[[], FileFate] = lambda: "done",
         wall: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random_module.random,
@@ -369,9 +371,9 @@ class LiveSource:
                 for path, self._file_key in box.finished():
                     attempt = 0
                     yield from self._dropped_file(path)
-                    if self._stop.is_set() or not self._on_file_end():
+                    if self._stop.is_set() or (fate := self._on_file_end()) == "stop":
                         return
-                    box.remember()
+                    box.remember(for_good=fate == "done")
             except OSError as error:
                 if self._once and not box.was_read:
                     raise VideoError(f"{box.folder} can't be read: {error.strerror}") from None

@@ -5,6 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -131,8 +132,9 @@ class DropBox:
             for entry in entries:
                 suffix = Path(entry.name).suffix.lower()
                 if suffix in VIDEO_SUFFIXES and not entry.name.startswith((".", "~")) and entry.is_file():
-                    status = entry.stat()
-                    found.append((status.st_mtime_ns, status.st_size, entry.name))
+                    with suppress(FileNotFoundError):  # moved away just now
+                        status = entry.stat()
+                        found.append((status.st_mtime_ns, status.st_size, entry.name))
         self._sizes = {name: kept for name, kept in self._sizes.items() if name in {name for _, _, name in found}}
         self.was_read = True
         left = [(name, size, mtime) for mtime, size, name in sorted(found) if (name, size, mtime) not in self._seen]
@@ -150,8 +152,11 @@ class DropBox:
             return time.time() - mtime / 1e9 > 60 and size > 0  # long finished
         return now - since >= SETTLED_S and size > 0
 
-    def remember(self) -> None:
+    def remember(self, *, for_good: bool = True) -> None:
         """Note that the file given last was scored, as it was when it was given.
+
+        Args:
+            for_good: also on disk; else until the process ends.
 
         Raises:
             OSError: the note can't be written; the file is still remembered until the process ends.
@@ -159,6 +164,8 @@ class DropBox:
         if self._given is None or self._seen is None:
             return
         self._seen.add(self._given)
+        if not for_good:
+            return
         name, size, mtime = self._given
         with (self.folder / SEEN).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"name": name, "size": size, "mtime_ns": mtime}) + "\n")

@@ -37,6 +37,7 @@ log = logging.getLogger("amiss.watch")
 OnProgress = Callable[[float, float, str], None]
 Scores = NDArray[np.float64]
 MISSING_S = 2.0  # clips that are missing for longer begin another recording
+STOP_S = 5.0  # longest wait for the last clips
 _STEPS = 10_000
 
 
@@ -181,14 +182,15 @@ def _score_live(
     begin = time.monotonic()
     passed_s = 0.0
     try:
-        while worker.is_alive() and (passed_s := time.monotonic() - begin) < hours * 3600:
-            on_progress(passed_s / 3600, hours, f"hours, {len(scored)} clips")
-            worker.join(1.0)
-    except KeyboardInterrupt:
+        try:
+            while worker.is_alive() and (passed_s := time.monotonic() - begin) < hours * 3600:
+                on_progress(passed_s / 3600, hours, f"hours, {len(scored)} clips")
+                worker.join(1.0)
+        finally:
+            worker.stop()
+            worker.join(STOP_S)
+    except KeyboardInterrupt:  # also a second one, during the join
         log.warning("stopped after %.2f of %g hours: what was seen is used", passed_s / 3600, hours)
-    finally:
-        worker.stop()
-        worker.join(settings.source.read_timeout_s + 5)
     if len(scored) < 2:
         raise worker.error or EvaluationError(
             f"{camera} gave {len(scored)} clips in {passed_s / 3600:.2g} h; is it there?"

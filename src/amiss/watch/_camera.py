@@ -16,7 +16,7 @@ from amiss.backbones import check_same_features
 from amiss.detection import Detector, OnlineScorer
 from amiss.engines import Prepared
 from amiss.errors import AmissError
-from amiss.video import LiveFrame, LiveSource, SourceState, StillnessGate
+from amiss.video import FileFate, LiveFrame, LiveSource, SourceState, StillnessGate, parse_address
 from amiss.watch._camera_settings import CameraSettings, DetectorIdentity, identify
 from amiss.watch._clips import ClipAssembler, LiveClip
 from amiss.watch._events import EventMaker
@@ -52,7 +52,7 @@ class CameraCounters:
     dropped_frames: int = 0
     """Left out before decoding, because the worker was too slow."""
     damaged: int = 0
-    """Packets that couldn't be decoded."""
+    """Packets that couldn't be decoded, and a folder's files that couldn't be read or scored."""
     reconnects: int = 0
     stalls: int = 0
     clips: int = 0
@@ -151,6 +151,8 @@ class CameraWorker(threading.Thread):
         self._reader_error: Exception | None = None
         self._counters = CameraCounters()
         self._failures = 0
+        self._is_folder = parse_address(settings.url).kind == "folder"
+        self._file_problem = ""  # why a folder's file couldn't be scored
         self._stand = 0  # the last clip whose features stand for others
         self._still: tuple[int | None, NDArray[np.float32]] | None = None  # which clip stands, its features
         self._still_lost = threading.Event()
@@ -193,7 +195,7 @@ class CameraWorker(threading.Thread):
             self._counters,
             frames=source.frames,
             dropped_frames=source.dropped,
-            damaged=source.damaged,
+            damaged=source.damaged + self._counters.damaged,
             reconnects=source.reconnects,
             stalls=source.stalls,
             dropped_clips=self._counters.dropped_clips + self._lane.dropped,
@@ -211,13 +213,14 @@ class CameraWorker(threading.Thread):
         """The thread."""
         self._reader.start()
         try:
-            while not self._lane.is_empty or (self._reader.is_alive() and time.monotonic() < self._stop_by_s):
+            # The reader first: what it puts before it ends is then seen in the lane.
+            while (self._reader.is_alive() and time.monotonic() < self._stop_by_s) or not self._lane.is_empty:
                 self._events.poll()
                 if (item := self._lane.get(POLL_S)) is not None:
                     job, result = item
                     if isinstance(job, _FileEnd):
                         self._score_waiting()
-                        self._events.interrupt()
+                        self._events.begin_anew()
                         job.scored.set()
                     else:
                         self._result(job, result)
@@ -261,16 +264,21 @@ class CameraWorker(threading.Thread):
                 self._send(clip)
         self._on_state(self.settings.name, state, reason)
 
-    def _file_ended(self) -> bool:
-        """Wait for the scores of the file's last clips; False if they won't come."""
+    def _file_ended(self) -> FileFate:
+        """Wait for the scores of the file's last clips; "stop" if they won't come."""
         for clip in self._assembler.finish():
             self._send(clip)
         end = _FileEnd(threading.Event())
         self._lane.put(end, None)
         while not end.scored.wait(POLL_S):
             if self._lane.is_closed:
-                return False
-        return True
+                return "stop"
+        problem, self._file_problem, self._failures = self._file_problem, "", 0
+        if not problem:
+            return "done"
+        self._counters.damaged += 1
+        self._state_changed("running", f"{self._source.reason} is left out until the next start: {problem}")
+        return "skip"
 
     def _send(self, clip: LiveClip) -> None:
         self._counters.clips += 1
@@ -348,8 +356,12 @@ class CameraWorker(threading.Thread):
         """A bad clip costs its score and nothing else; too many in a row are another matter."""
         self._counters.failed_clips += 1
         self._failures += 1
-        if self._failures >= MOST_FAILURES:
-            raise AmissError(f"{self._failures} clips in a row couldn't be scored: {error}") from error
+        if self._failures < MOST_FAILURES:
+            return
+        problem = f"{self._failures} clips in a row couldn't be scored: {error}"
+        if not self._is_folder:
+            raise AmissError(problem) from error
+        self._file_problem = problem  # the file's end tells; the next one may be a good one
 
     def _score_waiting(self) -> None:
         self._pushed = None

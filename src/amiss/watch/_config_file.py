@@ -30,6 +30,7 @@ from amiss.watch._webhook_address import WebhookAddress, check_headers
 
 _SECRET = re.compile(r"\$\$\{|\$\{(?:file:([^}]+)|([A-Za-z_]\w*))\}")
 _USER_INFO = re.compile(r"[^\s/'\"]+:(?!//)[^\s'\"]*@")  # user:password@, where no scheme says that it is an address
+_QUOTED = re.compile(r"(['\"])((?:(?!\1).)*@(?:(?!\1).)*)\1")  # a value with an @, whatever else is in it
 _Where = tuple[str | int, ...]
 
 
@@ -82,7 +83,8 @@ class _Read:
     def blame(self, where: Sequence[str | int], message: str) -> None:
         known = [part for i, part in enumerate(where) if i == 0 or not self._is_tag(where, i)]
         place = ".".join(_shown(str(part)) for part in known)
-        self.problems.append(ConfigProblem(self.line(known), place, _USER_INFO.sub("***@", redact(message))))
+        message = _QUOTED.sub(lambda quoted: f"{quoted[1]}{_shown(quoted[2])}{quoted[1]}", redact(message))
+        self.problems.append(ConfigProblem(self.line(known), place, _USER_INFO.sub("***@", message)))
 
     def _is_tag(self, where: Sequence[str | int], i: int) -> bool:
         """pydantic puts the kind of a channel, and `[key]`, into its locations; the file has no such level."""
@@ -117,7 +119,7 @@ class _Read:
                     return Path(file).expanduser().read_text(encoding="utf-8").strip()
                 except (OSError, UnicodeDecodeError) as error:
                     reason = getattr(error, "strerror", None) or "it isn't text"
-                    self.blame(where, f"the secret's file {file} can't be read: {reason}")
+                    self.blame(where, f"the secret's file {_shown(file)} can't be read: {reason}")
             elif variable is not None:
                 if variable in os.environ:
                     return os.environ[variable]
@@ -242,7 +244,8 @@ def _check_references(config: Config, read: _Read) -> None:
             read.blame(where[:2], "has no detector: give it one, or a common `detector:` for all")
         elif not (camera.detector / "detector.json").is_file():
             read.blame(
-                where if own else ("detector",), f"{camera.detector} is not a detector: detector.json is missing in it"
+                where if own else ("detector",),
+                f"{_shown(str(camera.detector))} is not a detector: detector.json is missing in it",
             )
     seen: dict[str, int] = {}
     for i, rule in enumerate(config.rules):

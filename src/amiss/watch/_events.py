@@ -4,7 +4,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -42,11 +42,14 @@ class _Open:
         """Note the snapshot that was being written; True if that is news of the event."""
         if self.picture is None:
             return False
-        try:
-            snapshot, problem = self.picture.result(wait_s)
-        except TimeoutError:
+        wait([self.picture], wait_s)
+        if not self.picture.done():
             return False
-        self.picture, before = None, self.event
+        picture, self.picture, before = self.picture, None, self.event
+        try:
+            snapshot, problem = picture.result()
+        except Exception as error:
+            snapshot, problem = None, f"no picture: {error or type(error).__name__}"
         self.event = replace(before, snapshot=snapshot or before.snapshot, problem=_and(before.problem, problem))
         return self.event != before
 
@@ -125,6 +128,14 @@ class EventMaker:
             if self._open is not None:
                 self._follow(self._open, change.alarm, is_closed=True)
 
+    def begin_anew(self) -> None:
+        """What comes has nothing to do with what came (a folder's next file): nothing reaches from one to the other."""
+        self.interrupt()
+        self.tracker = AlarmTracker(self.settings.alarm)  # without a cooldown
+        self._recent.clear()
+        if self.recorder is not None:
+            self.recorder.begin_anew()
+
     def poll(self) -> None:
         """Tell of clips and pictures that were completed meanwhile."""
         if self._open is not None and self._open.take_picture():
@@ -188,13 +199,17 @@ class EventMaker:
         return uuid.uuid5(uuid.NAMESPACE_URL, f"amiss:{self.settings.name}:{self._origin}").hex
 
     def _follow(self, opened: _Open, alarm: Alarm, *, is_closed: bool) -> None:
-        self._picture(opened, alarm, PICTURE_S if is_closed or not opened.told_s else 0.0)
+        is_pictured = self._picture(opened, alarm, PICTURE_S if is_closed or not opened.told_s else 0.0)
         peak = datetime.fromtimestamp(alarm.peak_s, UTC)
         opened.event = replace(opened.event, peak=peak, peak_score=alarm.peak_score)
         now_s = time.monotonic()
         if is_closed:
             self._finish(opened, alarm)
-        elif alarm.peak_score < opened.told_score + BETTER and now_s - opened.told_s < self.settings.update_s:
+        elif (
+            not is_pictured
+            and alarm.peak_score < opened.told_score + BETTER
+            and now_s - opened.told_s < self.settings.update_s
+        ):
             return
         opened.told_s, opened.told_score = now_s, alarm.peak_score
         opened.event = replace(opened.event, trace=tuple(opened.trace))
@@ -212,16 +227,20 @@ class EventMaker:
         if self.recorder is not None:
             self.recorder.end(opened.event.event_id, ended)
 
-    def _picture(self, opened: _Open, alarm: Alarm, wait_s: float) -> None:
-        """Have the picture of the peak written, if it isn't: one at a time, and at first with a short wait for it."""
-        opened.take_picture(wait_s)
+    def _picture(self, opened: _Open, alarm: Alarm, wait_s: float) -> bool:
+        """Have the picture of the peak written, if it isn't: one at a time, and at first with a short wait for it.
+
+        Returns:
+            Whether there is news of a picture.
+        """
+        is_news = opened.take_picture(wait_s)
         if self.recorder is None or self._best is None or self._best[0] != alarm.peak_s:
-            return
+            return is_news
         if opened.pictured_s == alarm.peak_s or opened.picture is not None:
-            return
+            return is_news
         opened.pictured_s = alarm.peak_s
         opened.picture = self.recorder.snapshot(opened.event.event_id, opened.event.started, self._best[1])
-        opened.take_picture(wait_s)
+        return opened.take_picture(wait_s) or is_news
 
 
 def _with_clip(event: CameraEvent, end: RecordingEnd) -> CameraEvent:

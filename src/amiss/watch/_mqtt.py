@@ -15,7 +15,6 @@ import re
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -74,7 +73,7 @@ class MqttChannel:
         self._presence = presence
         # said again at every connection: the broker may have forgotten; an alarm of an earlier run is over
         self._retained = {self._topic(camera, "alarm"): "OFF" for camera in cameras}
-        self._newest: dict[str, datetime] = {}  # camera → when its newest event began
+        self._newest: dict[str, str] = {}  # camera → its newest event's id
         self._states = threading.Lock()  # of the two above, and of the moment in which it is connected
         self._sent: dict[str, mqtt.MQTTMessageInfo] = {}
         self._connected = threading.Event()
@@ -123,9 +122,9 @@ class MqttChannel:
     def publish_event(self, event: CameraEvent) -> None:
         """Show the newest state of a camera's newest event. Best effort: states are repeated at every connection."""
         with self._states:
-            if event.started < self._newest.get(event.camera, event.started):
-                return  # the clip of an earlier event was completed
-            self._newest[event.camera] = event.started
+            if event.state != "open" and event.event_id != self._newest.get(event.camera, event.event_id):
+                return  # the clip of an earlier event was completed; not known by its time: clocks are set back
+            self._newest[event.camera] = event.event_id
             self._retain(self._topic(event.camera, "event"), json.dumps(event_json(event)))
             self._retain(self._topic(event.camera, "alarm"), "ON" if event.state == "open" else "OFF")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from amiss.detection import AlarmSettings
@@ -62,17 +62,12 @@ def visiting_channel(config: Config, name: str) -> Channel:
 def retention_of(config: Config, store: Store) -> Retention:
     """What deletes old clips and pictures."""
     given = config.retention
-
-    def forget(event_ids: Sequence[str]) -> None:
-        found = [stored.event for event_id in event_ids if (stored := store.get_event(event_id)) is not None]
-        store.forget_media([path for event in found for path in (event.clip, event.snapshot) if path is not None])
-
     settings = RetentionSettings(
         days=given.days,
         max_bytes=None if given.max_gb is None else round(given.max_gb * GB),
         min_free_bytes=round(given.min_free_gb * GB),
     )
-    return Retention(config.media, settings, protected_ids=store.protected_ids, forget=forget)
+    return Retention(config.media, settings, protected_ids=store.protected_ids, forget=store.forget_media)
 
 
 def camera_settings(name: str, camera: CameraConfig, thresholds: Thresholds) -> CameraSettings:

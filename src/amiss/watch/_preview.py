@@ -43,7 +43,8 @@ class Preview:
 
     def __init__(self, status: CameraStatus, max_viewers: int, latest: Callable[[], Picture | None]) -> None:
         self.status = status
-        self._max_viewers, self._latest = max_viewers, latest
+        self.max_viewers = max_viewers
+        self._latest = latest
         self._viewers = 0
         self._lock = threading.Lock()
         self._shown: Picture | None = None
@@ -53,7 +54,7 @@ class Preview:
     def enter(self) -> bool:
         """Take a viewer's place; False if none is left."""
         with self._lock:
-            if self._viewers >= self._max_viewers:
+            if self._viewers >= self.max_viewers:
                 return False
             self._viewers += 1
             return True

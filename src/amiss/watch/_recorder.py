@@ -27,6 +27,9 @@ RING_BYTES = 64 * 2**20
 BACKLOG_BYTES = 64 * 2**20  # packets that wait for a slow disk
 SET_BACK = timedelta(seconds=1)  # a packet that is earlier by more than this: the clock was set back
 SILENCE_S = 3.0  # after the post-roll should have come: the camera is away, the clip ends
+HANGS_S = 30.0  # a clip that isn't complete so long after its last packet: the disk hangs
+MOST_PICTURES = 4  # that wait for a disk
+TOO_SLOW = "the disk is too slow"
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 JPEG_QUALITY = 85
 
@@ -46,8 +49,8 @@ class Recorder:
 
     Clips begin at the last keyframe before the pre-roll. Every clip is written by a thread of its own, so that a slow
     disk doesn't hold up the camera. Nothing here raises for what happens to a disk: the event goes on without a clip,
-    and its problem says why. Where the stream begins anew or changes its size during an event, the clip goes on in
-    `<event_id>-2.mp4`.
+    and its problem says why. While a disk hangs, no more clips and pictures are begun. Where the stream begins anew or
+    changes its size during an event, the clip goes on in `<event_id>-2.mp4`.
 
     Args:
         media: the media folder.
@@ -85,6 +88,7 @@ class Recorder:
         self._ring: deque[EncodedPacket] = deque()
         self._ring_bytes = 0
         self._recordings: dict[str, _Recording] = {}
+        self._pictures: list[threading.Thread] = []  # being written
 
     def allow_late(self, seconds: float) -> None:
         """Scores come so much later than pictures, besides `late_s`: packets are kept for longer."""
@@ -123,9 +127,25 @@ class Recorder:
             for _ in range(next_key):
                 self._ring_bytes -= len(self._ring.popleft().data)
 
+    def begin_anew(self) -> None:
+        """The packets that come have nothing to do with those that came: clips end, and none reaches back."""
+        with self._lock:
+            self._stream = None
+            self._ring.clear()
+            self._ring_bytes = 0
+            for recording in self._recordings.values():
+                recording.stop()
+
     def begin(self, event_id: str, started: datetime) -> None:
         """Start an event's clip."""
+        try:
+            self._begin(event_id, started)
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
+            self._ended(event_id, None, f"no clip: {_cause(error)}")
+
+    def _begin(self, event_id: str, started: datetime) -> None:
         with self._lock:
+            self._check_disk()
             recording = _Recording(self._path(event_id, started, ".mp4"), event_id, started + self._max, self._ended)
             keys = [i for i, packet in enumerate(self._ring) if packet.is_keyframe]
             before = [i for i in keys if self._ring[i].time <= started - self._pre]
@@ -162,8 +182,21 @@ class Recorder:
             except Exception as error:
                 done.set_exception(error)
 
-        threading.Thread(target=write, name=f"amiss-picture-{event_id[:8]}", daemon=True).start()
+        thread = threading.Thread(target=write, name=f"amiss-picture-{event_id[:8]}", daemon=True)
+        try:
+            with self._lock:
+                self._check_disk()
+                thread.start()
+                self._pictures.append(thread)
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
+            done.set_result((None, f"no picture: {_cause(error)}"))
         return done
+
+    def _check_disk(self) -> None:
+        """Raises OSError while it hangs: what waits for it takes memory."""
+        self._pictures = [thread for thread in self._pictures if thread.is_alive()]
+        if len(self._pictures) >= MOST_PICTURES or any(r.hangs for r in self._recordings.values()):
+            raise OSError(TOO_SLOW)
 
     def _write_picture(
         self, event_id: str, started: datetime, image: NDArray[np.uint8]
@@ -225,6 +258,7 @@ class _Recording:
         self.path, self.event_id = path, event_id
         self.is_complete = False
         self._is_too_slow = False
+        self._stopped_s: float | None = None
         self._until = until
         self._deadline_s: float | None = None
         self._on_end = on_end
@@ -248,6 +282,9 @@ class _Recording:
             self._backlog += len(packet.data)
             if self._backlog > BACKLOG_BYTES:
                 self._is_too_slow = True
+                with suppress(Empty):
+                    while True:
+                        self._queue.get_nowait()
                 self.stop()
                 return
         self._queue.put((stream, packet))
@@ -260,7 +297,15 @@ class _Recording:
     def stop(self) -> None:
         """No more packets."""
         self.is_complete = True
+        self._stopped_s = self._stopped_s or time.monotonic()
         self._queue.put(None)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it waits for a disk that is too slow."""
+        if not self.thread.is_alive():
+            return False
+        return self._is_too_slow or (self._stopped_s is not None and time.monotonic() - self._stopped_s > HANGS_S)
 
     def _run(self) -> None:
         problem = None
@@ -286,7 +331,7 @@ class _Recording:
                     return None
                 continue
             if self._is_too_slow:
-                raise OSError("the disk is too slow")
+                raise OSError(TOO_SLOW)
             if item is not None:
                 with self._backlog_lock:
                     self._backlog -= len(item[1].data)

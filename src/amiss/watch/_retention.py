@@ -64,7 +64,8 @@ class Retention:
         media: the folder, with `YYYY-MM-DD/<camera>/<event_id>.mp4` and `.jpg`.
         settings: the limits.
         protected_ids: events to be kept, asked at every run; where it raises, nothing is deleted.
-        forget: told which events lose their media, before the files go. Where it raises, nothing is deleted.
+        forget: told which files go (paths relative to the folder), before they do; an event that was scored again may
+            have later ones, which stay. Where it raises, nothing is deleted.
         disk_usage: of a path; as shutil's.
     """
 
@@ -96,7 +97,7 @@ class Retention:
             protected = set(self._protected_ids())
             going, problem = self._choose(events, protected, now, used, free)
             if going:
-                self._forget([event.event_id for event in going])
+                self._forget([str(file.relative_to(self.media)) for event in going for file in event.files])
         except Exception as error:  # whatever the store raises: what is protected isn't known
             return RetentionReport(0, 0, used, free, f"nothing deleted: {error}")
         freed = 0

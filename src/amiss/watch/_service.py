@@ -13,7 +13,7 @@ from pathlib import Path
 
 from amiss.engines import Engine
 from amiss.errors import AmissError, OutputError, StoreError
-from amiss.video import redact
+from amiss.video import LiveFrame, redact
 from amiss.watch._camera import CameraWorker, ClipScored
 from amiss.watch._camera_settings import DetectorIdentity
 from amiss.watch._channels import Channel
@@ -170,6 +170,9 @@ class WatchService:
         self.store.set_rules(rules_of(config))
         self.supervisor.set_cameras(wanted)
         self.previews = {name: p for name, p in self.previews.items() if name in wanted}
+        for preview in self.previews.values():
+            preview.max_viewers = config.http.max_viewers
+        self._workers = {name: worker for name, worker in self._workers.items() if name in wanted}
         if config.http != old_http:
             self._reopen_http(config)
         if channels is not None:
@@ -256,10 +259,14 @@ class WatchService:
         status.lookahead_clips = worker.lookahead_clips
         self._workers[name] = worker
         if (preview := self.previews.get(name)) is None:
-            self.previews[name] = Preview(status, self.config.http.max_viewers, lambda: self._workers[name].latest)
+            self.previews[name] = Preview(status, self.config.http.max_viewers, lambda: self._latest(name))
         else:  # whoever looks goes on looking
             preview.status = status
         return worker
+
+    def _latest(self, name: str) -> LiveFrame | None:
+        worker = self._workers.get(name)
+        return None if worker is None else worker.latest  # whoever looks at a removed camera sees nothing new
 
     def _spec_hash(self, camera: WatchedCamera) -> str:
         return self._models.detector(camera.model).spec.hash
@@ -307,7 +314,7 @@ class WatchService:
 
     def _make_dispatcher(self, channels: Sequence[Channel]) -> Dispatcher:
         link = f"{self._http.url}/events/{{event_id}}" if self._http is not None else None
-        self._showing.set_channels(channels)
+        self._showing.set_channels(channels, self._wanted)
         return Dispatcher(self.store, channels, media=self.config.media, link=link)
 
     def _open_http(self, config: Config) -> HttpServer | None:
