@@ -17,7 +17,7 @@ _LATENCIES = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)  
 _COUNTERS = (
     ("frames", "amiss_frames", "Pictures decoded"),
     ("dropped_frames", "amiss_frames_dropped", "Pictures left out before decoding because the watcher was too slow"),
-    ("damaged", "amiss_packets_damaged", "Packets that could not be decoded"),
+    ("damaged", "amiss_packets_damaged", "Packets not decoded, files of a folder not scored"),
     ("reconnects", "amiss_reconnects", "Connections lost, and attempts that failed"),
     ("stalls", "amiss_stalls", "Times that a connection stood but gave nothing"),
     ("clips", "amiss_clips", "Clips made of pictures"),
