@@ -1,6 +1,7 @@
 """OpenVINO, and bfloat16 in both engines: agreement with torch in float32, what is kept on disk, faults."""
 
 import hashlib
+import logging
 from itertools import islice
 
 import numpy as np
@@ -172,11 +173,14 @@ class Unconvertible(Backbone):
 
 @pytest.mark.usefixtures("cache")
 def test_a_network_that_cannot_be_converted_runs_in_torch_and_this_is_said():
+    root = logging.getLogger()
+    logs = root.level, root.filters[:], root.handlers[:]
     with pytest.raises(UsageError, match=r"OpenVINO can't convert r3d_18 .*: use engine torch"):
         create_engine(Unconvertible(), "cpu", engine="openvino", precision="fp32")
     with pytest.warns(UserWarning, match=r"OpenVINO can't convert r3d_18 .*: it runs in torch"):
         engine = create_engine(Unconvertible(), "cpu", precision="fp32")
     assert engine.description == "torch cpu fp32"
+    assert (root.level, root.filters, root.handlers) == logs
 
 
 @pytest.mark.parametrize("error", [ImportError, RuntimeError])

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import io
 import json
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -109,6 +110,8 @@ class OpenVINOEngine(Engine):
         return compiled
 
     def _converted(self, shape: tuple[int, ...]) -> Any:
+        root = logging.getLogger()
+        state = root.level, root.filters[:], root.handlers[:]
         try:
             with warnings.catch_warnings(action="ignore"), torch.inference_mode():  # about tracing, which is meant
                 example = torch.zeros(shape)
@@ -117,6 +120,9 @@ class OpenVINOEngine(Engine):
             raise UsageError(
                 f"OpenVINO can't convert {self.spec.backbone} ({_last_line(error)}): use engine torch"
             ) from error
+        finally:  # where conversion fails, OpenVINO would leave all logs of this process at ERROR
+            root.setLevel(state[0])
+            root.filters, root.handlers = state[1], state[2]
 
 
 def _last_line(error: Exception) -> str:
