@@ -112,7 +112,7 @@ def test_mail_carries_snapshot_link_and_a_stable_message_id(mailbox: tuple[Mailb
     snapshot = tmp_path / "Tür 3.jpg"
     snapshot.write_bytes(JPEG)
     channel = mail_channel(port)
-    alert = an_alert(event=make_event(camera="Tür 3"), snapshot=snapshot)
+    alert = an_alert(event=make_event(camera="Tür 3", file="a.mp4", file_s=61.9), snapshot=snapshot)
     channel.send(alert)
     channel.send(alert)
     first, second = box.mails
@@ -122,7 +122,7 @@ def test_mail_carries_snapshot_link_and_a_stable_message_id(mailbox: tuple[Mailb
     body = first.get_body(("plain",))
     assert body is not None
     text = body.get_content()
-    assert "Camera Tür 3" in text
+    assert "Camera Tür 3\nIn a.mp4 at 0:01:01\nBegan" in text.replace("\r", "")
     assert "http://nvr.example/events/1" in text
     (picture,) = first.iter_attachments()
     assert picture.get_content_type() == "image/jpeg"

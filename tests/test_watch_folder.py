@@ -53,6 +53,22 @@ def test_every_file_is_scored_to_its_end_and_for_itself(tmp_path: Path, spec: ob
     assert remembered(tmp_path) == ["a.ts", "b.ts"]
 
 
+def test_an_event_says_in_which_file_it_is_and_where(tmp_path: Path) -> None:
+    drop(tmp_path / "a night.ts", 2, 200, BRIGHT)
+    drop(tmp_path / os.fsdecode(b"\xff.ts"), 1, 64, ((16, 64),))  # a name that is no text
+    with wall() as made:
+        worker = made.watch(f"folder:{tmp_path}", once=True)
+        worker.join(20)
+    assert worker.error is None
+    last = {event.event_id: event for event in made.events}.values()
+    fps = 25
+    assert [(event.file, event.file_s) for event in last] == [
+        ("a night.ts", pytest.approx(16 / fps)), ("a night.ts", pytest.approx(128 / fps)),
+        ("?.ts", pytest.approx(16 / fps)),
+    ]  # fmt: skip
+    assert [event.place for event in last][1] == "a night.ts at 0:00:05"
+
+
 def test_neither_cooldown_nor_rolls_reach_into_the_next_file(tmp_path: Path) -> None:
     for index, name in enumerate(("a.ts", "b.ts", "c.ts")):
         drop(tmp_path / name, 3 - index, 80, ((32, 64),))

@@ -70,7 +70,7 @@ class FakeView:
     def event(self, event_id: str) -> dict[str, Any] | None:
         if event_id != "e1":
             return None
-        return {"event_id": "e1", "camera": "<door>", "peak_score": 0.9, "threshold_on": 0.7, "clip": None,
+        return {"event_id": "e1", "camera": "<door>", "place": "<a>.mp4 at 0:01:02", "peak_score": 0.9, "threshold_on": 0.7, "clip": None,
                 "snapshot": "x.jpg", "trace": ((-1.0, 0.1), (0.0, 0.8), (1.0, 0.9))}  # fmt: skip
 
     def media_file(self, event_id: str, kind: str) -> Path | None:
@@ -142,6 +142,7 @@ def test_media_are_served_by_event_id_only(server: HttpServer) -> None:
     assert httpx.get(f"{server.url}/api/events/e1").json()["peak_score"] == 0.9
     page = httpx.get(f"{server.url}/events/e1").text
     assert "&lt;door&gt;, score 0.90" in page
+    assert "&lt;a&gt;.mp4 at 0:01:02" in page
     assert '<img src="e1.jpg"' in page
     assert "<polyline" in page
     answer = httpx.get(f"{server.url}/events/e1.jpg")

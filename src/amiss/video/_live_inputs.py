@@ -142,7 +142,8 @@ class DropBox:
         for file in left:
             if self._is_settled(*file):
                 self._given = file
-                yield self.folder / file[0], " ".join(map(str, file))
+                key = " ".join(map(str, file)).encode(errors="replace").decode()  # a name may be no text
+                yield self.folder / file[0], key
 
     def _is_settled(self, name: str, size: int, mtime: int) -> bool:
         now = time.monotonic()

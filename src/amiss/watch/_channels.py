@@ -43,7 +43,10 @@ class Alert:
     def text(self) -> str:
         """A few lines of plain text, times in the machine's zone."""
         event = self.event
-        lines = [f"Camera {event.camera}", f"Began {_local(event.started)}"]
+        lines = [f"Camera {event.camera}"]
+        if event.place is not None:
+            lines.append(f"In {event.place}")
+        lines.append(f"Began {_local(event.started)}")
         if event.ended is not None:
             seconds = (event.ended - event.started).total_seconds()
             lines.append(f"Ended {_local(event.ended)} ({seconds:.0f} s)")

@@ -16,6 +16,23 @@ TOLERANCE = timedelta(milliseconds=1)  # stamps are rounded
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Which of a folder's files a clip is from, and where in it; the same whenever the file is scored."""
+
+    key: str
+    """The file's name, size and time of change."""
+    n_clip: int
+    """From 1."""
+    seconds: float
+    """Of its first frame, since the file's first."""
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return self.key.rsplit(" ", 2)[0]
+
+
+@dataclass(frozen=True)
 class LiveClip:
     """Consecutive frames of one connection."""
 
@@ -31,8 +48,8 @@ class LiveClip:
     """The frame in its middle."""
     connection: int
     """Of its frames."""
-    origin: str = ""
-    """Of a folder: which file, and which of its clips; the same whenever the file is scored."""
+    origin: Origin | None = None
+    """Of a folder's file."""
 
 
 class ClipAssembler:
@@ -53,7 +70,7 @@ class ClipAssembler:
         self._n_clips = 0
         self._held: LiveFrame | None = None
         self._held_for = timedelta(0)
-        self._origin = datetime.min
+        self._began: datetime | None = None
         self._tick = 0
 
     def push(self, frame: LiveFrame) -> Iterator[LiveClip]:
@@ -61,12 +78,12 @@ class ClipAssembler:
         if frame.connection != self._connection:
             yield from self.finish()
             self._connection = frame.connection
+        if self._began is None:
+            self._began = frame.time
         if self._spec.frame_rate is None:
             yield from self._add(frame)
             return
-        if self._held is None:
-            self._origin = frame.time
-        else:
+        if self._held is not None:
             self._held_for = frame.time - self._held.time
             yield from self._ticks(self._held, frame.time)
         self._held = frame
@@ -81,7 +98,8 @@ class ClipAssembler:
 
     def _ticks(self, frame: LiveFrame, until: datetime) -> Iterator[LiveClip]:
         """Take `frame` at every tick before `until`."""
-        while (time := self._origin + timedelta(seconds=self._tick / (self._spec.frame_rate or 1))) < until - TOLERANCE:
+        assert self._began is not None
+        while (time := self._began + timedelta(seconds=self._tick / (self._spec.frame_rate or 1))) < until - TOLERANCE:
             yield from self._add(replace(frame, time=time))
             self._tick += 1
 
@@ -105,7 +123,9 @@ class ClipAssembler:
         middle = images[len(images) // 2]
         images += images[-1:] * (self._spec.clip_len - len(images))
         self._n_clips += 1
-        origin = f"{first.file} {self._n_clips}" if first.file else ""
+        origin = None
+        if first.file and self._began is not None:
+            origin = Origin(first.file, self._n_clips, (first.time - self._began).total_seconds())
         return LiveClip(
             np.stack(images), first.time, last.time + step, last.monotonic_s, middle, first.connection, origin
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from amiss.detection import Alarm, AlarmTracker
 from amiss.watch._camera_settings import CameraSettings, DetectorIdentity
-from amiss.watch._clips import LiveClip
+from amiss.watch._clips import LiveClip, Origin
 from amiss.watch._recorder import Recorder, RecordingEnd
 from amiss.watch._types import CameraEvent
 
@@ -82,7 +82,7 @@ class EventMaker:
         self._remember_s = self.settings.pre_roll_s + alarm.min_length_s + alarm.merge_gap_s + CONTEXT_S
         self._recent: deque[tuple[float, float]] = deque()  # (middle of the clip, score)
         self._best: tuple[float, NDArray[np.uint8]] | None = None  # peak of the current alarm, and its picture
-        self._origin = ""  # of the current alarm's first clip
+        self._origin: Origin | None = None  # of the current alarm's first clip
         self._open: _Open | None = None
         self._unfinished: dict[str, _Open] = {}  # closed, but their clip or picture isn't complete
 
@@ -185,6 +185,8 @@ class EventMaker:
             detector_sha256=self.identity.sha256,
             feature_spec=self.identity.feature_spec,
             trace=(),
+            file=None if self._origin is None else self._origin.file,
+            file_s=None if self._origin is None else self._origin.seconds,
         )
         self.n_events += 1
         self._open = _Open(event, [(t - alarm.started_s, score) for t, score in self._recent if t >= begins_s])
@@ -194,9 +196,10 @@ class EventMaker:
 
     def _new_id(self) -> str:
         """The same where a folder's file is scored again after a kill: the event is then stored anew, not doubled."""
-        if not self._origin:
+        if self._origin is None:
             return uuid.uuid4().hex
-        return uuid.uuid5(uuid.NAMESPACE_URL, f"amiss:{self.settings.name}:{self._origin}").hex
+        place = f"{self._origin.key} {self._origin.n_clip}"
+        return uuid.uuid5(uuid.NAMESPACE_URL, f"amiss:{self.settings.name}:{place}").hex
 
     def _follow(self, opened: _Open, alarm: Alarm, *, is_closed: bool) -> None:
         is_pictured = self._picture(opened, alarm, PICTURE_S if is_closed or not opened.told_s else 0.0)

@@ -10,12 +10,13 @@ from amiss.watch._types import CameraEvent
 _TIMES = ("started", "ended", "peak")
 _NUMBERS = ("peak_score", "threshold_on", "threshold_off")
 _TEXTS = ("event_id", "camera", "state", "detector", "detector_sha256", "feature_spec")
-_MAYBE_TEXTS = ("clip", "snapshot", "problem")
+_MAYBE_TEXTS = ("clip", "snapshot", "problem", "file")
+_MAYBE_NUMBERS = ("file_s",)
 
 
 def event_json(event: CameraEvent) -> dict[str, Any]:
     """The event without its trace; times as ISO 8601 in UTC."""
-    values: dict[str, Any] = {name: getattr(event, name) for name in (*_TEXTS, *_NUMBERS, *_MAYBE_TEXTS)}
+    values: dict[str, Any] = {name: getattr(event, name) for name in (*_TEXTS, *_NUMBERS, *_MAYBE_TEXTS, *_MAYBE_NUMBERS)}
     for name in _TIMES:
         time: datetime | None = getattr(event, name)
         values[name] = None if time is None else time.astimezone(UTC).isoformat()
@@ -31,6 +32,8 @@ def event_of(record: dict[str, Any]) -> CameraEvent:
     """What `event_record` was made of; ValueError, TypeError or KeyError where something is missing or odd."""
     values: dict[str, Any] = {name: str(record[name]) for name in _TEXTS}
     values |= {name: float(record[name]) for name in _NUMBERS}
+    record = {name: None for name in ("file", "file_s")} | record  # a spool of before knows no files
     values |= {name: None if record[name] is None else str(record[name]) for name in _MAYBE_TEXTS}
+    values |= {name: None if record[name] is None else float(record[name]) for name in _MAYBE_NUMBERS}
     values |= {name: None if record[name] is None else datetime.fromisoformat(record[name]) for name in _TIMES}
     return CameraEvent(**values, trace=unpack_trace(base64.b64decode(record["trace"])))

@@ -97,6 +97,8 @@ events = Table(
     Column("clip", Text),
     Column("snapshot", Text),
     Column("problem", Text),
+    Column("file", Text),  # of a folder's event: which file it is in, and where
+    Column("file_s", Double),
     Column("protected", Boolean, nullable=False),
     Column("media_removed", UTCDateTime),
     Column("saved", UTCDateTime, nullable=False),  # when the row was made

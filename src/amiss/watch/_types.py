@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 EventState = Literal["open", "closed", "interrupted"]
@@ -32,6 +32,8 @@ class CameraEvent:
         trace: (seconds since `started`, score) of every clip, pre-roll included (negative seconds).
         clip: The event's video, relative to the media folder; None if there is none (yet).
         snapshot: The event's picture, relative to the media folder; None if there is none (yet).
+        file: Of a folder: name of the file that the event is in; None for cameras.
+        file_s: Seconds from that file's first frame to the event's first; None for cameras.
         problem: What went wrong with this event's files, such as "no clip: disk full"; None if nothing did.
     """
 
@@ -51,3 +53,10 @@ class CameraEvent:
     clip: str | None = None
     snapshot: str | None = None
     problem: str | None = None
+    file: str | None = None
+    file_s: float | None = None
+
+    @property
+    def place(self) -> str | None:
+        """Where in which file the event begins, as `night.mp4 at 1:02:03`; None for cameras."""
+        return None if self.file is None else f"{self.file} at {timedelta(seconds=int(self.file_s or 0))}"

@@ -63,7 +63,9 @@ class ServiceView:
         stored = self._service.store.get_event(event_id)
         if stored is None:
             return None
-        return event_json(stored.event) | {"trace": stored.event.trace, "protected": stored.protected}
+        return event_json(stored.event) | {
+            "place": stored.event.place, "trace": stored.event.trace, "protected": stored.protected
+        }  # fmt: skip
 
     def media_file(self, event_id: str, kind: str) -> Path | None:
         """See `View`."""
