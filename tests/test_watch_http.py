@@ -70,7 +70,8 @@ class FakeView:
     def event(self, event_id: str) -> dict[str, Any] | None:
         if event_id != "e1":
             return None
-        return {"event_id": "e1", "camera": "<door>", "place": "<a>.mp4 at 0:01:02", "peak_score": 0.9, "threshold_on": 0.7, "clip": None,
+        return {"event_id": "e1", "camera": "<door>", "place": "<a>.mp4 at 0:01:02",
+                "peak_score": 0.9, "threshold_on": 0.7, "clip": None,
                 "snapshot": "x.jpg", "trace": ((-1.0, 0.1), (0.0, 0.8), (1.0, 0.9))}  # fmt: skip
 
     def media_file(self, event_id: str, kind: str) -> Path | None:

@@ -13,7 +13,9 @@ video, img, svg {{ width: 100% }} dt {{ font-weight: 600 }} dd {{ margin: 0 0 .5
 polyline {{ fill: none; stroke: #2a78d6; stroke-width: 2 }} line {{ stroke: gray; stroke-dasharray: 6 6 }}
 </style><h1>{title}</h1>{media}{curve}<dl>{facts}</dl></html>
 """
-_FACTS = ("place", "started", "ended", "state", "peak", "peak_score", "threshold_on", "threshold_off", "detector", "problem")
+_FACTS = (
+    "place", "started", "ended", "state", "peak", "peak_score", "threshold_on", "threshold_off", "detector", "problem",
+)  # fmt: skip
 
 
 def event_page(event: dict[str, Any]) -> str:

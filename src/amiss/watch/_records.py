@@ -16,7 +16,8 @@ _MAYBE_NUMBERS = ("file_s",)
 
 def event_json(event: CameraEvent) -> dict[str, Any]:
     """The event without its trace; times as ISO 8601 in UTC."""
-    values: dict[str, Any] = {name: getattr(event, name) for name in (*_TEXTS, *_NUMBERS, *_MAYBE_TEXTS, *_MAYBE_NUMBERS)}
+    names = (*_TEXTS, *_NUMBERS, *_MAYBE_TEXTS, *_MAYBE_NUMBERS)
+    values: dict[str, Any] = {name: getattr(event, name) for name in names}
     for name in _TIMES:
         time: datetime | None = getattr(event, name)
         values[name] = None if time is None else time.astimezone(UTC).isoformat()
@@ -32,7 +33,7 @@ def event_of(record: dict[str, Any]) -> CameraEvent:
     """What `event_record` was made of; ValueError, TypeError or KeyError where something is missing or odd."""
     values: dict[str, Any] = {name: str(record[name]) for name in _TEXTS}
     values |= {name: float(record[name]) for name in _NUMBERS}
-    record = {name: None for name in ("file", "file_s")} | record  # a spool of before knows no files
+    record = {"file": None, "file_s": None} | record  # a spool of before knows no files
     values |= {name: None if record[name] is None else str(record[name]) for name in _MAYBE_TEXTS}
     values |= {name: None if record[name] is None else float(record[name]) for name in _MAYBE_NUMBERS}
     values |= {name: None if record[name] is None else datetime.fromisoformat(record[name]) for name in _TIMES}
