@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from amiss.datasets import read_manifest, write_manifest
 from amiss.errors import ManifestError, UsageError
 from amiss.evaluation import evaluate, read_scores
 from amiss.jobs import _bench_cell as cell_module
+from amiss.jobs import _bench_plan as plan_module
 from amiss.jobs import run_bench
-from amiss.jobs._bench_plan import folds_of
+from amiss.jobs._bench_plan import code_digest, folds_of
 from make_bench import QUICK, as_one_split, make_data, make_videos, write_features, write_suite
 
 SWEEP = [{"recipe": "topk", "set": {**QUICK, "head_options.k": [1, 2]}}, {"recipe": "sultani2018", "set": QUICK}]
@@ -94,6 +96,26 @@ def test_report_stands_alone_and_marks_the_oracle(bench: tuple[Path, dict[str, A
     assert "| system | last | selected | 95 % interval | oracle(test) † | optimism |" in table
     assert "2 training seed(s): too few" in table
     assert "2 training seed(s): too few" in page
+
+
+def test_a_change_of_the_code_counts_but_not_one_of_comments(tmp_path: Path) -> None:
+    digests = []
+    for number, text in enumerate(("x = 1\n", "# why\nx = (1)\n", "x = 2\n")):
+        (tmp_path / str(number) / "heads").mkdir(parents=True)
+        (tmp_path / str(number) / "heads" / "_a.py").write_text(text)
+        digests.append(code_digest(tmp_path / str(number)))
+    assert digests[0] == digests[1] != digests[2]
+    assert code_digest() not in digests
+
+
+def test_cells_of_other_code_are_run_again(
+    bench: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, results = bench
+    shutil.copytree(root, tmp_path / "bench")
+    monkeypatch.setattr(plan_module, "code_digest", lambda: "other")
+    again = run_bench(tmp_path / "bench" / "suite.yaml", tmp_path / "bench" / "out", workers=1)
+    assert again["provenance"]["cells_run_now"] == results["provenance"]["cells_run_now"] > 0
 
 
 def test_finished_cells_are_not_run_again(bench: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:

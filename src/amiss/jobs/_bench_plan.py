@@ -1,9 +1,11 @@
 """The plan of a benchmark: every recipe on every feature set, with its cells: one per seed and fold."""
 
+import ast
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from sklearn.model_selection import StratifiedGroupKFold
@@ -14,6 +16,8 @@ from amiss.jobs._bench_cell import Cell
 from amiss.jobs._bench_data import Data, slug
 from amiss.jobs._suite import Suite, Variant, list_variants
 from amiss.training import hash_data
+
+_DECIDING = ("heads", "training", "features", "detection", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,23 @@ def _parts(data: Data, seed: int) -> list[tuple[int | None, Manifest]]:
     return list(enumerate(folds_of(data.manifest, data.dataset.folds, seed)))
 
 
+@cache
+def code_digest(package: Path = Path(__file__).parents[1]) -> str:
+    """SHA-256 of the code that decides a cell's numbers; comments and layout don't count."""
+    digest = hashlib.sha256()
+    for path in sorted(path for name in _DECIDING for path in (package / name).rglob("*.py")):
+        syntax = ast.dump(ast.parse(path.read_bytes()))
+        digest.update(f"{path.relative_to(package).as_posix()} {syntax}".encode())
+    return digest.hexdigest()
+
+
 def _cell(data: Data, variant: Variant, manifest: Manifest, seed: int, folder: Path) -> Cell:
     protocol = data.dataset.protocols[0]
     digest = hashlib.sha256(hash_data(manifest.videos, data.features).encode())
     for video in manifest.split("test"):
         digest.update(repr((video.video_id, video.n_frames, video.fps, video.events)).encode())
-    digest.update(json.dumps([variant.recipe.model_dump(mode="json"), seed, protocol, data.metric]).encode())
+    recipe = variant.recipe.model_dump(mode="json")
+    digest.update(json.dumps([recipe, seed, protocol, data.metric, code_digest()]).encode())
     key = digest.hexdigest()
     return Cell(
         folder=folder.with_name(f"{folder.name}-{key[:10]}"),
