@@ -18,10 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from amiss.errors import OutputError, UsageError
-from amiss.files import atomic_path, remove_leftovers, write_text
-
-if sys.platform != "win32":
-    import fcntl
+from amiss.files import atomic_path, lock, remove_leftovers, write_text
 
 log = logging.getLogger("amiss.watch.store")
 
@@ -303,12 +300,9 @@ class Spool:
 def _lock(folder: Path) -> FileIO:
     """Held until closed; the system lets go of it when the process dies, however it dies."""
     file = FileIO(folder / "lock", "ab")
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise UsageError(f"another process uses the spool folder {folder}: is amiss watch running twice?") from None
+    if not lock(file.fileno(), folder / "lock"):
+        file.close()
+        raise UsageError(f"another process uses the spool folder {folder}: is amiss watch running twice?")
     return file
 
 
