@@ -2,6 +2,9 @@
 
 import hashlib
 import logging
+import os
+import subprocess
+import sys
 from itertools import islice
 
 import numpy as np
@@ -108,6 +111,21 @@ def test_parts_of_a_fusion_run_each_in_its_engine():
     assert (engine.name, engine.precision, engine.device) == ("torch+openvino", "fp32", "cpu")
     expected = create_engine(backbone, "cpu", engine="torch", precision="fp32").encode(CLIPS)
     np.testing.assert_allclose(engine.encode(CLIPS), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_nobody_is_told_of_a_conversion(tmp_path):
+    """OpenVINO's telemetry makes a folder `intel` in the home folder before it sends anything."""
+    code = (
+        "from amiss.backbones import create_backbone; from amiss.engines import create_engine, openvino_version; "
+        "openvino_version(); print(create_engine(create_backbone('squeezenet1_1', 'random')).name); "
+        "import openvino_telemetry"  # others may want it
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")}
+    home = {"HOME": str(tmp_path), "AMISS_CACHE": str(tmp_path / "cache")}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment | home, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "openvino\n"), ran.stderr
+    assert (tmp_path / "cache").exists()
+    assert not (tmp_path / "intel").exists()
 
 
 def test_compiled_networks_are_kept(cache, monkeypatch):

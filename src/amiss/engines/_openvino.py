@@ -7,7 +7,8 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -131,7 +132,23 @@ def _last_line(error: Exception) -> str:
 
 
 def _package() -> ModuleType:
-    return importlib.import_module("openvino")  # here, since it takes time and may be absent
+    """OpenVINO without its telemetry, which would tell its makers of every conversion; it does without where absent."""
+    with _hidden("openvino_telemetry"):
+        return importlib.import_module("openvino")  # here, since it takes time and may be absent
+
+
+@contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """As if a package weren't installed."""
+    found = sys.modules.get(package)
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if found is None:
+            del sys.modules[package]
+        else:
+            sys.modules[package] = found
 
 
 def _keep(compiled: Any, path: Path) -> None:
