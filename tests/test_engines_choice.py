@@ -5,6 +5,7 @@ import pytest
 from amiss.backbones import create_backbone, list_backbones
 from amiss.engines import Choice, choose, create_engine, engines_of
 from amiss.engines import _choice as module
+from amiss.engines import _openvino_package as package
 from amiss.errors import UsageError
 
 
@@ -68,11 +69,11 @@ def test_the_engines_of_every_backbone():
 
 def test_an_openvino_of_another_distribution(monkeypatch):
     def absent(name):
-        raise module.metadata.PackageNotFoundError(name)
+        raise package.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(module.metadata, "version", absent)
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(module.importlib, "import_module", lambda name: type("nightly", (), {"__version__": "2027.0"}))
-    assert module.openvino_version() == "2027.0"
-    monkeypatch.setattr(module.importlib, "import_module", lambda name: object())
-    assert module.openvino_version() == "unknown"
+    monkeypatch.setattr(package.metadata, "version", absent)
+    monkeypatch.setattr(package.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(package.importlib, "import_module", lambda name: type("nightly", (), {"__version__": "2027.0"}))
+    assert package.openvino_version() == "2027.0"
+    monkeypatch.setattr(package.importlib, "import_module", lambda name: object())
+    assert package.openvino_version() == "unknown"

@@ -131,7 +131,7 @@ def test_nobody_is_told_of_a_conversion(tmp_path):
 def test_compiled_networks_are_kept(cache, monkeypatch):
     first = create_engine(create_backbone("squeezenet1_1", "random"), "cpu", engine="openvino").encode(CLIPS)
     (kept,) = cache.glob("openvino/squeezenet1_1-fp32-*.blob")
-    monkeypatch.setattr(OpenVINOEngine, "_converted", lambda *_: pytest.fail("it was converted again"))
+    monkeypatch.setattr(module, "convert", lambda *_: pytest.fail("it was converted again"))
     again = create_engine(create_backbone("squeezenet1_1", "random"), "cpu", engine="openvino").encode(CLIPS)
     assert np.array_equal(first, again)
     monkeypatch.undo()
@@ -206,7 +206,7 @@ def test_a_broken_installation_falls_back_to_torch_aloud(monkeypatch, error):
     def broken():
         raise error("libtbb is missing")
 
-    monkeypatch.setattr(module, "_package", broken)
+    monkeypatch.setattr(module, "load_openvino", broken)
     backbone = create_backbone("squeezenet1_1", "random")
     with pytest.raises(UsageError, match=r"OpenVINO can't be loaded \(libtbb is missing"):
         create_engine(backbone, "cpu", engine="openvino")

@@ -14,7 +14,10 @@ Weights = Annotated[
     typer.Option(help="`default`, `random`, or a file; for one part of a fusion: `NAME=FILE` (repeat it)."),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="auto, torch or openvino; see `amiss doctor`.")]
-Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16 (faster where the processor has it).")]
+Precision = Annotated[
+    str,
+    typer.Option(help="auto, fp32, bf16 (faster where the processor has it) or int8 (`amiss weights quantise`)."),
+]
 
 
 def weight_choice(weights: list[str] | None) -> str | dict[str, str]:

@@ -1,11 +1,13 @@
 """Commands about published weights: weights list, fetch, verify, where."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._data import Json
+from amiss.cli._data import Json, Weights, weight_choice
 
 if TYPE_CHECKING:
     from amiss.jobs import OnProgress
@@ -20,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     weights.command("fetch")(console.guarded(fetch))
     weights.command("verify")(console.guarded(verify))
     weights.command("where")(console.guarded(where))
+    weights.command("quantise")(console.guarded(quantise))
     app.add_typer(weights, name="weights")
 
 
@@ -95,3 +98,32 @@ def where(names: Names = None, as_json: Json = False) -> None:
         console.print_json(entries)
     else:
         console.print_table(["backbone", "id", "path"], [[e["backbone"], e["id"], e["path"]] for e in entries])
+
+
+def quantise(
+    backbone: Annotated[str, typer.Argument(help="Backbone, see `amiss backbones`; of a fusion, each network.")],
+    targets: Annotated[list[Path], typer.Argument(help="Videos like those to come: files, folders, a manifest.csv.")],
+    weights: Weights = None,
+    preset: Annotated[
+        str, typer.Option(help="Preprocessing of a named project; default: the weights' own.")
+    ] = "default",
+    out: Annotated[Path | None, typer.Option(help="Folder of the file; default: where weights are looked for.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make an int8 network for `--precision int8`: about twice as fast on CPUs, and a little less exact."""
+    from amiss.backbones import create_backbone
+    from amiss.jobs import quantise_backbone, video_files
+
+    built = create_backbone(backbone, weight_choice(weights), preset=preset)
+    with console.progress("quantise") as on_progress:
+        reports = quantise_backbone(built, video_files(targets), out, on_progress)
+    if as_json:
+        console.print_json([asdict(report) | {"path": str(report.path)} for report in reports])
+        return
+    columns = ["backbone", "least cosine", "without the mean", "ms per clip", "before", "ratio", "file"]
+    rows = [
+        [r.backbone, f"{r.cosine:.4f}", f"{r.contrast:.4f}", f"{r.ms:.0f}", f"{r.ms_before:.0f} ({r.before})",
+         f"{r.ms_before / r.ms:.2f}", str(r.path)]
+        for r in reports
+    ]  # fmt: skip
+    console.print_table(columns, rows)

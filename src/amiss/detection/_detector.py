@@ -137,7 +137,7 @@ class Detector:
         Args:
             weights: file of the backbone's weights; None = found by their name.
             engine: `auto`, `torch` or `openvino`.
-            precision: `auto`, `fp32` or `bf16`.
+            precision: `auto`, `fp32`, `bf16` or `int8`.
 
         Raises:
             UsageError: this engine or precision isn't possible here.

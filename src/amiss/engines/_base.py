@@ -26,7 +26,7 @@ class Engine(ABC):
     name: str
     """`torch` or `openvino`; joined by `+` where the parts of a fusion differ."""
     precision: str
-    """Of the network's arithmetic: `fp32` or `bf16`; joined as the names are. Features are float32 always."""
+    """Of the network's arithmetic: `fp32`, `bf16` or `int8`; joined as the names are. Features are float32 always."""
     batch: int = 1
     """Clips that are best given to `run` at once."""
 

@@ -23,19 +23,17 @@ rounding where little moves (SqueezeNet with its ImageNet weights on a quiet vid
 that of the whole feature above 0.9999: `test_bfloat16_blurs_change` in tests/test_engines_openvino.py).
 """
 
-import importlib
-import importlib.util
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from importlib import metadata
 
 import torch
 
 from amiss.backbones import BackboneInfo, find_backbone
+from amiss.engines._openvino_package import openvino_version
 from amiss.errors import UsageError
 
 ENGINES = ("auto", "torch", "openvino")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
 _FASTER_IN_TORCH = ("mvit_*",)
 
 
@@ -63,20 +61,6 @@ def bfloat16_arithmetic() -> str | None:
     return None
 
 
-def openvino_version() -> str | None:
-    """Version of the OpenVINO that is installed (`unknown` where it doesn't tell), or None."""
-    if importlib.util.find_spec("openvino") is None:
-        return None
-    try:
-        return metadata.version("openvino")
-    except metadata.PackageNotFoundError:  # its nightly build is a distribution of another name
-        pass
-    try:
-        return str(getattr(importlib.import_module("openvino"), "__version__", "unknown"))
-    except Exception:  # a broken installation; an engine that is built says what is wrong
-        return "unknown"
-
-
 def choose(name: str, device: str, engine: str = "auto", precision: str = "auto") -> Choice:
     """Engine and precision for a backbone that isn't fused.
 
@@ -84,7 +68,7 @@ def choose(name: str, device: str, engine: str = "auto", precision: str = "auto"
         name: of the backbone.
         device: `cpu`, `cuda`, `cuda:1`, …
         engine: `auto`, `torch` or `openvino`.
-        precision: `auto`, `fp32` or `bf16`.
+        precision: `auto`, `fp32`, `bf16` or `int8`.
 
     Raises:
         UsageError: no such engine or precision, or it isn't possible here.
@@ -103,6 +87,8 @@ def choose(name: str, device: str, engine: str = "auto", precision: str = "auto"
         raise UsageError(f"engine openvino runs on the CPU, not on {device}: leave out one of both")
     if engine == "openvino" and openvino_version() is None:
         raise UsageError("engine openvino is not installed: pip install 'amiss[openvino]'")
+    if precision == "int8":
+        return _int8(engine, device)
     has_bfloat16 = _has_bfloat16(device)
     if precision == "bf16" and not has_bfloat16:
         raise UsageError(f"precision bf16: {device} has no bfloat16 arithmetic; leave it out, or choose fp32")
@@ -117,6 +103,14 @@ def choose(name: str, device: str, engine: str = "auto", precision: str = "auto"
             "torch", precision, f"{name} runs in torch, which is slower: pip install 'amiss[openvino]' for OpenVINO"
         )
     return Choice("openvino", precision)
+
+
+def _int8(engine: str, device: str) -> Choice:
+    if engine == "torch" or not device.startswith("cpu"):
+        raise UsageError("precision int8 runs in engine openvino, on the CPU only")
+    if openvino_version() is None:
+        raise UsageError("precision int8 runs in OpenVINO, which is not installed: pip install 'amiss[openvino]'")
+    return Choice("openvino", "int8")
 
 
 def _has_bfloat16(device: str) -> bool:

@@ -1,16 +1,12 @@
-"""OpenVINO engine: CPU, float32 or bfloat16. OpenVINO is imported when an engine is built."""
+"""OpenVINO engine: CPU, float32, bfloat16 or int8. OpenVINO is imported when an engine is built."""
 
 import hashlib
-import importlib
 import io
 import json
-import logging
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,8 +17,10 @@ from torch import nn
 from amiss._version import __version__
 from amiss.backbones import Backbone
 from amiss.engines._base import Engine, Prepared
+from amiss.engines._int8 import find_int8, hash_tensors, read_int8
+from amiss.engines._openvino_package import convert, last_line, load_openvino
 from amiss.errors import OutputError, UsageError
-from amiss.files import atomic_path, cache_folder
+from amiss.files import atomic_path, cache_folder, sha256_file
 
 _TYPICAL_FRAME = (240, 320)  # the network is compiled for it at once; most presets make one size of all frames
 _SHAPES_KEPT = 3  # compiled networks, where frames keep their size
@@ -33,35 +31,41 @@ class OpenVINOEngine(Engine):
 
     Networks are compiled for one shape of the input, so that a clip's features don't depend on others. What was
     compiled is kept in amiss's cache folder, under a name that depends on the weights, the network's source, the
-    processor and the versions of what takes part.
+    processor and the versions of what takes part. In int8 the network is one that `quantise` made.
 
     Raises:
-        UsageError: OpenVINO can't be loaded, or can't convert or compile the network.
+        UsageError: OpenVINO can't be loaded, or can't convert or compile the network; or it was never quantised.
+        WeightsError: the quantised network is damaged.
     """
 
     name = "openvino"
 
     def __init__(self, backbone: Backbone, precision: str = "fp32", threads: int | None = None) -> None:
         try:
-            self._core = _package().Core()
+            self._core = load_openvino().Core()
         except Exception as error:  # a broken installation fails in many ways
             raise UsageError(
-                f"OpenVINO can't be loaded ({_last_line(error)}): reinstall it, or use engine torch"
+                f"OpenVINO can't be loaded ({last_line(error)}): reinstall it, or use engine torch"
             ) from error
         self._backbone = backbone.to("cpu")
         self._settings: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "PERFORMANCE_HINT": "LATENCY",
             "ENABLE_CPU_PINNING": False,  # decoding needs the cores too
             **({"INFERENCE_NUM_THREADS": threads} if threads is not None else {}),
         }
-        self._identity = _identity_of(self._backbone)
+        self._int8 = find_int8(self._backbone) if precision == "int8" else None
+        self._identity = sha256_file(self._int8) if self._int8 else _identity_of(self._backbone)
         self._requests: dict[tuple[int, ...], Any] = {}
         self.spec = backbone.spec
         self.device = "cpu"
         self.precision = precision
         blank = np.zeros((self.spec.clip_len, *_TYPICAL_FRAME, 3), np.uint8)
         self._request(tuple(self._backbone.preprocess(blank).shape[1:]))
+
+    @property
+    def description(self) -> str:
+        return super().description + (f" {self._identity[:8]}" if self._int8 else "")  # other clips, another network
 
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
         with torch.inference_mode():
@@ -85,14 +89,14 @@ class OpenVINOEngine(Engine):
             except RuntimeError as error:
                 raise UsageError(
                     f"OpenVINO can't compile {self.spec.backbone} for an input of {(1, *shape)} "
-                    f"({_last_line(error)}): use engine torch"
+                    f"({last_line(error)}): use engine torch"
                 ) from error
         return self._requests[shape]
 
     def _compiled(self, shape: tuple[int, ...]) -> Any:
         processor = self._core.get_property("CPU", "FULL_DEVICE_NAME")
         instructions = sorted(self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-        versions = [__version__, _package().__version__, torch.__version__]
+        versions = [__version__, load_openvino().__version__, torch.__version__]
         key = json.dumps([self._identity, shape, self._settings, processor, instructions, versions])
         name = f"{self.spec.backbone}-{self.precision}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.blob"
         path = cache_folder() / "openvino" / name
@@ -103,52 +107,13 @@ class OpenVINOEngine(Engine):
         except (OSError, RuntimeError, ValueError) as error:
             first_line = str(error).splitlines()[0]
             warnings.warn(f"{path} can't be used ({first_line}): the network is compiled anew", stacklevel=2)
-        compiled = self._core.compile_model(self._converted(shape), "CPU", self._settings)
+        network = read_int8(self._core, self._int8, shape) if self._int8 else convert(self._backbone, shape)
+        compiled = self._core.compile_model(network, "CPU", self._settings)
         try:
             _keep(compiled, path)
         except OutputError as error:
             warnings.warn(f"the compiled network isn't kept for next time: {error}", stacklevel=2)
         return compiled
-
-    def _converted(self, shape: tuple[int, ...]) -> Any:
-        root = logging.getLogger()
-        state = root.level, root.filters[:], root.handlers[:]
-        try:
-            with warnings.catch_warnings(action="ignore"), torch.inference_mode():  # about tracing, which is meant
-                example = torch.zeros(shape)
-                return _package().convert_model(self._backbone, example_input=example, input=[list(shape)])
-        except Exception as error:  # the converter raises what it likes
-            raise UsageError(
-                f"OpenVINO can't convert {self.spec.backbone} ({_last_line(error)}): use engine torch"
-            ) from error
-        finally:  # where conversion fails, OpenVINO would leave all logs of this process at ERROR
-            root.setLevel(state[0])
-            root.filters, root.handlers = state[1], state[2]
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
-
-
-def _package() -> ModuleType:
-    """OpenVINO without its telemetry, which would tell its makers of every conversion; it does without where absent."""
-    with _hidden("openvino_telemetry"):
-        return importlib.import_module("openvino")  # here, since it takes time and may be absent
-
-
-@contextmanager
-def _hidden(package: str) -> Iterator[None]:
-    """As if a package weren't installed."""
-    found = sys.modules.get(package)
-    sys.modules[package] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if found is None:
-            del sys.modules[package]
-        else:
-            sys.modules[package] = found
 
 
 def _keep(compiled: Any, path: Path) -> None:
@@ -170,10 +135,7 @@ def _read_kept(path: Path) -> bytes:
 
 def _identity_of(network: nn.Module) -> str:
     """SHA-256 over a network's tensors and the source files of its modules."""
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    digest = hashlib.sha256(hash_tensors(network).encode())
     modules = {type(module).__module__ for module in network.modules()}
     for name in sorted(module for module in modules if not module.startswith("torch.")):
         if file := getattr(sys.modules.get(name), "__file__", None):

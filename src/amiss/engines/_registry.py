@@ -30,11 +30,13 @@ def create_engine(
         threads: CPU threads of torch, OpenVINO and OpenCV, for the whole process; None = leave as they are.
         engine: `torch`, `openvino` (CPU only), or `auto`: the faster one, part by part of a fusion. Where a network
             was measured is said in `engines/_choice.py`.
-        precision: `fp32`, `bf16`, or `auto`: bf16 for video networks where the device has arithmetic for it, else fp32.
+        precision: `fp32`, `bf16`, `int8` (a network that `quantise` made; never taken by itself), or `auto`: bf16 for
+            video networks where the device has arithmetic for it, else fp32.
             Features in bf16 agree with fp32 in direction (cosine at least 0.999, tested on CPUs), not in every digit.
 
     Raises:
         UsageError: no such device, engine or precision, it isn't possible here, or not one thread.
+        WeightsError: a quantised network is damaged.
     """
     if threads is not None:
         if threads < 1:
@@ -42,7 +44,7 @@ def create_engine(
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
     if device == "auto":
-        device = "cpu" if engine == "openvino" or not torch.cuda.is_available() else "cuda"
+        device = "cpu" if engine == "openvino" or precision == "int8" or not torch.cuda.is_available() else "cuda"
     if not isinstance(backbone, FusedBackbone):
         return _create(backbone, device, threads, engine, precision)
     parts = [_create(part, device, threads, engine, precision) for part in backbone.parts]
@@ -58,7 +60,7 @@ def _create(backbone: Backbone, device: str, threads: int | None, engine: str, p
     try:
         return OpenVINOEngine(backbone, choice.precision, threads)
     except UsageError as error:
-        if engine != "auto":
+        if engine != "auto" or choice.precision == "int8":
             raise
         warnings.warn(f"{error}: it runs in torch", stacklevel=3)
         return TorchEngine(backbone, device, choice.precision)

@@ -11,6 +11,7 @@ from amiss.jobs._evaluate import detector_folders, evaluate_any, evaluate_detect
 from amiss.jobs._extract import extract
 from amiss.jobs._feature_check import FeatureCheck, check_feature_set, compare_feature_sets
 from amiss.jobs._progress import JobReport, OnProgress, silent
+from amiss.jobs._quantise import QuantiseReport, quantise_backbone
 from amiss.jobs._suite import Suite, load_suite
 from amiss.jobs._targets import video_files
 
@@ -20,6 +21,7 @@ __all__ = [
     "FeatureCheck",
     "JobReport",
     "OnProgress",
+    "QuantiseReport",
     "Suite",
     "bench_tables",
     "check_feature_set",
@@ -35,6 +37,7 @@ __all__ = [
     "extract",
     "load_suite",
     "mean_std",
+    "quantise_backbone",
     "run_bench",
     "run_demo",
     "score_figure",

@@ -295,6 +295,8 @@ class WorkersConfig(_Part):
     """CPU threads of the backbone; null = torch's choice."""
     device: str = "auto"
     """Where the backbone runs: auto, cpu, cuda, cuda:1, …"""
+    precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
+    """Of the backbone's arithmetic; int8 needs a network that `amiss weights quantise` made."""
     max_restarts: Annotated[int, Field(ge=1)] = 5
     """A camera's worker that fails is started again; after so many failures within `restarts_within_s` …"""
     restarts_within_s: Annotated[float, Field(gt=0)] = 60.0

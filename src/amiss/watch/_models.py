@@ -77,7 +77,9 @@ class Models:
             engine = self._engine
             if engine is None:
                 backbone = create_backbone_for(spec, key.weights)
-                engine = create_engine(backbone, self._workers.device, self._workers.threads)
+                engine = create_engine(
+                    backbone, self._workers.device, self._workers.threads, precision=self._workers.precision
+                )
             self._pools[name] = EnginePool(engine)
         return self._pools[name]
 

@@ -1,0 +1,138 @@
+"""Quantising a backbone on clips of videos."""
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amiss.backbones import Backbone, FusedBackbone, find_backbone, weights_folders
+from amiss.engines import Engine, Prepared, create_engine, quantise
+from amiss.errors import UsageError
+from amiss.jobs._progress import OnProgress, silent
+from amiss.video import VideoReader, iter_clips
+
+LEAST_COSINE = 0.99
+CLIPS = 48
+_FIRST_CLIPS = 200  # of a video: what comes later isn't decoded
+_ROUNDS = 5
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class QuantiseReport:
+    """What became of one network.
+
+    Attributes:
+        backbone: Registry name.
+        path: File of the quantised network.
+        cosine: See `QuantisedNetwork`.
+        contrast: See `QuantisedNetwork`.
+        ms: Processor time per clip in int8.
+        ms_before: The same in the precision that is taken otherwise.
+        before: Engine and precision that are taken otherwise.
+    """
+
+    backbone: str
+    path: Path
+    cosine: float
+    contrast: float
+    ms: float
+    ms_before: float
+    before: str
+
+
+def quantise_backbone(
+    backbone: Backbone, videos: Mapping[str, Path], out: Path | None = None, on_progress: OnProgress = silent
+) -> list[QuantiseReport]:
+    """Quantise a backbone, or the parts of a fused one, on clips from all over some videos, and see how it does.
+
+    Args:
+        backbone: with its weights.
+        videos: by id; like those to come, of normal and of anomalous scenes.
+        out: folder of the files; None = where weights are looked for first.
+        on_progress: told of every step.
+
+    Raises:
+        UsageError: no network in it, too few clips, or the features agree too little; nothing is written then.
+        VideoError: a video can't be read.
+    """
+    parts = list(backbone.parts) if isinstance(backbone, FusedBackbone) else [backbone]
+    networks = [part for part in parts if (info := find_backbone(part.spec.backbone)) and info.kind != "formula"]
+    if not networks:
+        raise UsageError(f"{backbone.spec.backbone} is a formula: there is nothing to quantise")
+    folder = out or _folder()
+    reports = []
+    for number, network in enumerate(networks):
+        name = network.spec.backbone
+        inputs = sample_inputs(videos, network, on_progress)
+        on_progress(number, len(networks), name)
+        quantised = quantise(network, inputs)
+        if not quantised.cosine >= LEAST_COSINE:
+            raise UsageError(
+                f"{name} in int8 agrees with float32 to a cosine of {quantised.cosine:.4f} only, not {LEAST_COSINE}; "
+                "nothing is written: give more videos, or use another precision"
+            )
+        path = quantised.save(folder)
+        before, after = (create_engine(network, "cpu", precision=precision) for precision in ("auto", "int8"))
+        ms_before, ms = _milliseconds([before, after], [(clip,) for clip in inputs[:2]])
+        reports.append(
+            QuantiseReport(name, path, quantised.cosine, quantised.contrast, ms, ms_before, before.description)
+        )
+    on_progress(len(networks), len(networks), "")
+    return reports
+
+
+def sample_inputs(videos: Mapping[str, Path], backbone: Backbone, on_progress: OnProgress = silent) -> list[Tensor]:
+    """About 48 clips from all over some videos, preprocessed, in an order in which neighbours are of different videos.
+
+    Raises:
+        VideoError: a video can't be read.
+    """
+    paths = _spread([videos[name] for name in sorted(videos)], CLIPS)
+    each = -(-CLIPS // len(paths))
+    rows: list[list[Tensor]] = []
+    for number, path in enumerate(paths):
+        on_progress(number, len(paths), f"clips of {path.name}")
+        with VideoReader(path) as reader, torch.inference_mode():
+            rows.append(_spread(_thinned(backbone, reader, 2 * each), each))
+    return [row[i] for i in range(each) for row in rows if i < len(row)]
+
+
+def _thinned(backbone: Backbone, reader: VideoReader, most: int) -> list[Tensor]:
+    """Clips of a video at equal distances, at most so many, though its length isn't known before it ends."""
+    spec, kept, step = backbone.spec, list[Tensor](), 1
+    for i, clip in enumerate(islice(iter_clips(reader, spec.clip_len, spec.stride, "pad"), _FIRST_CLIPS)):
+        if i % step == 0:
+            kept.append(backbone.preprocess(clip.images))
+        if len(kept) > most:
+            kept, step = kept[::2], 2 * step
+    return kept
+
+
+def _spread(things: Sequence[T], count: int) -> list[T]:
+    """At most so many of them, evenly from the first to the last."""
+    return [things[i] for i in sorted({round(i) for i in np.linspace(0, len(things) - 1, min(count, len(things)))})]
+
+
+def _milliseconds(engines: Sequence[Engine], inputs: Sequence[Prepared]) -> list[float]:
+    """Processor time per clip, medians of rounds that take turns."""
+    times: list[list[float]] = [[] for _ in engines]
+    for _ in range(_ROUNDS):
+        for row, engine in zip(times, engines, strict=True):
+            began = time.process_time()
+            engine.run(inputs)
+            row.append(1000 * (time.process_time() - began) / len(inputs))
+    return [statistics.median(row) for row in times]
+
+
+def _folder() -> Path:
+    folders = weights_folders()
+    return next((folder for folder in folders if folder.is_dir()), folders[-1])
