@@ -98,14 +98,17 @@ def test_report_stands_alone_and_marks_the_oracle(bench: tuple[Path, dict[str, A
     assert "2 training seed(s): too few" in page
 
 
-def test_a_change_of_the_code_counts_but_not_one_of_comments(tmp_path: Path) -> None:
-    digests = []
-    for number, text in enumerate(("x = 1\n", "# why\nx = (1)\n", "x = 2\n")):
-        (tmp_path / str(number) / "heads").mkdir(parents=True)
-        (tmp_path / str(number) / "heads" / "_a.py").write_text(text)
-        digests.append(code_digest(tmp_path / str(number)))
-    assert digests[0] == digests[1] != digests[2]
-    assert code_digest() not in digests
+def test_a_change_of_the_code_that_decides_numbers_counts(tmp_path: Path) -> None:
+    package = Path(plan_module.__file__).parents[1]
+    shutil.copytree(package, tmp_path / "amiss", ignore=shutil.ignore_patterns("__pycache__"))
+    assert code_digest(tmp_path / "amiss") == code_digest()
+    (tmp_path / "amiss" / "cli" / "_bench.py").write_text("")
+    assert code_digest.__wrapped__(tmp_path / "amiss") == code_digest()
+    for name in ("heads/rtfm.py", "jobs/_bench_cell.py"):
+        before = code_digest.__wrapped__(tmp_path / "amiss")
+        with (tmp_path / "amiss" / name).open("a") as file:
+            file.write("x = 1\n")
+        assert code_digest.__wrapped__(tmp_path / "amiss") != before
 
 
 def test_cells_of_other_code_are_run_again(

@@ -39,6 +39,7 @@ def test_round_trip_gives_the_same_scores(tmp_path: Path, kind: str) -> None:
     np.testing.assert_array_equal(loaded.score_features(features(7)), detector.score_features(features(7)))
     assert (loaded.spec, loaded.calibration, loaded.provenance) == (detector.spec, detector.calibration, {"seed": 0})
     assert sorted(p.name for p in (tmp_path / "d").iterdir()) == ["detector.json", "head.safetensors"]
+    assert len({p.stat().st_mode for p in (tmp_path / "d").iterdir()}) == 1  # a service's user may read both or none
 
 
 def test_scores_are_one_per_clip_in_0_1_and_average_crops() -> None:

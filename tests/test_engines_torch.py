@@ -95,7 +95,8 @@ def test_batches_are_filled_up_and_halved_where_memory_is_short():
     engine.batch = 1
     Small.forward, forward = lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("no memory")), Small.forward
     try:
-        with pytest.raises(torch.OutOfMemoryError):
+        said = "cpu has no memory for one clip of small .crops 1, fp32.: take fewer crops, precision bf16, .*device cpu"
+        with pytest.raises(UsageError, match=said):
             engine.encode(CLIPS)
     finally:
         Small.forward = forward

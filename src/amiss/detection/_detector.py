@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from amiss.backbones import FeatureSpec, clip_spans, create_backbone_for
 from amiss.detection._calibration import Calibration
@@ -54,7 +54,7 @@ class Detector:
             if (values := getattr(self.normalisation, name)) is not None:
                 tensors[_NORMALISATION + name] = torch.from_numpy(values)
         with atomic_path(root / "head.safetensors") as temporary:
-            save_file(tensors, temporary)
+            temporary.write_bytes(save(tensors))  # save_file would make it readable for its owner only
         write_json(
             root / "detector.json",
             {

@@ -11,6 +11,7 @@ import importlib.util
 import io
 import logging
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from torch import Tensor, nn
 
 from amiss._version import __version__
@@ -59,7 +60,7 @@ class QuantisedNetwork:
         facts = {"backbone": self.backbone, "amiss": __version__, "cosine": str(self.cosine)}
         path = folder / self.file_name
         with atomic_path(path) as temporary:
-            save_file(self.content, temporary, facts)
+            temporary.write_bytes(save(self.content, facts))
         return path
 
 
@@ -85,8 +86,8 @@ def quantise(backbone: Backbone, clips: Sequence[Tensor]) -> QuantisedNetwork:
     expected = _features(model, unseen)
     attends = any("attention" in type(module).__name__.lower() for module in backbone.modules())
     try:
-        with quiet_logs(), contextlib.redirect_stdout(io.StringIO()):  # it draws progress bars
-            nncf.set_log_level(logging.ERROR)
+        with quiet_logs(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+            nncf.set_log_level(logging.ERROR)  # and no progress bars
             quantised = nncf.quantize(
                 model, nncf.Dataset(seen), subset_size=len(seen),
                 model_type=nncf.ModelType.TRANSFORMER if attends else None,

@@ -1,6 +1,5 @@
 """The plan of a benchmark: every recipe on every feature set, with its cells: one per seed and fold."""
 
-import ast
 import hashlib
 import json
 from collections.abc import Sequence
@@ -12,12 +11,16 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from amiss.datasets import Manifest
 from amiss.errors import ManifestError
+from amiss.files import sha256_file
 from amiss.jobs._bench_cell import Cell
 from amiss.jobs._bench_data import Data, slug
 from amiss.jobs._suite import Suite, Variant, list_variants
 from amiss.training import hash_data
 
-_DECIDING = ("heads", "training", "features", "detection", "evaluation")
+_DECIDING = (
+    "heads/**/*.py", "training/**/*.py", "features/**/*.py", "detection/**/*.py", "evaluation/**/*.py",
+    "backbones/_spec.py", "jobs/_evaluate.py", "jobs/_bench_cell.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,10 @@ def _parts(data: Data, seed: int) -> list[tuple[int | None, Manifest]]:
 
 @cache
 def code_digest(package: Path = Path(__file__).parents[1]) -> str:
-    """SHA-256 of the code that decides a cell's numbers; comments and layout don't count."""
+    """SHA-256 of the source files that decide a cell's numbers."""
     digest = hashlib.sha256()
-    for path in sorted(path for name in _DECIDING for path in (package / name).rglob("*.py")):
-        syntax = ast.dump(ast.parse(path.read_bytes()))
-        digest.update(f"{path.relative_to(package).as_posix()} {syntax}".encode())
+    for path in sorted(path for pattern in _DECIDING for path in package.glob(pattern)):
+        digest.update(f"{path.relative_to(package).as_posix()} {sha256_file(path)}\n".encode())
     return digest.hexdigest()
 
 
