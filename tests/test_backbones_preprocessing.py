@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amiss.backbones import FeatureSpec, Preprocessing
+from amiss.backbones import FeatureSpec, Preprocessing, create_backbone
+from amiss.backbones._presets import preprocessing_of
 from amiss.errors import UsageError
 
 
@@ -16,14 +17,31 @@ def clip(height=48, width=64, frames=4, seed=0):
 def test_torchvision_video_networks_see_what_torchvision_gives_them(name):
     from torchvision.models import get_model_weights
 
-    from amiss.backbones import create_backbone
-
     official = get_model_weights(name).DEFAULT.transforms()
     backbone = create_backbone(name, "random")
     for size in ((240, 320), (360, 202), (90, 120), (720, 1280)):
         frames = clip(*size, frames=3)
         expected = official(torch.from_numpy(frames).permute(0, 3, 1, 2))
         assert torch.equal(backbone.preprocess(frames), expected.unsqueeze(0))
+
+
+def statistics(x):
+    return [x.mean(), x.std(), x.min(), x.max()]
+
+
+def test_mvit_sees_what_ekosman_gives_it(golden):
+    arrays = np.load(golden / "transforms.npz")
+    x = preprocessing_of("mvit_v2_s", "ekosman", 1)(clip(240, 320, frames=16, seed=3))[0].numpy()
+    assert x.shape == tuple(arrays["mvit_shape"])
+    np.testing.assert_allclose(x[:, ::5, ::37, ::41], arrays["mvit_sub"], atol=1e-4)
+    np.testing.assert_allclose(statistics(x), arrays["mvit_stat"], atol=1e-4)
+
+
+def test_whole_crops_of_i3d_resnet50_equal_the_extractors(golden):
+    """Made with Pillow 13's Lanczos, which the original leaves to whatever Pillow is installed."""
+    ten_crops = preprocessing_of("i3d_resnet50", "gottimukkala", 10)(clip(240, 320, frames=16, seed=3)).double().numpy()
+    expected = np.load(golden / "transforms.npz")["tencrop_stat"]
+    np.testing.assert_allclose([statistics(x) for x in ten_crops], expected, atol=1e-4)
 
 
 def test_ten_crops_are_in_the_order_of_rtfm():

@@ -1,6 +1,10 @@
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,11 +19,13 @@ from amiss.backbones import (
     FusedBackbone,
     create_backbone,
     create_backbone_for,
+    describe_presets,
     list_backbones,
 )
 from amiss.backbones import _registry as registry
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
 
+ROOT = Path(__file__).parents[1]
 FRAMES = np.random.RandomState(0).randint(0, 256, (CLIP_LEN, 60, 80, 3)).astype(np.uint8)
 VIDEO_NETWORKS = {"r3d_18": 512, "mc3_18": 512, "r2plus1d_18": 512, "s3d": 1024}
 
@@ -54,6 +60,23 @@ def test_torchvision_is_imported_only_when_a_network_is_built():
     code = "import sys, amiss.backbones as b; b.list_backbones(); b.create_backbone('motion')"
     code += "; sys.exit('torchvision' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_says_of_every_backbone_and_preset_what_the_program_says():
+    lines = (ROOT / "docs/backbones.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("| `")]
+    dims = {}
+    for names, dim in (row[:2] for row in rows if len(row) == 4):
+        found = re.findall("`(.+?)`", names)
+        dims |= dict(zip(found, dim.split(", ") * (len(found) if ", " not in dim else 1), strict=True))
+    networks = [info for info in list_backbones() if info.kind != "image network" or info.name.startswith("clip_")]
+    assert dims == {info.name: str(info.dim) for info in networks}
+    for preset in describe_presets():
+        name = f"`{preset['name']}`"
+        assert [name, str(preset["stride"]), preset["tail"]] in [[row[0], *row[2:4]] for row in rows if len(row) == 5]
+        for network in preset["networks"]:
+            backbones = ", ".join(f"`{backbone}`" for backbone in network["backbones"])
+            assert [name, backbones, network["resize"], network["crop"]] in [row[:4] for row in rows if len(row) == 7]
 
 
 def test_every_image_classifier_of_torchvision_is_listed():
@@ -200,7 +223,19 @@ def test_crops_go_through():
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("r3d18", "r3d_18"), ("moton", "motion"), ("squeezenet", "squeezenet1"), ("motion+resnet5", "resnet50")],
+    [
+        ("r3d18", "r3d_18"),
+        ("moton", "motion"),
+        ("squeezenet", "squeezenet1"),
+        ("motion+resnet5", "resnet50"),
+        ("I3D", "i3d"),
+        ("C3D", "c3d"),
+        ("R2Plus1D-18", "r2plus1d_18"),
+        ("I3D-ResNet50", "i3d_resnet50"),
+        ("Swin3D-T", "swin3d_t"),
+        ("CLIP", "clip_vit_b_16"),
+        ("vit", "vit_b_16"),
+    ],
 )
 def test_unknown_names_suggest_the_closest(name, hint):
     with pytest.raises(UsageError, match=f"unknown backbone .*Did you mean .*{hint}"):
@@ -213,10 +248,33 @@ def test_other_unknown_names(name):
         create_backbone(name)
 
 
-@pytest.mark.parametrize(("option", "value"), [("stride", 0), ("frame_rate", 0), ("frame_rate", -1.0), ("crops", 2)])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("stride", 0), ("frame_rate", 0), ("frame_rate", -1.0), ("frame_rate", float("nan")), ("crops", 2)],
+)
 def test_options_out_of_range(option, value):
     with pytest.raises(UsageError, match=f"{option} is {value}"):
         create_backbone("r3d_18", "random", **{option: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("costly", {"preset": "nope"}, "costly has no preset 'nope'; it has .'default'"),
+        ("motion+costly", {"preset": "ekosman"}, "motion has no preset 'ekosman'"),
+        ("costly", {"crops": 3}, "crops is 3; it must be one of"),
+        ("costly+motion", {"crops": 10}, "sees the whole frame: use crops=1"),
+    ],
+)
+def test_what_a_backbone_does_not_have_is_told_before_weights_are_fetched(monkeypatch, name, options, says):
+    def create(weights, crops):
+        raise AssertionError("its weights would be downloaded")
+
+    info = BackboneInfo(name="costly", kind="video network", dim=3, input_size=(1, 1), licence="MIT")
+    entry_of = registry.entry_of
+    monkeypatch.setattr(registry, "entry_of", lambda n: BackboneEntry(info, create) if n == "costly" else entry_of(n))
+    with pytest.raises(UsageError, match=says):
+        create_backbone(name, **options)
 
 
 @pytest.mark.usefixtures("third_party")
@@ -226,6 +284,20 @@ def test_third_party_backbones():
     np.testing.assert_allclose(fused.encode(FRAMES)[0, -3:].numpy(), FRAMES.mean((0, 1, 2)), rtol=1e-4)
     with pytest.raises(UsageError, match="Did you mean brightness"):
         create_backbone("brightnes")
+
+
+def test_the_example_of_contributing_works(monkeypatch):
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    code, toml = (text.split(f"```{language}\n")[1].split("```")[0] for language in ("python", "toml"))
+    ((name, value),) = tomllib.loads(toml)["project"]["entry-points"]["amiss.backbones"].items()
+    module = ModuleType(value.partition(":")[0])
+    exec(code, vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint(name, value, group)])
+    assert list_backbones()[-1].name == name
+    backbone = create_backbone(name)
+    np.testing.assert_allclose(backbone.encode(FRAMES)[0].numpy(), FRAMES.mean((0, 1, 2)), rtol=1e-4)
+    assert create_backbone_for(backbone.spec).spec == backbone.spec
 
 
 def test_a_third_party_that_is_no_entry_is_refused(monkeypatch):

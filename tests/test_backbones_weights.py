@@ -1,5 +1,6 @@
 import hashlib
 import pickle
+import warnings
 from urllib.error import URLError
 
 import pytest
@@ -60,9 +61,14 @@ def test_a_missing_file_says_what_can_be_chosen(tmp_path):
         create_backbone("r3d_18", "none")
 
 
-def test_without_network_the_error_says_which_file_to_put_where():
-    match = r"r3d_18 .*no network.*put r3d_18-b3b3357e\.pth \(127 MB, https://download\.pytorch\.org/.*\$AMISS_WEIGHTS"
-    with pytest.raises(WeightsError, match=match):
+def test_without_network_the_error_says_which_file_to_put_where(tmp_path, monkeypatch):
+    match = r"r3d_18 .*no network.*put r3d_18-b3b3357e\.pth \(127 MB, https://download\.pytorch\.org/"
+    with pytest.raises(WeightsError, match=rf"{match}.*torch/hub/checkpoints, or a folder that \$AMISS_WEIGHTS names"):
+        create_backbone("r3d_18")
+    with pytest.raises(WeightsError, match=r"mfnet .*by hand: put MFNet3D.* into .*torch/hub/checkpoints, or"):
+        create_backbone("mfnet")
+    monkeypatch.setenv("AMISS_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match=rf"{match}.*into the folder \$AMISS_WEIGHTS \({tmp_path}\), or give"):
         create_backbone("r3d_18")
 
 
@@ -72,7 +78,8 @@ def test_published_weights_are_taken_from_the_folder_and_checked(tmp_path, monke
     name = ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
     path = resnet_file(tmp_path / name)
     monkeypatch.setenv("AMISS_WEIGHTS", str(tmp_path))
-    with pytest.raises(WeightsError, match=f"is not the weight file {name}: its sha256 is"):
+    match = rf"is not the weight file {name}: its sha256 is .*Delete it.*`amiss weights fetch resnet18 --weights IMAGE"
+    with pytest.raises(WeightsError, match=match):
         create_backbone("resnet18")
     with pytest.warns(
         UserWarning, match=rf"{name} has the name of weights .* of resnet18, but is another file: its sha"
@@ -92,8 +99,12 @@ def test_published_weights_are_taken_from_the_folder_and_checked(tmp_path, monke
         ({"layer5.conv.weight": torch.zeros(1)}, r"1 tensors are of another network \(layer5\.conv\.weight\)"),
         ({"conv1.weight": torch.zeros(64, 1, 7, 7)}, r"conv1\.weight is \(64, 1, 7, 7\), not \(64, 3, 7, 7\)"),
         ({"bn1.weight": torch.full((64,), torch.nan)}, r"not finite \(bn1\.weight\)"),
+        ({"bn1.weight": torch.ones(64, dtype=torch.int8)}, r"kind of number \(bn1\.weight is int8, not float32\)"),
+        ({"bn1.weight": torch.ones(64, dtype=torch.complex64)}, r"bn1\.weight is complex64, not float32"),
+        ({"bn1.weight": torch.ones(64).to_sparse()}, r"bn1\.weight is sparse float32, not float32"),
+        ({"bn1.weight": torch.ones(64, device="meta")}, r"no state dict .*: bn1\.weight are something else"),
     ],
-    ids=["missing", "unexpected", "shape", "nan"],
+    ids=["missing", "unexpected", "shape", "nan", "int8", "complex", "sparse", "no values"],
 )
 def test_weights_that_do_not_fit_name_the_first_tensors(tmp_path, changes, message):
     with pytest.raises(WeightsError, match=message):
@@ -120,14 +131,22 @@ class Evil:
         return (print, ("code was run",))
 
 
-@pytest.mark.parametrize("kind", ["pickle", "module", "text", "empty", "cut", "list", "safetensors"])
+@pytest.mark.parametrize("kind", ["pickle", "module", "script", "text", "empty", "cut", "list", "safetensors"])
 def test_damaged_and_dangerous_files(tmp_path, kind, capsys):
+    messages = {
+        "module": r"holds more than tensors \(torch\.nn\.modules\.linear\.Linear\) and is not loaded",
+        "list": "is no state dict",
+    }
+    damaged = "it is damaged, or no weight file .*delete it and run `amiss weights fetch"
     path = tmp_path / ("own.safetensors" if kind == "safetensors" else "own.pth")
     match kind:
         case "pickle":
             path.write_bytes(pickle.dumps(Evil()))
         case "module":
             torch.save(nn.Linear(2, 2), path)
+        case "script":
+            with warnings.catch_warnings(action="ignore"):
+                torch.jit.script(nn.Linear(2, 2)).save(path)
         case "cut":
             resnet_file(path)
             path.write_bytes(path.read_bytes()[:100_000])
@@ -135,19 +154,24 @@ def test_damaged_and_dangerous_files(tmp_path, kind, capsys):
             torch.save([torch.zeros(2)], path)
         case _:
             path.write_bytes(b"" if kind == "empty" else b"no weights")
-    with pytest.raises(WeightsError, match=path.name):
+    with pytest.raises(WeightsError, match=f"{path.name} .*{messages.get(kind, damaged)}") as error:
         create_backbone("resnet18", path)
+    assert "weights_only" not in str(error.value)  # torch's advice to run the code
+    assert "trust" not in str(error.value)
     assert "code was run" not in capsys.readouterr().out
 
 
-def test_find_weights_checks_the_hash(tmp_path):
+def test_find_weights_checks_the_hash(tmp_path, monkeypatch):
     path = tmp_path / "a.pth"
     path.write_bytes(b"abc")
     digest = hashlib.sha256(b"abc").hexdigest()
     assert find_weights("b.pth", digest, explicit=path) == path
     assert find_weights("b.pth", digest[:8], explicit=path) == path
-    with pytest.raises(WeightsError, match=r"a\.pth is not the weight file b\.pth"):
+    with pytest.raises(WeightsError, match=r"a\.pth is not the weight file b\.pth.*Give the right one"):
         find_weights("b.pth", "0" * 64, explicit=path)
+    monkeypatch.setenv("AMISS_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"is not the weight file a\.pth.*Delete it or move it away, and put the"):
+        find_weights("a.pth", "0" * 64)
     with pytest.raises(WeightsError, match=r"nowhere\.pth doesn't exist"):
         find_weights("b.pth", explicit=tmp_path / "nowhere.pth")
 
@@ -157,8 +181,9 @@ def test_whatever_a_damaged_file_raises_names_the_file(tmp_path, monkeypatch, er
     def broken(*args, **kwargs):
         raise error("odd")
 
+    (tmp_path / "own.pth").write_bytes(b"odd")
     monkeypatch.setattr(torch, "load", broken)
-    with pytest.raises(WeightsError, match=r"own\.pth can't be read as weights: odd"):
+    with pytest.raises(WeightsError, match=r"own\.pth can't be read as weights: it is damaged, .*odd"):
         module.read_weights(tmp_path / "own.pth")
 
 
@@ -166,3 +191,11 @@ def test_without_an_expected_hash_the_file_is_not_hashed(tmp_path, monkeypatch):
     (tmp_path / "a.pth").write_bytes(b"abc")
     monkeypatch.setattr(module, "sha256_file", lambda path: pytest.fail("it was hashed"))
     assert find_weights("a.pth", "", explicit=tmp_path / "a.pth") == tmp_path / "a.pth"
+
+
+@pytest.mark.parametrize("tensor", [torch.ones(4, dtype=torch.int8), torch.tensor([torch.inf])], ids=["int8", "inf"])
+def test_transformers_take_no_integers_for_fractions(tmp_path, tensor):
+    pytest.importorskip("transformers")
+    save_file({"visual_projection.weight": tensor}, tmp_path / "own.safetensors")
+    with pytest.raises(WeightsError, match=r"\['visual_projection\.weight'\] are not dense tensors of finite"):
+        create_backbone("clip_vit_b_16", tmp_path / "own.safetensors")

@@ -155,6 +155,18 @@ def test_extract_goes_on_after_a_kill(trained: Path, tmp_path: Path) -> None:
     assert lines[0] == lines[1]
 
 
+def test_extract_resamples_to_a_frame_rate(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "v.mp4", 40)
+    args = ["extract", video, "--backbone", "motion"]
+    assert amiss(*args, "--out", tmp_path / "native").code == 0
+    ran = amiss(*args, "--frame-rate", "10", "--out", tmp_path / "slow")
+    assert ran.code == 0, ran.err
+    assert json.loads((tmp_path / "slow/spec.json").read_text())["frame_rate"] == 10
+    shapes = [np.load(tmp_path / folder / "v.npy").shape for folder in ("native", "slow")]
+    assert shapes == [(3, 1, 171), (1, 1, 171)]  # 40 frames in 1.6 s
+    assert amiss(*args, "--frame-rate", "0", "--out", tmp_path / "none").code == 2
+
+
 def test_extract_stops_cleanly_on_ctrl_c(tmp_path: Path) -> None:
     video = write_video(tmp_path / "long.mp4", moving(3, 0, n=1500))
     process = subprocess.Popen(
@@ -324,7 +336,7 @@ def test_full_disk(trained: Path, tmp_path: Path) -> None:
 
 
 def test_lists_print_json() -> None:
-    for name in ("backbones", "heads", "recipes", "datasets", "protocols"):
+    for name in ("backbones", "presets", "heads", "recipes", "datasets", "protocols"):
         entries = json.loads(amiss(name, "--json").out)
         assert all("name" in entry for entry in entries), name
         assert amiss(name).code == 0

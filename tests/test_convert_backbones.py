@@ -4,7 +4,7 @@ import json
 import pickle
 import re
 import zlib
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from amiss.backbones import create_backbone
-from amiss.convert import from_reference
+from amiss.convert import from_reference, read_checkpoint
 from amiss.errors import UsageError, WeightsError
 
 # name in the golden arrays → kind; the second group is the shortcut
@@ -264,6 +264,24 @@ def test_a_caffe2_pickle_can_be_given_as_weights(tmp_path: Path) -> None:
     backbone = create_backbone("i3d_resnet50", weights=path)
     assert_crc_values(backbone.network)
     assert backbone.spec.weights == path.name
+    assert_crc_values(from_reference("i3d_resnet50", read_checkpoint(path)))
+
+
+def test_torchs_files_may_have_caffe2s_suffix(tmp_path: Path) -> None:
+    path = tmp_path / "own.pkl"
+    state = from_reference("i3d_resnet50", {"blobs": caffe2_blobs(non_local=False)}).state_dict()
+    torch.save(state, path)
+    assert_crc_values(create_backbone("i3d_resnet50", path).network)
+
+
+@pytest.mark.parametrize("array", [np.array(["text"]), np.array([None]), np.zeros(2, "M8[s]")])
+def test_arrays_that_torch_does_not_know_are_refused(tmp_path: Path, array: np.ndarray) -> None:
+    path = tmp_path / "i3d_baseline.pkl"
+    path.write_bytes(pickle.dumps({"blobs": caffe2_blobs(non_local=False) | {"conv1_w": array}}, protocol=2))
+    with pytest.raises(WeightsError, match=r"i3d_baseline\.pkl is no state dict .*conv1_w are something else"):
+        create_backbone("i3d_resnet50", path)
+    with pytest.raises(WeightsError, match=r"i3d_baseline\.pkl can't be read: .*conv1_w are something else"):
+        read_checkpoint(path)
 
 
 def test_code_in_a_caffe2_pickle_is_not_run(tmp_path: Path) -> None:
@@ -273,8 +291,9 @@ def test_code_in_a_caffe2_pickle_is_not_run(tmp_path: Path) -> None:
 
     path = tmp_path / "i3d_baseline.pkl"
     path.write_bytes(pickle.dumps({"blobs": {"conv1_w": Harmful()}}, protocol=2))
-    with pytest.raises(WeightsError, match="Caffe2 pickle: it holds"):
-        create_backbone("i3d_resnet50", weights=path)
+    for read in (partial(create_backbone, "i3d_resnet50"), read_checkpoint):
+        with pytest.raises(WeightsError, match=r"i3d_baseline\.pkl .*(holds more than|it names)"):
+            read(path)
     assert not (tmp_path / "ran").exists()
 
 
@@ -283,6 +302,6 @@ def test_a_damaged_caffe2_pickle_is_refused(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "i3d_baseline.pkl"
     path.write_bytes(content)
     with pytest.raises(
-        WeightsError, match=r"i3d_baseline.pkl (can't be read as a Caffe2|is a pickle without|doesn't fit)"
+        WeightsError, match=r"i3d_baseline.pkl (can't be read as weights|.*is a pickle without|doesn't fit)"
     ):
         create_backbone("i3d_resnet50", weights=path)

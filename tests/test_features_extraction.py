@@ -76,8 +76,12 @@ def test_one_bad_video_does_not_stop_the_others(videos, engine, tmp_path):
     with pytest.raises(VideoError, match="empty"):
         extract_video(bad, engine)
     engine.spec = engine.spec.with_(tail="drop")
-    with pytest.raises(VideoError, match="5 frames are fewer than a clip of 16; tail rule is 'drop'"):
+    said = "5 frames are fewer than a clip of 16; tail rule is 'drop' .preset 'default'.: leave out the video, or"
+    with pytest.raises(VideoError, match=said):
         extract_video(videos["v0"], engine)
+    engine.spec = engine.spec.with_(tail="drop", frame_rate=12.5, preset="topk")
+    with pytest.raises(VideoError, match=r"15 frames, taken at 12\.5 a second, are fewer than a clip of 16.*'topk'"):
+        extract_video(videos["v1"], engine)
 
 
 def test_features_that_are_not_finite_fail_their_video_alone(videos, engine, tmp_path, monkeypatch):

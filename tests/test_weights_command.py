@@ -1,8 +1,10 @@
 """amiss weights: the table of sources, downloads from a server on this machine, checks."""
 
 import hashlib
+import io
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,7 +13,10 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import save
 from typer.testing import CliRunner
 
 from amiss.backbones import PublishedWeights, fetch_weights, find_weights, list_backbones, list_weights
@@ -31,6 +36,7 @@ class Server(ThreadingHTTPServer):
 
     content = CONTENT
     etag = '"1"'
+    content_type: str | None = None
     break_after: int | None = None
     """Bytes of an answer; None = all."""
     breaks_left = 0
@@ -63,6 +69,8 @@ class Handler(BaseHTTPRequestHandler):
         is_part = asked and server.takes_ranges
         self.send_response(206 if is_part else 200)
         self.send_header("ETag", server.etag)
+        if server.content_type:
+            self.send_header("Content-Type", server.content_type)
         if server.tells_length:
             self.send_header("Content-Length", str(len(body)))
         if is_part and server.tells_range:
@@ -154,6 +162,23 @@ def test_another_file_than_announced_is_not_kept(url, server, tmp_path):
     with pytest.raises(WeightsError, match=r"gave another file than announced: its sha256 is .* Nothing"):
         download(url, tmp_path / "net.pth", DIGEST)
     assert names(tmp_path) == []
+
+
+def test_a_web_page_is_refused_and_what_had_arrived_stays(url, server, tmp_path):
+    server.break_after, server.breaks_left = 1_000_000, 3
+    with pytest.raises(OSError, match="broke off"):
+        download(url, tmp_path / "net.pth", DIGEST)
+    (part,) = names(tmp_path)
+    server.content, server.content_type = b"<html>log in</html>", "text/html; charset=utf-8"
+    server.takes_ranges = False
+    with pytest.raises(OSError, match="gave a web page instead of the file"):
+        download(url, tmp_path / "net.pth", DIGEST)
+    with pytest.raises(OSError, match="gave a web page instead of the file"):
+        download(url, tmp_path / "other.pth")
+    assert names(tmp_path) == [part]
+    del server.content, server.content_type, server.takes_ranges
+    download(url, tmp_path / "net.pth", DIGEST)
+    assert (tmp_path / "net.pth").read_bytes() == CONTENT
 
 
 def start_download(url, path):
@@ -250,6 +275,105 @@ def known(url, tmp_path, monkeypatch):
     return tmp_path / "torch/hub/checkpoints" / url.rpartition("/")[2]
 
 
+def torch_file(tensors, **options):
+    buffer = io.BytesIO()
+    torch.save(tensors, buffer, **options)
+    return buffer.getvalue()
+
+
+TENSORS = {"fc6.weight": torch.arange(40_000.0)}  # 0.16 MB
+WEIGHT_FILES = {
+    "net.pt": torch_file(TENSORS),
+    "net.pickle": torch_file(TENSORS, _use_new_zipfile_serialization=False),
+    "net.pkl": pickle.dumps({"blobs": {"conv1_w": np.arange(40_000, dtype=np.float32)}}, protocol=2),
+    "net.safetensors": save(TENSORS),
+}
+
+
+@pytest.fixture
+def unhashed(server, tmp_path, monkeypatch):
+    """(file name) → c3d with weights of that name on the server, their SHA-256 not on record; where they would go."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("AMISS_WEIGHTS", raising=False)
+
+    def publish(name):
+        url = f"http://127.0.0.1:{server.server_port}/{name}"
+        published = (PublishedWeights(id="first", url=url, megabytes=0.2),)
+        entry = BackboneEntry(c3d.ENTRIES[0].info, c3d.ENTRIES[0].create, lambda: published)
+        monkeypatch.setattr(c3d, "ENTRIES", (entry,))
+        return tmp_path / "torch/hub/checkpoints" / name
+
+    return publish
+
+
+@pytest.mark.parametrize("name", WEIGHT_FILES)
+def test_weights_without_a_hash_are_taken_where_they_can_be_read(unhashed, server, name):
+    path, server.content = unhashed(name), WEIGHT_FILES[name]
+    assert fetch_weights("c3d") == path
+    assert path.read_bytes() == server.content
+    (verified,) = json.loads(run("verify", "c3d", "--json").stdout)
+    assert (verified["verdict"], verified["sha256"]) == ("unknown", hashlib.sha256(server.content).hexdigest())
+
+
+@pytest.mark.parametrize("name", WEIGHT_FILES)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"<html>a proxy</html>     ", "it has 25 bytes, not about 0 MB"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 200000\n", "it has 68 bytes, not about 0 MB"),
+        (b"<html>a long page</html>" * 10_000, "it can't be read as weights"),
+        (None, "it can't be read as weights"),
+        (torch_file({"fc6.weight": torch.zeros(200_000)}), "it has 80.,... bytes"),
+    ],
+    ids=["page", "pointer", "long page", "damaged", "larger"],
+)
+def test_what_is_no_weight_file_is_not_kept(unhashed, server, name, content, reason):
+    path = unhashed(name)
+    server.content = content or WEIGHT_FILES[name][:130_000]
+    with pytest.raises(
+        WeightsError, match=rf"weights first of c3d .*another file than announced: {reason}.*put {name} .*checkpoints"
+    ):
+        fetch_weights("c3d")
+    assert names(path.parent) == []
+
+
+def test_a_file_that_is_no_weight_file_is_told(unhashed, server):
+    path = unhashed("c3d.pickle")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"<html>a proxy</html>")
+    for command in ("verify", "fetch"):
+        said = " ".join(run(command, "c3d", code=1).stderr.split())
+        assert f"{path} can't be read as weights: it is damaged, or no weight file. Delete it or move it" in said
+        assert "`amiss weights fetch c3d --weights first`" in said
+    assert json.loads(run("verify", "c3d", "--json", code=1).stdout)[0]["verdict"] == "wrong"
+    assert server.ranges == []
+
+
+def test_fetch_goes_on_after_a_failure(known, server, tmp_path, monkeypatch):
+    said = run("fetch", "mfnet", "c3d", code=1).stderr.replace("\n", "")
+    assert "mfnet are not on this machine and must be fetched by hand" in said
+    assert f"c3d: {known}" in said
+    assert known.read_bytes() == CONTENT
+
+
+def test_the_networks_of_a_fusion_are_fetched(known, server):
+    said = run("fetch", "motion+c3d+mfnet", code=1).stderr.replace("\n", "")
+    assert "mfnet are not on this machine" in said
+    assert "motion" not in said
+    assert f"c3d: {known}" in said
+    assert {record.backbone for record in list_weights(["motion+c3d+mfnet", "c3d"])} == {"c3d", "mfnet"}
+
+
+def test_verify_names_what_is_missing_of_the_backbones_that_are_named(known, server):
+    entries = json.loads(run("verify", "c3d", "--json").stdout)
+    assert [(entry["id"], entry["verdict"], entry["sha256"]) for entry in entries] == [
+        ("first", "missing", None),
+        ("by_hand", "missing", None),
+    ]
+    assert "0 weight files on this machine, 0 wrong" in run("verify", "c3d").stderr
+    assert json.loads(run("verify", "--json").stdout) == []
+
+
 def run(*args, code=0):
     result = CliRunner().invoke(app, ["weights", *args])
     assert result.exit_code == code, result.output
@@ -266,10 +390,14 @@ def test_fetch_list_where_verify(known, server):
     assert server.ranges == [None]  # once
     assert known.read_bytes() == CONTENT
     assert json.loads(run("where", "c3d", "--json").stdout)[0]["path"] == str(known)
-    (verified,) = json.loads(run("verify", "c3d", "--json").stdout)
-    assert (verified["verdict"], verified["sha256"]) == ("right", DIGEST)
+    (verified, missing) = json.loads(run("verify", "c3d", "--json").stdout)
+    assert (verified["verdict"], verified["sha256"], missing["verdict"]) == ("right", DIGEST, "missing")
     known.write_bytes(b"damaged")
     assert f"{known.name}: its sha256 doesn't begin with {DIGEST[:8]}" in run("verify", "c3d", code=1).stderr
+    with pytest.raises(
+        WeightsError, match=r"is not the weight file .*Delete it .*`amiss weights fetch c3d --weights first`"
+    ):
+        fetch_weights("c3d")
     folders = json.loads(run("where", "--json").stdout)
     assert [Path(entry["folder"]).name for entry in folders] == ["own", "checkpoints"]
 
@@ -318,3 +446,28 @@ def test_every_entry_of_the_table_has_a_source_and_a_licence():
     assert all(record.weights.megabytes > 0 for record in torch_hub)
     defaults = [record.backbone for record in records if record.is_default]
     assert len(defaults) == len(set(defaults)) == len({record.backbone for record in records})
+
+
+def licences(name):
+    return {record.weights.id: record.licence for record in list_weights([name])}
+
+
+def test_licences_are_those_of_the_weights():
+    assert "CC-BY-NC-4.0" in licences("i3d_resnet50")["kinetics400"]
+    assert "CC-BY-NC-4.0" in licences("i3d_resnet50_nl")["kinetics400"]
+    vit = licences("vit_b_16")
+    assert "CC-BY-NC-4.0" in vit["IMAGENET1K_SWAG_E2E_V1"]
+    assert "CC-BY-NC-4.0" in vit["IMAGENET1K_SWAG_LINEAR_V1"]
+    assert "CC-BY-NC-4.0" not in vit["IMAGENET1K_V1"]
+    resnet = licences("resnet3d_50")
+    assert resnet["K_200ep"] == "MIT; weights trained on Kinetics-700"
+    assert resnet["MS_200ep"] == "MIT; weights trained on Moments in Time, STAIR Actions"
+    assert resnet["kinetics400_2018"] == "MIT; weights trained on Kinetics-400"
+    assert "Charades" in licences("i3d")["charades"]
+
+
+def test_a_backbone_shows_the_licence_of_its_default_weights():
+    infos = {info.name: info for info in list_backbones()}
+    for record in list_weights():
+        if record.is_default:
+            assert record.licence == infos[record.backbone].licence

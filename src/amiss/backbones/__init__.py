@@ -4,7 +4,7 @@ from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._fetch import WeightsRecord, fetch_weights, list_weights
 from amiss.backbones._fusion import FusedBackbone
 from amiss.backbones._preprocessing import Preprocessing
-from amiss.backbones._presets import presets_of
+from amiss.backbones._presets import describe_presets, presets_of
 from amiss.backbones._published import published_spec
 from amiss.backbones._registry import create_backbone, create_backbone_for, find_backbone, list_backbones
 from amiss.backbones._sizes import SIZES
@@ -26,6 +26,7 @@ __all__ = [
     "clip_spans",
     "create_backbone",
     "create_backbone_for",
+    "describe_presets",
     "fetch_weights",
     "find_backbone",
     "find_weights",

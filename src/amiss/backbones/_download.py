@@ -22,7 +22,13 @@ _ATTEMPTS = 3
 _RANGE_REFUSED = 416
 
 
-def download(url: str, path: Path, sha256_start: str = "", on_progress: OnBytes | None = None) -> None:
+def download(
+    url: str,
+    path: Path,
+    sha256_start: str = "",
+    on_progress: OnBytes | None = None,
+    complaint: Callable[[Path], str] = lambda path: "",
+) -> None:
     """Download a file. What has arrived of it stays beside it as `<name>.<tag>.part` and is gone on with next time.
 
     Where another process is downloading it, wait, and take what it got.
@@ -32,27 +38,26 @@ def download(url: str, path: Path, sha256_start: str = "", on_progress: OnBytes 
         path: where it goes; it appears complete, or not at all.
         sha256_start: first digits of its SHA-256; empty = unknown.
         on_progress: told how far it is.
+        complaint: asked of a whole file whose SHA-256 is unknown: why it can't be the right one; empty = it may be.
 
     Raises:
         WeightsError: another file arrived than announced, nothing of which is kept; or there would be no way to tell.
-        OSError: the server can't be reached or broke off, or the disk is full.
+        OSError: the server can't be reached, broke off or gave a web page, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     waiting = f"another process is downloading {path.name}: waiting for it\n"
     with lock_file(path.with_name(f"{path.name}.lock"), on_wait=lambda: sys.stderr.write(waiting)):
         if not path.is_file():
-            _download(url, path, sha256_start, on_progress)
+            part = _part(url, path, bool(sha256_start), on_progress)
+            if reason := _wrong_hash(part, sha256_start) if sha256_start else complaint(part):
+                part.unlink()
+                raise WeightsError(f"{url} gave another file than announced: {reason}. Nothing of it was kept")
+            part.replace(path)
 
 
-def _download(url: str, path: Path, sha256_start: str, on_progress: OnBytes | None) -> None:
-    part = _part(url, path, bool(sha256_start), on_progress)
-    if sha256_start and not (found := sha256_file(part)).startswith(sha256_start):
-        part.unlink()
-        raise WeightsError(
-            f"{url} gave another file than announced: its sha256 is {found[:12]}…, not {sha256_start[:12]}…. "
-            "Nothing of it was kept"
-        )
-    part.replace(path)
+def _wrong_hash(path: Path, sha256_start: str) -> str:
+    found = sha256_file(path)
+    return "" if found.startswith(sha256_start) else f"its sha256 is {found[:12]}…, not {sha256_start[:12]}…"
 
 
 def _part(url: str, path: Path, has_hash: bool, on_progress: OnBytes | None) -> Path:
@@ -80,6 +85,8 @@ def _continued(url: str, path: Path, has_hash: bool, on_progress: OnBytes | None
     start = part.stat().st_size if part is not None else 0
     request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     with urlopen(request, timeout=_SILENCE_S) as answer:
+        if answer.headers.get_content_type() == "text/html":
+            raise ConnectionError(f"{url} gave a web page instead of the file, as a proxy or a login does")
         now = path.with_name(f"{path.name}.{_tag(answer.headers)}.part")
         length = answer.headers["Content-Length"]
         total = int(length) if length else None

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from amiss.backbones._download import OnBytes
 from amiss.backbones._registry import entry_of, list_backbones
-from amiss.backbones._weights import PublishedWeights, fetch_published, locate
-from amiss.errors import UsageError
+from amiss.backbones._weights import PublishedWeights, fetch_command, fetch_published, locate, read_weights
+from amiss.errors import UsageError, WeightsError
 from amiss.files import sha256_file
 
 
@@ -20,6 +20,7 @@ class WeightsRecord:
     weights: PublishedWeights
     is_default: bool
     licence: str
+    """Of code and weights."""
 
     @property
     def path(self) -> Path | None:
@@ -27,13 +28,28 @@ class WeightsRecord:
         return locate(self.weights.file_name)
 
     def verify(self) -> tuple[Literal["right", "wrong", "unknown", "missing"], str | None]:
-        """Whether the file is the announced one (`unknown`: no hash is on record), and its SHA-256."""
+        """Whether the file is the announced one, and its SHA-256.
+
+        Where no hash is on record, a file that can be read is `unknown`, and another one `wrong`.
+        """
         if self.path is None:
             return "missing", None
         sha256 = sha256_file(self.path)
-        if not self.weights.sha256_start:
-            return "unknown", sha256
-        return "right" if sha256.startswith(self.weights.sha256_start) else "wrong", sha256
+        if self.weights.sha256_start:
+            return "right" if sha256.startswith(self.weights.sha256_start) else "wrong", sha256
+        try:
+            read_weights(self.path)
+        except WeightsError:
+            return "wrong", sha256
+        return "unknown", sha256
+
+    def advice(self) -> str:
+        """Why the file is wrong, where `verify` says so, and what to do."""
+        digits = self.weights.sha256_start
+        unlike = f"is not {self.weights.file_name}: its sha256 doesn't begin with {digits}"
+        why = unlike if digits else "can't be read as weights: it is damaged, or no weight file"
+        again = fetch_command(self.backbone, self.weights.id)
+        return f"{self.path} {why}. Delete it or move it away, then run `{again}`"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; unknown size and hash are None."""
@@ -54,16 +70,20 @@ class WeightsRecord:
 def list_weights(names: Sequence[str] = ()) -> list[WeightsRecord]:
     """The published weights of backbones; of all that have some, where no names are given.
 
+    Args:
+        names: of backbones; of several joined by `+`, those of each.
+
     Raises:
         UsageError: unknown name.
     """
-    return [record for name in names or [info.name for info in list_backbones()] for record in _records(name)]
+    parts = dict.fromkeys(part for name in names for part in name.split("+"))
+    return [record for name in parts or [info.name for info in list_backbones()] for record in _records(name)]
 
 
 def _records(name: str) -> Iterator[WeightsRecord]:
     entry = entry_of(name)
     for i, weights in enumerate(entry.published()):
-        yield WeightsRecord(name, weights, i == 0, entry.info.licence)
+        yield WeightsRecord(name, weights, i == 0, weights.licence or entry.info.licence)
 
 
 def fetch_weights(name: str, weights: str = "default", on_progress: OnBytes | None = None) -> Path:
@@ -78,9 +98,12 @@ def fetch_weights(name: str, weights: str = "default", on_progress: OnBytes | No
         UsageError: unknown name, or it has no such weights.
         WeightsError: they can't be downloaded, must be fetched by hand, or are others than announced.
     """
-    records = list_weights([name])
+    records = list(_records(name))
     chosen = [r for r in records if (r.is_default if weights == "default" else r.weights.id == weights)]
     if not chosen:
         known = [record.weights.id for record in records]
         raise UsageError(f"{name} has no published weights {weights!r}; it has {known or 'none'}")
-    return fetch_published(name, chosen[0].weights, on_progress)
+    record = chosen[0]
+    if not record.weights.sha256_start and record.verify()[0] == "wrong":
+        raise WeightsError(record.advice())
+    return fetch_published(name, record.weights, on_progress)

@@ -108,9 +108,14 @@ ARCHITECTURES = (
         preprocessing=Preprocessing(resize=256, crop=224, value_range=(-1.0, 1.0)),
         published=(
             PublishedWeights(id="kinetics400", url=_URL + "rgb_imagenet.pt", megabytes=51),
-            PublishedWeights(id="charades", url=_URL + "rgb_charades.pt", megabytes=51),
+            PublishedWeights(
+                id="charades",
+                url=_URL + "rgb_charades.pt",
+                megabytes=51,
+                licence="Apache-2.0; weights trained on ImageNet, Kinetics-400 and Charades",
+            ),
         ),
-        licence="Apache-2.0; weights trained on ImageNet and Kinetics-400 or Charades",
+        licence="Apache-2.0; weights trained on ImageNet and Kinetics-400",
         note="I3D, Inception",
     ),
 )

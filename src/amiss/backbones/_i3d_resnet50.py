@@ -4,22 +4,16 @@ Wang et al., "Non-local Neural Networks", CVPR 2018; weights: github.com/faceboo
 pickles). Tensor names: github.com/Tushar-N/pytorch-resnet3d. The features of RTFM and its followers come from it.
 """
 
-import pickle
 import re
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch.nn.functional as F
-from numpy._core import multiarray
 from torch import Tensor, nn
 
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._video_network import Architecture
-from amiss.backbones._weights import PublishedWeights, read_weights
-from amiss.errors import WeightsError
+from amiss.backbones._weights import PublishedWeights
 
 DIM = 2048
 # not what the weights were trained with, but what all published features of surveillance videos were made with
@@ -139,39 +133,6 @@ def _renamed(blob: str) -> str:
     return ""
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Reads numpy arrays and Python's own containers, and refuses everything that could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        match module, name:
-            case (("numpy.core.multiarray" | "numpy._core.multiarray"), ("_reconstruct" | "scalar")):
-                return getattr(multiarray, name)
-            case "numpy", ("ndarray" | "dtype"):
-                return getattr(np, name)
-            case "_codecs", "encode":  # bytes, where Python 3 wrote for Python 2
-                return lambda text, encoding: text.encode(encoding)
-        raise pickle.UnpicklingError(f"it holds {module}.{name}")
-
-
-def read_caffe2(path: Path) -> Mapping[str, Any]:
-    """The blobs of a Caffe2 pickle (`.pkl`), or the tensors of any other weight file. No code in the file is run.
-
-    Raises:
-        WeightsError: damaged, or it holds more than arrays.
-    """
-    if path.suffix != ".pkl":
-        return read_weights(path)
-    try:
-        with path.open("rb") as file:
-            content = _ArraysOnly(file, encoding="latin1").load()
-    except (OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, LookupError) as error:
-        raise WeightsError(f"{path} can't be read as a Caffe2 pickle: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("blobs"), dict):
-        raise WeightsError(f"{path} is a pickle without `blobs`, so not one of Caffe2's weight files")
-    blobs: dict[str, Any] = content["blobs"]
-    return {name: blob for name, blob in blobs.items() if isinstance(blob, np.ndarray)}
-
-
 def _architecture(name: str, file: str, non_local: bool) -> Architecture:
     return Architecture(
         name=name,
@@ -179,10 +140,9 @@ def _architecture(name: str, file: str, non_local: bool) -> Architecture:
         dim=DIM,
         classifier=("fc.",),
         rename=from_caffe2,
-        read=read_caffe2,
         preprocessing=TEN_CROP_EXTRACTOR,
         published=(PublishedWeights(id="kinetics400", url=_URL + file, megabytes=220),),
-        licence="Apache-2.0; weights trained on ImageNet and Kinetics-400",
+        licence="Apache-2.0; weights CC-BY-NC-4.0, trained on ImageNet and Kinetics-400",
         note="I3D, ResNet-50" + (" with non-local blocks" if non_local else ""),
     )
 

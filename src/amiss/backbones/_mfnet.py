@@ -110,7 +110,13 @@ ARCHITECTURES = (
         ),
         published=(
             PublishedWeights(id="ucf101", url=_PAGE, file="MFNet3D_UCF-101_Split-1_96.3.pth", megabytes=32),
-            PublishedWeights(id="kinetics400", url=_PAGE, file="MFNet3D_Kinetics-400_72.8.pth", megabytes=32),
+            PublishedWeights(
+                id="kinetics400",
+                url=_PAGE,
+                file="MFNet3D_Kinetics-400_72.8.pth",
+                megabytes=32,
+                licence="MIT; weights trained on Kinetics-400",
+            ),
         ),
         licence="MIT; weights trained on Kinetics-400 and UCF-101",
         note="MFNet-3D, time kept",

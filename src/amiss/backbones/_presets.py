@@ -6,7 +6,7 @@ The readers' clips belong to it: stride, and whether the last incomplete clip is
 
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from typing import Literal
+from typing import Any, Literal
 
 from amiss.backbones._base import Backbone
 from amiss.backbones._i3d_resnet50 import TEN_CROP_EXTRACTOR
@@ -113,6 +113,35 @@ def presets_of(backbone: str) -> list[str]:
     return ["default", *(name for name, preset in PRESETS.items() if preset.preprocessing(backbone) is not None)]
 
 
+def describe_presets() -> list[dict[str, Any]]:
+    """Every preset, ready for JSON: whose it is, its clips, and how frames are preprocessed for which backbones."""
+    return [
+        {
+            "name": name,
+            "source": preset.source,
+            "stride": preset.stride,
+            "tail": preset.tail,
+            "networks": [
+                {"backbones": list(backbones), **preprocessing.spec_fields()}
+                for backbones, preprocessing in preset.networks
+            ],
+        }
+        for name, preset in PRESETS.items()
+    ]
+
+
+def preprocessing_of(backbone: str, preset: str, crops: int) -> Preprocessing:
+    """How a preset other than `default` preprocesses frames for a backbone.
+
+    Raises:
+        UsageError: the backbone has no such preset, or the preset can't give so many crops.
+    """
+    found = PRESETS[preset].preprocessing(backbone) if preset in PRESETS else None
+    if found is None:
+        raise UsageError(f"{backbone} has no preset {preset!r}; it has {presets_of(backbone)}")
+    return replace(found, crops=crops)
+
+
 def apply_preset(backbone: Backbone, name: str) -> None:
     """Give a backbone a preset's preprocessing, stride and tail rule. Its crops stay.
 
@@ -121,13 +150,8 @@ def apply_preset(backbone: Backbone, name: str) -> None:
     """
     if name == "default":
         return
-    preset = PRESETS.get(name)
-    preprocessing = preset.preprocessing(backbone.spec.backbone) if preset is not None else None
-    if preset is None or preprocessing is None:
-        known = presets_of(backbone.spec.backbone)
-        raise UsageError(f"{backbone.spec.backbone} has no preset {name!r}; it has {known}")
-    preprocessing = replace(preprocessing, crops=backbone.spec.crops)
+    preprocessing = preprocessing_of(backbone.spec.backbone, name, backbone.spec.crops)
     backbone.preprocessing = preprocessing  # type: ignore[assignment]  # those that have presets have one
     backbone.spec = backbone.spec.with_(
-        **preprocessing.spec_fields(), stride=preset.stride, tail=preset.tail, preset=name
+        **preprocessing.spec_fields(), stride=PRESETS[name].stride, tail=PRESETS[name].tail, preset=name
     )

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._fusion import FusedBackbone
-from amiss.backbones._presets import apply_preset
+from amiss.backbones._preprocessing import CROPS
+from amiss.backbones._presets import apply_preset, preprocessing_of
 from amiss.backbones._spec import FeatureSpec, differing_fields
 from amiss.backbones._weights import find_weights
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
@@ -61,9 +63,22 @@ def entry_of(name: str) -> BackboneEntry:
             raise UsageError(f"entry point {name!r} of {ENTRY_POINT_GROUP} is {entry!r}, not a BackboneEntry")
         return entry
     known = sorted({*built_in, *points})
-    close = difflib.get_close_matches(name, known, n=3)
+    close = _closest(name, known)
     hint = f"Did you mean {' or '.join(close)}?" if close else "`amiss backbones` lists them"
     raise UsageError(f"unknown backbone {name!r}. {hint}")
+
+
+def _closest(name: str, known: Sequence[str]) -> list[str]:
+    """Up to three names that may be meant: as papers spell them (`I3D`, `R3D-18`), mistyped, or only begun."""
+    ours = {_spelt(k): k for k in known}
+    given = _spelt(name)
+    close = difflib.get_close_matches(given, ours, n=3)
+    begun = [k for k in ours if given and k.startswith(given)]
+    return [ours[k] for k in close or begun[:3]]
+
+
+def _spelt(name: str) -> str:
+    return name.casefold().replace("-", "_")
 
 
 def list_backbones() -> list[BackboneInfo]:
@@ -122,10 +137,18 @@ def create_backbone(
         raise UsageError(f"weights are given for {strangers}, which are not in {name}")
     if stride is not None and stride < 1:
         raise UsageError(f"stride is {stride}; it must be at least 1 frame")
-    if frame_rate is not None and frame_rate <= 0:
-        raise UsageError(f"frame_rate is {frame_rate}; it must be above 0")
-    entries = [entry_of(n) for n in names]
-    parts = [entry.create(_choice(entry.info, weights, fused=len(names) > 1), crops) for entry in entries]
+    if frame_rate is not None and not (math.isfinite(frame_rate) and frame_rate > 0):
+        raise UsageError(f"frame_rate is {frame_rate}; it must be a number above 0")
+    if crops not in CROPS:
+        raise UsageError(f"crops is {crops}; it must be one of {CROPS}")
+    entries = {n: entry_of(n) for n in names}
+    if preset != "default":
+        for n in names:  # before anything is downloaded
+            preprocessing_of(n, preset, crops)
+    created: dict[str, Backbone] = {}
+    for n in sorted(names, key=lambda n: entries[n].info.kind != "formula"):  # what they refuse costs no download
+        created[n] = entries[n].create(_choice(entries[n].info, weights, fused=len(names) > 1), crops)
+    parts = [created[n] for n in names]
     for part in parts:
         part.spec = part.spec.with_(stride=part.spec.clip_len, frame_rate=frame_rate)
         apply_preset(part, preset)

@@ -36,6 +36,7 @@ HARA2020 = Preprocessing(
 )
 PAGE_2018 = "https://drive.google.com/drive/folders/1zvl89AgFAApbH0At-gMuZSeQB_LpNP-M"
 PAGE_2020 = "https://drive.google.com/drive/folders/1xbYbZ7rpyjftI_KCk6YuL-XrfQDz7Yd4"
+_DATA_2020 = {"K": "Kinetics-700", "M": "Moments in Time", "S": "STAIR Actions"}
 
 
 class _Block(nn.Module):
@@ -135,13 +136,22 @@ def _shortcut_of(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def hara2018(model: str) -> PublishedWeights:
     """Weights of the release of 2018, trained on Kinetics-400."""
-    return PublishedWeights(id="kinetics400_2018", url=PAGE_2018, file=f"{model}-kinetics.pth")
+    licence = "MIT; weights trained on Kinetics-400"
+    return PublishedWeights(id="kinetics400_2018", url=PAGE_2018, file=f"{model}-kinetics.pth", licence=licence)
 
 
 def _hara2020(depth: int) -> list[PublishedWeights]:
-    """Weights of the release of 2020, by data: K Kinetics-700, M Moments in Time, S STAIR Actions."""
-    data = {10: (), 50: ("K", "KM", "KMS", "KS", "M", "MS", "S")}.get(depth, ("K", "KM"))
-    return [PublishedWeights(id=f"{d}_200ep", url=PAGE_2020, file=f"r3d{depth}_{d}_200ep.pth") for d in data]
+    """Weights of the release of 2020, by the data that they were trained on, each of which has terms of its own."""
+    choices = {10: (), 50: ("K", "KM", "KMS", "KS", "M", "MS", "S")}.get(depth, ("K", "KM"))
+    return [
+        PublishedWeights(
+            id=f"{letters}_200ep",
+            url=PAGE_2020,
+            file=f"r3d{depth}_{letters}_200ep.pth",
+            licence=f"MIT; weights trained on {', '.join(_DATA_2020[letter] for letter in letters)}",
+        )
+        for letters in choices
+    ]
 
 
 def _architecture(name: str, depth: int, note: str, published: list[PublishedWeights], **options: Any) -> Architecture:
@@ -154,7 +164,7 @@ def _architecture(name: str, depth: int, note: str, published: list[PublishedWei
         preprocessing=HARA2020 if name.startswith("resnet3d") else HARA2018,
         preprocessing_of={"kinetics400_2018": HARA2018},
         published=tuple(published),
-        licence="MIT; weights trained on Kinetics",
+        licence=published[0].licence if published else "MIT",
         note=note,
     )
 

@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._spec import FeatureSpec
-from amiss.backbones._torchvision_video import build_network, in_order, official_transforms, published_weights
+from amiss.backbones._torchvision_video import (
+    SWAG_LICENCE,
+    build_network,
+    in_order,
+    official_transforms,
+    published_weights,
+)
 from amiss.backbones._weights import choose_weights
 
 SAMPLED = 4  # frames per clip; more cost time in proportion and change results little
@@ -105,6 +111,7 @@ _NETWORKS = {
     "wide_resnet101_2": (2048, 224),
     "wide_resnet50_2": (2048, 224),
 }
+_SWAG_ONLY = {"regnet_y_128gf", "vit_h_14"}
 _WITH_AUXILIARY = {"googlenet", "inception_v3"}  # their weights expect inputs as TensorFlow scaled them
 
 
@@ -159,7 +166,9 @@ def _entry(name: str, frame_dim: int, side: int) -> BackboneEntry:
         kind="image network",
         dim=2 * frame_dim,
         input_size=(side, side),
-        licence="BSD-3-Clause; weights trained on ImageNet-1k (non-commercial research)",
+        licence=SWAG_LICENCE
+        if name in _SWAG_ONLY
+        else "BSD-3-Clause; weights trained on ImageNet-1k (non-commercial research)",
         note=f"{SAMPLED} frames per clip, pooled: mean and change",
     )
     return BackboneEntry(info, partial(TorchvisionImage, name, info.dim), partial(in_order, name))

@@ -21,6 +21,8 @@ from amiss.backbones._spec import FeatureSpec
 from amiss.backbones._weights import PublishedWeights, Weights, choose_weights, load_weights
 
 RANDOM_SEED = 20180618
+SWAG_LICENCE = "BSD-3-Clause; weights (SWAG) CC-BY-NC-4.0, trained on images of Instagram and ImageNet-1k"
+_LICENCES = {"https://github.com/facebookresearch/SWAG/blob/main/LICENSE": SWAG_LICENCE}  # that weights name
 
 
 def published_weights(name: str) -> tuple[dict[str, PublishedWeights], str]:
@@ -28,8 +30,17 @@ def published_weights(name: str) -> tuple[dict[str, PublishedWeights], str]:
     from torchvision.models import get_model_weights
 
     entries = get_model_weights(name)
-    found = {e.name: PublishedWeights(id=e.name, url=e.url, megabytes=e.meta.get("_file_size", 0)) for e in entries}
-    return found, entries.DEFAULT.name
+    return {entry.name: _published(entry) for entry in entries}, entries.DEFAULT.name
+
+
+def _published(entry: Any) -> PublishedWeights:
+    licence = entry.meta.get("license", "")  # where it isn't that of the code
+    return PublishedWeights(
+        id=entry.name,
+        url=entry.url,
+        megabytes=entry.meta.get("_file_size", 0),
+        licence=_LICENCES.get(licence, licence),
+    )
 
 
 def in_order(name: str) -> tuple[PublishedWeights, ...]:

@@ -102,6 +102,10 @@ class _Network:
     note: str
 
 
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and tensor.is_floating_point() and bool(tensor.isfinite().all())
+
+
 def _load(tensors: Mapping[str, Tensor] | None, source: str, *what: Any) -> nn.Module:
     """A network of the package with these tensors (None = drawn from a fixed seed)."""
     network_class, config_class, unused, settings = what
@@ -112,7 +116,10 @@ def _load(tensors: Mapping[str, Tensor] | None, source: str, *what: Any) -> nn.M
             torch.manual_seed(RANDOM_SEED)
             drawn: nn.Module = network(config)
             return drawn
-    given = {name: t.float() for name, t in tensors.items() if not name.startswith(unused)}
+    used = {name: t for name, t in tensors.items() if not name.startswith(unused)}
+    if odd := [n for n, t in used.items() if not _is_plain(t)]:
+        raise WeightsError(f"{source} doesn't fit this network: {odd[:3]} are not dense tensors of finite fractions")
+    given = {name: t.float() for name, t in used.items()}
     try:  # names in the published files are those of earlier versions of the package, which it translates
         filled, report = network.from_pretrained(None, config=config, state_dict=given, output_loading_info=True)
     except RuntimeError as error:

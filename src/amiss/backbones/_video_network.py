@@ -41,8 +41,6 @@ class Architecture:
     """Tensors by their original names → by ours."""
     detect: Callable[[Mapping[str, Tensor]], dict[str, Any]] = lambda tensors: {}
     """Tensors by our names → options of `build` that they show."""
-    read: Callable[[Path], Mapping[str, Any]] = read_weights
-    """Weight file → tensors by their original names."""
 
     def filled(self, tensors: Mapping[str, Any], source: str, **options: Any) -> nn.Module:
         """The network with these weights, in eval mode without gradients.
@@ -113,7 +111,7 @@ class VideoNetwork(Backbone):
         if chosen.path is None:
             self.network = architecture.random()
         else:
-            self.network = architecture.filled(architecture.read(chosen.path), str(chosen.path))
+            self.network = architecture.filled(read_weights(chosen.path), str(chosen.path))
         preprocessing = architecture.preprocessing_of.get(chosen.id, architecture.preprocessing)
         self.preprocessing = replace(preprocessing, crops=crops)
         self.spec = FeatureSpec(

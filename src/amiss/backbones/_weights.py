@@ -2,11 +2,11 @@
 
 import http.client
 import os
-import pickle
 import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from amiss.backbones._caffe2 import is_caffe2, read_caffe2
 from amiss.backbones._download import OnBytes, download, lines_on_stderr
 from amiss.errors import UsageError, WeightsError
 from amiss.files import sha256_file
@@ -40,6 +41,8 @@ class PublishedWeights:
 
     sha256: str = ""
     """Of the file, or its first digits; empty = its name ends in them, or it is unknown."""
+    licence: str = ""
+    """Of code and these weights; empty = what the network's says."""
 
     @property
     def file_name(self) -> str:
@@ -123,19 +126,22 @@ def find_weights(name: str, sha256: str | None = None, *, explicit: str | os.Pat
     """
     path = Path(explicit) if explicit is not None else locate(name)
     if path is None or not path.is_file():
-        where = f"not in ${WEIGHTS_VARIABLE} nor in {_hub_folder()}"
-        if path is not None:
-            where = f"{path} doesn't exist"
-        elif unused := _unused_variable():
-            where += f" ({unused})"
+        where = f"{path} doesn't exist" if path is not None else f"not in ${WEIGHTS_VARIABLE} nor in {_hub_folder()}"
         digits = f" (sha256 {sha256[:12]}…)" if sha256 else ""
         raise WeightsError(
-            f"weight file {name}{digits} is missing: {where}. "
-            f"Put it into the folder ${WEIGHTS_VARIABLE}, or give it as weights"
+            f"weight file {name}{digits} is missing: {where}. Put it into {_where_to_put()}, or give it as weights"
         )
-    if sha256 and not (found := sha256_file(path)).startswith(sha256):
-        raise WeightsError(f"{path} is not the weight file {name}: its sha256 is {found[:12]}…, not {sha256[:12]}…")
+    if sha256:
+        replace = f"Delete it or move it away, and put the right one into {_where_to_put()}"
+        _check_hash(path, name, sha256, "Give the right one" if explicit is not None else replace)
     return path
+
+
+def _check_hash(path: Path, name: str, sha256: str, advice: str) -> None:
+    if not (found := sha256_file(path)).startswith(sha256):
+        raise WeightsError(
+            f"{path} is not the weight file {name}: its sha256 is {found[:12]}…, not {sha256[:12]}…. {advice}"
+        )
 
 
 def weights_folders() -> list[Path]:
@@ -158,6 +164,14 @@ def _unused_variable() -> str | None:
     return None if path.is_dir() else f"${WEIGHTS_VARIABLE} is {path}, which doesn't exist"
 
 
+def _where_to_put() -> str:
+    """The folder for a weight file that someone fetched, for messages."""
+    given, unused = os.environ.get(WEIGHTS_VARIABLE), _unused_variable()
+    if given and not unused:
+        return f"the folder ${WEIGHTS_VARIABLE} ({given})"
+    return f"{_hub_folder()}, or a folder that ${WEIGHTS_VARIABLE} names" + (f" ({unused})" if unused else "")
+
+
 def _hub_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
@@ -173,16 +187,17 @@ def fetch_published(backbone: str, weights: PublishedWeights, on_progress: OnByt
     Raises:
         WeightsError: they can't be downloaded, must be fetched by hand, or are others than announced.
     """
-    if locate(weights.file_name) is not None:
-        return find_weights(weights.file_name, weights.sha256_start)
-    unused = _unused_variable()
+    if (found := locate(weights.file_name)) is not None:
+        if weights.sha256_start:
+            advice = f"Delete it or move it away, then run `{fetch_command(backbone, weights.id)}`"
+            _check_hash(found, weights.file_name, weights.sha256_start, advice)
+        return found
     if weights.file:
         raise WeightsError(
             f"weights {weights.id} of {backbone} are not on this machine and must be fetched by hand: put "
-            f"{weights.file} from {weights.url} into the folder ${WEIGHTS_VARIABLE}, or give the file as weights"
-            + (f" ({unused})" if unused else "")
+            f"{weights.file} from {weights.url} into {_where_to_put()}, or give the file as weights"
         )
-    if unused:
+    if unused := _unused_variable():
         warnings.warn(
             f"{backbone} needs {weights.file_name}, which is downloaded: {unused}. To use a file of another name, "
             "give it as weights",
@@ -190,34 +205,64 @@ def fetch_published(backbone: str, weights: PublishedWeights, on_progress: OnByt
         )
     path = _hub_folder() / weights.file_name
     try:
-        download(weights.url, path, weights.sha256_start, on_progress or lines_on_stderr(weights.file_name))
-    except (OSError, http.client.HTTPException) as error:
+        on_progress = on_progress or lines_on_stderr(weights.file_name)
+        download(weights.url, path, weights.sha256_start, on_progress, partial(_complaint, weights))
+    except (OSError, http.client.HTTPException, WeightsError) as error:
+        size = f"{weights.megabytes:.0f} MB, " if weights.megabytes else ""
         raise WeightsError(
             f"weights {weights.id} of {backbone} are not on this machine and can't be downloaded ({error}): put "
-            f"{weights.file_name} ({weights.megabytes:.0f} MB, {weights.url}) into the folder ${WEIGHTS_VARIABLE}, "
-            "or give the file as weights"
+            f"{weights.file_name} ({size}{weights.url}) into {_where_to_put()}, or give the file as weights"
         ) from error
     return path
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` or torch file, by name. No code in the file is run.
+def fetch_command(backbone: str, id: str) -> str:
+    """The command that fetches published weights, for messages."""
+    return f"amiss weights fetch {backbone} --weights {id}"
+
+
+def _complaint(weights: PublishedWeights, path: Path) -> str:
+    """Why a file of which no hash is on record can't be these weights; empty = it may be."""
+    size = path.stat().st_size
+    if weights.megabytes and not weights.megabytes / 2 <= size / 1e6 <= weights.megabytes * 2:
+        return f"it has {size:,} bytes, not about {weights.megabytes:.0f} MB"
+    try:
+        read_weights(path, Path(weights.file_name).suffix)
+    except WeightsError:
+        return "it can't be read as weights"
+    return ""
+
+
+def read_weights(path: Path, suffix: str = "") -> dict[str, Tensor]:
+    """The tensors of a `.safetensors`, torch or Caffe2 (`.pkl`) file, by name. No code in the file is run.
+
+    Args:
+        path: the file.
+        suffix: that its name will have; empty = it has it.
 
     Raises:
-        WeightsError: damaged, or no such file.
+        WeightsError: damaged, no such file, or one of more than tensors.
     """
     try:
-        if path.suffix == ".safetensors":
+        if (suffix or path.suffix) == ".safetensors":
             tensors: dict[str, Tensor] = load_file(path)
             return tensors
-        with warnings.catch_warnings(action="ignore"):  # of odd pickle protocols: what isn't tensors is refused anyway
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        if is_caffe2(path, suffix):
+            state = read_caffe2(path)
+        else:
+            with warnings.catch_warnings(action="ignore"):  # of odd protocols: what isn't tensors is refused anyway
+                state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise WeightsError(f"{path} can't be read: {error.strerror or error}") from error
+    except Exception as error:  # damaged files raise anything
+        if named := re.search(r"it names ([\w.]+)|GLOBAL ([\w.]+)", str(error)):
+            raise WeightsError(
+                f"{path} holds more than tensors ({named[1] or named[2]}) and is not loaded, as that may run code"
+            ) from error
         raise WeightsError(
-            f"{path} holds more than tensors, or is damaged; it is not loaded ({_first_line(error)})"
+            f"{path} can't be read as weights: it is damaged, or no weight file ({first_line(error)}). If it was "
+            "downloaded, delete it and run `amiss weights fetch BACKBONE`"
         ) from error
-    except Exception as error:  # damaged pickles raise anything
-        raise WeightsError(f"{path} can't be read as weights: {_first_line(error)}") from error
     return unwrap(state, str(path))
 
 
@@ -238,14 +283,27 @@ def unwrap(state: Any, source: str) -> dict[str, Tensor]:
             state = state[wrapper]
     if not isinstance(state, Mapping):
         raise WeightsError(f"{source} is no state dict (tensors by name) but a {type(state).__name__}")
-    if others := [str(name) for name, value in state.items() if not isinstance(value, Tensor | np.ndarray)]:
-        raise WeightsError(f"{source} is no state dict (tensors by name): {_some(others)} are something else")
     prefix = "module." if state and all(str(name).startswith("module.") for name in state) else ""
-    return {str(name).removeprefix(prefix): torch.as_tensor(value) for name, value in state.items()}
+    tensors = {str(name).removeprefix(prefix): _as_tensor(value) for name, value in state.items()}
+    if others := [name for name, tensor in tensors.items() if tensor is None]:
+        raise WeightsError(f"{source} is no state dict (tensors by name): {_some(others)} are something else")
+    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _as_tensor(value: Any) -> Tensor | None:
+    """None = neither a tensor with values nor an array of numbers that torch knows."""
+    if not isinstance(value, Tensor | np.ndarray) or (isinstance(value, Tensor) and value.is_meta):
+        return None
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def first_line(error: Exception) -> str:
+    """What a reader's error says, but not torch's advice to run the code in the file."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return "torch can't read it" if "weights_only" in line or "trust the source" in line else line
 
 
 def load_weights(network: nn.Module, path: Path, *, unused: tuple[str, ...] = ()) -> None:
@@ -278,7 +336,9 @@ def fill_network(network: nn.Module, given: Mapping[str, Tensor], source: str) -
     counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # not in older files, not used
     missing = [name for name in wanted if name not in given and name not in counters]
     unexpected = [name for name in given if name not in wanted]
-    reshaped = [n for n in wanted if n in given and given[n].shape != wanted[n].shape]
+    both = [name for name in wanted if name in given and name not in counters]
+    reshaped = [n for n in both if given[n].shape != wanted[n].shape]
+    other_kind = [n for n in both if not _same_kind(given[n], wanted[n])]
     problems = []
     if missing:
         problems.append(f"it lacks {len(missing)} of {len(wanted.keys() - counters)} tensors ({_some(missing)})")
@@ -287,13 +347,26 @@ def fill_network(network: nn.Module, given: Mapping[str, Tensor], source: str) -
     if reshaped:
         shapes = [f"{n} is {tuple(given[n].shape)}, not {tuple(wanted[n].shape)}" for n in reshaped]
         problems.append(f"{len(reshaped)} tensors have another shape ({_some(shapes)})")
-    if broken := [n for n in wanted if n in given and not given[n].isfinite().all()]:
+    if other_kind:
+        kinds = [f"{n} is {_kind(given[n])}, not {_kind(wanted[n])}" for n in other_kind]
+        problems.append(f"{len(other_kind)} tensors hold another kind of number ({_some(kinds)})")
+    if broken := [n for n in both if n not in other_kind and not given[n].isfinite().all()]:
         problems.append(f"{len(broken)} tensors have values that are not finite ({_some(broken)})")
     if problems:
         raise WeightsError(f"{source} doesn't fit this network: {'; '.join(problems)}")
-    filling = {n: t.float() if t.is_floating_point() else t for n, t in given.items()}
-    filling |= {name: torch.zeros_like(wanted[name], device="cpu") for name in counters - given.keys()}
+    filling = {name: given[name].to(wanted[name].dtype) for name in both}
+    filling |= {name: torch.zeros_like(wanted[name], device="cpu") for name in counters}
     network.load_state_dict(filling, assign=True)
+
+
+def _same_kind(given: Tensor, wanted: Tensor) -> bool:
+    is_plain = given.layout == torch.strided and not given.is_complex()
+    return is_plain and given.is_floating_point() == wanted.is_floating_point()
+
+
+def _kind(tensor: Tensor) -> str:
+    sparse = "sparse " if tensor.layout != torch.strided else ""
+    return sparse + str(tensor.dtype).removeprefix("torch.")
 
 
 def _some(names: list[str]) -> str:

@@ -11,7 +11,10 @@ from amiss.errors import UsageError
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Weights = Annotated[
     list[str] | None,
-    typer.Option(help="`default`, `random`, or a file; for one part of a fusion: `NAME=FILE` (repeat it)."),
+    typer.Option(
+        help="`default`, `random`, an id (`amiss weights list`), or a file; for one part of a fusion: `NAME=ID` or "
+        "`NAME=FILE` (repeat it)."
+    ),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="auto, torch or openvino; see `amiss doctor`.")]
 Precision = Annotated[
@@ -94,8 +97,11 @@ def extract(
     weights: Weights = None,
     crops: Annotated[int, typer.Option(help="Spatial views per clip: 1, 5 or 10.")] = 1,
     stride: Annotated[int | None, typer.Option(help="Frames between clip starts; default: the preset's.")] = None,
+    frame_rate: Annotated[
+        float | None, typer.Option(help="Frames per second that videos are resampled to; default: their own.")
+    ] = None,
     preset: Annotated[
-        str, typer.Option(help="Preprocessing of a named project; default: the weights' own.")
+        str, typer.Option(help="Preprocessing of a named project, see `amiss presets`; default: the weights' own.")
     ] = "default",
     engine: EngineName = "auto",
     precision: Precision = "auto",
@@ -107,7 +113,9 @@ def extract(
     from amiss.jobs import video_files
 
     videos = video_files(targets)
-    built = create_backbone(backbone, weight_choice(weights), crops=crops, stride=stride, preset=preset)
+    built = create_backbone(
+        backbone, weight_choice(weights), crops=crops, stride=stride, frame_rate=frame_rate, preset=preset
+    )
     chosen = create_engine(built, engine=engine, precision=precision)
     console.note(f"engine: {chosen.description}")
     with console.progress("extract") as on_progress:

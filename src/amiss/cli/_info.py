@@ -1,4 +1,4 @@
-"""Commands that list what there is: backbones, heads, recipes, datasets, protocols; doctor."""
+"""Commands that list what there is: backbones, presets, heads, recipes, datasets, protocols; doctor."""
 
 from dataclasses import asdict
 
@@ -10,7 +10,7 @@ from amiss.cli._data import Json
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (backbones, heads, recipes, datasets, protocols, doctor):
+    for command in (backbones, presets, heads, recipes, datasets, protocols, doctor):
         app.command()(console.guarded(command))
 
 
@@ -25,6 +25,22 @@ def backbones(as_json: Json = False) -> None:
     columns = {"name": "name", "kind": "kind", "dim": "dim", "input_size": "input", "parameters_millions": "params M",
                "gflops_per_clip": "GFLOPs/clip", "licence": "licence"}  # fmt: skip
     console.print_table(list(columns.values()), [[entry[name] for name in columns] for entry in entries])
+
+
+def presets(as_json: Json = False) -> None:
+    """List the presets: how published projects preprocessed frames for which backbones."""
+    from amiss.backbones import describe_presets
+
+    entries = describe_presets()
+    if as_json:
+        console.print_json(entries)
+        return
+    rows = [
+        [entry["name"], " ".join(name for network in entry["networks"] for name in network["backbones"]),
+         entry["stride"], entry["tail"], entry["source"]]
+        for entry in entries
+    ]  # fmt: skip
+    console.print_table(["name", "backbones", "stride", "tail", "source"], rows)
 
 
 def heads(as_json: Json = False) -> None:

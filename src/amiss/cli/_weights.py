@@ -8,6 +8,7 @@ import typer
 
 from amiss.cli import _console as console
 from amiss.cli._data import Json, Weights, weight_choice
+from amiss.errors import AmissError
 
 if TYPE_CHECKING:
     from amiss.jobs import OnProgress
@@ -43,43 +44,63 @@ def list_(names: Names = None, as_json: Json = False) -> None:
 
 
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Backbones, see `amiss backbones`.")],
+    names: Annotated[list[str], typer.Argument(help="Backbones, see `amiss backbones`; of a fusion, each network.")],
     weights: Annotated[str, typer.Option(help="Id of the weights, see `amiss weights list`.")] = "default",
 ) -> None:
-    """Download published weights; a download that broke off is gone on with."""
+    """Download published weights; a download that broke off is gone on with, and one that fails stops no other."""
     from amiss.backbones import fetch_weights
 
-    for name in names:
+    codes = []
+    for name in _networks(names):
         with console.progress(f"download {name}") as on_progress:
 
             def tell(done: int, total: int | None, on_progress: "OnProgress" = on_progress) -> None:
                 on_progress(done / 1e6, (total or 0) / 1e6, "MB")
 
-            path = fetch_weights(name, weights, tell)
-        console.note(f"{name}: {path}")
+            try:
+                path = fetch_weights(name, weights, tell)
+            except AmissError as error:
+                console.fail(str(error))
+                codes.append(error.exit_code)
+            else:
+                console.note(f"{name}: {path}")
+    if codes:
+        raise typer.Exit(max(codes))
+
+
+def _networks(names: list[str]) -> list[str]:
+    """Backbones, each once; of a fusion those that aren't formulas, which have no weights."""
+    from amiss.backbones import find_backbone
+
+    networks = []
+    for name in names:
+        for part in name.split("+"):
+            info = find_backbone(part)
+            if part == name or info is None or info.weights != ("none",):
+                networks.append(part)
+    return list(dict.fromkeys(networks))
 
 
 def verify(names: Names = None, as_json: Json = False) -> None:
-    """Check the weights on this machine by their SHA-256."""
+    """Check the weights on this machine by their SHA-256; where it isn't known, whether they can be read."""
     from amiss.backbones import list_weights
 
-    entries = []
+    entries, wrong = [], []
     for record in list_weights(names or ()):
-        if record.path is not None:
-            verdict, sha256 = record.verify()
+        verdict, sha256 = record.verify()
+        if names or verdict != "missing":
             entries.append(record.to_dict() | {"verdict": verdict, "sha256": sha256})
+        if verdict == "wrong":
+            wrong.append(record)
     if as_json:
         console.print_json(entries)
     else:
         columns = ["backbone", "id", "verdict", "sha256", "path"]
         console.print_table(columns, [[entry[name] for name in columns] for entry in entries])
-    wrong = [entry for entry in entries if entry["verdict"] == "wrong"]
-    for entry in wrong:
-        console.fail(
-            f"{entry['path']} is not {entry['file']}: its sha256 doesn't begin with {entry['sha256_start']}. "
-            f"Delete it and run `amiss weights fetch {entry['backbone']} --weights {entry['id']}`"
-        )
-    console.note(f"{len(entries)} weight files on this machine, {len(wrong)} wrong")
+    for record in wrong:
+        console.fail(record.advice())
+    here = sum(entry["verdict"] != "missing" for entry in entries)
+    console.note(f"{here} weight files on this machine, {len(wrong)} wrong")
     if wrong:
         raise typer.Exit(1)
 

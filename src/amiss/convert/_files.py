@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from scipy.io import loadmat
 from torch import Tensor
 
+from amiss.backbones._caffe2 import is_caffe2, read_caffe2
+from amiss.backbones._weights import first_line, unwrap
 from amiss.convert import _mindspore
 from amiss.errors import WeightsError
 
@@ -55,8 +57,9 @@ _RESTRICTED_PICKLE.load = lambda file, **options: _RestrictedUnpickler(file, **o
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of a checkpoint file by name, ready for `from_reference`.
 
-    Reads torch's files (a state dict, also under `state_dict`, or a pickled module of a known class), safetensors, the
-    MATLAB file of Sultani et al. (as `fc1` .. `fc3`), and MindSpore's `.ckpt`. No code in the file is run.
+    Reads torch's files (a state dict, also under `state_dict`, or a pickled module of a known class), safetensors,
+    Caffe2's `.pkl`, the MATLAB file of Sultani et al. (as `fc1` .. `fc3`), and MindSpore's `.ckpt`. No code in the file
+    is run.
 
     Raises:
         WeightsError: no such file, damaged, of another kind, or a pickle of anything but tensors and known modules.
@@ -69,15 +72,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             return _read_sultani(file)
         if file.suffix == ".safetensors":
             return load_file(file)
+        if is_caffe2(file):
+            return unwrap(read_caffe2(file), "it")
         with file.open("rb") as opened:
             start = opened.read(1)
         if file.suffix == ".ckpt" and start == _mindspore.FIRST_BYTE:
             return _mindspore.read(file.read_bytes())
         return dict(_tensors_of(_read_torch(file)))
     except Exception as error:  # whatever a damaged or hostile file makes its reader raise
-        raise WeightsError(
-            f"checkpoint {file} can't be read: {str(error).partition(chr(10))[0] or repr(error)}"
-        ) from error
+        raise WeightsError(f"checkpoint {file} can't be read: {first_line(error)}") from error
 
 
 def _read_torch(path: Path) -> Any:

@@ -23,7 +23,8 @@ class TorchEngine(Engine):
     zeros: kernels differ with the batch size, so the features of a clip would depend on its place in the video.
 
     Where a batch doesn't fit into the device's memory it is halved for good: the rest of the features may differ in the
-    last digits from those before, which a warning says once and the description records.
+    last digits from those before, which a warning says once and the description records. Where not even one clip fits,
+    running raises a UsageError.
 
     In bfloat16, convolutions and matrix products take bfloat16 values and the rest stays float32 (autocast).
     """
@@ -60,9 +61,13 @@ class TorchEngine(Engine):
             clips = [clip for (clip,) in prepared[start : start + self.batch]]
             try:
                 features = self._forward(clips)
-            except torch.OutOfMemoryError:
+            except torch.OutOfMemoryError as error:
                 if self.batch == 1:
-                    raise
+                    raise UsageError(
+                        f"{self.device} has no memory for one clip of {self.spec.backbone} (crops {self.spec.crops}, "
+                        f"{self.precision}): take fewer crops, precision bf16, a smaller backbone, or the CPU (device "
+                        "cpu; a command sees no GPU where CUDA_VISIBLE_DEVICES is set to nothing)"
+                    ) from error
                 if not self._is_halved:
                     warnings.warn(
                         f"{self.device} has no memory for {self.batch} clips at once: from now on it takes fewer. "

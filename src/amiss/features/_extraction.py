@@ -107,9 +107,13 @@ class _Video:
         if self.error is not None:
             return self.error
         if not self.rows:
-            clip_len = engine.spec.clip_len
+            spec = engine.spec
+            preset = (spec.parts or (spec,))[0].preset
+            resampled = "" if spec.frame_rate is None else f", taken at {spec.frame_rate:g} a second,"
             return VideoError(
-                f"{self.path}: {self.n_frames} frames are fewer than a clip of {clip_len}; tail rule is 'drop'"
+                f"{self.path}: {self.n_frames} frames{resampled} are fewer than a clip of {spec.clip_len}; tail rule "
+                f"is 'drop' (preset {preset!r}): leave out the video, or extract with a preset that pads it "
+                "(`amiss presets`; 'default' does)"
             )
         return ExtractedVideo(np.stack(self.rows), self.n_frames, self.fps, self.problem)
 
