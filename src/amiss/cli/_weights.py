@@ -126,9 +126,8 @@ def quantise(
     targets: Annotated[list[Path], typer.Argument(help="Videos like those to come: files, folders, a manifest.csv.")],
     weights: Weights = None,
     preset: Annotated[
-        str, typer.Option(help="Preprocessing of a named project; default: the weights' own.")
+        str, typer.Option(help="Preprocessing of a named project, see `amiss presets`; default: the weights' own.")
     ] = "default",
-    out: Annotated[Path | None, typer.Option(help="Folder of the file; default: where weights are looked for.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make an int8 network for `--precision int8`: about twice as fast on CPUs, and a little less exact."""
@@ -137,7 +136,7 @@ def quantise(
 
     built = create_backbone(backbone, weight_choice(weights), preset=preset)
     with console.progress("quantise") as on_progress:
-        reports = quantise_backbone(built, video_files(targets), out, on_progress)
+        reports = quantise_backbone(built, video_files(targets), on_progress)
     if as_json:
         console.print_json([asdict(report) | {"path": str(report.path)} for report in reports])
         return

@@ -50,14 +50,15 @@ class QuantiseReport:
 
 
 def quantise_backbone(
-    backbone: Backbone, videos: Mapping[str, Path], out: Path | None = None, on_progress: OnProgress = silent
+    backbone: Backbone, videos: Mapping[str, Path], on_progress: OnProgress = silent
 ) -> list[QuantiseReport]:
     """Quantise a backbone, or the parts of a fused one, on clips from all over some videos, and see how it does.
+
+    The files go where weights are looked for first: into `$AMISS_WEIGHTS`, or torch hub's cache.
 
     Args:
         backbone: with its weights.
         videos: by id; like those to come, of normal and of anomalous scenes.
-        out: folder of the files; None = where weights are looked for first.
         on_progress: told of every step.
 
     Raises:
@@ -68,7 +69,7 @@ def quantise_backbone(
     networks = [part for part in parts if (info := find_backbone(part.spec.backbone)) and info.kind != "formula"]
     if not networks:
         raise UsageError(f"{backbone.spec.backbone} is a formula: there is nothing to quantise")
-    folder = out or _folder()
+    folder = _folder()
     reports = []
     for number, network in enumerate(networks):
         name = network.spec.backbone
