@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +23,7 @@ from PIL import Image
 
 from amiss.errors import UsageError, VideoError
 from amiss.video import Backoff, EncodedPacket, EncodedStream, LiveFrame, LiveSource, PacketWriter, VideoReader, redact
+from amiss.video._decode import open_video
 from amiss.video._timeline import MediaTimeline, Timeline
 from make_streams import Connection, FakeCamera, free_port, transport_stream, write_stream
 
@@ -628,3 +631,158 @@ def test_a_folder_that_cannot_be_written_is_said_and_scored_once(tmp_path: Path)
     threading.Timer(1.5, watched.source.stop).start()
     assert len(list(watched.source)) == 50
     assert any("No such file" in reason for _, reason in watched.states)
+
+
+def finished(path: Path, age_s: int = 0) -> Path:
+    os.utime(write_stream(path), (1_600_000_000 - age_s,) * 2)
+    return path
+
+
+def noted(folder: Path) -> list[str]:
+    file = folder / ".amiss-scored.jsonl"
+    return [json.loads(line)["name"] for line in file.read_text().splitlines()] if file.exists() else []
+
+
+class Failing:
+    """A container whose disk fails after a few packets; before that, `then` happens."""
+
+    def __init__(self, path: Path, then: Callable[[], object]) -> None:
+        (self.container, self.stream), self.then = open_video(path), then
+
+    def __enter__(self) -> "Failing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+
+    def demux(self) -> Iterator[object]:
+        for index, packet in enumerate(self.container.demux()):
+            if index == 20:
+                self.then()
+                raise av.error.OSError(5, "Input/output error")
+            yield packet
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], object] = lambda: None) -> None:
+    def open_(path: Path) -> tuple[object, object]:
+        if path.name != name:
+            return open_video(path)
+        container = Failing(path, then)
+        return container, container.stream
+
+    monkeypatch.setattr("amiss.video._live.open_video", open_)
+
+
+@pytest.mark.faults
+def test_a_file_that_may_not_be_read_is_left_out_until_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(tmp_path / "a.mp4", 2)
+    (tmp_path / "b.mp4").symlink_to(tmp_path / "b.mp4")  # a circle
+    finished(tmp_path / "c.mp4")
+
+    def open_(path: Path) -> object:
+        if path.name == "a.mp4":  # what another user's file with mode 0600 gives; root may read it
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_video(path)
+
+    monkeypatch.setattr("amiss.video._live.open_video", open_)
+    watched = Watched(f"folder:{tmp_path}", once=True)
+    assert len(watched.frames(1000)) == 50
+    assert ("running", "a.mp4: can't be read: Permission denied") in watched.states
+    assert any(reason.startswith("b.mp4: can't be read: ") for _, reason in watched.states)
+    assert "reconnecting" not in watched.words
+    assert noted(tmp_path) == ["c.mp4"]
+
+
+@pytest.mark.faults
+def test_a_file_whose_disk_fails_is_said_and_left_out_until_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(tmp_path / "a.ts", 1)
+    finished(tmp_path / "b.ts")
+    with monkeypatch.context() as patch:
+        failing(patch, "a.ts")
+        watched = Watched(f"folder:{tmp_path}", once=True)
+        assert 10 < len([frame for frame in watched.frames(1000) if frame.file.startswith("a.ts")]) < 50
+    assert ("running", "a.ts: it can't be read to its end: Input/output error") in watched.states
+    assert noted(tmp_path) == ["b.ts"]
+    again = Watched(f"folder:{tmp_path}", once=True)
+    assert len(again.frames(1000)) == 50
+    assert noted(tmp_path) == ["b.ts", "a.ts"]
+
+
+@pytest.mark.faults
+def test_a_folder_that_goes_within_a_file_leaves_none_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, away = tmp_path / "share", tmp_path / "away"
+    folder.mkdir()
+    finished(folder / "a.ts", 1)
+    finished(folder / "b.ts")
+    gone = iter([True])
+
+    def go() -> None:
+        if next(gone, False):
+            folder.rename(away)
+            threading.Timer(2.0, lambda: away.rename(folder)).start()
+        else:
+            monkeypatch.undo()
+
+    failing(monkeypatch, "a.ts", go)
+    ends: list[tuple[str, str]] = []
+    watched = Watched(
+        f"folder:{folder}", on_file_end=lambda name, problem, fate: ends.append((name, fate)) or fate
+    )  # fmt: skip
+    watched.frames(1000, until=lambda frame: len(ends) == 2, limit_s=10)
+    assert "reconnecting" in watched.words
+    assert ends == [("a.ts", "again"), ("a.ts", "skip")]  # nothing is tried while it is away; then the disk fails again
+
+
+def test_damaged_files_are_named_and_not_tried_again(tmp_path: Path) -> None:
+    whole = write_stream(tmp_path / "whole.bin").read_bytes()
+    for name, data in (("a.mp4", b"no video"), ("b.ts", whole[:3000] + bytes(1000) + whole[4000:])):
+        (tmp_path / name).write_bytes(data)
+        os.utime(tmp_path / name, (1_600_000_000,) * 2)
+    ends: dict[str, tuple[str, str]] = {}
+
+    def end(name: str, problem: str, fate: str) -> str:
+        ends[name] = problem, fate
+        return fate
+
+    assert 10 < len(Watched(f"folder:{tmp_path}", once=True, on_file_end=end).frames(1000)) <= 50
+    assert ends["a.mp4"] == ("can't be read as a video: Invalid data found when processing input", "done")
+    assert "damaged packet" in ends["b.ts"][0]
+    assert ends["b.ts"][1] == "done"
+    assert sorted(noted(tmp_path)) == ["a.mp4", "b.ts"]
+
+
+def test_an_idle_folder_shows_no_file(tmp_path: Path) -> None:
+    finished(tmp_path / "a.ts")
+    watched = Watched(f"folder:{tmp_path}")
+    threading.Timer(1.0, watched.source.stop).start()
+    assert len(list(watched.source)) == 50
+    assert watched.states[-2:] == [("running", "waiting for files"), ("stopped", "")]
+
+
+@pytest.mark.parametrize("raw", [b"caf\xe9.ts", b"a\nERROR forged.ts", b"a\x1b[31m.ts", "a\u202egpj.ts".encode()])
+def test_a_name_that_is_no_text_or_not_printable_is_shown_with_question_marks(tmp_path: Path, raw: bytes) -> None:
+    path = finished(tmp_path / os.fsdecode(raw))
+    names: list[str] = []
+    watched = Watched(f"folder:{tmp_path}", once=True, on_file_begin=names.append)
+    said = [frame.file for frame in watched.frames(1000)] + [reason for _, reason in watched.states] + names
+    assert len(watched.states) >= 3
+    assert all(text.isprintable() for text in said)
+    assert any("?" in name for name in names)
+
+    replayed = Watched(f"replay:{quote(os.fsencode(path))}?speed=0")
+    frames = replayed.frames(1000)
+    assert len(frames) == 50
+    assert {frame.file.rsplit(" ", 2)[0] for frame in frames} == set(names)
+    path.write_bytes(b"no video")
+    with pytest.raises(VideoError, match="can't be read as a video") as caught:
+        list(LiveSource(f"replay:{quote(os.fsencode(path))}"))
+    assert str(caught.value).isprintable()
+
+
+def test_seconds_into_a_loop_are_of_no_file(tmp_path: Path) -> None:
+    watched = Watched(f"replay:{write_stream(tmp_path / 'a.ts')}?speed=0&loop=1")
+    assert {frame.file for frame in watched.frames(60)} == {""}

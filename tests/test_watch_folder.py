@@ -1,6 +1,7 @@
 """A folder of finished files as a camera: each is scored to its end, once, also over a kill; `--once` ends."""
 
 import json
+import logging
 import os
 import signal
 import threading
@@ -161,6 +162,59 @@ def test_once_waits_for_a_file_that_is_being_written_and_needs_the_folder(tmp_pa
         gone.join(20)
     assert "gone can't be read: No such file" in str(gone.error)
     assert sorted(remembered(tmp_path)) == ["a.ts", "broken.mp4"]
+
+
+@pytest.mark.faults
+def test_the_log_names_every_file_its_damage_and_what_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    drop(tmp_path / "a.ts", 4, 55 * 16, ((0, 55 * 16),))
+    (tmp_path / "b\n.mp4").write_bytes(b"no video")
+    os.utime(tmp_path / "b\n.mp4", (1_600_000_000 - 3,) * 2)
+    (tmp_path / "c.mp4").symlink_to(tmp_path / "c.mp4")  # can't be read
+    drop(tmp_path / "d.ts", 1, 64, ())
+    engine = BrightnessEngine()
+    engine.fail = lambda value: value > 0.6
+    with caplog.at_level(logging.INFO, "amiss.watch"), wall(engine=engine) as made:
+        worker = made.watch(f"folder:{tmp_path}", once=True)
+        worker.join(20)
+    assert worker.error is None
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert [(level, text) for level, text in told if level == "INFO"] == [
+        ("INFO", f"yard: {text}")
+        for text in ("c.mp4 begins", "a.ts begins", "b?.mp4 begins", "d.ts begins", "d.ts ended")
+    ]  # fmt: skip
+    unread, unscored, damaged = (text for level, text in told if level == "WARNING")
+    assert unread.startswith("yard: c.mp4 is left out until the next start: can't be read: ")
+    assert unscored.startswith("yard: a.ts is left out until the next start: 5")
+    assert damaged.startswith("yard: b?.mp4 is damaged: can't be read as a video: ")
+    assert worker.counters().damaged == 3
+    assert sorted(remembered(tmp_path)) == ["b\n.mp4", "d.ts"]
+
+
+def test_a_score_says_in_which_file_its_clip_is_and_where(tmp_path: Path) -> None:
+    (tmp_path / "drop").mkdir()
+    drop(tmp_path / "drop" / "a.ts", 1, 32, ())
+    drop(tmp_path / "drop" / "b.ts", 0, 32, ())
+    with wall() as made:
+        made.watch(f"folder:{tmp_path / 'drop'}", once=True).join(20)
+    assert [(scored.file, scored.file_s) for scored in made.scores] == [
+        (name, pytest.approx(seconds)) for name in ("a.ts", "b.ts") for seconds in (0.0, 0.64)
+    ]
+
+
+def test_a_replayed_files_events_say_where_they_are_and_are_new_ones_each_time(tmp_path: Path) -> None:
+    path = drop(tmp_path / "a night.ts", 0, 64, ((16, 48),))
+    found = []
+    for query in ("speed=0", "speed=0", "speed=0&loop=1"):
+        with wall() as made:
+            made.watch(f"replay:{path}?{query}")
+            eventually(lambda made=made: any(event.state == "closed" for event in made.events))
+        found.append(made.events[0])
+    assert [(event.file, event.file_s) for event in found] == [
+        ("a night.ts", pytest.approx(0.64)), ("a night.ts", pytest.approx(0.64)), (None, None)
+    ]  # fmt: skip
+    assert len({event.event_id for event in found}) == 3
 
 
 @pytest.mark.faults

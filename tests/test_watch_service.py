@@ -288,7 +288,8 @@ rules:
     (row,) = watch.events()
     assert row["state"] == "closed"
     assert count_frames(tmp_path / "media" / row["clip"]) > 50
-    assert [line["rule"] for line in alerts(tmp_path)] == ["closed"]
+    (told,) = alerts(tmp_path)
+    assert (told["rule"], told["event"]["clip"]) == ("closed", row["clip"])
 
 
 def test_mqtt_shows_states_and_events_without_a_rule(
@@ -497,6 +498,10 @@ def test_scores_of_stored_features_in_step_with_the_video(detector: Path, scene:
         lines = [json.loads(line) for line in log.read_text().splitlines()]
         scores[name] = [line["score"] for line in lines]
         assert {line["camera"] for line in lines} == {"short"}
+        assert [(line["file"], line["seconds"]) for line in lines] == [
+            ("short.mp4", pytest.approx(clip * 16 / 25)) for clip in range(5)
+        ]
+        assert f"events, clips and pictures are in {tmp_path / name}" in result.stderr.replace("\n", "")
     assert len(scores["stored"]) == 5
     assert scores["stored"] == pytest.approx(scores["computed"], abs=0.02)
 
@@ -516,11 +521,16 @@ def test_calibration_is_found_kept_and_used(detector: Path, tmp_path: Path) -> N
     assert "too little to show" in said
     result = CliRunner().invoke(app, ["watch", str(file), "--once"])
     assert result.exit_code == 0, result.output
-    assert "its calibration (10 false alarms an hour" in result.output
+    assert "h seen: too little footage for 10 an hour, calibrate again)" in result.output
     assert "opened" not in result.output
     result = CliRunner().invoke(app, ["calibrate", str(file), "gate", "--per-hour", "1", "--hours", "1"])
     assert (result.exit_code, "there is no camera 'gate'" in result.stderr) == (2, True)
-    result = CliRunner().invoke(app, ["calibrate", str(file), "yard", "--per-hour", "10", "--hours", "0.001"])
+    live = ["calibrate", str(file), "yard", "--per-hour", "10", "--hours", "0.001"]
+    result = CliRunner().invoke(app, live)
+    assert (result.exit_code, "is kept" in result.stderr) == (1, True)
+    assert "of 4 seconds, " in result.stderr
+    (tmp_path / "state/calibration/yard.json").unlink()
+    result = CliRunner().invoke(app, live)
     assert result.exit_code == 0, result.output
 
 

@@ -70,6 +70,8 @@ def watch(
         url = service.preview_url(preview) if preview is not None else None
         with _signals(service):
             service.run(lambda: _show(url))
+    if config is None:
+        console.note(f"events, clips and pictures are in {out}")
     if (once or config is None) and service.problems:
         raise VideoError("; ".join(f"{name}: {problem}" for name, problem in service.problems.items()))
 

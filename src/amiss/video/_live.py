@@ -3,7 +3,8 @@
 import random as random_module
 import threading
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,15 +21,18 @@ from amiss.errors import UsageError, VideoError
 from amiss.video._backoff import Backoff
 from amiss.video._convert import Image, RgbConverter
 from amiss.video._decode import open_video
-from amiss.video._live_inputs import POLL_S, Address, DropBox, parse_address
+from amiss.video._live_errors import LostError, StalledError, is_read_error
+from amiss.video._live_inputs import POLL_S, Address, DropBox, parse_address, showable
 from amiss.video._packets import EncodedPacket, EncodedStream
 from amiss.video._redact import redact
 from amiss.video._timeline import LONGEST_FRAME_S, FileSeconds, MediaTimeline, Timeline, utc_now
 
 SourceState = Literal["connecting", "running", "stalled", "reconnecting", "stopped"]
-FileFate = Literal["done", "skip", "stop"]
-"""What becomes of a folder's file: remembered as done, left out until the next start, or the iteration ends."""
+FileFate = Literal["done", "skip", "again", "stop"]
+"""What becomes of a folder's file: remembered as done; left out until the next start; tried again when the folder is
+looked at again; or the iteration ends."""
 LAG_S = 5.0  # a consumer that is further behind skips to a keyframe
+IDLE = "waiting for files"
 STEADY_S = 10.0  # a connection that gave frames for so long was good: the next wait is short again
 
 
@@ -48,7 +52,8 @@ class LiveFrame:
     """From 1. Between the frames of two connections, or of two files, an unknown time is missing. Where the wall clock
     was set by more than 2 s, another one begins: only there can `time` go back."""
     file: str = ""
-    """Of a folder's frame: which file, by name, size and time of change."""
+    """Of a folder's frame: which file, by name, size and time of change. Of a replayed file's, unless it is looped: its
+    name and two words for this reading."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +64,11 @@ class LiveCounters:
     dropped: int = 0
     """Encoded pictures left out because the consumer was too far behind."""
     damaged: int = 0
-    """Packets that couldn't be decoded."""
+    """Packets that couldn't be decoded; of files also those that are incomplete or give a distorted picture."""
     reconnects: int = 0
     """Times that a connection was lost, or an attempt failed."""
     stalls: int = 0
     """Times that a connection stood but gave nothing."""
-
-
-class _LostError(Exception):
-    """The connection is no good any more. The text says why."""
-
-    stalled = False
-
-
-class _StalledError(_LostError):
-    stalled = True
 
 
 class LiveSource:
@@ -102,8 +97,9 @@ class LiveSource:
         on_packet: called with every encoded packet before its frames are given; a new stream object begins with every
             connection and every change of size.
         once: of a folder: end when no file is left, instead of waiting for more.
-        on_file_end: of a folder: called after a file's last frame, in the iterating thread. It says what becomes of
-            the file, see FileFate.
+        on_file_begin: of a folder: called with a file's name before it is opened, in the iterating thread.
+        on_file_end: of a folder: called after a file's last frame, in the iterating thread, with its name, what was
+            wrong with it ("": nothing) and what should become of it. It says what becomes of it, see FileFate.
         wall: the wall clock, aware.
         monotonic: the monotonic clock in seconds.
         random: 0..1, for the jitter.
@@ -125,7 +121,8 @@ class LiveSource:
         on_state: Callable[[SourceState, str], None] | None = None,
         on_packet: Callable[[EncodedStream, EncodedPacket], None] | None = None,
         once: bool = False,
-        on_file_end: Callable[[], FileFate] = lambda: "done",
+        on_file_begin: Callable[[str], None] = lambda name: None,
+        on_file_end: Callable[[str, str, FileFate], FileFate] = lambda name, problem, fate: fate,
         wall: Callable[[], datetime] = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random_module.random,
@@ -142,7 +139,8 @@ class LiveSource:
         """How old the last frame was when it was decoded."""
         self._timeouts = open_timeout_s, read_timeout_s
         self._backoff, self._height, self._threads = backoff, height, threads
-        self._on_state, self._on_packet, self._on_file_end = on_state, on_packet, on_file_end
+        self._on_state, self._on_packet = on_state, on_packet
+        self._on_file_begin, self._on_file_end = on_file_begin, on_file_end
         self._once = once
         self._file_key = ""
         self._wall, self._monotonic, self._random = wall, monotonic, random
@@ -177,7 +175,7 @@ class LiveSource:
                 self._set("stopped", "")
 
     def _set(self, state: SourceState, reason: str) -> None:
-        self.state, self.reason = state, redact(reason)
+        self.state, self.reason = state, showable(redact(reason))
         if self._on_state is not None:
             self._on_state(state, self.reason)
 
@@ -194,7 +192,7 @@ class LiveSource:
                 with self._open() as container:
                     yield from self._pictures(container, _main_stream(container))
                 lost = "the stream ended"
-            except _LostError as error:
+            except LostError as error:
                 lost = str(error)
                 if error.stalled:
                     self._count(stalls=1)
@@ -217,9 +215,9 @@ class LiveSource:
                 metadata_errors="replace",
             )
         except av.FFmpegError as error:
-            raise _LostError(self._words(error, self._timeouts[0], "can't connect: ")) from None
+            raise LostError(self._words(error, self._timeouts[0], "can't connect: ")) from None
         except (OSError, ValueError) as error:
-            raise _LostError(f"can't connect: {error}") from None
+            raise LostError(f"can't connect: {error}") from None
 
     def _words(self, error: av.FFmpegError, timeout_s: float, before: str = "") -> str:
         if isinstance(error, av.error.ExitError):
@@ -255,7 +253,7 @@ class LiveSource:
             if self._stop.is_set():
                 return
             if self.is_live and now_s - last_picture_s > self._timeouts[1]:
-                raise _StalledError(f"no picture for {self._timeouts[1]:g} s, though data comes")
+                raise StalledError(f"no picture for {self._timeouts[1]:g} s, though data comes")
             if packet.stream_index != stream.index or not packet.size:
                 continue
             stamp = packet.dts if packet.dts is not None else packet.pts
@@ -271,6 +269,8 @@ class LiveSource:
                 except av.FFmpegError:
                     self._count(damaged=1)
                     continue
+                if seconds is not None and (packet.is_corrupt or any(picture.is_corrupt for picture in pictures)):
+                    self._count(damaged=1)
             else:
                 self._count(dropped=1)
                 pictures = []
@@ -295,9 +295,10 @@ class LiveSource:
             for packet in container.demux():
                 yield cast("Packet[VideoStream]", packet)
         except av.error.ExitError as error:
-            raise _StalledError(f"no data for {self._timeouts[1]:g} s") from error
+            raise StalledError(f"no data for {self._timeouts[1]:g} s") from error
         except av.FFmpegError as error:
-            raise _LostError(self._words(error, self._timeouts[1], "connection lost: ")) from None
+            before = "connection lost: " if self.is_live else ""
+            raise LostError(self._words(error, self._timeouts[1], before)) from error
 
     def _frame(self, picture: av.VideoFrame, stamp_s: float | None) -> LiveFrame:
         now_s = self._monotonic()
@@ -340,19 +341,25 @@ class LiveSource:
         while not self._stop.is_set():
             try:
                 container, stream = open_video(path)
-            except VideoError as error:
-                self._set("stopped", str(error))
-                raise
+            except (OSError, VideoError) as error:
+                problem = showable(_words_of(error, path))
+                self._set("stopped", problem)
+                raise VideoError(problem) from None
+            if not self._address.loop:  # seconds into a loop say nothing
+                self._file_key = f"{showable(path.name)} replayed {uuid.uuid4().hex}"  # its events are new ones
             before = self.counters.frames
             with container:
                 yield from self._file(container, stream, self._address.speed)
             if self.counters.frames == before and not self._stop.is_set():
-                raise VideoError(f"{path}: no frame can be decoded")
+                raise VideoError(showable(f"{path}: no frame can be decoded"))
             if not self._address.loop:
                 self._set("stopped", "end of file")
                 return
 
-    def _file(self, container: InputContainer, stream: VideoStream, speed: float) -> Iterator[LiveFrame]:
+    def _file(
+        self, container: InputContainer, stream: VideoStream, speed: float
+    ) -> Generator[LiveFrame, None, LostError | None]:
+        """Its frames; returns why the rest of it can't be read, if it can't."""
         began_s = self._monotonic()
 
         def pace(media_s: float) -> None:
@@ -360,8 +367,10 @@ class LiveSource:
 
         try:
             yield from self._pictures(container, stream, pace if speed else None)
-        except _LostError:
-            self._count(damaged=1)  # the rest of the file can't be read
+        except LostError as error:
+            self._count(damaged=1)
+            return error
+        return None
 
     def _folder(self) -> Iterator[LiveFrame]:
         box = DropBox(Path(self._address.where))
@@ -369,10 +378,21 @@ class LiveSource:
         while not self._stop.is_set():
             try:
                 for path, self._file_key in box.finished():
-                    attempt = 0
-                    yield from self._dropped_file(path)
-                    if self._stop.is_set() or (fate := self._on_file_end()) == "stop":
+                    name = showable(path.name)
+                    self._on_file_begin(name)
+                    problem, is_unread = yield from self._dropped_file(path, name)
+                    if self._stop.is_set():
                         return
+                    if problem:
+                        self._set("running", f"{name}: {problem}")
+                    fate: FileFate = "done"
+                    if is_unread:  # is it the file, or has the whole folder gone?
+                        fate = "skip" if box.still_has(path) else "again"
+                    if (fate := self._on_file_end(name, problem, fate)) == "stop":
+                        return
+                    if fate == "again":
+                        break
+                    attempt = 0
                     box.remember(for_good=fate == "done")
             except OSError as error:
                 if self._once and not box.was_read:
@@ -384,26 +404,42 @@ class LiveSource:
             else:
                 if self._once and box.is_worked_off:
                     return
-                if self.state != "running":
-                    self._set("running", "waiting for files")
+                if (self.state, self.reason) != ("running", IDLE):
+                    self._set("running", IDLE)
                 self._stop.wait(POLL_S)
 
-    def _dropped_file(self, path: Path) -> Iterator[LiveFrame]:
+    def _dropped_file(self, path: Path, name: str) -> Generator[LiveFrame, None, tuple[str, bool]]:
+        """Its frames; returns what is wrong with it ("": nothing), and whether it, or its rest, couldn't be read."""
+        frames, damaged = self.counters.frames, self.counters.damaged
         try:
             container, stream = open_video(path)
-        except VideoError as error:
+        except (OSError, VideoError) as error:
             self._count(damaged=1)
-            self._set("running", str(error))
-            return
-        self._set("running", path.name)
+            problem = _words_of(error, path).removeprefix(str(path)).lstrip(": ")
+            return problem, is_read_error(error) or is_read_error(error.__context__)
+        self._set("running", name)
         self._convert = None  # every file has its own size
-        with container:
-            yield from self._file(container, stream, speed=0)
+        try:
+            with container:
+                lost = yield from self._file(container, stream, speed=0)
+        except VideoError as error:  # its pictures are of a kind that can't be converted
+            self._count(damaged=1)
+            return str(error), False
+        if lost is not None:
+            return f"it can't be read to its end: {lost}", is_read_error(lost.__cause__)
+        if self.counters.frames == frames:
+            return "no frame can be decoded", False
+        damaged = self.counters.damaged - damaged
+        return f"{damaged} damaged packet{'s' if damaged > 1 else ''}" if damaged else "", False
+
+
+def _words_of(error: OSError | VideoError, path: Path) -> str:
+    return f"{path} can't be read: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def _main_stream(container: InputContainer) -> VideoStream:
     streams = [s for s in container.streams.video if getattr(s, "codec_context", None) is not None]
     if not streams:
-        raise _LostError("there is no video in the stream")
+        raise LostError("there is no video in the stream")
     best = container.streams.best("video")
     return best if isinstance(best, VideoStream) and best in streams else streams[0]

@@ -5,11 +5,10 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from amiss.errors import UsageError
 from amiss.video._redact import redact
@@ -39,6 +38,11 @@ class Address:
     """For libav."""
     loop: bool = False
     speed: float = 1.0
+
+
+def showable(text: str) -> str:
+    """`text` as one line that can be shown and stored: what is no text (in a file's name), or not printable, as ?."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def parse_address(url: str, transport: str = "tcp") -> Address:
@@ -97,8 +101,9 @@ def _replay(rest: str, shown: str) -> Address:
     if options or loop not in ("0", "1") or not 0 <= speed_x < float("inf"):
         raise UsageError(f"{shown}: after the ? come loop=0|1 and speed=NUMBER (0: as fast as it can be scored)")
     path = path.removeprefix("//") if path.startswith("///") else path
-    return Address("replay", unquote(path) if "%" in path and not Path(path).exists() else path, shown,
-                   loop=loop == "1", speed=speed_x)  # fmt: skip
+    if "%" in path and not Path(path).exists():
+        path = os.fsdecode(unquote_to_bytes(os.fsencode(path)))  # a name may be no text
+    return Address("replay", path, shown, loop=loop == "1", speed=speed_x)
 
 
 class DropBox:
@@ -131,10 +136,16 @@ class DropBox:
         with os.scandir(self.folder) as entries:
             for entry in entries:
                 suffix = Path(entry.name).suffix.lower()
-                if suffix in VIDEO_SUFFIXES and not entry.name.startswith((".", "~")) and entry.is_file():
-                    with suppress(FileNotFoundError):  # moved away just now
+                if suffix not in VIDEO_SUFFIXES or entry.name.startswith((".", "~")):
+                    continue
+                try:
+                    if entry.is_file():
                         status = entry.stat()
                         found.append((status.st_mtime_ns, status.st_size, entry.name))
+                except FileNotFoundError:  # moved away just now
+                    pass
+                except OSError:  # concerns this file only (a link in a circle); opening it will say what
+                    found.append((0, 1, entry.name))
         self._sizes = {name: kept for name, kept in self._sizes.items() if name in {name for _, _, name in found}}
         self.was_read = True
         left = [(name, size, mtime) for mtime, size, name in sorted(found) if (name, size, mtime) not in self._seen]
@@ -142,8 +153,7 @@ class DropBox:
         for file in left:
             if self._is_settled(*file):
                 self._given = file
-                key = " ".join(map(str, file)).encode(errors="replace").decode()  # a name may be no text
-                yield self.folder / file[0], key
+                yield self.folder / file[0], showable(" ".join(map(str, file)))
 
     def _is_settled(self, name: str, size: int, mtime: int) -> bool:
         now = time.monotonic()
@@ -152,6 +162,13 @@ class DropBox:
             self._sizes[name] = (size, mtime), now
             return time.time() - mtime / 1e9 > 60 and size > 0  # long finished
         return now - since >= SETTLED_S and size > 0
+
+    def still_has(self, path: Path) -> bool:
+        """Whether the folder can be read and the file is in it."""
+        try:
+            return path in self.folder.iterdir()
+        except OSError:
+            return False
 
     def remember(self, *, for_good: bool = True) -> None:
         """Note that the file given last was scored, as it was when it was given.

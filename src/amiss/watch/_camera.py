@@ -1,5 +1,6 @@
 """One camera: frames → clips → features (by the shared engine) → scores → events."""
 
+import logging
 import math
 import threading
 import time
@@ -17,6 +18,7 @@ from amiss.detection import Detector, OnlineScorer
 from amiss.engines import Prepared
 from amiss.errors import AmissError
 from amiss.video import FileFate, LiveFrame, LiveSource, SourceState, StillnessGate, parse_address
+from amiss.video._live_inputs import showable
 from amiss.watch._camera_settings import CameraSettings, DetectorIdentity, identify
 from amiss.watch._clips import ClipAssembler, LiveClip
 from amiss.watch._events import EventMaker
@@ -24,10 +26,13 @@ from amiss.watch._pool import EnginePool, Lane, Result
 from amiss.watch._recorder import Recorder, RecordingEnd
 from amiss.watch._types import CameraEvent
 
+log = logging.getLogger("amiss.watch")
+
 MOST_FAILURES = 50  # clips in a row; then something is wrong with more than a clip
 GAP_S = 2.0  # clips before a longer gap are no context for those after it
 STOP_S = 2.0  # a reader that waits for a silent camera is left to itself after so long
 POLL_S = 0.5
+_FATES = {"done": "is damaged", "skip": "is left out until the next start", "again": "can't be read now"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,10 @@ class ClipScored:
     """What the thresholds are held against."""
     latency_s: float
     """From the clip's last frame to now."""
+    file: str | None = None
+    """Of a folder or a replayed file: the file's name."""
+    file_s: float | None = None
+    """Of the clip's first frame, since that file's first."""
 
 
 @dataclass
@@ -144,6 +153,7 @@ class CameraWorker(threading.Thread):
             on_state=self._state_changed,
             on_packet=self._events.recorder.on_packet if self._events.recorder else None,
             once=settings.once,
+            on_file_begin=self._file_begins,
             on_file_end=self._file_ended,
         )
         self._lane: Lane[_Job | _FileEnd] = pool.lane(size=settings.queue_clips, is_live=self._source.is_live)
@@ -264,7 +274,10 @@ class CameraWorker(threading.Thread):
                 self._send(clip)
         self._on_state(self.settings.name, state, reason)
 
-    def _file_ended(self) -> FileFate:
+    def _file_begins(self, name: str) -> None:
+        log.info("%s: %s begins", self.settings.name, name)
+
+    def _file_ended(self, name: str, problem: str, fate: FileFate) -> FileFate:
         """Wait for the scores of the file's last clips; "stop" if they won't come."""
         for clip in self._assembler.finish():
             self._send(clip)
@@ -273,12 +286,16 @@ class CameraWorker(threading.Thread):
         while not end.scored.wait(POLL_S):
             if self._lane.is_closed:
                 return "stop"
-        problem, self._file_problem, self._failures = self._file_problem, "", 0
-        if not problem:
-            return "done"
-        self._counters.damaged += 1
-        self._state_changed("running", f"{self._source.reason} is left out until the next start: {problem}")
-        return "skip"
+        unscored, self._file_problem, self._failures = self._file_problem, "", 0
+        if unscored:
+            self._counters.damaged += 1
+            problem, fate = unscored, "skip" if fate == "done" else fate
+            self._state_changed("running", f"{name} {_FATES[fate]}: {problem}")
+        if problem:
+            log.warning("%s: %s %s: %s", self.settings.name, name, _FATES[fate], problem)
+        else:
+            log.info("%s: %s ended", self.settings.name, name)
+        return fate
 
     def _send(self, clip: LiveClip) -> None:
         self._counters.clips += 1
@@ -361,7 +378,7 @@ class CameraWorker(threading.Thread):
         problem = f"{self._failures} clips in a row couldn't be scored: {error}"
         if not self._is_folder:
             raise AmissError(problem) from error
-        self._file_problem = problem  # the file's end tells; the next one may be a good one
+        self._file_problem = showable(problem)  # the file's end tells; the next one may be a good one
 
     def _score_waiting(self) -> None:
         self._pushed = None
@@ -374,7 +391,10 @@ class CameraWorker(threading.Thread):
         self._counters.scores += 1
         smoothed = self._events.scored(clip, score)
         latency_s = max(0.0, time.monotonic() - clip.monotonic_s)
-        self.last_score = ClipScored(self.settings.name, clip.started, clip.ended, score, smoothed, latency_s)
+        file, file_s = (clip.origin.file, clip.origin.seconds) if clip.origin is not None else (None, None)
+        self.last_score = ClipScored(
+            self.settings.name, clip.started, clip.ended, score, smoothed, latency_s, file, file_s
+        )
         self._on_score(self.last_score)
 
     def _close_if_lost(self) -> None:

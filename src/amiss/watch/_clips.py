@@ -17,10 +17,10 @@ TOLERANCE = timedelta(milliseconds=1)  # stamps are rounded
 
 @dataclass(frozen=True)
 class Origin:
-    """Which of a folder's files a clip is from, and where in it; the same whenever the file is scored."""
+    """Which file a clip is from, and where in it; of a folder's file, the same whenever it is scored."""
 
     key: str
-    """The file's name, size and time of change."""
+    """The file's name and two more words, see LiveFrame."""
     n_clip: int
     """From 1."""
     seconds: float
@@ -49,7 +49,7 @@ class LiveClip:
     connection: int
     """Of its frames."""
     origin: Origin | None = None
-    """Of a folder's file."""
+    """Of a folder's or a replayed file."""
 
 
 class ClipAssembler:

@@ -275,7 +275,8 @@ class WatchService:
         status.set_score(scored.ended, scored.smoothed)
         self.metrics.score_latency.labels(scored.camera).observe(scored.latency_s)
         if self.score_log is not None:
-            self.score_log.write(scored.ended, scored.camera, scored.score, scored.smoothed, status.event_id)
+            self.score_log.write(scored.ended, scored.camera, scored.score, scored.smoothed, status.event_id,
+                                 scored.file, scored.file_s)  # fmt: skip
 
     def _on_state(self, status: CameraStatus, state: CameraState, reason: str) -> None:
         if status.set_state(state, reason):
@@ -291,7 +292,8 @@ class WatchService:
         if is_new:
             latency_s = (datetime.now(UTC) - event.started).total_seconds()
             self.metrics.event_latency.labels(event.camera).observe(max(0.0, latency_s))
-            log.warning("%s: event %s opened, score %.3f", event.camera, event.event_id, event.peak_score)
+            log.warning("%s: event %s opened, score %.3f%s", event.camera, event.event_id, event.peak_score,
+                        f", in {event.place}" if event.place else "")  # fmt: skip
         if event.state != "open" and status.event_id == event.event_id:
             log.warning("%s: event %s %s, peak %.3f%s", event.camera, event.event_id, event.state, event.peak_score,
                         f"; {event.problem}" if event.problem else "")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ def single_video(video: Path, detector: Path, features: Path | None, out: Path) 
         stored = StoredFeatures(found, matches[0])
     root = out.resolve()
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", video.stem).lstrip("_.-")[:64] or "video"
-    camera = CameraConfig(url=f"replay:{quote(str(video.resolve()))}", detector=detector.resolve())
+    camera = CameraConfig(url=f"replay:{quote(os.fsencode(video.resolve()))}", detector=detector.resolve())
     config = Config(
         cameras={name: camera},
         database=f"sqlite:///{root / 'amiss.db'}",

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from amiss.video._live_inputs import showable
 from amiss.watch._camera import CameraCounters
 from amiss.watch._types import CameraState
 
@@ -58,7 +59,7 @@ class CameraStatus:
             changed = state != self.state
             if changed:
                 self.since = datetime.now(UTC)
-            self.state, self.reason = state, reason
+            self.state, self.reason = state, showable(reason)
             return changed
 
     def set_score(self, time: datetime, score: float) -> None:
@@ -88,7 +89,7 @@ class CameraStatus:
                 "score_time": self.score_time.isoformat() if self.score_time else None,
                 "event_id": self.event_id,
                 "restarts": self.restarts,
-                "problem": self.problem,
+                "problem": showable(self.problem),
                 "detector": self.detector,
                 "threshold_on": self.threshold_on,
                 "threshold_off": self.threshold_off,

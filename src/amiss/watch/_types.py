@@ -17,7 +17,7 @@ class CameraEvent:
     """One stretch of a camera's time in which its smoothed score stayed above the alarm thresholds.
 
     Attributes:
-        event_id: uuid4 in hex, made when the event opens; the idempotency key of everything that follows from it.
+        event_id: A uuid in hex, made when the event opens; the idempotency key of everything that follows from it.
         camera: The camera's name.
         state: Open, closed or interrupted.
         started: Time of the first frame of the event, aware, UTC.
@@ -32,8 +32,8 @@ class CameraEvent:
         trace: (seconds since `started`, score) of every clip, pre-roll included (negative seconds).
         clip: The event's video, relative to the media folder; None if there is none (yet).
         snapshot: The event's picture, relative to the media folder; None if there is none (yet).
-        file: Of a folder: name of the file that the event is in; None for cameras.
-        file_s: Seconds from that file's first frame to the event's first; None for cameras.
+        file: Of a folder or a replayed file: name of the file that the event is in; None for cameras and loops.
+        file_s: Seconds from that file's first frame to the event's first; None where `file` is.
         problem: What went wrong with this event's files, such as "no clip: disk full"; None if nothing did.
     """
 
