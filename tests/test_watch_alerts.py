@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -168,6 +169,46 @@ def test_cooldown_outlives_the_process(store: Store, database_url: str, tmp_path
     save(again, after(9))
     assert states(again) == ["pending", "suppressed"]
     again.close()
+
+
+def test_cooldown_of_one_file_is_not_that_of_the_next(store: Store) -> None:
+    """Files dropped together have times that are seconds apart, though they may be of different days."""
+    store.set_rules([rule("a", cooldown_s=600)])
+    monday, tuesday = {"file": "monday.mp4", "file_s": 1.0}, {"file": "tuesday.mp4", "file_s": 1.0}
+    save(store, after(0, **monday), after(1, **monday), after(2, **tuesday), after(3, **tuesday), after(4))
+    assert states(store) == ["pending", "suppressed", "pending", "suppressed", "pending"]
+    Dispatcher(store, [Receiver("a", AlertError("gone", permanent=True))]).run_once()
+    assert states(store) == ["failed", "sent", "sent", "suppressed", "sent"]
+
+
+def test_an_alert_of_a_closed_event_waits_for_its_clip(store: Store) -> None:
+    store.set_rules([Rule(name="r", channels=("a",), cooldown_s=0, on="closed"), rule("b")])
+    a, b = Receiver("a"), Receiver("b")
+    dispatcher = Dispatcher(store, [a, b])
+    whole, cut, unrecorded, silent = (after(minute) for minute in range(4))
+    for event in (whole, cut, silent):
+        save(store, replace(event, snapshot="e.jpg"))
+    save(store, unrecorded)
+    assert dispatcher.run_once() == 5
+    assert [alert.event.event_id for alert in a.taken] == [unrecorded.event_id]
+    assert len(b.taken) == 4
+    save(store, replace(whole, snapshot="e.jpg", clip="e.mp4"), replace(cut, snapshot="e.jpg", problem="no clip: full"))
+    assert dispatcher.run_once() == 2
+    assert [alert.event.clip for alert in a.taken] == [None, "e.mp4", None]
+    assert "no clip: full" in a.taken[2].text
+    (waits,) = store.deliveries(state="pending")
+    assert waits.event_id == silent.event_id
+    assert waits.next_attempt - waits.created == timedelta(seconds=75)
+
+
+def test_a_clip_that_comes_late_does_not_hasten_what_was_tried(store: Store) -> None:
+    store.set_rules([Rule(name="r", channels=("a",), on="closed")])
+    event = make_event(snapshot="e.jpg", problem="no picture")
+    save(store, event)
+    dispatcher = Dispatcher(store, [Receiver("a", AlertError("no route"))], backoff=Backoff(first_s=60))
+    assert dispatcher.run_once() == 1
+    save(store, replace(event, clip="e.mp4"))
+    assert dispatcher.run_once() == 0
 
 
 @pytest.mark.parametrize("how", ["failed", "expired"])

@@ -1,18 +1,24 @@
 """`amiss calibrate` wastes nobody's hours: mistakes are found first, and what was seen is used whatever comes after."""
 
+import signal
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("sqlalchemy", reason="needs amiss[watch]")
 
-from amiss.errors import AmissError, OutputError, UsageError, VideoError
+from amiss.engines._torch import TorchEngine
+from amiss.errors import AmissError, EvaluationError, OutputError, UsageError, VideoError
 from amiss.watch import Config, calibrate_camera
 from amiss.watch import _calibrate as module
 from amiss.watch._camera import CameraWorker
-from amiss.watch._thresholds import read_calibration
+from amiss.watch._thresholds import read_calibration, resolve_thresholds, write_calibration
 from make_motion import make_motion_detector, write_scene
 
 
@@ -62,22 +68,84 @@ def test_what_was_seen_before_ctrl_c_is_used(config: Callable[..., Config], capl
     assert "of 12 hours: what was seen is used" in caplog.text
 
 
+def test_a_few_seconds_do_not_replace_hours(
+    config: Callable[..., Config], normal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = config()
+    found, path = calibrate_camera(settings, "yard", 10, videos=[normal], on_progress=quiet)
+    assert "yard: too little footage" in caplog.text
+    earlier = replace(found.calibration, hours=12.0, upper_per_hour=0.25, is_enough=True, threshold=0.5)
+    write_calibration(settings.state, earlier)
+    with pytest.raises(EvaluationError, match=r"on 12 h is kept .*too little to show 10.*alarm: \{on: 0\.\d+, off: "):
+        calibrate_camera(settings, "yard", 10, videos=[normal], on_progress=quiet)
+    assert read_calibration(settings.state, "yard") == earlier
+    enough, _ = calibrate_camera(settings, "yard", 1000, videos=[normal], on_progress=quiet)
+    assert enough.calibration.is_enough
+    assert read_calibration(settings.state, "yard") == enough.calibration
+    write_calibration(settings.state, replace(earlier, detector_sha256="of another one"))
+    calibrate_camera(settings, "yard", 10, videos=[normal], on_progress=quiet)
+    path.write_text("damaged")
+    calibrate_camera(settings, "yard", 10, videos=[normal], on_progress=quiet)
+    assert "it is replaced: " in caplog.text
+
+
+def test_a_service_says_what_its_calibration_is_worth(config: Callable[..., Config], normal: Path) -> None:
+    found = calibrate_camera(config(), "yard", 1404, videos=[normal], on_progress=quiet)[0].calibration
+    alarm, sha256 = config().cameras["yard"].alarm, found.detector_sha256
+    enough = replace(found, hours=12.3, upper_per_hour=0.243, is_enough=True)
+    assert resolve_thresholds(alarm, enough, sha256, 0.9).source == (
+        "its calibration (at most 0.243 false alarms an hour, 12.3 h seen)"
+    )
+    few = replace(found, hours=0.0021, upper_per_hour=1404.2, is_enough=False, per_hour=5)
+    assert resolve_thresholds(alarm, few, sha256, 0.9).source == (
+        "its calibration (at most 1404 false alarms an hour, 0.0021 h seen: too little footage for 5 an hour, "
+        "calibrate again)"
+    )
+
+
 def test_a_second_ctrl_c_while_the_worker_ends_loses_nothing(
     config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pressed = []
+    wait, pressed = module._wait, []
 
-    def join(self: CameraWorker, timeout: float | None = None) -> None:
-        threading.Thread.join(self, timeout)
-        if self._source._stop.is_set() and not pressed:
+    def interrupted_wait(thread: threading.Thread, longest_s: float) -> None:
+        if isinstance(thread, CameraWorker) and thread._source._stop.is_set() and not pressed:
             pressed.append(True)
             raise KeyboardInterrupt
+        wait(thread, longest_s)
 
-    monkeypatch.setattr(CameraWorker, "join", join)
+    monkeypatch.setattr(module, "_wait", interrupted_wait)
     found, path = calibrate_camera(config(), "yard", 10, hours=12, on_progress=interrupted(30))
     assert pressed
     assert path.exists()
     assert found.calibration.hours > 30 * 16 / 25 / 3600 * 0.9
+
+
+def test_no_thread_is_left_in_torch_after_ctrl_c(
+    config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is would abort the process at its end. A real signal: it comes while the main thread waits."""
+    prepare, slow = TorchEngine.prepare, threading.Event()
+
+    def slow_prepare(self: TorchEngine, frames: NDArray[np.uint8]) -> object:
+        if slow.is_set():
+            time.sleep(3)  # longer than the worker waits for its reader
+        return prepare(self, frames)
+
+    monkeypatch.setattr(TorchEngine, "prepare", slow_prepare)
+    pressed: list[float] = []
+
+    def on_progress(done: float, total: float, what: str) -> None:
+        if not pressed and int(what.split()[1]) >= 5:
+            pressed.append(done)
+            slow.set()
+            main = threading.main_thread().ident
+            assert main is not None
+            threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+
+    calibrate_camera(config(), "yard", 10, hours=12, on_progress=on_progress)
+    assert pressed
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("amiss-")] == []
 
 
 def test_what_was_seen_before_the_camera_failed_is_used(

@@ -20,6 +20,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder with a file that looks like a detector."""
     (tmp_path / "detector").mkdir()
     (tmp_path / "detector/detector.json").write_text("{}")
+    (tmp_path / "detector/head.safetensors").write_bytes(b"")
     return tmp_path
 
 
@@ -33,6 +34,24 @@ def problems(folder: Path, text: str) -> list[tuple[int, str, str]]:
     config, found = read_config(write(folder, text))
     assert (config is None) == bool(found)
     return [(p.line, p.where, p.message) for p in found]
+
+
+def test_a_detector_whose_files_cannot_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "detector: detector\ncameras: {door: {url: rtsp://h/}}\n"
+    assert problems(folder, text) == []
+    opened = Path.open
+
+    def forbidden(self: Path, *arguments: object, **options: object) -> object:
+        if self.name == "head.safetensors":
+            raise PermissionError(13, "Permission denied")
+        return opened(self, *arguments, **options)  # type: ignore[call-overload]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", forbidden)
+        said = f"{folder / 'detector'} can't be read as a detector: Permission denied: head.safetensors"
+        assert problems(folder, text) == [(1, "detector", said)]
+    (folder / "detector/head.safetensors").unlink()
+    assert "head.safetensors is missing in it" in problems(folder, text)[0][2]
 
 
 def test_a_camera_takes_from_the_defaults_what_it_does_not_say(folder: Path) -> None:
@@ -328,4 +347,5 @@ def test_the_example_is_right(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     text = (ROOT / "examples/watch.yaml").read_text()
     (tmp_path / "run/selected").mkdir(parents=True)
     (tmp_path / "run/selected/detector.json").write_text("{}")
+    (tmp_path / "run/selected/head.safetensors").write_bytes(b"")
     assert load_config(write(tmp_path, text)).cameras

@@ -28,6 +28,7 @@ from amiss.watch._preview import Preview
 from amiss.watch._status import CameraStatus, total
 from amiss.watch._store import StoreStatus
 from amiss.watch._view import ServiceView
+from make_events import make_event
 
 PICTURE = np.full((120, 160, 3), 90, np.uint8)
 
@@ -68,13 +69,17 @@ class FakeView:
         return self.shown if camera == "door" else None
 
     def event(self, event_id: str) -> dict[str, Any] | None:
+        if event_id == "e3":
+            return {"event_id": "e3", "clip": "x.mp4", "clip_parts": 3}
         if event_id != "e1":
             return None
         return {"event_id": "e1", "camera": "<door>", "place": "<a>.mp4 at 0:01:02",
                 "peak_score": 0.9, "threshold_on": 0.7, "clip": None,
                 "snapshot": "x.jpg", "trace": ((-1.0, 0.1), (0.0, 0.8), (1.0, 0.9))}  # fmt: skip
 
-    def media_file(self, event_id: str, kind: str) -> Path | None:
+    def media_file(self, event_id: str, kind: str, part: int = 1) -> Path | None:
+        if (event_id, kind) == ("e3", "clip"):
+            return self.media if part == 2 else None
         return self.media if (event_id, kind) == ("e1", "snapshot") else None
 
 
@@ -150,6 +155,12 @@ def test_media_are_served_by_event_id_only(server: HttpServer) -> None:
     assert (answer.content, answer.headers["content-type"]) == (b"picture", "image/jpeg")
     for path in (
         "e1.mp4",
+        "e1-2.jpg",
+        "e3-0.mp4",
+        "e3-02.mp4",
+        "e3-3.mp4",
+        "e3-2-2.mp4",
+        "e3-x.mp4",
         "e2",
         "e2.jpg",
         "e1.txt",
@@ -160,6 +171,36 @@ def test_media_are_served_by_event_id_only(server: HttpServer) -> None:
         "\\e1.jpg",
     ):
         assert httpx.get(f"{server.url}/events/{path}").status_code == 404, path
+
+
+def test_all_parts_of_a_clip_are_served(server: HttpServer) -> None:
+    page = httpx.get(f"{server.url}/events/e3").text
+    assert 'goes on in part <a href="e3-2.mp4">2</a> <a href="e3-3.mp4">3</a></p>' in page
+    answer = httpx.get(f"{server.url}/events/e3-2.mp4")
+    assert (answer.content, answer.headers["content-type"]) == (b"picture", "video/mp4")
+    assert "goes on" not in httpx.get(f"{server.url}/events/e1").text
+
+
+def test_the_parts_of_a_clip_are_found_beside_it(tmp_path: Path) -> None:
+    event = make_event(clip="day/gate/e.mp4")
+    service: Any = SimpleNamespace(
+        config=SimpleNamespace(media=tmp_path),
+        store=SimpleNamespace(get_event=lambda _: SimpleNamespace(event=event, protected=False)),
+    )
+    view = ServiceView(service)
+    folder = tmp_path / "day/gate"
+    folder.mkdir(parents=True)
+    shown = view.event("e")
+    assert shown is not None
+    assert shown["clip_parts"] == 0  # the retention has just removed it
+    for name in ("e.mp4", "e-2.mp4", "e-4.mp4"):
+        (folder / name).touch()
+    shown = view.event("e")
+    assert shown is not None
+    assert shown["clip_parts"] == 2
+    assert view.media_file("e", "clip") == (folder / "e.mp4").resolve()
+    assert view.media_file("e", "clip", 2) == (folder / "e-2.mp4").resolve()
+    assert view.media_file("e", "clip", 3) is None
 
 
 def read_pictures(url: str, n: int) -> list[PilImage.Image]:

@@ -130,7 +130,7 @@ def quantise(
     ] = "default",
     as_json: Json = False,
 ) -> None:
-    """Make an int8 network for `--precision int8`: about twice as fast on CPUs, and a little less exact."""
+    """Make an int8 network for `--precision int8`: up to twice as fast on CPUs, and less exact; it tells how much."""
     from amiss.backbones import create_backbone
     from amiss.jobs import quantise_backbone, video_files
 

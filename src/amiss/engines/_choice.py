@@ -16,7 +16,7 @@ squeezenet1_1 sees 4), one thread of an AMD EPYC (Zen 4, AVX512-BF16, no AMX); f
 Processors with AMX were not measured; the same choice is made there.
 
 On CUDA nothing was measured: torch is taken because it is the only engine there, in bf16 for video networks without a
-speed to show for it. Other networks of the same kind are taken to behave alike. There is no fp16 and no int8.
+speed to show for it. Other networks of the same kind are taken to behave alike. There is no fp16; int8 is never chosen.
 
 Image networks stay in float32: half of their feature is the change from frame to frame, which in bfloat16 drowns in
 rounding where little moves (SqueezeNet with its ImageNet weights on a quiet video: its cosine to float32 is below 0.99,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from amiss.detection import Detector, causal_offline_scores, false_alarm_threshold
 from amiss.engines import Engine
-from amiss.errors import AmissError, ConfigError, EvaluationError, OutputError, UsageError
+from amiss.errors import AmissError, ConfigError, DetectorError, EvaluationError, OutputError, UsageError
 from amiss.features import extract_video
 from amiss.video import VideoReader, parse_address
 from amiss.watch._camera import CameraWorker, ClipScored
@@ -28,7 +30,9 @@ from amiss.watch._thresholds import (
     OFF_SHARE,
     CameraCalibration,
     Thresholds,
+    calibration_file,
     check_calibration,
+    read_calibration,
     write_calibration,
 )
 
@@ -37,7 +41,9 @@ log = logging.getLogger("amiss.watch")
 OnProgress = Callable[[float, float, str], None]
 Scores = NDArray[np.float64]
 MISSING_S = 2.0  # clips that are missing for longer begin another recording
-STOP_S = 5.0  # longest wait for the last clips
+STOP_S = 5.0  # longest wait for the last clips; for threads to end, beyond their camera's timeouts
+ALMOST = 0.9  # of an earlier calibration's hours may replace it though they are too few
+_POLL_S = 0.05
 _STEPS = 10_000
 
 
@@ -61,7 +67,8 @@ def calibrate_camera(
     """Find a camera's thresholds and keep them in the state folder, from where `amiss watch` takes them.
 
     What can be wrong is found out first. What was scored before Ctrl-C, or before the camera's worker or a video
-    failed, is used, and the log says so.
+    failed, is used, and the log says so. An earlier calibration of the same detector stays where it rests on more hours
+    and these are too few for the rate.
 
     Args:
         config: of the watcher.
@@ -75,7 +82,7 @@ def calibrate_camera(
         UsageError: no such camera, a number that makes no sense, or the videos have different frame rates.
         VideoError: a video can't be opened.
         OutputError: the state folder can't be written.
-        EvaluationError: the footage gives no scores.
+        EvaluationError: the footage gives no scores, or is too little to replace the earlier calibration.
     """
     if not 0 < per_hour < math.inf or (hours is not None and not 0 < hours < math.inf):
         raise UsageError(f"alarms an hour ({per_hour:g}) and hours ({hours}) must be above 0")
@@ -99,31 +106,70 @@ def calibrate_camera(
             recordings, clip_s = _score_videos(detector, pool.engine, settings, videos, on_progress)
         else:
             recordings, clip_s = _score_live(camera, settings, detector, pool, hours, on_progress)
+        found = false_alarm_threshold(recordings, clip_s, per_hour, start)
+        # Rounded up: times differ by microseconds from run to run, and smoothed scores with them.
+        threshold = math.ceil(found.settings.on * _STEPS) / _STEPS
+        calibration = CameraCalibration(
+            camera=camera,
+            detector_sha256=key.sha256,
+            threshold=threshold,
+            off=found.settings.off,
+            per_hour=per_hour,
+            hours=found.hours,
+            alarms=found.n_alarms,
+            upper_per_hour=found.upper_per_hour,
+            is_enough=found.is_enough,
+            smoothing_s=alarm.smoothing_s,
+            min_length_s=alarm.min_length_s,
+            merge_gap_s=alarm.merge_gap_s,
+            made=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        lines = f"alarm: {{on: {threshold}, off: {calibration.off:.4f}}}"
+        stated = f"What was found: {found.message}. In the configuration: {lines}"
+        _check_earlier(config.state, calibration, stated)
+        if not found.is_enough:
+            same = len({float(score) for scores in recordings for score in scores}) == 1
+            seen = "its scores, which were all the same" if same else "the highest score that it gave"
+            log.warning("%s: too little footage: the threshold is just above %s; calibrate with more", camera, seen)
+        try:
+            return Calibrated(calibration, found.message), write_calibration(config.state, calibration)
+        except OutputError as error:
+            raise OutputError(f"{error}. {stated}") from error
     finally:
-        models.close()
-    found = false_alarm_threshold(recordings, clip_s, per_hour, start)
-    # Rounded up: times differ by microseconds from run to run, and smoothed scores with them.
-    threshold = math.ceil(found.settings.on * _STEPS) / _STEPS
-    calibration = CameraCalibration(
-        camera=camera,
-        detector_sha256=key.sha256,
-        threshold=threshold,
-        off=found.settings.off,
-        per_hour=per_hour,
-        hours=found.hours,
-        alarms=found.n_alarms,
-        upper_per_hour=found.upper_per_hour,
-        is_enough=found.is_enough,
-        smoothing_s=alarm.smoothing_s,
-        min_length_s=alarm.min_length_s,
-        merge_gap_s=alarm.merge_gap_s,
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+        _end(camera, settings, models)
+
+
+def _end(camera: str, settings: CameraConfig, models: Models) -> None:
+    """Wait for all threads: one that is in torch when Python ends would abort the process."""
+    longest_s = settings.source.open_timeout_s + settings.source.read_timeout_s + STOP_S
+    with suppress(KeyboardInterrupt):  # of somebody who waits for no silent camera
+        for thread in threading.enumerate():
+            if thread.name in (f"amiss-camera-{camera}", f"amiss-read-{camera}"):
+                _wait(thread, longest_s)
+    models.close()
+
+
+def _wait(thread: threading.Thread, longest_s: float) -> None:
+    """Like its `join`, which takes a thread for ended when Ctrl-C comes meanwhile (Python 3.11, 3.12)."""
+    until_s = time.monotonic() + longest_s
+    while thread.is_alive() and time.monotonic() < until_s:
+        time.sleep(_POLL_S)
+
+
+def _check_earlier(state: Path, found: CameraCalibration, stated: str) -> None:
+    """A few seconds don't replace hours: raises EvaluationError."""
     try:
-        return Calibrated(calibration, found.message), write_calibration(config.state, calibration)
-    except OutputError as error:
-        stated = f"alarm: {{on: {threshold}, off: {calibration.off:.4f}}}"
-        raise OutputError(f"{error}. What was found: {found.message}. In the configuration: {stated}") from error
+        earlier = read_calibration(state, found.camera)
+    except DetectorError as error:
+        log.warning("it is replaced: %s", error)
+        return
+    if found.is_enough or earlier is None or earlier.detector_sha256 != found.detector_sha256:
+        return
+    if found.hours < ALMOST * earlier.hours:
+        raise EvaluationError(
+            f"{found.camera}: {found.hours:.3g} h are too little, the calibration of {earlier.made} on "
+            f"{earlier.hours:.3g} h is kept (remove {calibration_file(state, found.camera)} to replace it). {stated}"
+        )
 
 
 def _score_videos(
@@ -181,23 +227,25 @@ def _score_live(
     worker.start()
     begin = time.monotonic()
     passed_s = 0.0
+    unit, unit_s = ("minutes", 60) if hours > 0.2 else ("seconds", 1)
+    total = 3600 * hours / unit_s
     try:
         try:
             while worker.is_alive() and (passed_s := time.monotonic() - begin) < hours * 3600:
-                on_progress(passed_s / 3600, hours, f"hours, {len(scored)} clips")
-                worker.join(1.0)
+                on_progress(passed_s / unit_s, total, f"{unit}, {len(scored)} clips")
+                _wait(worker, 1.0)
         finally:
             worker.stop()
-            worker.join(STOP_S)
-    except KeyboardInterrupt:  # also a second one, during the join
-        log.warning("stopped after %.2f of %g hours: what was seen is used", passed_s / 3600, hours)
+            _wait(worker, STOP_S)
+    except KeyboardInterrupt:  # also a second one, meanwhile
+        log.warning("stopped after %.3g of %g hours: what was seen is used", passed_s / 3600, hours)
     if len(scored) < 2:
         raise worker.error or EvaluationError(
             f"{camera} gave {len(scored)} clips in {passed_s / 3600:.2g} h; is it there?"
         )
     if worker.error is not None:
-        log.warning("%s failed after %.2f hours, what was seen is used: %s", camera, passed_s / 3600, worker.error)
-    on_progress(min(passed_s / 3600, hours), hours, f"hours, {len(scored)} clips")
+        log.warning("%s failed after %.3g hours, what was seen is used: %s", camera, passed_s / 3600, worker.error)
+    on_progress(min(passed_s / unit_s, total), total, f"{unit}, {len(scored)} clips")
     clip_s = float(np.median([(b.ended - a.ended).total_seconds() for a, b in pairwise(scored)]))
     recordings: list[list[float]] = [[]]
     for before, clip in pairwise([scored[0], *scored]):

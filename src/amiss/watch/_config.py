@@ -159,10 +159,10 @@ class RuleConfig(_Part):
     time_zone: str | None = None
     """Of hours and days, e.g. Europe/Berlin; null = the machine's."""
     cooldown_s: Annotated[float, Field(ge=0)] = 60.0
-    """After an event that was told, none of the same camera is told to the same channel for so long. A message that
-    could not be sent doesn't count."""
+    """After an event that was told, none of the same camera (of a folder: in the same file) is told to the same channel
+    for so long. A message that could not be sent doesn't count."""
     on: Literal["opened", "closed"] = "opened"
-    """Tell it at once, or when it is over (with its clip)."""
+    """Tell it at once, or when it is over and its clip is complete (or known to be missing)."""
 
     @field_validator("time_zone")
     @classmethod

@@ -242,11 +242,8 @@ def _check_references(config: Config, read: _Read) -> None:
         own = where in read.lines
         if camera.detector is None:
             read.blame(where[:2], "has no detector: give it one, or a common `detector:` for all")
-        elif not (camera.detector / "detector.json").is_file():
-            read.blame(
-                where if own else ("detector",),
-                f"{_shown(str(camera.detector))} is not a detector: detector.json is missing in it",
-            )
+        elif problem := _detector_problem(camera.detector):
+            read.blame(where if own else ("detector",), f"{_shown(str(camera.detector))} {problem}")
     seen: dict[str, int] = {}
     for i, rule in enumerate(config.rules):
         if seen.setdefault(rule.name, i) != i:
@@ -258,6 +255,19 @@ def _check_references(config: Config, read: _Read) -> None:
             for j, name in enumerate(names):
                 if name not in known:
                     read.blame(("rules", i, f"{kind}s", j), f"there is no {kind} {name!r}{_hint(name, known)}")
+
+
+def _detector_problem(folder: Path) -> str:
+    """Which of its files this user can't read, and why; empty = none."""
+    for name in ("detector.json", "head.safetensors"):
+        try:
+            with (folder / name).open("rb") as file:
+                file.read(1)
+        except FileNotFoundError:
+            return f"is not a detector: {name} is missing in it"
+        except OSError as error:
+            return f"can't be read as a detector: {error.strerror}: {name}"
+    return ""
 
 
 def _check_addresses(config: Config, read: _Read) -> None:

@@ -25,6 +25,8 @@ def event_page(event: dict[str, Any]) -> str:
     if event.get("clip"):
         poster = f' poster="{name}.jpg"' if event.get("snapshot") else ""
         media = f'<video controls preload="metadata" src="{name}.mp4"{poster}></video>'
+        parts = " ".join(f'<a href="{name}-{n}.mp4">{n}</a>' for n in range(2, event.get("clip_parts", 1) + 1))
+        media += f"<p>The clip goes on in part {parts}</p>" if parts else ""
     elif event.get("snapshot"):
         media = f'<img src="{name}.jpg" alt="snapshot">'
     facts = "".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 import time
@@ -49,8 +50,9 @@ class View(Protocol):
     def event(self, event_id: str) -> dict[str, Any] | None:
         """An event; None = no such one."""
 
-    def media_file(self, event_id: str, kind: str) -> Path | None:
-        """The file of an event's `clip` or `snapshot`, inside the media folder; None = there is none."""
+    def media_file(self, event_id: str, kind: str, part: int = 1) -> Path | None:
+        """The file of an event's `clip` (of several, which part) or `snapshot`, inside the media folder; None = there
+        is none."""
 
 
 def create_app(view: View, settings: HttpConfig) -> FastAPI:
@@ -111,7 +113,10 @@ def create_app(view: View, settings: HttpConfig) -> FastAPI:
             found = view.event(name)
             return PlainTextResponse("no such event", 404) if found is None else HTMLResponse(event_page(found))
         kind, media_type = {"jpg": ("snapshot", "image/jpeg"), "mp4": ("clip", "video/mp4")}.get(suffix, ("", ""))
-        path = view.media_file(name, kind) if kind else None
+        name, _, part = name.partition("-")
+        if not kind or not re.fullmatch(r"([2-9]|[1-9]\d{1,3})?", part, re.ASCII) or (part and kind != "clip"):
+            return PlainTextResponse("no such file", 404)
+        path = view.media_file(name, kind, int(part or 1))
         return PlainTextResponse("no such file", 404) if path is None else FileResponse(path, media_type=media_type)
 
     return app

@@ -7,7 +7,8 @@
     expired     not taken within the channel's time
     suppressed  fell into the cooldown of `held_by`; becomes pending if that one fails or expires
 
-Cooldowns count in the events' time, not in the clock's, so that neither a clock step nor a late write changes them.
+Cooldowns count in the events' time, not in the clock's, so that neither a clock step nor a late write changes them. One
+that an event of a folder's file started holds for that file only: times of different files have nothing in common.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from amiss.watch._rules import Rule
-from amiss.watch._tables import deliveries, rule_state
+from amiss.watch._tables import deliveries, events, rule_state
 from amiss.watch._types import CameraEvent
 
 DeliveryState = Literal["pending", "sending", "sent", "failed", "expired", "suppressed"]
@@ -28,6 +29,8 @@ LEASE_S = 300.0
 """A row `sending` for longer belongs to a process that is gone; longer than any send takes."""
 MAX_DELAY_S = 600.0
 """Longest time between two attempts."""
+CLIP_S = 75.0
+"""Longest wait of a closed event's alert for its clip; a post-roll takes 60 s at most."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,18 @@ def create_deliveries(
         moment = rule.moment(event)
         if moment is None:
             continue
+        wait_s = CLIP_S if rule.on == "closed" and _awaits_clip(event) else 0.0
         for channel in rule.channels:
             key = delivery_key(event.event_id, rule.name, channel)
             if connection.scalar(select(deliveries.c.key).where(deliveries.c.key == key)) is not None:
+                if not wait_s:
+                    count += _hasten(connection, key, now)
                 continue
-            held_by = _cooling(connection, rule.name, event.camera, channel, moment, rule.cooldown_s)
+            held_by = _cooling(connection, rule.name, event.camera, event.file, channel, moment, rule.cooldown_s)
             row: dict[str, Any] = {
                 "key": key, "event_id": event.event_id, "rule": rule.name, "channel": channel, "camera": event.camera,
-                "moment": moment, "cooldown_s": rule.cooldown_s, "attempts": 0, "created": now, "next_attempt": now,
+                "moment": moment, "cooldown_s": rule.cooldown_s, "attempts": 0, "created": now,
+                "next_attempt": now + timedelta(seconds=wait_s),
                 "state": "pending" if held_by is None else "suppressed", "held_by": held_by, "node": node,
             }  # fmt: skip
             connection.execute(insert(deliveries).values(row))
@@ -95,6 +102,26 @@ def create_deliveries(
                 _start_cooldown(connection, row)
                 count += 1
     return count
+
+
+def _awaits_clip(event: CameraEvent) -> bool:
+    """Whether its clip is still being written; without a snapshot nothing is recorded."""
+    return event.state == "closed" and event.snapshot is not None and event.clip is None and event.problem is None
+
+
+def _hasten(connection: Connection, key: str, now: datetime) -> int:
+    """What waited for its clip is due."""
+    done = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.key == key,
+            deliveries.c.state == "pending",
+            deliveries.c.attempts == 0,
+            deliveries.c.next_attempt > now,
+        )
+        .values(next_attempt=now)
+    )
+    return done.rowcount
 
 
 def due(connection: Connection, channel: str, now: datetime, limit: int = 1) -> list[Any]:
@@ -190,7 +217,10 @@ def _release(connection: Connection, key: str, now: datetime) -> int:
     ).mappings()
     count = 0
     for row in list(held):
-        held_by = _cooling(connection, row["rule"], row["camera"], row["channel"], row["moment"], row["cooldown_s"])
+        file = connection.scalar(select(events.c.file).where(events.c.event_id == row["event_id"]))
+        held_by = _cooling(
+            connection, row["rule"], row["camera"], file, row["channel"], row["moment"], row["cooldown_s"]
+        )
         values: dict[str, Any] = {"held_by": held_by}
         if held_by is None:
             values |= {"state": "pending", "next_attempt": now}
@@ -201,7 +231,7 @@ def _release(connection: Connection, key: str, now: datetime) -> int:
 
 
 def _cooling(
-    connection: Connection, rule: str, camera: str, channel: str, moment: datetime, cooldown_s: float
+    connection: Connection, rule: str, camera: str, file: str | None, channel: str, moment: datetime, cooldown_s: float
 ) -> str | None:
     """The delivery whose cooldown the moment falls into."""
     row = connection.execute(
@@ -212,7 +242,8 @@ def _cooling(
     if row is None or abs((moment - row.moment).total_seconds()) >= cooldown_s:
         return None
     holder: str = row.delivery
-    return holder
+    of_holder = select(events.c.file).join(deliveries, deliveries.c.event_id == events.c.event_id)
+    return holder if connection.scalar(of_holder.where(deliveries.c.key == holder)) == file else None
 
 
 def _start_cooldown(connection: Connection, row: Any) -> None:

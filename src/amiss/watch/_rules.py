@@ -26,9 +26,9 @@ class Rule:
             None = always.
         days: Of `mon` to `sun`, the days on which those hours begin; empty = all.
         time_zone: Of hours and days, an IANA name; None = the machine's.
-        cooldown_s: Between two told events of one camera, from opening to opening, or from end to end with
-            `on="closed"`; per channel.
-        on: `opened`: as soon as an event fits the rule; `closed`: when it has ended.
+        cooldown_s: Between two told events of one camera (of a folder: in one file), from opening to opening, or from
+            end to end with `on="closed"`; per channel.
+        on: `opened`: as soon as an event fits the rule; `closed`: when it has ended and its clip is complete.
 
     Raises:
         UsageError: a value makes no sense.

@@ -49,7 +49,8 @@ class CameraCalibration:
     """When, ISO 8601."""
 
 
-def _path(state: Path, camera: str) -> Path:
+def calibration_file(state: Path, camera: str) -> Path:
+    """Where a camera's calibration is kept."""
     return state / "calibration" / f"{camera}.json"
 
 
@@ -59,7 +60,7 @@ def write_calibration(state: Path, calibration: CameraCalibration) -> Path:
     Raises:
         OutputError: it can't be written.
     """
-    path = _path(state, calibration.camera)
+    path = calibration_file(state, calibration.camera)
     write_json(path, {"format": _FORMAT, **asdict(calibration)})
     return path
 
@@ -70,7 +71,7 @@ def check_calibration(state: Path, camera: str) -> None:
     Raises:
         OutputError: it couldn't be written.
     """
-    trial = _path(state, camera).with_suffix(".try")
+    trial = calibration_file(state, camera).with_suffix(".try")
     write_text(trial, "")
     trial.unlink(missing_ok=True)
 
@@ -81,7 +82,7 @@ def read_calibration(state: Path, camera: str) -> CameraCalibration | None:
     Raises:
         DetectorError: the file is damaged.
     """
-    path = _path(state, camera)
+    path = calibration_file(state, camera)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.pop("format") != _FORMAT:
@@ -101,7 +102,7 @@ def resolve_thresholds(
         on, source = alarm.on, "the configuration"
     elif calibration is not None and calibration.detector_sha256 == detector_sha256:
         on = calibration.threshold
-        source = f"its calibration ({calibration.per_hour:g} false alarms an hour, {calibration.hours:.1f} h seen)"
+        source = f"its calibration ({_worth(calibration)})"
         if (alarm.smoothing_s, alarm.min_length_s, alarm.merge_gap_s) != (
             calibration.smoothing_s,
             calibration.min_length_s,
@@ -116,3 +117,15 @@ def resolve_thresholds(
             source += " (its calibration is of another one: calibrate again)"
     off = OFF_SHARE * on if alarm.off is None else min(alarm.off, on)
     return Thresholds(on, off, source)
+
+
+def _worth(calibration: CameraCalibration) -> str:
+    bound = f"at most {_digits(calibration.upper_per_hour)} false alarms an hour, {_digits(calibration.hours)} h seen"
+    if calibration.is_enough:
+        return bound
+    return f"{bound}: too little footage for {calibration.per_hour:g} an hour, calibrate again"
+
+
+def _digits(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,17 +64,19 @@ class ServiceView:
         stored = self._service.store.get_event(event_id)
         if stored is None:
             return None
+        clip = self.media_file(event_id, "clip")
         return event_json(stored.event) | {
-            "place": stored.event.place, "trace": stored.event.trace, "protected": stored.protected
+            "place": stored.event.place, "trace": stored.event.trace, "protected": stored.protected,
+            "clip_parts": 0 if clip is None else next(n for n in count(1) if not _clip_part(clip, n + 1).is_file()),
         }  # fmt: skip
 
-    def media_file(self, event_id: str, kind: str) -> Path | None:
+    def media_file(self, event_id: str, kind: str, part: int = 1) -> Path | None:
         """See `View`."""
         stored = self._service.store.get_event(event_id)
         name = getattr(stored.event, kind) if stored is not None and kind in ("clip", "snapshot") else None
         if name is None:
             return None
-        path = (self._service.config.media / name).resolve()
+        path = _clip_part(self._service.config.media / name, part).resolve()
         return path if path.is_relative_to(self._service.config.media.resolve()) and path.is_file() else None
 
     def gauges(self) -> dict[str, tuple[str, float]]:
@@ -104,3 +107,8 @@ class ServiceView:
             return dict(self._service.store.count_deliveries())
         except StoreError:
             return {}
+
+
+def _clip_part(clip: Path, part: int) -> Path:
+    """Where a clip goes on, from part 2 on; see the recorder."""
+    return clip if part == 1 else clip.with_stem(f"{clip.stem}-{part}")
