@@ -1,8 +1,10 @@
 import hashlib
 import pickle
 import warnings
+from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,6 +13,7 @@ from torch import nn
 from amiss.backbones import _download as download
 from amiss.backbones import _weights as module
 from amiss.backbones import create_backbone, find_weights
+from amiss.backbones._weights import read_weights
 from amiss.errors import UsageError, WeightsError
 
 
@@ -199,3 +202,33 @@ def test_transformers_take_no_integers_for_fractions(tmp_path, tensor):
     save_file({"visual_projection.weight": tensor}, tmp_path / "own.safetensors")
     with pytest.raises(WeightsError, match=r"\['visual_projection\.weight'\] are not dense tensors of finite"):
         create_backbone("clip_vit_b_16", tmp_path / "own.safetensors")
+
+
+class _Forged:
+    """A pickle that says: eight-byte objects, without the flag that makes numpy read them one by one."""
+
+    def __init__(self, made: object, *state: object) -> None:
+        self.made, self.state = made, state
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (*self.made, self.state)  # type: ignore[misc]
+
+
+def test_a_forged_array_of_objects_is_refused_in_one_line(tmp_path: Path) -> None:
+    """numpy would take its bytes for addresses, and the process would die."""
+    kind = _Forged((np.dtype, ("O8", False, True)), 3, "|", None, None, None, 8, 8, 1)
+    array = _Forged((np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b")), 1, (4,), kind, False, b"\x41" * 32)
+    (tmp_path / "w.pkl").write_bytes(pickle.dumps({"blobs": {"w": array}}, protocol=2))
+    with pytest.raises(WeightsError, match=r"w\.pkl"):
+        read_weights(tmp_path / "w.pkl")
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize(
+    "array", [np.arange(6, dtype="f4").reshape(2, 3), np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.array([True])]
+)
+def test_arrays_of_caffe2_come_back_whole(tmp_path: Path, array: np.ndarray, protocol: int) -> None:
+    (tmp_path / "w.pkl").write_bytes(pickle.dumps({"blobs": {"w": array, "lr": np.float32(0.1)}}, protocol=protocol))
+    found = read_weights(tmp_path / "w.pkl")
+    assert list(found) == ["w"]
+    np.testing.assert_array_equal(found["w"].numpy(), array)

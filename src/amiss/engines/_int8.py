@@ -9,10 +9,11 @@ import contextlib
 import hashlib
 import importlib.util
 import io
+import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.numpy import load_file, save
 from torch import Tensor, nn
 
@@ -38,8 +40,9 @@ class QuantisedNetwork:
     """A quantised network, and what it comes to on clips that it wasn't made from.
 
     Attributes:
-        file_name: Depends on the backbone and its weights; the engine looks for it.
+        file_name: Depends on the backbone, its weights and its preprocessing; the engine looks for it.
         backbone: Registry name.
+        shape: Of its input, [1, 3, T, H, W]: its scales, and what it pads, are for this one.
         content: OpenVINO's model: the bytes of its two files, by name.
         cosine: The least of its features with those of float32, over the clips.
         contrast: The same after the mean of float32 is taken from both: whether what tells clips apart is kept.
@@ -47,6 +50,7 @@ class QuantisedNetwork:
 
     file_name: str
     backbone: str
+    shape: tuple[int, ...]
     content: dict[str, NDArray[np.uint8]]
     cosine: float
     contrast: float
@@ -57,7 +61,10 @@ class QuantisedNetwork:
         Raises:
             OutputError: it can't be written.
         """
-        facts = {"backbone": self.backbone, "amiss": __version__, "cosine": str(self.cosine)}
+        facts = {
+            "backbone": self.backbone, "amiss": __version__, "cosine": str(self.cosine),
+            "shape": json.dumps(self.shape), "sha256": _sha256(self.content),
+        }  # fmt: skip
         path = folder / self.file_name
         with atomic_path(path) as temporary:
             temporary.write_bytes(save(self.content, facts))
@@ -65,7 +72,7 @@ class QuantisedNetwork:
 
 
 def quantise(backbone: Backbone, clips: Sequence[Tensor]) -> QuantisedNetwork:
-    """Quantise a network to int8: scales from two of three clips, agreement from the others.
+    """Quantise a network to int8: scales from two thirds of the clips, agreement from the others, drawn by lot.
 
     Args:
         backbone: with its weights; not a fusion, nor a formula.
@@ -80,8 +87,8 @@ def quantise(backbone: Backbone, clips: Sequence[Tensor]) -> QuantisedNetwork:
     inputs = [clip[:1].numpy() for clip in clips if clip.shape == clips[0].shape]
     if len(inputs) < FEWEST_CLIPS:
         raise UsageError(f"{len(inputs)} clips of one size are too few to quantise {name}: give more or longer videos")
-    unseen = inputs[2::3]
-    seen = [x for i, x in enumerate(inputs) if i % 3 != 2]
+    drawn = [inputs[i] for i in np.random.default_rng(0).permutation(len(inputs))]
+    unseen, seen = drawn[: len(drawn) // 3], drawn[len(drawn) // 3 :]
     model = convert(backbone, inputs[0].shape)
     expected = _features(model, unseen)
     attends = any("attention" in type(module).__name__.lower() for module in backbone.modules())
@@ -99,6 +106,7 @@ def quantise(backbone: Backbone, clips: Sequence[Tensor]) -> QuantisedNetwork:
     return QuantisedNetwork(
         int8_file_name(backbone),
         name,
+        tuple(inputs[0].shape),
         _content_of(quantised),
         cosine=float(_cosines(found, expected).min()),
         contrast=float(_cosines(found - mean, expected - mean).min()),
@@ -106,8 +114,11 @@ def quantise(backbone: Backbone, clips: Sequence[Tensor]) -> QuantisedNetwork:
 
 
 def int8_file_name(backbone: Backbone) -> str:
-    """Name of the file of a backbone's quantised network, for the weights that it has."""
-    return f"{backbone.spec.backbone}-int8-{hash_tensors(backbone)[:16]}.safetensors"
+    """Name of the file of a backbone's quantised network, for its weights and its preprocessing."""
+    spec = backbone.spec
+    seen = [spec.sampled, spec.resize, spec.crop, spec.mean, spec.std, spec.value_range, spec.colour]
+    digest = hashlib.sha256(json.dumps([hash_tensors(backbone), seen]).encode()).hexdigest()
+    return f"{spec.backbone}-int8-{digest[:16]}.safetensors"
 
 
 def find_int8(backbone: Backbone) -> Path:
@@ -121,27 +132,58 @@ def find_int8(backbone: Backbone) -> Path:
         return find_weights(name)
     except WeightsError as error:
         raise UsageError(
-            f"{backbone.spec.backbone} with these weights was not quantised yet: `amiss weights quantise "
-            f"{backbone.spec.backbone} VIDEOS` makes {name}; or put that file from another machine into $AMISS_WEIGHTS"
+            f"{backbone.spec.backbone} with these weights and this preset was not quantised yet: `amiss weights "
+            f"quantise {backbone.spec.backbone} VIDEOS` makes {name}; or put that file from another machine into "
+            "$AMISS_WEIGHTS"
         ) from error
 
 
-def read_int8(core: Any, path: Path, shape: tuple[int, ...]) -> Any:
-    """A quantised network as OpenVINO's model for inputs of this shape.
+def shape_of_int8(path: Path) -> tuple[int, ...]:
+    """The input, [1, 3, T, H, W], that a quantised network was made for.
 
     Raises:
         WeightsError: the file is damaged.
     """
     try:
-        model, weights = (load_file(path)[name].tobytes() for name in _FILES)
-        network = core.read_model(model, weights)
-        network.reshape(list(shape))
+        with safe_open(path, "numpy") as file:
+            return tuple(map(int, json.loads(file.metadata()["shape"])))
     except Exception as error:  # damaged files raise anything
-        raise WeightsError(
-            f"{path} can't be read as a quantised network ({last_line(error)}): make it again with "
-            "`amiss weights quantise`"
-        ) from error
+        raise _damaged(path, last_line(error)) from error
+
+
+def read_int8(core: Any, path: Path, shape: tuple[int, ...]) -> Any:
+    """A quantised network as OpenVINO's model.
+
+    Raises:
+        UsageError: it was made for inputs of another shape.
+        WeightsError: the file is damaged.
+    """
+    made_for = shape_of_int8(path)
+    if shape != made_for:
+        raise UsageError(
+            f"{path} was made for an input of {made_for}, not {shape}: quantise again with videos of this size, or use "
+            "another precision"
+        )
+    try:
+        content = load_file(path)
+        with safe_open(path, "numpy") as file:
+            is_whole = file.metadata()["sha256"] == _sha256(content)  # OpenVINO doesn't see a damaged weight
+        network = core.read_model(*(content[name].tobytes() for name in _FILES)) if is_whole else None
+    except Exception as error:  # damaged files raise anything
+        raise _damaged(path, last_line(error)) from error
+    if network is None:
+        raise _damaged(path, "its content has changed")
     return network
+
+
+def _damaged(path: Path, reason: str) -> WeightsError:
+    return WeightsError(
+        f"{path} can't be read as a quantised network ({reason}): make it again with `amiss weights quantise`"
+    )
+
+
+def _sha256(content: Mapping[str, NDArray[np.uint8]]) -> str:
+    return hashlib.sha256(b"".join(content[name].tobytes() for name in _FILES)).hexdigest()
 
 
 def hash_tensors(network: nn.Module) -> str:

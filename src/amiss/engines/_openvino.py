@@ -17,7 +17,7 @@ from torch import nn
 from amiss._version import __version__
 from amiss.backbones import Backbone
 from amiss.engines._base import Engine, Prepared
-from amiss.engines._int8 import find_int8, hash_tensors, read_int8
+from amiss.engines._int8 import find_int8, hash_tensors, read_int8, shape_of_int8
 from amiss.engines._openvino_package import convert, last_line, load_openvino
 from amiss.errors import OutputError, UsageError
 from amiss.files import atomic_path, cache_folder, sha256_file
@@ -61,7 +61,8 @@ class OpenVINOEngine(Engine):
         self.device = "cpu"
         self.precision = precision
         blank = np.zeros((self.spec.clip_len, *_TYPICAL_FRAME, 3), np.uint8)
-        self._request(tuple(self._backbone.preprocess(blank).shape[1:]))
+        shape = shape_of_int8(self._int8) if self._int8 else self._backbone.preprocess(blank).shape
+        self._request(tuple(shape[1:]))
 
     @property
     def description(self) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from amiss.backbones import Backbone, FusedBackbone, find_backbone, weights_folders
-from amiss.engines import Engine, Prepared, create_engine, quantise
+from amiss.engines import Engine, Prepared, QuantisedNetwork, create_engine, quantise
 from amiss.errors import UsageError
 from amiss.jobs._progress import OnProgress, silent
 from amiss.video import VideoReader, iter_clips
@@ -52,7 +52,7 @@ class QuantiseReport:
 def quantise_backbone(
     backbone: Backbone, videos: Mapping[str, Path], on_progress: OnProgress = silent
 ) -> list[QuantiseReport]:
-    """Quantise a backbone, or the parts of a fused one, on clips from all over some videos, and see how it does.
+    """Quantise a backbone, or the parts of a fused one, on clips of some videos, and see how it does.
 
     The files go where weights are looked for first: into `$AMISS_WEIGHTS`, or torch hub's cache.
 
@@ -70,7 +70,7 @@ def quantise_backbone(
     if not networks:
         raise UsageError(f"{backbone.spec.backbone} is a formula: there is nothing to quantise")
     folder = _folder()
-    reports = []
+    made = []
     for number, network in enumerate(networks):
         name = network.spec.backbone
         inputs = sample_inputs(videos, network, on_progress)
@@ -81,30 +81,34 @@ def quantise_backbone(
                 f"{name} in int8 agrees with float32 to a cosine of {quantised.cosine:.4f} only, not {LEAST_COSINE}; "
                 "nothing is written: give more videos, or use another precision"
             )
-        path = quantised.save(folder)
-        before, after = (create_engine(network, "cpu", precision=precision) for precision in ("auto", "int8"))
-        ms_before, ms = _milliseconds([before, after], [(clip,) for clip in inputs[:2]])
-        reports.append(
-            QuantiseReport(name, path, quantised.cosine, quantised.contrast, ms, ms_before, before.description)
-        )
+        made.append((network, quantised, [(clip,) for clip in inputs[:2]]))
+    reports = [_saved(network, quantised, folder, clips) for network, quantised, clips in made]
     on_progress(len(networks), len(networks), "")
     return reports
 
 
+def _saved(network: Backbone, quantised: QuantisedNetwork, folder: Path, clips: Sequence[Prepared]) -> QuantiseReport:
+    path = quantised.save(folder)
+    before, after = (create_engine(network, "cpu", precision=precision) for precision in ("auto", "int8"))
+    ms_before, ms = _milliseconds([before, after], clips)
+    name = network.spec.backbone
+    return QuantiseReport(name, path, quantised.cosine, quantised.contrast, ms, ms_before, before.description)
+
+
 def sample_inputs(videos: Mapping[str, Path], backbone: Backbone, on_progress: OnProgress = silent) -> list[Tensor]:
-    """About 48 clips from all over some videos, preprocessed, in an order in which neighbours are of different videos.
+    """Up to 48 clips (of a long video at least 24) from all over the first 200 clips of some videos, preprocessed.
 
     Raises:
         VideoError: a video can't be read.
     """
     paths = _spread([videos[name] for name in sorted(videos)], CLIPS)
     each = -(-CLIPS // len(paths))
-    rows: list[list[Tensor]] = []
+    inputs: list[Tensor] = []
     for number, path in enumerate(paths):
         on_progress(number, len(paths), f"clips of {path.name}")
         with VideoReader(path) as reader, torch.inference_mode():
-            rows.append(_spread(_thinned(backbone, reader, 2 * each), each))
-    return [row[i] for i in range(each) for row in rows if i < len(row)]
+            inputs += _thinned(backbone, reader, each)
+    return inputs
 
 
 def _thinned(backbone: Backbone, reader: VideoReader, most: int) -> list[Tensor]:
