@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 from torch import Tensor, nn
 
-from amiss._version import __version__
 from amiss.backbones import Backbone, find_weights
 from amiss.engines._openvino_package import convert, last_line, load_openvino, load_untold, quiet_logs
 from amiss.errors import UsageError, WeightsError
@@ -41,7 +41,6 @@ class QuantisedNetwork:
 
     Attributes:
         file_name: Depends on the backbone, its weights and its preprocessing; the engine looks for it.
-        backbone: Registry name.
         shape: Of its input, [1, 3, T, H, W]: its scales, and what it pads, are for this one.
         content: OpenVINO's model: the bytes of its two files, by name.
         cosine: The least of its features with those of float32, over the clips.
@@ -49,7 +48,6 @@ class QuantisedNetwork:
     """
 
     file_name: str
-    backbone: str
     shape: tuple[int, ...]
     content: dict[str, NDArray[np.uint8]]
     cosine: float
@@ -61,10 +59,7 @@ class QuantisedNetwork:
         Raises:
             OutputError: it can't be written.
         """
-        facts = {
-            "backbone": self.backbone, "amiss": __version__, "cosine": str(self.cosine),
-            "shape": json.dumps(self.shape), "sha256": _sha256(self.content),
-        }  # fmt: skip
+        facts = {"shape": json.dumps(self.shape), "sha256": _sha256(self.content)}
         path = folder / self.file_name
         with atomic_path(path) as temporary:
             temporary.write_bytes(save(self.content, facts))
@@ -102,14 +97,13 @@ def quantise(backbone: Backbone, clips: Sequence[Tensor]) -> QuantisedNetwork:
     except Exception as error:  # it raises what it likes
         raise UsageError(f"{name} can't be quantised ({last_line(error)}): use another precision") from error
     found = _features(quantised, unseen)
-    mean = expected.mean(axis=0)
+    mean = expected.mean(dim=0)
     return QuantisedNetwork(
         int8_file_name(backbone),
-        name,
         tuple(inputs[0].shape),
         _content_of(quantised),
-        cosine=float(_cosines(found, expected).min()),
-        contrast=float(_cosines(found - mean, expected - mean).min()),
+        cosine=float(F.cosine_similarity(found, expected).min()),
+        contrast=float(F.cosine_similarity(found - mean, expected - mean).min()),
     )
 
 
@@ -165,15 +159,13 @@ def read_int8(core: Any, path: Path, shape: tuple[int, ...]) -> Any:
             "another precision"
         )
     try:
-        content = load_file(path)
         with safe_open(path, "numpy") as file:
-            is_whole = file.metadata()["sha256"] == _sha256(content)  # OpenVINO doesn't see a damaged weight
-        network = core.read_model(*(content[name].tobytes() for name in _FILES)) if is_whole else None
+            content = {name: file.get_tensor(name) for name in _FILES}
+            if file.metadata()["sha256"] != _sha256(content):  # OpenVINO doesn't see a damaged weight
+                raise ValueError("its content has changed")
+        return core.read_model(*(content[name].tobytes() for name in _FILES))
     except Exception as error:  # damaged files raise anything
         raise _damaged(path, last_line(error)) from error
-    if network is None:
-        raise _damaged(path, "its content has changed")
-    return network
 
 
 def _damaged(path: Path, reason: str) -> WeightsError:
@@ -205,15 +197,10 @@ def _load_nncf() -> Any:
         raise UsageError(f"NNCF can't be loaded ({last_line(error)}): reinstall it with `amiss[int8]`") from error
 
 
-def _features(model: Any, inputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+def _features(model: Any, inputs: Sequence[NDArray[np.float32]]) -> Tensor:
+    """[N, D], float64."""
     request = load_openvino().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
-    return np.stack([np.array(request.infer([x])[0][0], float) for x in inputs])
-
-
-def _cosines(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosines: NDArray[np.float64] = (a * b).sum(axis=1) / np.maximum(norms, np.finfo(float).tiny)
-    return cosines
+    return torch.from_numpy(np.stack([np.array(request.infer([x])[0][0], float) for x in inputs]))
 
 
 def _content_of(model: Any) -> dict[str, NDArray[np.uint8]]:

@@ -5,8 +5,9 @@ from amiss.video._backoff import Backoff
 from amiss.video._clips import Clip, iter_clips
 from amiss.video._cut import cut_clip
 from amiss.video._gate import GateSettings, StillnessGate
-from amiss.video._live import FileFate, LiveCounters, LiveFrame, LiveSource, SourceState
-from amiss.video._live_inputs import parse_address
+from amiss.video._live import LiveSource
+from amiss.video._live_inputs import parse_address, showable
+from amiss.video._live_types import FileFate, LiveCounters, LiveFrame, SourceState
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._reader import Frame, VideoReader, count_frames, read_frames_at
 from amiss.video._redact import redact
@@ -35,4 +36,5 @@ __all__ = [
     "parse_address",
     "read_frames_at",
     "redact",
+    "showable",
 ]

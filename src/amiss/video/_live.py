@@ -6,11 +6,11 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -19,56 +19,18 @@ from av.video.stream import VideoStream
 
 from amiss.errors import UsageError, VideoError
 from amiss.video._backoff import Backoff
-from amiss.video._convert import Image, RgbConverter
+from amiss.video._convert import RgbConverter
 from amiss.video._decode import open_video
 from amiss.video._live_errors import LostError, StalledError, is_read_error
 from amiss.video._live_inputs import POLL_S, Address, DropBox, parse_address, showable
+from amiss.video._live_types import FileFate, LiveCounters, LiveFrame, SourceState
 from amiss.video._packets import EncodedPacket, EncodedStream
 from amiss.video._redact import redact
 from amiss.video._timeline import LONGEST_FRAME_S, FileSeconds, MediaTimeline, Timeline, utc_now
 
-SourceState = Literal["connecting", "running", "stalled", "reconnecting", "stopped"]
-FileFate = Literal["done", "skip", "again", "stop"]
-"""What becomes of a folder's file: remembered as done; left out until the next start; tried again when the folder is
-looked at again; or the iteration ends."""
 LAG_S = 5.0  # a consumer that is further behind skips to a keyframe
 IDLE = "waiting for files"
 STEADY_S = 10.0  # a connection that gave frames for so long was good: the next wait is short again
-
-
-@dataclass(frozen=True)
-class LiveFrame:
-    """One frame of a live source."""
-
-    index: int
-    """From 0; counts the frames given."""
-    time: datetime
-    """Aware, UTC; later than that of every frame before of its connection."""
-    monotonic_s: float
-    """The same moment on this machine's `time.monotonic()`; later than that of every frame before."""
-    image: Image
-    """[H, W, 3] RGB, upright, all of one size. Not to be written to."""
-    connection: int
-    """From 1. Between the frames of two connections, or of two files, an unknown time is missing. Where the wall clock
-    was set by more than 2 s, another one begins: only there can `time` go back."""
-    file: str = ""
-    """Of a folder's frame: which file, by name, size and time of change. Of a replayed file's, unless it is looped: its
-    name and two words for this reading."""
-
-
-@dataclass(frozen=True)
-class LiveCounters:
-    """What a source has seen since it began."""
-
-    frames: int = 0
-    dropped: int = 0
-    """Encoded pictures left out because the consumer was too far behind."""
-    damaged: int = 0
-    """Packets that couldn't be decoded; of files also those that are incomplete or give a distorted picture."""
-    reconnects: int = 0
-    """Times that a connection was lost, or an attempt failed."""
-    stalls: int = 0
-    """Times that a connection stood but gave nothing."""
 
 
 class LiveSource:

@@ -17,8 +17,7 @@ from amiss.backbones import check_same_features
 from amiss.detection import Detector, OnlineScorer
 from amiss.engines import Prepared
 from amiss.errors import AmissError
-from amiss.video import FileFate, LiveFrame, LiveSource, SourceState, StillnessGate, parse_address
-from amiss.video._live_inputs import showable
+from amiss.video import FileFate, LiveFrame, LiveSource, SourceState, StillnessGate, parse_address, showable
 from amiss.watch._camera_settings import CameraSettings, DetectorIdentity, identify
 from amiss.watch._clips import ClipAssembler, LiveClip
 from amiss.watch._events import EventMaker

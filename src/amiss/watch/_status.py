@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from amiss.video._live_inputs import showable
+from amiss.video import showable
 from amiss.watch._camera import CameraCounters
 from amiss.watch._types import CameraState
 
