@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from amiss.demo import run_demo, shuffled_demo_auc
 from amiss.files import write_json
-from amiss.jobs import mean_std, run_demo, shuffled_demo_auc
+from amiss.jobs import mean_std
 
 
 def main() -> None:

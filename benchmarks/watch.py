@@ -6,9 +6,10 @@
     AMISS_SHARED=… python benchmarks/watch.py gate --out DIR
 
 `cameras` serves UCSD Ped2, surveillance fights and two ordinary clips (intel-iot-devkit/sample-videos) in a loop from
-GStreamer's RTSP server (tests/rtsp_server.py, under the system's python3) and watches them with a detector trained on
-Ped2 (weak split, `motion`, `topk`). `capacity` scores 640x360 video in four cameras as fast as it goes; weights are
-random, which doesn't change the speed; what counts is processor time, which other work on the machine disturbs less
+GStreamer's RTSP server (tests/helpers/rtsp_server.py, under the system's python3) and watches them with a detector
+trained on Ped2 (weak split, `motion`, `topk`). `capacity` scores 640x360 video in four cameras as fast as it
+goes; weights are random, which doesn't change the speed; what counts is processor time, which other work on the
+machine disturbs less
 than the clock. `false-alarms` calibrates the three kinds of normal footage, watches them looped for an hour of their
 own time, and counts; then again calibrated on one half and watching the other. `gate` counts the clips that the
 stillness gate spares, by its default settings, and what the Ped2 detector's scores differ by; a made scene in which
@@ -112,7 +113,7 @@ def eight_cameras(out: Path) -> dict[str, Path]:
 
 @contextmanager
 def rtsp_server(files: Mapping[str, Path]) -> Iterator[str]:
-    server = Path(__file__).parents[1] / "tests" / "rtsp_server.py"
+    server = Path(__file__).parents[1] / "tests" / "helpers/rtsp_server.py"
     command = ["/usr/bin/python3", str(server), str(RTSP_PORT), *(f"{name}={path}" for name, path in files.items())]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from helpers import ROOT
+
+pytest_plugins = ["helpers.mqtt"]
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a test worker per core: more threads only wait for each other
 
 # Machines are noisy: a slow example is no failure. CI tries the same examples every time: developers look for new ones.
@@ -22,13 +26,13 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of golden numbers and real data; tests that need it skip where it is absent."""
-    folder = Path(os.environ.get("AMISS_SHARED", Path(__file__).parents[2] / "shared")).resolve()
+    folder = Path(os.environ.get("AMISS_SHARED", ROOT.parent / "shared")).resolve()
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder} (set AMISS_SHARED)")
     return folder
 
 
 @pytest.fixture(scope="session")
-def golden(shared: Path) -> Path:
-    """The folder of golden arrays."""
-    return shared / "golden"
+def golden() -> Path:
+    """The folder of golden arrays that need nobody's weights or data: made by the originals' code, see its README."""
+    return ROOT / "tests" / "golden"

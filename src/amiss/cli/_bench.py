@@ -24,7 +24,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Compare recipes, features and settings over seeds; writes tables and a report."""
-    from amiss.jobs import bench_tables, run_bench
+    from amiss.bench import bench_tables, run_bench
 
     with console.progress("bench") as on_progress:
         results = run_bench(suite, out, workers=workers, on_progress=on_progress)

@@ -88,7 +88,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Draw videos, learn from their labels, find the anomalies: everything once, in three minutes."""
-    from amiss.jobs import run_demo
+    from amiss.demo import run_demo
 
     with console.progress("demo") as on_progress:
         result = run_demo(out, seed, on_progress)

@@ -12,7 +12,6 @@ from amiss.datasets._annotations import (
 )
 from amiss.datasets._builders import DatasetInfo, build_dataset, list_datasets
 from amiss.datasets._check import check_dataset
-from amiss.datasets._demo import DemoSet, make_demo_set
 from amiss.datasets._manifest import (
     VIDEO_SUFFIXES,
     Manifest,
@@ -33,7 +32,6 @@ __all__ = [
     "Annotation",
     "BuiltDataset",
     "DatasetInfo",
-    "DemoSet",
     "Manifest",
     "Problem",
     "Split",
@@ -43,7 +41,6 @@ __all__ = [
     "find_videos",
     "format_events",
     "list_datasets",
-    "make_demo_set",
     "parse_events",
     "read_avenue_mat",
     "read_manifest",

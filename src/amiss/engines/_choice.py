@@ -20,7 +20,7 @@ speed to show for it. Other networks of the same kind are taken to behave alike.
 
 Image networks stay in float32: half of their feature is the change from frame to frame, which in bfloat16 drowns in
 rounding where little moves (SqueezeNet with its ImageNet weights on a quiet video: its cosine to float32 is below 0.99,
-that of the whole feature above 0.9999: `test_bfloat16_blurs_change` in tests/test_engines_openvino.py).
+that of the whole feature above 0.9999: `test_bfloat16_blurs_change` in tests/engines/test_openvino.py).
 """
 
 from dataclasses import dataclass

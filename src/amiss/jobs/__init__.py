@@ -1,10 +1,7 @@
 """What a command does, as functions."""
 
 from amiss.jobs._backbones import describe_backbones
-from amiss.jobs._bench import run_bench
-from amiss.jobs._bench_report import bench_tables
 from amiss.jobs._convert import convert_checkpoint
-from amiss.jobs._demo import DemoResult, run_demo, shuffled_demo_auc
 from amiss.jobs._detect import DetectOutputs, detect, score_figure
 from amiss.jobs._doctor import diagnose
 from amiss.jobs._evaluate import detector_folders, evaluate_any, evaluate_detector, evaluate_run, mean_std, score_videos
@@ -12,18 +9,14 @@ from amiss.jobs._extract import extract
 from amiss.jobs._feature_check import FeatureCheck, check_feature_set, compare_feature_sets
 from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.jobs._quantise import QuantiseReport, quantise_backbone
-from amiss.jobs._suite import Suite, load_suite
 from amiss.jobs._targets import video_files
 
 __all__ = [
-    "DemoResult",
     "DetectOutputs",
     "FeatureCheck",
     "JobReport",
     "OnProgress",
     "QuantiseReport",
-    "Suite",
-    "bench_tables",
     "check_feature_set",
     "compare_feature_sets",
     "convert_checkpoint",
@@ -35,14 +28,10 @@ __all__ = [
     "evaluate_detector",
     "evaluate_run",
     "extract",
-    "load_suite",
     "mean_std",
     "quantise_backbone",
-    "run_bench",
-    "run_demo",
     "score_figure",
     "score_videos",
-    "shuffled_demo_auc",
     "silent",
     "video_files",
 ]

@@ -7,19 +7,19 @@ The names below are imported when they are first used, so that what needs only a
 import typing
 
 from amiss.watch import _lazy
-from amiss.watch._config import Config
-from amiss.watch._config_file import ConfigProblem, load_config, read_config
-from amiss.watch._types import CameraEvent, CameraState, EventState
+from amiss.watch._event import CameraEvent, CameraState, EventState
+from amiss.watch.config._file import ConfigProblem, load_config, read_config
+from amiss.watch.config._schema import Config
 
 if typing.TYPE_CHECKING:
-    from amiss.watch._alert_test import send_test
-    from amiss.watch._archive import Archive, open_archive
     from amiss.watch._calibrate import calibrate_camera
-    from amiss.watch._mqtt import MqttChannel
+    from amiss.watch._replay import single_video
     from amiss.watch._score_log import ScoreLog
     from amiss.watch._service import WatchService
-    from amiss.watch._single import single_video
-    from amiss.watch._store import Store, open_store
+    from amiss.watch.alerts._mqtt import MqttChannel
+    from amiss.watch.alerts._trial import send_test
+    from amiss.watch.store._archive import Archive, open_archive
+    from amiss.watch.store._store import Store, open_store
 
 __all__ = [
     "Archive",

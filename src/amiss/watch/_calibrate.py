@@ -21,12 +21,12 @@ from amiss.engines import Engine
 from amiss.errors import AmissError, ConfigError, DetectorError, EvaluationError, OutputError, UsageError
 from amiss.features import extract_video
 from amiss.video import VideoReader, parse_address
-from amiss.watch._camera import CameraWorker, ClipScored
-from amiss.watch._config import CameraConfig, Config
-from amiss.watch._models import Models, model_key
-from amiss.watch._parts import alarm_settings, camera_settings
-from amiss.watch._pool import EnginePool
-from amiss.watch._thresholds import (
+from amiss.watch._factory import alarm_settings, camera_settings
+from amiss.watch.camera._models import Models, model_key
+from amiss.watch.camera._pool import EnginePool
+from amiss.watch.camera._worker import CameraWorker, ClipScored
+from amiss.watch.config._schema import CameraConfig, Config
+from amiss.watch.config._thresholds import (
     OFF_SHARE,
     CameraCalibration,
     Thresholds,

@@ -6,16 +6,16 @@ from typing import Any
 from amiss.errors import UsageError
 
 _HOME = {
-    "Archive": "_archive",
-    "MqttChannel": "_mqtt",
+    "Archive": "store._archive",
+    "MqttChannel": "alerts._mqtt",
     "ScoreLog": "_score_log",
-    "Store": "_store",
+    "Store": "store._store",
     "WatchService": "_service",
     "calibrate_camera": "_calibrate",
-    "open_archive": "_archive",
-    "open_store": "_store",
-    "send_test": "_alert_test",
-    "single_video": "_single",
+    "open_archive": "store._archive",
+    "open_store": "store._store",
+    "send_test": "alerts._trial",
+    "single_video": "_replay",
 }
 _EXTRAS = {"paho": "mqtt"}
 _OURS = ("alembic", "apprise", "fastapi", "paho", "prometheus_client", "psycopg", "sqlalchemy", "starlette", "uvicorn")

@@ -14,26 +14,26 @@ from pathlib import Path
 from amiss.engines import Engine
 from amiss.errors import AmissError, OutputError, StoreError
 from amiss.video import LiveFrame, redact
-from amiss.watch._camera import CameraWorker, ClipScored
-from amiss.watch._camera_settings import DetectorIdentity
-from amiss.watch._channels import Channel
-from amiss.watch._config import CameraConfig, Config
-from amiss.watch._config_file import load_config
-from amiss.watch._dispatcher import Dispatcher
-from amiss.watch._http import HttpServer
-from amiss.watch._metrics import Metrics
-from amiss.watch._models import ModelKey, Models, model_key
-from amiss.watch._parts import camera_settings, channels_of, recorder_of, retention_of, rules_of
-from amiss.watch._preview import Preview
-from amiss.watch._recorder import recover_clips
+from amiss.watch._event import CameraEvent, CameraState
+from amiss.watch._factory import camera_settings, channels_of, recorder_of, retention_of, rules_of
 from amiss.watch._score_log import ScoreLog
-from amiss.watch._showing import Showing
-from amiss.watch._status import CameraStatus
-from amiss.watch._store import Store, open_store
-from amiss.watch._supervisor import Supervisor, Worker
-from amiss.watch._thresholds import Thresholds, read_calibration, resolve_thresholds
-from amiss.watch._types import CameraEvent, CameraState
-from amiss.watch._view import ServiceView
+from amiss.watch.alerts._channels import Channel
+from amiss.watch.alerts._dispatcher import Dispatcher
+from amiss.watch.alerts._publisher import Showing
+from amiss.watch.camera._models import ModelKey, Models, model_key
+from amiss.watch.camera._recorder import recover_clips
+from amiss.watch.camera._settings import DetectorIdentity
+from amiss.watch.camera._status import CameraStatus
+from amiss.watch.camera._supervisor import Supervisor, Worker
+from amiss.watch.camera._worker import CameraWorker, ClipScored
+from amiss.watch.config._file import load_config
+from amiss.watch.config._schema import CameraConfig, Config
+from amiss.watch.config._thresholds import Thresholds, read_calibration, resolve_thresholds
+from amiss.watch.http._metrics import Metrics
+from amiss.watch.http._preview import Preview
+from amiss.watch.http._server import HttpServer
+from amiss.watch.http._view import ServiceView
+from amiss.watch.store._store import Store, open_store
 
 log = logging.getLogger("amiss.watch")
 

@@ -1,0 +1,294 @@
+"""The data of a benchmark: datasets and features at hand, checked for leaks from the test into training."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from amiss.backbones import clip_spans, create_backbone
+from amiss.bench._suite import DatasetChoice, FeatureChoice, Suite
+from amiss.datasets import Manifest, Problem, Video, build_dataset, read_manifest
+from amiss.engines import create_engine
+from amiss.errors import EvaluationError, FeatureError, ManifestError, UsageError
+from amiss.evaluation import check_ground_truth
+from amiss.features import FeatureSet, import_features, open_feature_set
+from amiss.files import write_json
+from amiss.jobs._evaluate import frames_and_rate
+from amiss.jobs._extract import extract
+
+Tell = Callable[[str], None]
+"""Told what is being prepared."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset: its videos, and what was found wrong with them."""
+
+    dataset: DatasetChoice
+    manifest: Manifest
+    notes: tuple[str, ...]
+    """What a reader should know."""
+    marks: tuple[str, ...]
+    """What a reader must be warned of: videos that can't be read, or of another length than annotated."""
+
+    @property
+    def test(self) -> Manifest:
+        """The manifest whose test split is what is measured: with folds, all videos."""
+        return _measured(self.dataset, self.manifest)
+
+    @property
+    def metric(self) -> str:
+        """What systems are ranked by: asked for, or AUC over frames where events are known, else over videos."""
+        has_events = any(video.events for video in self.test.split("test"))
+        return self.dataset.metric or ("auc" if has_events else "video_auc")
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset with one feature set."""
+
+    dataset: DatasetChoice
+    choice: FeatureChoice
+    manifest: Manifest
+    """The videos that have features."""
+    features: FeatureSet
+    metric: str
+    """What systems are ranked by."""
+    dropped: tuple[str, ...]
+    """Videos without features."""
+    notes: tuple[str, ...]
+    """What was found and done about the training videos."""
+
+    @property
+    def test(self) -> Manifest:
+        """The manifest whose test split is what is measured: with folds, all videos."""
+        return _measured(self.dataset, self.manifest)
+
+
+def _measured(dataset: DatasetChoice, manifest: Manifest) -> Manifest:
+    if dataset.folds is None:
+        return manifest
+    return Manifest(tuple(replace(v, split="test") for v in manifest.videos), manifest.source)
+
+
+def prepare_datasets(suite: Suite, tell: Tell) -> list[Prepared]:
+    """Build or read the manifests, and refuse those in which the test leaks into training.
+
+    Raises:
+        ManifestError: a dataset is wrong, or a group or file is in both training and test.
+        EvaluationError: a ground-truth vector is not that of its protocol, or the test has only one label.
+    """
+    found = []
+    for dataset in suite.datasets:
+        tell(f"{dataset.label}: videos and annotations")
+        manifest, notes, marks = _manifest_of(dataset)
+        for protocol, path in dataset.ground_truth.items():
+            check_ground_truth(path, manifest, protocol)
+        prepared = Prepared(dataset, manifest, notes, marks)
+        labels = {video.label for video in prepared.test.split("test")}
+        if labels != {0, 1}:
+            raise EvaluationError(
+                f"{dataset.label}: all test videos are {'anomalous' if 1 in labels else 'normal'}; "
+                "ranking systems takes both"
+            )
+        found.append(prepared)
+    return found
+
+
+def prepare_data(suite: Suite, prepared: Sequence[Prepared], out: Path, tell: Tell) -> list[Data]:
+    """Import or extract features, and refuse those that don't fit, or are the same in training and test.
+
+    Raises:
+        FeatureError: features are missing, don't fit the frame counts, or leak.
+        UsageError: two feature sets of one name for a dataset.
+    """
+    found: list[Data] = []
+    for own in prepared:
+        label = own.dataset.label
+        choices = [c for c in suite.features if c.datasets is None or label in c.datasets]
+        names = [choice.name for choice in choices]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise UsageError(f"features {twice} stand twice for {label}; give each its own name")
+        for choice in choices:
+            tell(f"{label}: features {choice.name}")
+            features = _features_of(choice, own.manifest, own.dataset, out, tell)
+            found.append(_joined(own, choice, features))
+    return found
+
+
+def slug(name: str) -> str:
+    """A name as part of a path."""
+    return re.sub(r"[^\w.=+-]+", "_", name).strip("_.") or "_"
+
+
+def _manifest_of(dataset: DatasetChoice) -> tuple[Manifest, tuple[str, ...], tuple[str, ...]]:
+    problems: tuple[Problem, ...] = ()
+    if dataset.manifest is not None:
+        manifest = read_manifest(dataset.manifest)
+    else:
+        assert dataset.root is not None, "the suite's check sees to it"
+        manifest, problems = build_dataset(dataset.name, dataset.root, dataset.class_name)
+    if leaks := [str(problem) for problem in problems if problem.kind == "leak"]:
+        raise ManifestError("; ".join(leaks))
+    marks = tuple(f"{dataset.label}: {problem}" for problem in problems if problem.kind in ("length", "unreadable"))
+    notes = tuple(str(p) for p in problems if p.kind in ("damaged", "rate", "duplicate"))
+    has_test = bool(manifest.split("test"))
+    if dataset.folds is None and not has_test:
+        raise ManifestError(f"{manifest.source} has no test split: give {dataset.label} folds, e.g. `folds: 5`")
+    if dataset.folds is not None and has_test:
+        raise ManifestError(f"{manifest.source} has a test split; folds are for datasets without one")
+    _refuse_cut_groups(manifest)
+    return manifest, notes, marks
+
+
+def _refuse_cut_groups(manifest: Manifest) -> None:
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    by_path: defaultdict[Path, list[Video]] = defaultdict(list)
+    for video in manifest.videos:
+        if video.group is not None:
+            splits[video.group].add(video.split)
+        if video.path is not None:
+            by_path[video.path].append(video)
+    if cut := sorted(group for group, parts in splits.items() if "test" in parts and len(parts) > 1):
+        raise ManifestError(
+            f"{manifest.source}: {len(cut)} groups are in the test and in training ({', '.join(cut[:5])}): "
+            "the test set leaks into training. Keep each group in one split"
+        )
+    for path, videos in by_path.items():
+        if len({video.split == "test" for video in videos}) > 1:
+            names = " and ".join(f"{video.video_id} ({video.split})" for video in videos)
+            raise ManifestError(f"{manifest.source}: {names} are the same file {path}: the test leaks into training")
+
+
+def _features_of(
+    choice: FeatureChoice, manifest: Manifest, dataset: DatasetChoice, out: Path, tell: Tell
+) -> FeatureSet:
+    if choice.path is not None:
+        if (choice.path / "spec.json").is_file():
+            return open_feature_set(choice.path)
+        return open_feature_set(_imported(choice, choice.path, out / "features" / slug(choice.name)))
+    videos = {video.video_id: video.path for video in manifest.videos if video.path is not None}
+    if not videos:
+        raise FeatureError(f"{dataset.label}: there are no video files below {dataset.root} to extract from")
+    folder = out / "features" / f"{slug(dataset.label)}-{slug(choice.name)}"
+    backbone = create_backbone(
+        str(choice.backbone), choice.weights, crops=choice.crops, stride=choice.stride, preset=choice.preset
+    )
+
+    def count(done: float, total: float, _: str) -> None:
+        tell(f"{dataset.label}: features {choice.name}, {done:.0f} of {total:.0f} videos extracted")
+
+    report = extract(videos, create_engine(backbone), folder, count)
+    if report.failed and choice.missing == "error":
+        named = "; ".join(f"{name}: {why}" for name, why in list(report.failed.items())[:5])
+        raise FeatureError(f"{dataset.label}: {len(report.failed)} videos can't be extracted ({named})")
+    return open_feature_set(folder)
+
+
+def _imported(choice: FeatureChoice, path: Path, folder: Path) -> Path:
+    """Import features in another layout, once."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise FeatureError(f"features {path} can't be read: {error.strerror}") from error
+    source = {"path": str(path), "size": state.st_size, "modified": state.st_mtime, "layout": choice.layout}
+    mark = folder.with_name(f"{folder.name}.import.json")
+    if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != source:
+        import_features(path, folder, choice.layout)
+        write_json(mark, source)
+    return folder
+
+
+def _joined(own: Prepared, choice: FeatureChoice, features: FeatureSet) -> Data:
+    dataset, manifest = own.dataset, own.manifest
+    dropped = tuple(video.video_id for video in manifest.videos if video.video_id not in features)
+    if len(dropped) == len(manifest.videos):
+        known = next(iter(features.records), "none")
+        raise FeatureError(
+            f"{dataset.label}: no video has features {choice.name}; ids there are like {known!r}, in the manifest like "
+            f"{manifest.videos[0].video_id!r}"
+        )
+    if dropped and choice.missing == "error":
+        raise FeatureError(
+            f"{dataset.label}: {len(dropped)} of {len(manifest.videos)} videos have no features {choice.name} "
+            f"({', '.join(dropped[:5])}). Extract them, or set `missing: drop` to leave them out"
+        )
+    leaking = _leaking_copies(dataset, manifest, features)
+    named = "; ".join(f"{copy} and {original}" for copy, original in leaking.items())
+    if leaking and dataset.leaks == "error":
+        where = "different groups" if dataset.folds is not None else "training and test"
+        raise FeatureError(
+            f"{dataset.label}: test videos leak into training: {len(leaking)} pairs in {where} have the same features "
+            f"({named}). Take one of each out of the manifest, or set `leaks: drop` to leave the first named ones out"
+        )
+    kept = Manifest(
+        tuple(v for v in manifest.videos if v.video_id in features and v.video_id not in leaking), manifest.source
+    )
+    notes = _check_lengths(dataset, kept, features)
+    if leaking:
+        notes += (f"{len(leaking)} videos are left out, each a copy of a test video (copy and original: {named})",)
+    return Data(dataset, choice, kept, features, own.metric, dropped, notes)
+
+
+def _check_lengths(dataset: DatasetChoice, manifest: Manifest, features: FeatureSet) -> tuple[str, ...]:
+    """Frame counts of manifest, index and rows must agree for the test videos, before anything is trained.
+
+    Returns:
+        A note where they don't for training videos: published features have such.
+    """
+    wrong: dict[str, str] = {}
+    for video in manifest.videos:
+        record = features.records[video.video_id]
+        measured = dataset.folds is not None or video.split == "test"
+        if not measured and video.n_frames is None and record.n_frames is None:
+            continue  # training doesn't need to know
+        try:
+            n_frames, fps = frames_and_rate(video, features)
+        except FeatureError as error:
+            wrong[video.video_id] = str(error)
+            continue
+        if not _fits(features, record.n_clips, n_frames, fps):
+            wrong[video.video_id] = f"{video.video_id}: {record.n_clips} clips don't fit {n_frames} frames"
+    bad = [v.video_id for v in manifest.videos if v.video_id in wrong and (dataset.folds or v.split == "test")]
+    if bad:
+        named = "; ".join(wrong[video_id] for video_id in bad[:3])
+        raise FeatureError(f"{dataset.label}: frame counts don't fit the features of {len(bad)} test videos: {named}")
+    if not wrong:
+        return ()
+    first = next(iter(wrong.values()))
+    return (f"frame counts don't fit the features of {len(wrong)} training videos, like {first}",)
+
+
+def _fits(features: FeatureSet, n_clips: int, n_frames: int, fps: float | None) -> bool:
+    """Whether so many clips cover so many frames: the last one begins inside, and the next would not."""
+    spec = features.spec
+    if spec.segments is not None:
+        return True
+    spans = clip_spans(spec, n_clips + 1, n_frames, fps)
+    begins_inside = spans[-2][0] < n_frames
+    if spec.tail == "drop":  # the last clip may lack up to a stride; some extractors drop one more
+        return begins_inside
+    return begins_inside and (spans[-2][1] >= n_frames or spans[-1][0] >= n_frames)
+
+
+def _leaking_copies(dataset: DatasetChoice, manifest: Manifest, features: FeatureSet) -> dict[str, str]:
+    """Video → test video with the very same features, which training would see; with folds, in another group.
+
+    All-zero features are no copies: those videos are only too short.
+    """
+    by_hash: defaultdict[str, list[Video]] = defaultdict(list)
+    for video in manifest.videos:
+        if video.video_id in features:
+            by_hash[features.records[video.video_id].sha256].append(video)
+    found: dict[str, str] = {}
+    for same in by_hash.values():
+        if len(same) < 2 or not features.load(same[0].video_id).any():
+            continue
+        test = same[:1] if dataset.folds is not None else [v for v in same if v.split == "test"]
+        for video in same if test else ():
+            together = dataset.folds is not None and video.group is not None and video.group == test[0].group
+            if video.split != "test" and video not in test and not together:
+                found[video.video_id] = test[0].video_id
+    return found

@@ -1,0 +1,77 @@
+"""One video file as if it were a camera, without a configuration; its scores may come from stored features."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from amiss.backbones import check_same_features
+from amiss.detection import Detector
+from amiss.engines import Engine, Prepared
+from amiss.errors import FeatureError, VideoError
+from amiss.features import FeatureSet, open_feature_set
+from amiss.watch.config._schema import CameraConfig, Config, HttpConfig
+
+
+class StoredFeatures(Engine):
+    """Gives the stored rows of one video, in the order of its clips, whatever the pictures are."""
+
+    def __init__(self, features: FeatureSet, video_id: str) -> None:
+        self.spec = features.spec
+        self.name, self.device, self.precision = "stored", "none", "fp32"
+        self._rows, self._video_id = features.load(video_id), video_id
+        self._next = 0
+
+    def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
+        if self._next >= len(self._rows):
+            raise FeatureError(f"{self._video_id}: the video has more clips than stored features ({len(self._rows)})")
+        self._next += 1
+        return (torch.tensor(self._next - 1),)
+
+    def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
+        return np.stack([self._rows[int(clip[0])] for clip in prepared]).astype(np.float32)
+
+
+def single_video(video: Path, detector: Path, features: Path | None, out: Path) -> tuple[Config, StoredFeatures | None]:
+    """A configuration that watches one file, and the engine of its stored features.
+
+    Args:
+        video: the file; it is played at its own speed.
+        detector: detector directory.
+        features: feature set that has the video; None = run the detector's backbone.
+        out: folder for database, clips and snapshots.
+
+    Raises:
+        VideoError: there is no such file.
+        FeatureError: the feature set doesn't have the video, has segments instead of clips, or is of another kind.
+    """
+    if not video.is_file():
+        raise VideoError(f"{video} does not exist")
+    stored = None
+    if features is not None:
+        found = open_feature_set(features)
+        check_same_features(found.spec, Detector.load(detector).spec, str(features))
+        if found.spec.segments is not None:
+            raise FeatureError(f"{features} has {found.spec.segments} segments per video; live scores need its clips")
+        matches = [video_id for video_id in found.records if video_id.split("__")[-1] == video.stem]
+        if len(matches) != 1:
+            raise FeatureError(f"{features} has {len(matches)} videos named {video.stem!r}; it needs exactly one")
+        stored = StoredFeatures(found, matches[0])
+    root = out.resolve()
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", video.stem).lstrip("_.-")[:64] or "video"
+    camera = CameraConfig(url=f"replay:{quote(os.fsencode(video.resolve()))}", detector=detector.resolve())
+    config = Config(
+        cameras={name: camera},
+        database=f"sqlite:///{root / 'amiss.db'}",
+        media=root / "media",
+        state=root / "state",
+        http=HttpConfig(port=0),
+    )
+    return config, stored

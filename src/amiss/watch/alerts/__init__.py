@@ -1,0 +1,1 @@
+"""Who is told of events, and how: channels and the dispatcher."""

@@ -1,0 +1,138 @@
+"""Channels: where alerts go. Mail and a hundred services through Apprise, a webhook, MQTT, a file of JSON lines."""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from amiss._version import __version__
+from amiss.errors import AlertError
+from amiss.watch._event import CameraEvent
+from amiss.watch.store._records import event_json
+
+EXPIRE_S = 86400.0
+_TAIL = 1 << 16
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What a channel is given.
+
+    Attributes:
+        key: Idempotency key: the same for every attempt at this delivery.
+        rule: Name of the rule that asked for it.
+        event: The event, as the database has it now.
+        link: Address of the event's page, if there is one.
+        snapshot: The picture's file, if there is one.
+    """
+
+    key: str
+    rule: str
+    event: CameraEvent
+    link: str | None = None
+    snapshot: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        return f"amiss: {self.event.camera}, score {self.event.peak_score:.2f}"
+
+    @property
+    def text(self) -> str:
+        """A few lines of plain text, times in the machine's zone."""
+        event = self.event
+        lines = [f"Camera {event.camera}"]
+        if event.place is not None:
+            lines.append(f"In {event.place}")
+        lines.append(f"Began {_local(event.started)}")
+        if event.ended is not None:
+            seconds = (event.ended - event.started).total_seconds()
+            lines.append(f"Ended {_local(event.ended)} ({seconds:.0f} s)")
+        if event.state == "interrupted":
+            lines.append("The watcher was stopped during the event; it may have lasted longer")
+        lines.append(
+            f"Best score {event.peak_score:.3f} at {_local(event.peak)} (alarm above {event.threshold_on:.3f})"
+        )
+        lines.append(f"Detector {event.detector}")
+        if event.problem:
+            lines.append(f"Note: {event.problem}")
+        if self.link:
+            lines.append(self.link)
+        return "\n".join(lines)
+
+    def json(self) -> dict[str, Any]:
+        """For channels that speak JSON; `id` is the idempotency key."""
+        return {"id": self.key, "rule": self.rule, "title": self.title, "text": self.text, "link": self.link,
+                "event": event_json(self.event)}  # fmt: skip
+
+
+class Channel(Protocol):
+    """A way to tell somebody. One thread uses a channel at a time."""
+
+    name: str
+    expire_s: float
+    """An alert that wasn't taken for so long is given up."""
+
+    def open(self) -> None:
+        """Connect, where it stays connected: called once, before the first `send`, when no older channel is left."""
+
+    def send(self, alert: Alert) -> None:
+        """Return when the alert was taken.
+
+        Raises:
+            AlertError: it was not; the message holds no secret.
+        """
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class LogChannel:
+    """Appends alerts to a file of JSON lines; the same alert never stands there twice."""
+
+    def __init__(self, name: str, path: Path, *, expire_s: float = EXPIRE_S) -> None:
+        self.name = name
+        self.expire_s = expire_s
+        self._path = path
+
+    def open(self) -> None:
+        """Nothing is kept open."""
+
+    def send(self, alert: Alert) -> None:
+        """See `Channel.send`."""
+        line = json.dumps({"time": datetime.now(UTC).isoformat(), **alert.json()}) + "\n"
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _TAIL))
+                tail = file.read()
+                if f'"id": "{alert.key}"'.encode() in tail:
+                    return  # written before a crash that kept it from being marked as sent
+                torn = bool(tail) and not tail.endswith(b"\n")
+                file.write(b"\n" * torn + line.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise AlertError(f"{self._path} can't be written: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def probe_alert(channel: str) -> Alert:
+    """What `amiss alerts test` sends: an event that never was, with a key of its own."""
+    now = datetime.now(UTC)
+    event = CameraEvent(
+        event_id=f"test{now:%Y%m%d%H%M%S%f}".ljust(32, "0")[:32], camera="test", state="closed",
+        started=now - timedelta(seconds=10), ended=now, peak=now - timedelta(seconds=5), peak_score=1.0,
+        threshold_on=0.5, threshold_off=0.4, detector="none", detector_sha256="", feature_spec="", trace=(),
+        problem=f"this is a test of the channel {channel}, sent by amiss {__version__}",
+    )  # fmt: skip
+    return Alert(key=event.event_id, rule="test", event=event)
+
+
+def _local(time: datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S %Z}"

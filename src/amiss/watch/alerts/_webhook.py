@@ -1,0 +1,103 @@
+"""An HTTP POST of the alert as JSON, to an address that was checked.
+
+Not Apprise's `json://`: that one carries a title and a text where a receiver wants the event, says only that it failed
+where we must know whether trying again can help, and resolves the name by itself, after any check of the address.
+"""
+
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+
+from amiss._version import __version__
+from amiss.errors import AlertError, UsageError
+from amiss.watch.alerts._channels import EXPIRE_S, Alert
+from amiss.watch.alerts._webhook_address import WebhookAddress, check_headers
+
+TIMEOUT_S = 15.0
+_AGAIN_LATER = {401, 403, 404, 405, 408, 423, 425, 429}  # of the 4xx, those that somebody may mend
+
+
+class WebhookChannel:
+    """Posts to an http:// or https:// URL. Redirects aren't followed; private addresses must be listed.
+
+    The header `Idempotency-Key` is the same for every attempt, so a receiver can tell a second one.
+
+    Args:
+        name: The channel's name.
+        url: Where to; a user and password in it become basic authentication.
+        headers: Further headers, such as Authorization.
+        allow_private: Networks (CIDR) of private, loopback and link-local addresses that it may go to.
+        expire_s: See `Channel`.
+
+    Raises:
+        UsageError: the URL, a header or a network can't be read, or the URL names a private address that isn't listed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        allow_private: Sequence[str] = (),
+        expire_s: float = EXPIRE_S,
+    ) -> None:
+        try:
+            self._address = WebhookAddress(url, allow_private)
+            check_headers(headers or {})
+        except UsageError as error:
+            raise UsageError(f"channel {name}: {error}") from None
+        self.name = name
+        self.expire_s = expire_s
+        self._headers = {"Content-Type": "application/json", "User-Agent": f"amiss/{__version__}", **(headers or {})}
+        if self._address.authorization is not None:
+            self._headers["Authorization"] = self._address.authorization
+
+    def open(self) -> None:
+        """Nothing is kept open."""
+
+    def send(self, alert: Alert) -> None:
+        """See `Channel.send`."""
+        body = json.dumps(alert.json()).encode()
+        headers = {**self._headers, "Idempotency-Key": alert.key}
+        host = self._address.host
+        try:
+            connection = self._connect()
+            try:
+                connection.request("POST", self._address.target, body, headers)
+                status = connection.getresponse().status
+            finally:
+                connection.close()
+        except (OSError, http.client.HTTPException) as error:
+            raise AlertError(f"{host}: {error or type(error).__name__}") from None
+        if 200 <= status < 300:
+            return
+        if 300 <= status < 400:
+            raise AlertError(f"{host} answered {status}: redirects aren't followed, give the final URL")
+        raise AlertError(f"{host} answered {status}", permanent=400 <= status < 500 and status not in _AGAIN_LATER)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _connect(self) -> http.client.HTTPConnection:
+        """Connected to an address that was checked, so that no second look-up can lead elsewhere."""
+        host, port = self._address.host, self._address.port
+        connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+        plain = socket.create_connection((self._look_up(), port), TIMEOUT_S)
+        try:
+            context = ssl.create_default_context()
+            connection.sock = context.wrap_socket(plain, server_hostname=host) if self._address.secure else plain
+        except BaseException:
+            plain.close()
+            raise
+        return connection
+
+    def _look_up(self) -> str:
+        found = socket.getaddrinfo(self._address.host, self._address.port, type=socket.SOCK_STREAM)
+        try:
+            return str(self._address.choose([ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]))
+        except UsageError as error:
+            raise AlertError(str(error)) from None

@@ -1,0 +1,99 @@
+"""What the service knows of each camera, for metrics, health and the API."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from amiss.video import showable
+from amiss.watch._event import CameraState
+from amiss.watch.camera._worker import CameraCounters
+
+_HISTORY = 120  # last scores, for the curve on live pictures
+
+
+def total(a: CameraCounters, b: CameraCounters) -> CameraCounters:
+    """The counters of two workers together: a new one starts at zero."""
+    return CameraCounters(*(getattr(a, f.name) + getattr(b, f.name) for f in fields(CameraCounters)))
+
+
+@dataclass
+class CameraStatus:
+    """A camera as it is now. Its methods may be called from any thread."""
+
+    name: str
+    url: str
+    """Redacted."""
+    detector: str
+    threshold_on: float
+    threshold_off: float
+    threshold_from: str
+    """Where the thresholds come from, in words."""
+    lookahead_clips: int = 0
+    """Clips that must come after a clip before its score does."""
+    state: CameraState = "connecting"
+    reason: str = ""
+    """Why it is in that state, redacted."""
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When that state began."""
+    counts: CameraCounters = field(default_factory=CameraCounters)
+    """Of all its workers together."""
+    score: float | None = None
+    """Last smoothed score."""
+    score_time: datetime | None = None
+    """Of the end of its clip."""
+    event_id: str | None = None
+    """The open event."""
+    restarts: int = 0
+    problem: str = ""
+    """What the last worker ended with, redacted."""
+    history: deque[tuple[datetime, float]] = field(default_factory=lambda: deque(maxlen=_HISTORY))
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def set_state(self, state: CameraState, reason: str = "") -> bool:
+        """Note a state; True if it is another one than before."""
+        with self.lock:
+            changed = state != self.state
+            if changed:
+                self.since = datetime.now(UTC)
+            self.state, self.reason = state, showable(reason)
+            return changed
+
+    def set_score(self, time: datetime, score: float) -> None:
+        """Note a score."""
+        with self.lock:
+            self.score, self.score_time = score, time
+            self.history.append((time, score))
+
+    def follow(self, event_id: str, *, is_open: bool) -> None:
+        """Note an event's state; the end of an event, or of its clip, leaves a later one open."""
+        with self.lock:
+            if is_open:
+                self.event_id = event_id
+            elif self.event_id == event_id:
+                self.event_id = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        with self.lock:
+            return {
+                "name": self.name,
+                "url": self.url,
+                "state": self.state,
+                "reason": self.reason,
+                "since": self.since.isoformat(),
+                "score": self.score,
+                "score_time": self.score_time.isoformat() if self.score_time else None,
+                "event_id": self.event_id,
+                "restarts": self.restarts,
+                "problem": showable(self.problem),
+                "detector": self.detector,
+                "threshold_on": self.threshold_on,
+                "threshold_off": self.threshold_off,
+                "threshold_from": self.threshold_from,
+                "lookahead_clips": self.lookahead_clips,
+                **asdict(self.counts),
+            }

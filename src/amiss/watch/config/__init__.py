@@ -1,0 +1,1 @@
+"""The configuration of `amiss watch`: every setting declared once, and the file it is read from."""

@@ -1,0 +1,343 @@
+"""Reading a watcher's configuration: YAML with line numbers, secrets from elsewhere, every mistake told at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from amiss.errors import ConfigError, UsageError
+from amiss.video import parse_address, redact
+from amiss.watch.alerts._webhook_address import WebhookAddress, check_headers
+from amiss.watch.config import _schema
+from amiss.watch.config._schema import (
+    CHANNEL_KINDS,
+    AppriseConfig,
+    CameraConfig,
+    ChannelConfig,
+    Config,
+    LogConfig,
+    WebhookConfig,
+    with_defaults,
+)
+
+_SECRET = re.compile(r"\$\$\{|\$\{(?:file:([^}]+)|([A-Za-z_]\w*))\}")
+_USER_INFO = re.compile(r"[^\s/'\"]+:(?!//)[^\s'\"]*@")  # user:password@, where no scheme says that it is an address
+_QUOTED = re.compile(r"(['\"])((?:(?!\1).)*@(?:(?!\1).)*)\1")  # a value with an @, whatever else is in it
+_Where = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, order=True)
+class ConfigProblem:
+    """A mistake in a configuration file."""
+
+    line: int
+    """1-based; 1 where something is missing from the file as a whole."""
+    where: str
+    """The field, such as `cameras.door.url`."""
+    message: str
+    """What is wrong, and what to do."""
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.where}: {self.message}" if self.where else f"line {self.line}: {self.message}"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's plain values: `on` and `off` are words, 22:00 is no number, only true and false are truth values."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"null|Null|NULL|~|", ["n", "N", "~", ""]),
+    ("int", r"[-+]?(?:0|[1-9]\d*)", "-+0123456789"),
+    ("float", r"[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?", "-+.0123456789"),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+
+@dataclass
+class _Read:
+    """A file on its way to a Config."""
+
+    lines: dict[_Where, int] = field(default_factory=dict)
+    secret: set[_Where] = field(default_factory=set)
+    """Fields into which a secret was put: their values are never shown."""
+    problems: list[ConfigProblem] = field(default_factory=list)
+
+    def line(self, where: Sequence[str | int]) -> int:
+        """The line of a field, or of the nearest thing around it that the file has."""
+        for end in range(len(where), -1, -1):
+            if (line := self.lines.get(tuple(where[:end]))) is not None:
+                return line
+        return 1
+
+    def blame(self, where: Sequence[str | int], message: str) -> None:
+        known = [part for i, part in enumerate(where) if i == 0 or not self._is_tag(where, i)]
+        place = ".".join(_shown(str(part)) for part in known)
+        message = _QUOTED.sub(lambda quoted: f"{quoted[1]}{_shown(quoted[2])}{quoted[1]}", redact(message))
+        self.problems.append(ConfigProblem(self.line(known), place, _USER_INFO.sub("***@", message)))
+
+    def _is_tag(self, where: Sequence[str | int], i: int) -> bool:
+        """pydantic puts the kind of a channel, and `[key]`, into its locations; the file has no such level."""
+        return where[i] == "[key]" or (where[0] == "channels" and i == 2 and where[i] in CHANNEL_KINDS)
+
+    def value(self, node: yaml.Node, where: _Where, loader: _Loader) -> Any:
+        """The Python value of a node; notes its lines, duplicate keys and missing secrets."""
+        self.lines.setdefault(where, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value if key.value != "<<"]
+            for key, _ in node.value:
+                if keys.count(key.value) > 1:
+                    self.lines[(*where, key.value)] = key.start_mark.line + 1
+            for key in dict.fromkeys(key for key in keys if keys.count(key) > 1):
+                self.blame((*where, key), "stands twice; the first would be forgotten")
+            loader.flatten_mapping(node)
+            values = {}
+            for key, child in node.value:
+                self.lines[(*where, str(key.value))] = key.start_mark.line + 1
+                values[str(key.value)] = self.value(child, (*where, str(key.value)), loader)
+            return values
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(child, (*where, i), loader) for i, child in enumerate(node.value)]
+        value = loader.construct_object(node)
+        return self._with_secrets(value, where) if isinstance(value, str) else value
+
+    def _with_secrets(self, text: str, where: _Where) -> str:
+        def secret(match: re.Match[str]) -> str:
+            file, variable = match.groups()
+            if file is not None:
+                try:
+                    return Path(file).expanduser().read_text(encoding="utf-8").strip()
+                except (OSError, UnicodeDecodeError) as error:
+                    reason = getattr(error, "strerror", None) or "it isn't text"
+                    self.blame(where, f"the secret's file {_shown(file)} can't be read: {reason}")
+            elif variable is not None:
+                if variable in os.environ:
+                    return os.environ[variable]
+                self.blame(where, f"the environment has no variable {variable}; set it, or write $${{ for a plain ${{")
+            return "${"
+
+        filled = _SECRET.sub(secret, text)
+        if filled != text:
+            self.secret.add(where)
+        return filled
+
+
+def load_config(path: str | os.PathLike[str]) -> Config:
+    """Read a configuration: secrets put in, paths made absolute, every camera complete with what `defaults` say.
+
+    A string may contain `${NAME}` (a variable of the environment) and `${file:/path}` (a file's text); `$${` is a
+    plain `${`.
+
+    Raises:
+        ConfigError: names every mistake with its line; no secret stands in the message.
+    """
+    config, problems = read_config(path)
+    if config is None:
+        mistakes = "a mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        raise ConfigError(f"{os.fspath(path)} has {mistakes}: {'; '.join(map(str, problems))}")
+    return config
+
+
+def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[ConfigProblem]]:
+    """The configuration, or None and every mistake in it, in the order of their lines.
+
+    Raises:
+        ConfigError: the file can't be read at all.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} can't be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from error
+    read = _Read()
+    config = _validated(text, read, file.resolve().parent)
+    problems = sorted(set(read.problems))
+    return (None if problems else config), problems
+
+
+def _validated(text: str, read: _Read, folder: Path) -> Config | None:
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        values = {} if node is None else read.value(node, (), loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "damaged"
+        reason = re.sub(r"'[^']{2,}'", "'***'", reason)  # a password that begins with * or !, without quotes
+        read.problems.append(ConfigProblem(mark.line + 1 if mark else 1, "", f"not YAML: {reason}"))
+        return None
+    except RecursionError:
+        read.problems.append(ConfigProblem(1, "", "not a configuration: it refers to itself"))
+        return None
+    if not isinstance(values, dict):
+        read.blame((), "a configuration is a mapping of fields, such as `cameras:`")
+        return None
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        _blame_all(error, (), read)
+        return None
+    cameras = {}
+    for name, camera in config.cameras.items():
+        try:
+            cameras[name] = _with_absolute_paths(with_defaults(camera, config.defaults), config, folder)
+        except ValidationError as error:
+            _blame_all(error, ("cameras", name), read)
+            cameras[name] = camera
+    config = config.model_copy(
+        update={
+            "cameras": cameras,
+            "database": _absolute_database(config.database, folder),
+            "media": folder / config.media,
+            "state": folder / config.state,
+            "channels": {
+                name: channel.model_copy(update={"path": folder / channel.path})
+                if isinstance(channel, LogConfig)
+                else channel
+                for name, channel in config.channels.items()
+            },
+        }
+    )
+    _check_references(config, read)
+    _check_addresses(config, read)
+    return config
+
+
+def _with_absolute_paths(camera: CameraConfig, config: Config, folder: Path) -> CameraConfig:
+    own = camera.detector is not None
+    detector, weights = (camera.detector, camera.weights) if own else (config.detector, config.weights)
+    url = camera.url
+    for scheme in ("replay:", "folder:"):
+        if url.startswith(scheme):
+            url = scheme + str(folder / url.removeprefix(scheme))
+    return camera.model_copy(
+        update={
+            "url": url,
+            "detector": None if detector is None else folder / detector,
+            "weights": None if weights is None else folder / weights,
+        }
+    )
+
+
+def _absolute_database(url: str, folder: Path) -> str:
+    prefix, separator, file = url.partition(":///")
+    if not prefix.startswith("sqlite") or not separator or not file or file.startswith(("/", ":", "file:")):
+        return url
+    return f"{prefix}:///{folder / file}"
+
+
+def _check_references(config: Config, read: _Read) -> None:
+    for name, camera in config.cameras.items():
+        where: _Where = ("cameras", name, "detector")
+        own = where in read.lines
+        if camera.detector is None:
+            read.blame(where[:2], "has no detector: give it one, or a common `detector:` for all")
+        elif problem := _detector_problem(camera.detector):
+            read.blame(where if own else ("detector",), f"{_shown(str(camera.detector))} {problem}")
+    seen: dict[str, int] = {}
+    for i, rule in enumerate(config.rules):
+        if seen.setdefault(rule.name, i) != i:
+            read.blame(("rules", i, "name"), f"{rule.name!r} is the name of another rule; their cooldowns would mix")
+        for kind, names, known in (
+            ("channel", rule.channels, config.channels),
+            ("camera", rule.cameras or [], config.cameras),
+        ):
+            for j, name in enumerate(names):
+                if name not in known:
+                    read.blame(("rules", i, f"{kind}s", j), f"there is no {kind} {name!r}{_hint(name, known)}")
+
+
+def _detector_problem(folder: Path) -> str:
+    """Which of its files this user can't read, and why; empty = none."""
+    for name in ("detector.json", "head.safetensors"):
+        try:
+            with (folder / name).open("rb") as file:
+                file.read(1)
+        except FileNotFoundError:
+            return f"is not a detector: {name} is missing in it"
+        except OSError as error:
+            return f"can't be read as a detector: {error.strerror}: {name}"
+    return ""
+
+
+def _check_addresses(config: Config, read: _Read) -> None:
+    """What cameras and channels would say at the start, or at the first alert; nothing is connected."""
+    for name, camera in config.cameras.items():
+        try:
+            parse_address(camera.url, camera.source.transport)
+        except UsageError as error:
+            read.blame(("cameras", name, "url"), str(error).replace(redact(camera.url), _shown(camera.url)))
+    for name, channel in config.channels.items():
+        try:
+            _check_channel(channel)
+        except UsageError as error:
+            read.blame(("channels", name), str(error))
+
+
+def _check_channel(channel: ChannelConfig) -> None:
+    if isinstance(channel, WebhookConfig):
+        WebhookAddress(channel.url, channel.allow_private)
+        check_headers(channel.headers)
+    elif isinstance(channel, AppriseConfig):
+        try:
+            from amiss.watch.alerts._apprise import service_of
+        except ModuleNotFoundError:
+            raise UsageError("apprise is not installed; this channel needs pip install 'amiss[watch]'") from None
+        service_of(channel.url)
+
+
+def _shown(value: str) -> str:
+    """A value of the file as it may be shown: nothing of what stands before an @, whatever its form."""
+    before, at, after = redact(value).rpartition("@")
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", before)
+    return f"{scheme[0] if scheme else ''}***@{after}" if at else after
+
+
+def _blame_all(error: ValidationError, inside: _Where, read: _Read) -> None:
+    for problem in error.errors(include_url=False):
+        where = (*inside, *problem["loc"])
+        kind, message = problem["type"], problem["msg"]
+        if kind == "extra_forbidden":
+            message = f"there is no such field{_hint(str(where[-1]), _all_fields())}"
+        elif kind == "missing":
+            message = f"is missing{_hint_missing(where)}"
+        elif kind in ("union_tag_not_found", "union_tag_invalid"):
+            message = f"`kind` must be one of {', '.join(CHANNEL_KINDS)}"
+        elif where and where[-1] == "[key]":
+            message = "names are letters, digits, '_', '.' and '-', at most 64"
+        else:
+            message = message.removeprefix("Value error, ")
+            message = message[:1].lower() + message[1:]
+            value = problem["input"]
+            if isinstance(value, bool | int | float | str) and not (where in read.secret or _is_secret(where)):
+                message = f"is {_shown(value) if isinstance(value, str) else value!r}; {message}"
+        read.blame(where, message)
+
+
+def _is_secret(where: _Where) -> bool:
+    """Whether a value may hold a secret that has no mark: passwords, and all that channels are told."""
+    return where[-1] in ("password", "database") or where[0] == "channels"
+
+
+def _hint_missing(where: _Where) -> str:
+    return ", the cameras to watch" if where == ("cameras",) else ""
+
+
+def _hint(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _all_fields() -> list[str]:
+    models = [m for m in vars(_schema).values() if isinstance(m, type) and issubclass(m, BaseModel)]
+    return sorted({name for model in models for name in model.model_fields})

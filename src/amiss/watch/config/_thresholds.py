@@ -1,0 +1,131 @@
+"""Where a camera's thresholds come from: its configuration, its calibration, or its detector."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from amiss.errors import DetectorError
+from amiss.files import write_json, write_text
+from amiss.watch.config._schema import AlarmConfig, Score
+
+OFF_SHARE = 0.8
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When an event opens and closes, and why there."""
+
+    on: float
+    off: float
+    source: str
+    """In words."""
+
+
+@dataclass(frozen=True)
+class CameraCalibration:
+    """What `amiss calibrate` found for a camera; holds for one detector and one way of making events of scores."""
+
+    camera: str
+    detector_sha256: str
+    threshold: Score
+    off: Score
+    per_hour: float
+    """False alarms an hour that were asked for."""
+    hours: float
+    """Of footage that it was found on."""
+    alarms: int
+    """In that footage, at the threshold."""
+    upper_per_hour: float
+    """95 % upper bound of the rate, given so many alarms in so many hours."""
+    is_enough: bool
+    """Whether the hours can show the rate that was asked for."""
+    smoothing_s: float
+    min_length_s: float
+    merge_gap_s: float
+    made: str
+    """When, ISO 8601."""
+
+
+def calibration_file(state: Path, camera: str) -> Path:
+    """Where a camera's calibration is kept."""
+    return state / "calibration" / f"{camera}.json"
+
+
+def write_calibration(state: Path, calibration: CameraCalibration) -> Path:
+    """Keep it in the state folder, from where `amiss watch` takes it; returns the file.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    path = calibration_file(state, calibration.camera)
+    write_json(path, {"format": _FORMAT, **asdict(calibration)})
+    return path
+
+
+def check_calibration(state: Path, camera: str) -> None:
+    """Find out whether a calibration could be kept, before hours are spent on it.
+
+    Raises:
+        OutputError: it couldn't be written.
+    """
+    trial = calibration_file(state, camera).with_suffix(".try")
+    write_text(trial, "")
+    trial.unlink(missing_ok=True)
+
+
+def read_calibration(state: Path, camera: str) -> CameraCalibration | None:
+    """The camera's calibration; None where there is none.
+
+    Raises:
+        DetectorError: the file is damaged.
+    """
+    path = calibration_file(state, camera)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.pop("format") != _FORMAT:
+            raise ValueError("of another format")
+        return CameraCalibration(**values)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DetectorError(f"{path} can't be read ({error}): calibrate again, or remove it") from error
+
+
+def resolve_thresholds(
+    alarm: AlarmConfig, calibration: CameraCalibration | None, detector_sha256: str, detector_threshold: float
+) -> Thresholds:
+    """Stated thresholds first, then the camera's calibration if it is of this detector, then the detector's own."""
+    if alarm.on is not None:
+        on, source = alarm.on, "the configuration"
+    elif calibration is not None and calibration.detector_sha256 == detector_sha256:
+        on = calibration.threshold
+        source = f"its calibration ({_worth(calibration)})"
+        if (alarm.smoothing_s, alarm.min_length_s, alarm.merge_gap_s) != (
+            calibration.smoothing_s,
+            calibration.min_length_s,
+            calibration.merge_gap_s,
+        ):
+            source += "; smoothing, length or gap have changed since: calibrate again"
+        if alarm.off is None:
+            return Thresholds(on, min(calibration.off, on), source)
+    else:
+        on, source = detector_threshold, "the detector"
+        if calibration is not None:
+            source += " (its calibration is of another one: calibrate again)"
+    off = OFF_SHARE * on if alarm.off is None else min(alarm.off, on)
+    return Thresholds(on, off, source)
+
+
+def _worth(calibration: CameraCalibration) -> str:
+    bound = f"at most {_digits(calibration.upper_per_hour)} false alarms an hour, {_digits(calibration.hours)} h seen"
+    if calibration.is_enough:
+        return bound
+    return f"{bound}: too little footage for {calibration.per_hour:g} an hour, calibrate again"
+
+
+def _digits(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

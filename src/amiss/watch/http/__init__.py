@@ -1,0 +1,1 @@
+"""Health, metrics, live pictures and event pages over HTTP."""

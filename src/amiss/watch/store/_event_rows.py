@@ -1,0 +1,122 @@
+"""Reading and writing the rows of an event, inside a transaction of the store."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from amiss.watch._event import CameraEvent
+from amiss.watch.config._rules import Rule
+from amiss.watch.store._outbox import create_deliveries
+from amiss.watch.store._tables import Trace, cameras, events, pack_trace, traces, unpack_trace
+
+Verdict = Literal["confirmed", "false_alarm", "ignore"]
+
+_FIELDS = tuple(name for name in CameraEvent.__dataclass_fields__ if name != "trace")
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event as the database has it.
+
+    Attributes:
+        event: The event; its trace is empty in lists.
+        protected: Its media are kept whatever the retention says.
+        media_removed: When the retention removed its media.
+        saved: When it was first stored.
+        verdict: The newest review's; None = nobody reviewed it.
+    """
+
+    event: CameraEvent
+    protected: bool
+    media_removed: datetime | None
+    saved: datetime
+    verdict: Verdict | None
+
+
+def save_event_rows(
+    connection: Connection,
+    event: CameraEvent,
+    run: str,
+    revision: int,
+    node: str,
+    rules: Iterable[Rule],
+    now: datetime,
+) -> int:
+    """Insert or update the event, its trace and its deliveries; a state older than the stored one changes nothing.
+
+    Returns:
+        How many deliveries are to be sent because of it.
+    """
+    stored = connection.execute(
+        select(events.c.revision, events.c.run).where(events.c.event_id == event.event_id).with_for_update()
+    ).one_or_none()
+    if stored is not None and stored.run == run and stored.revision >= revision:
+        return 0
+    values: dict[str, Any] = {name: getattr(event, name) for name in _FIELDS}
+    values |= {"run": run, "revision": revision, "node": node}
+    packed = pack_trace(event.trace)
+    if stored is None:
+        if connection.scalar(select(cameras.c.name).where(cameras.c.name == event.camera)) is None:
+            connection.execute(insert(cameras).values(name=event.camera))
+        connection.execute(insert(events).values(values | {"protected": False, "saved": now}))
+        connection.execute(insert(traces).values(event_id=event.event_id, packed=packed))
+    else:
+        connection.execute(update(events).where(events.c.event_id == event.event_id).values(values))
+        connection.execute(update(traces).where(traces.c.event_id == event.event_id).values(packed=packed))
+    return create_deliveries(connection, event, rules, node, now)
+
+
+def interrupt_rows(
+    connection: Connection, cameras: Sequence[str], run: str, node: str, rules: Iterable[Rule], now: datetime
+) -> int:
+    """End what earlier processes of this node, or of these cameras, left open, at the last clip they told of.
+
+    Returns:
+        How many deliveries are to be sent because of it.
+    """
+    rules = tuple(rules)
+    count = 0
+    left = connection.execute(
+        select(events, traces.c.packed)
+        .join(traces, traces.c.event_id == events.c.event_id)
+        .where(events.c.state == "open", events.c.run != run, or_(events.c.node == node, events.c.camera.in_(cameras)))
+        .order_by(events.c.started)
+    ).mappings()
+    for row in list(left):
+        event = event_of_row(row, unpack_trace(row["packed"]))
+        last_s = max((seconds for seconds, _ in event.trace), default=0.0)
+        ended = event.ended or max(event.peak, event.started + timedelta(seconds=last_s))
+        event = replace(event, state="interrupted", ended=ended)
+        connection.execute(
+            update(events).where(events.c.event_id == event.event_id).values(state=event.state, ended=event.ended)
+        )
+        count += create_deliveries(connection, event, rules, node, now)
+    return count
+
+
+def add_clip_row(connection: Connection, event_id: str, clip: str | None, problem: str | None) -> None:
+    """Give an event a clip that was found later; a second time changes nothing."""
+    row = connection.execute(
+        select(events.c.clip, events.c.problem).where(events.c.event_id == event_id)
+    ).one_or_none()  # fmt: skip
+    if row is not None and row.clip != clip:
+        problems = "; ".join(filter(None, (row.problem, problem))) or None
+        connection.execute(
+            update(events).where(events.c.event_id == event_id).values(clip=clip, problem=problems)
+        )  # fmt: skip
+
+
+def forget_media_rows(connection: Connection, paths: list[str], now: datetime) -> None:
+    """Take removed files out of the events."""
+    for column in (events.c.clip, events.c.snapshot):
+        for first in range(0, len(paths), 500):
+            part = paths[first : first + 500]
+            connection.execute(update(events).where(column.in_(part)).values({column: None, "media_removed": now}))
+
+
+def event_of_row(row: Any, trace: Trace = ()) -> CameraEvent:
+    """A row of `events` as an event."""
+    return CameraEvent(**{name: row[name] for name in _FIELDS}, trace=trace)

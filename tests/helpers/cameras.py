@@ -1,0 +1,77 @@
+"""Workers that watch cameras, and what they told."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from amiss.detection import AlarmSettings
+from amiss.video import Backoff
+from amiss.watch._event import CameraEvent
+from amiss.watch.camera._pool import EnginePool
+from amiss.watch.camera._recorder import Recorder
+from amiss.watch.camera._settings import CameraSettings, DetectorIdentity
+from amiss.watch.camera._worker import CameraWorker, ClipScored
+from helpers.fake_detector import SPEC, BrightnessEngine, brightness_detector
+
+ALARM = AlarmSettings(on=0.6, off=0.5)
+WHO = DetectorIdentity("detector", "0" * 64, SPEC.hash)
+FAST = Backoff(first_s=0.05, cap_s=0.2)
+
+
+class Wall:
+    """Workers of one test, with what they told."""
+
+    def __init__(self, media: Path | None, pool: EnginePool, roll_s: float) -> None:
+        self.media, self.pool, self.roll_s = media, pool, roll_s
+        self.events: list[CameraEvent] = []
+        self.states: list[tuple[str, str, str]] = []
+        self.scores: list[ClipScored] = []
+        self.workers: list[CameraWorker] = []
+
+    def watch(self, url: str, name: str = "yard", **options: object) -> CameraWorker:
+        settings = CameraSettings(**{  # type: ignore[arg-type]
+            "name": name, "url": url, "alarm": ALARM, "open_timeout_s": 1.0, "read_timeout_s": 1.0, "backoff": FAST,
+            **options,
+        })  # fmt: skip
+        media = self.media
+        rolls = {"pre_roll_s": self.roll_s, "post_roll_s": self.roll_s}
+        make = (lambda end: Recorder(media, name, on_end=end, **rolls)) if media else None
+        worker = CameraWorker(
+            settings,
+            brightness_detector(self.pool.engine.spec),
+            self.pool,
+            make,
+            on_event=self.events.append,
+            on_state=lambda *told: self.states.append(told),
+            on_score=self.scores.append,
+            identity=WHO,
+        )
+        self.workers.append(worker)
+        worker.start()
+        return worker
+
+    def of(self, camera: str) -> list[CameraEvent]:
+        return [event for event in self.events if event.camera == camera]
+
+
+@contextmanager
+def wall(media: Path | None = None, engine: BrightnessEngine | None = None, *, roll_s: float = 0.4) -> Iterator[Wall]:
+    pool = EnginePool(engine or BrightnessEngine())
+    made = Wall(media, pool, roll_s)
+    try:
+        yield made
+    finally:
+        for worker in made.workers:
+            worker.stop()
+        for worker in made.workers:
+            worker.join(10)
+        pool.close()
+    assert not any(worker.is_alive() for worker in made.workers)
+
+
+def eventually(condition: Callable[[], object], limit_s: float = 15.0) -> None:
+    until = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.02)

@@ -1,0 +1,96 @@
+"""amiss evaluate on anyone's scores, end to end: JSON, npz, and npy in the order of RTFM's lists."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
+
+from amiss.cli import app
+from amiss.datasets import Manifest, read_manifest
+from amiss.evaluation import ground_truth_vector
+from amiss.jobs import evaluate_any
+from helpers.bench import make_data
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[Path, Manifest]:
+    make_data(tmp_path)
+    return tmp_path, read_manifest(tmp_path / "manifest.csv")
+
+
+def clip_scores(manifest: Manifest) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {v.video_id: rng.random((v.n_frames or 0) // 16) for v in manifest.split("test")}
+
+
+def rtfm_order(scores: dict[str, np.ndarray], manifest: Manifest) -> np.ndarray:
+    """One flat array: anomalous videos by name, then normal ones."""
+    videos = sorted(manifest.split("test"), key=lambda video: (-video.label, video.video_id))
+    return np.concatenate([scores[video.video_id] for video in videos])
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz", ".npy", "frames.npy"])
+def test_every_format_gives_the_same_numbers(data: tuple[Path, Manifest], suffix: str) -> None:
+    folder, manifest = data
+    scores = clip_scores(manifest)
+    flat = rtfm_order(scores, manifest)
+    file = folder / f"theirs{suffix}"
+    match suffix:
+        case ".json":
+            file.write_text(json.dumps({name: values.tolist() for name, values in scores.items()}))
+        case ".npz":
+            np.savez(file, **scores)  # type: ignore[arg-type]
+        case ".npy":
+            np.save(file, flat)
+        case _:
+            np.save(file, np.repeat(flat, 16))
+    expected = roc_auc_score(ground_truth_vector(manifest, "exact"), np.repeat(flat, 16))
+    arguments = ["evaluate", str(file), "--data", str(folder / "manifest.csv"), "--json"]
+    ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == 0, ran.stderr
+    result = json.loads(ran.stdout)
+    assert result["auc"] == pytest.approx(expected, abs=1e-12)
+    assert result["n_videos"] == 16
+    assert set(result["per_class"]) == {"fire", "fight"}
+    assert result["ci95"]["auc"][0] < expected < result["ci95"]["auc"][1]
+
+
+def test_npy_in_rtfms_order_under_rtfms_protocol(data: tuple[Path, Manifest]) -> None:
+    folder, manifest = data
+    flat = rtfm_order(clip_scores(manifest), manifest)
+    np.save(folder / "pred.npy", flat)
+    result = evaluate_any(folder / "pred.npy", manifest, protocol="ucf/rtfm-ceil16")
+    labels = ground_truth_vector(manifest, "ucf/rtfm-ceil16")
+    assert (result["n_frames"], result["n_positive"]) == (16 * len(flat), int(labels.sum()))
+    assert result["auc"] == pytest.approx(roc_auc_score(labels, np.repeat(flat, 16)), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda flat: flat[:-1], r"has \d+ scores; the 16 test videos of .* have \d+ clips of 16 frames \(-1\)"),
+        (lambda flat: np.where(np.arange(len(flat)) == 3, np.nan, flat), "1 of .* scores are NaN or infinite"),
+    ],
+)
+def test_bad_npy_is_told_in_one_line(data: tuple[Path, Manifest], spoil: object, message: str) -> None:
+    folder, manifest = data
+    np.save(folder / "pred.npy", spoil(rtfm_order(clip_scores(manifest), manifest)))  # type: ignore[operator]
+    ran = CliRunner().invoke(app, ["evaluate", str(folder / "pred.npy"), "--data", str(folder / "manifest.csv")])
+    assert ran.exit_code == 1
+    assert ran.stdout == ""
+    assert len(ran.stderr.strip().splitlines()) == 1
+    assert re.search(message, ran.stderr), ran.stderr
+
+
+def test_scores_of_a_video_less_are_told(data: tuple[Path, Manifest]) -> None:
+    folder, manifest = data
+    scores = clip_scores(manifest)
+    del scores["test03"]
+    np.savez(folder / "theirs.npz", **scores)  # type: ignore[arg-type]
+    ran = CliRunner().invoke(app, ["evaluate", str(folder / "theirs.npz"), "--data", str(folder / "manifest.csv")])
+    assert ran.exit_code == 1
+    assert "1 of 16 test videos have no scores: test03" in ran.stderr

@@ -1,0 +1,173 @@
+"""Live sources on a real RTSP server, GStreamer's."""
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amiss.video import (
+    Backoff,
+    EncodedPacket,
+    EncodedStream,
+    LiveFrame,
+    LiveSource,
+    PacketWriter,
+    VideoReader,
+    VideoWriter,
+)
+from helpers import ROOT
+from helpers.streams import free_port
+
+pytestmark = pytest.mark.rtsp
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+NEEDS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+PASSWORD = "p@ss/w:rd"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds; each frame's number is written into it in stripes of light and dark."""
+    path = tmp_path_factory.mktemp("rtsp") / "clip.mp4"
+    with VideoWriter(path, 25, 160, 120) as writer:
+        for index in range(75):
+            bits = np.array([255 if index >> bit & 1 else 0 for bit in range(8)], np.uint8)
+            writer.write(np.broadcast_to(np.repeat(bits, 20)[None, :, None], (120, 160, 3)))
+    return path
+
+
+def number(frame: LiveFrame) -> int:
+    stripes = frame.image[:, 10::20].mean(axis=(0, 2)) > 127
+    return int(sum(1 << bit for bit, on in enumerate(stripes) if on))
+
+
+class Server:
+    """The server as a process that can be killed and started again on its port."""
+
+    def __init__(self, clip: Path) -> None:
+        self.port = free_port()
+        self._command = [SYSTEM_PYTHON, str(ROOT / "tests/helpers/rtsp_server.py"), str(self.port), f"yard={clip}",
+                         "--user", f"guard:{PASSWORD}"]  # fmt: skip
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"rtsp://guard:p%40ss%2Fw%3Ard@127.0.0.1:{self.port}/yard"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def signal(self, name: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(name)
+
+
+@pytest.fixture
+def server(clip: Path) -> Iterator[Server]:
+    if not shutil.which(SYSTEM_PYTHON) or subprocess.run([SYSTEM_PYTHON, "-c", NEEDS], capture_output=True).returncode:
+        pytest.skip("GStreamer's RTSP server is missing (apt: gir1.2-gst-rtsp-server-1.0 python3-gi)")
+    made = Server(clip)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+def take(source: LiveSource, until: Callable[[list[LiveFrame]], bool], limit_s: float = 30) -> list[LiveFrame]:
+    timer = threading.Timer(limit_s, source.stop)
+    timer.start()
+    frames: list[LiveFrame] = []
+    for frame in source:
+        frames.append(frame)
+        if until(frames):
+            break
+    timer.cancel()
+    assert until(frames), f"{len(frames)} frames in {limit_s} s; {source.state} {source.reason}"
+    assert all(a.time < b.time for a, b in pairwise(frames))
+    return frames
+
+
+def test_every_frame_of_a_looped_stream_comes_in_order_and_on_time(server: Server, tmp_path: Path) -> None:
+    packets: list[tuple[EncodedStream, EncodedPacket]] = []
+    source = LiveSource(server.url, on_packet=lambda *pair: packets.append(pair))
+    frames = take(source, lambda frames: len(frames) == 130)
+    numbers = [number(frame) for frame in frames]
+    assert all(b == (a + 1) % 75 for a, b in pairwise(numbers))  # also across the seam of the loop
+    steps = np.diff([frame.monotonic_s for frame in frames[60:]])
+    assert np.median(steps) == pytest.approx(1 / 25, abs=0.002)
+    assert time.monotonic() - frames[-1].monotonic_s < 0.5
+    assert source.counters.reconnects == source.counters.damaged == source.counters.dropped == 0
+
+    writer = PacketWriter(tmp_path / "copy.mp4", packets[0][0])
+    for _, packet in packets:
+        writer.write(packet)
+    writer.finish()
+    assert [number(LiveFrame(0, frames[0].time, 0, f.image, 1)) for f in VideoReader(writer.path)][:130] == numbers
+
+
+@pytest.mark.faults
+def test_a_server_that_is_killed_and_comes_back_is_found_again(server: Server) -> None:
+    said: list[tuple[str, str]] = []
+    source = LiveSource(server.url, read_timeout_s=2, open_timeout_s=2, backoff=Backoff(first_s=0.2, cap_s=0.5),
+                        on_state=lambda *pair: said.append(pair))  # fmt: skip
+    events = iter([lambda: (server.kill(), threading.Timer(1.5, server.start).start())])
+
+    def until(frames: list[LiveFrame]) -> bool:
+        if len(frames) == 20:
+            next(events)()
+        return frames[-1].connection > 1 and len(frames) > 60
+
+    frames = take(source, until)
+    after = next(i for i, frame in enumerate(frames) if frame.connection > 1)
+    assert frames[after].time - frames[after - 1].time > timedelta(seconds=1)
+    assert number(frames[after]) == 0  # the new server begins its loop anew: nothing is left of the old one
+    assert {"running", "reconnecting"} <= {state for state, _ in said}
+    assert PASSWORD not in str(said)
+    assert "guard" not in str(said)
+
+
+@pytest.mark.faults
+def test_a_server_that_freezes_is_left_and_found_again(server: Server) -> None:
+    from signal import SIGCONT, SIGSTOP
+
+    said: list[str] = []
+    source = LiveSource(server.url, read_timeout_s=1, open_timeout_s=1, backoff=Backoff(first_s=0.2, cap_s=0.5),
+                        on_state=lambda state, reason: said.append(state))  # fmt: skip
+
+    def until(frames: list[LiveFrame]) -> bool:
+        if len(frames) == 20:
+            server.signal(SIGSTOP)
+            threading.Timer(3.0, server.signal, (SIGCONT,)).start()
+        return frames[-1].connection > 1 and len(frames) > 60
+
+    take(source, until)
+    assert "stalled" in said
+    assert source.counters.stalls >= 1
+    assert time.monotonic() - source._timeline._last[1] < 1.0  # nothing late
+
+
+def test_wrong_credentials_are_said_and_not_shown(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+    source = LiveSource(server.url.replace("p%40ss", "wr0ng"), backoff=Backoff(first_s=0.1, cap_s=0.2),
+                        on_state=lambda state, reason: said.append(reason))  # fmt: skip
+    threading.Timer(1.0, source.stop).start()
+    assert list(source) == []
+    assert any("401 Unauthorized" in reason for reason in said)
+    out, err = capfd.readouterr()
+    assert "wr0ng" not in " ".join([*said, out, err, source.name])

@@ -1,0 +1,247 @@
+"""`amiss calibrate` wastes nobody's hours: mistakes are found first, and what was seen is used whatever comes after."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("sqlalchemy", reason="needs amiss[watch]")
+
+from amiss.engines._torch import TorchEngine
+from amiss.errors import AmissError, EvaluationError, OutputError, UsageError, VideoError
+from amiss.watch import Config, calibrate_camera
+from amiss.watch import _calibrate as module
+from amiss.watch.camera._worker import CameraWorker
+from amiss.watch.config._thresholds import read_calibration, resolve_thresholds, write_calibration
+from helpers.motion import make_motion_detector, write_scene
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_motion_detector(tmp_path_factory.mktemp("detector"))
+
+
+@pytest.fixture(scope="module")
+def normal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("normal") / "normal.mp4", [(3, 320)])
+
+
+@pytest.fixture
+def config(detector: Path, normal: Path, tmp_path: Path) -> Callable[..., Config]:
+    def make(url: str = f"replay:{normal}?loop=1&speed=0", **options: object) -> Config:
+        camera = {"url": url, "detector": detector}
+        return Config.model_validate({"cameras": {"yard": camera}, "state": tmp_path / "state", **options})
+
+    return make
+
+
+def quiet(done: float, total: float, what: str) -> None:
+    pass
+
+
+def interrupted(after_clips: int) -> Callable[[float, float, str], None]:
+    """Ctrl-C, once, as soon as so many clips were scored."""
+    pressed = []
+
+    def on_progress(done: float, total: float, what: str) -> None:
+        if not pressed and int(what.split()[1]) >= after_clips:
+            pressed.append(True)
+            raise KeyboardInterrupt
+
+    return on_progress
+
+
+def test_what_was_seen_before_ctrl_c_is_used(config: Callable[..., Config], caplog: pytest.LogCaptureFixture) -> None:
+    settings = config()
+    found, path = calibrate_camera(settings, "yard", 10, hours=12, on_progress=interrupted(30))
+    assert path.exists()
+    kept = read_calibration(settings.state, "yard")
+    assert kept == found.calibration
+    assert kept.hours > 30 * 16 / 25 / 3600 * 0.9
+    assert not kept.is_enough
+    assert "of 12 hours: what was seen is used" in caplog.text
+
+
+def test_a_few_seconds_do_not_replace_hours(
+    config: Callable[..., Config], normal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = config()
+    found, path = calibrate_camera(settings, "yard", 10, videos=[normal], on_progress=quiet)
+    assert "yard: too little footage" in caplog.text
+    earlier = replace(found.calibration, hours=12.0, upper_per_hour=0.25, is_enough=True, threshold=0.5)
+    write_calibration(settings.state, earlier)
+    with pytest.raises(EvaluationError, match=r"on 12 h is kept .*too little to show 10.*alarm: \{on: 0\.\d+, off: "):
+        calibrate_camera(settings, "yard", 10, videos=[normal], on_progress=quiet)
+    assert read_calibration(settings.state, "yard") == earlier
+    enough, _ = calibrate_camera(settings, "yard", 1000, videos=[normal], on_progress=quiet)
+    assert enough.calibration.is_enough
+    assert read_calibration(settings.state, "yard") == enough.calibration
+    write_calibration(settings.state, replace(earlier, detector_sha256="of another one"))
+    calibrate_camera(settings, "yard", 10, videos=[normal], on_progress=quiet)
+    path.write_text("damaged")
+    calibrate_camera(settings, "yard", 10, videos=[normal], on_progress=quiet)
+    assert "it is replaced: " in caplog.text
+
+
+def test_a_service_says_what_its_calibration_is_worth(config: Callable[..., Config], normal: Path) -> None:
+    found = calibrate_camera(config(), "yard", 1404, videos=[normal], on_progress=quiet)[0].calibration
+    alarm, sha256 = config().cameras["yard"].alarm, found.detector_sha256
+    enough = replace(found, hours=12.3, upper_per_hour=0.243, is_enough=True)
+    assert resolve_thresholds(alarm, enough, sha256, 0.9).source == (
+        "its calibration (at most 0.243 false alarms an hour, 12.3 h seen)"
+    )
+    few = replace(found, hours=0.0021, upper_per_hour=1404.2, is_enough=False, per_hour=5)
+    assert resolve_thresholds(alarm, few, sha256, 0.9).source == (
+        "its calibration (at most 1404 false alarms an hour, 0.0021 h seen: too little footage for 5 an hour, "
+        "calibrate again)"
+    )
+
+
+def test_a_second_ctrl_c_while_the_worker_ends_loses_nothing(
+    config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait, pressed = module._wait, []
+
+    def interrupted_wait(thread: threading.Thread, longest_s: float) -> None:
+        if isinstance(thread, CameraWorker) and thread._source._stop.is_set() and not pressed:
+            pressed.append(True)
+            raise KeyboardInterrupt
+        wait(thread, longest_s)
+
+    monkeypatch.setattr(module, "_wait", interrupted_wait)
+    found, path = calibrate_camera(config(), "yard", 10, hours=12, on_progress=interrupted(30))
+    assert pressed
+    assert path.exists()
+    assert found.calibration.hours > 30 * 16 / 25 / 3600 * 0.9
+
+
+def test_no_thread_is_left_in_torch_after_ctrl_c(
+    config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is would abort the process at its end. A real signal: it comes while the main thread waits."""
+    prepare, slow = TorchEngine.prepare, threading.Event()
+
+    def slow_prepare(self: TorchEngine, frames: NDArray[np.uint8]) -> object:
+        if slow.is_set():
+            time.sleep(3)  # longer than the worker waits for its reader
+        return prepare(self, frames)
+
+    monkeypatch.setattr(TorchEngine, "prepare", slow_prepare)
+    pressed: list[float] = []
+
+    def on_progress(done: float, total: float, what: str) -> None:
+        if not pressed and int(what.split()[1]) >= 5:
+            pressed.append(done)
+            slow.set()
+            main = threading.main_thread().ident
+            assert main is not None
+            threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
+    try:
+        calibrate_camera(config(), "yard", 10, hours=0.02, on_progress=on_progress)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert pressed
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("amiss-")] == []
+
+
+def test_what_was_seen_before_the_camera_failed_is_used(
+    config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    score = CameraWorker._scored
+
+    def failing(self: CameraWorker, value: float) -> None:
+        if self._counters.scores == 40:
+            raise AmissError("the disk of the engine is gone")
+        score(self, value)
+
+    monkeypatch.setattr(CameraWorker, "_scored", failing)
+    settings = config()
+    found, _ = calibrate_camera(settings, "yard", 10, hours=12, on_progress=quiet)
+    assert found.calibration.hours == pytest.approx(40 * 16 / 25 / 3600, rel=0.1)
+    assert "the disk of the engine is gone" in caplog.text
+
+
+def test_a_result_that_cannot_be_kept_is_said(
+    config: Callable[..., Config], normal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> Path:
+        raise OutputError("can't write it: No space left on device")
+
+    monkeypatch.setattr(module, "write_calibration", full)
+    with pytest.raises(OutputError, match=r"No space left.*0 alarms in .*alarm: \{on: 0\.\d+, off: 0\.\d+\}"):
+        calibrate_camera(config(), "yard", 10, videos=[normal], on_progress=quiet)
+
+
+def test_a_video_that_fails_later_costs_only_itself(
+    config: Callable[..., Config], normal: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    extract, n_calls = module.extract_video, [0]
+
+    def failing(*arguments: object) -> object:
+        n_calls[0] += 1
+        if n_calls[0] == 2:
+            raise VideoError("b.mp4: cut off")
+        return extract(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "extract_video", failing)
+    found, _ = calibrate_camera(config(), "yard", 10, videos=[normal] * 3, on_progress=quiet)
+    assert found.calibration.hours == pytest.approx(2 * 20 * 16 / 25 / 3600, rel=0.05)
+    assert "left out: b.mp4: cut off" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("per_hour", "options", "says"),
+    [
+        (0.0, {"hours": 1}, "must be above 0"),
+        (float("nan"), {"hours": 1}, "must be above 0"),
+        (1.0, {"hours": -1}, "must be above 0"),
+        (1.0, {"hours": 0.0}, "must be above 0"),
+        (1.0, {"videos": "missing"}, "does not exist"),
+        (1.0, {"videos": "other rate"}, "different frame rates"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_scored(
+    config: Callable[..., Config],
+    normal: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    per_hour: float,
+    options: dict[str, object],
+    says: str,
+) -> None:
+    if options.get("videos") == "missing":
+        options = {"videos": [normal, tmp_path / "none.mp4"]}
+    if options.get("videos") == "other rate":
+        from amiss.video import VideoReader, VideoWriter
+
+        with VideoReader(normal) as reader, VideoWriter(tmp_path / "b.mp4", 10, 96, 72) as writer:
+            for frame in list(reader)[:30]:
+                writer.write(frame.image)
+        options = {"videos": [normal, tmp_path / "b.mp4"]}
+    monkeypatch.setattr(module, "extract_video", None)
+    monkeypatch.setattr(module, "CameraWorker", None)
+    with pytest.raises((UsageError, VideoError), match=says):
+        calibrate_camera(config(), "yard", per_hour, on_progress=quiet, **options)  # type: ignore[arg-type]
+
+
+def test_a_folder_that_cannot_be_written_and_a_folder_as_camera_are_found_first(
+    config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CameraWorker", None)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="can't write"):
+        calibrate_camera(config(state=tmp_path / "file"), "yard", 1, hours=1, on_progress=quiet)
+    with pytest.raises(UsageError, match="give them as videos"):
+        calibrate_camera(config(f"folder:{tmp_path}"), "yard", 1, hours=1, on_progress=quiet)
+    settings = config()
+    with pytest.raises(TypeError):  # gets as far as the worker
+        calibrate_camera(settings, "yard", 1, hours=1, on_progress=quiet)
+    assert list((settings.state / "calibration").iterdir()) == []

@@ -1,0 +1,33 @@
+"""A video without a configuration: its name needn't be text."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from amiss.video import LiveSource
+from helpers.streams import write_stream
+
+watch = pytest.importorskip("amiss.watch._replay", reason="needs amiss[watch]")
+
+
+@pytest.mark.parametrize("raw", [b"\xff.ts", b"50%41 a?b#c.ts", "Tür\n3.ts".encode()])
+def test_a_video_of_any_name_is_played(tmp_path: Path, raw: bytes) -> None:
+    path = write_stream(tmp_path / os.fsdecode(raw), n_frames=10)
+    config, stored = watch.single_video(path, tmp_path / "detector", None, tmp_path / "out")
+    (camera,) = config.cameras.values()
+    assert camera.url.isprintable()
+    assert len(list(LiveSource(f"{camera.url}?speed=0"))) == 10
+    assert stored is None
+
+
+def test_a_state_can_be_served_whatever_it_says() -> None:
+    from amiss.watch.camera._status import CameraStatus
+
+    status = CameraStatus("box", "folder:drop", "detector", 0.6, 0.5, "set")
+    status.set_state("running", "caf\udce9.mp4\nforged")
+    status.problem = "caf\udce9.mp4 can't be read"
+    served = json.dumps(status.to_dict(), ensure_ascii=False).encode()
+    assert b"caf?.mp4?forged" in served
+    assert b"caf?.mp4 can't be read" in served
