@@ -7,7 +7,7 @@ import pytest
 import amiss
 
 PACKAGES = ("backbones", "convert", "datasets", "detection", "engines", "evaluation", "features", "heads", "jobs",
-            "training", "video", "watch")  # fmt: skip
+            "pages", "training", "video", "watch")  # fmt: skip
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from amiss.errors import EvaluationError
-from amiss.evaluation._style import FONT, Theme, new_figure, style_axes
+from amiss.evaluation._style import FONT, new_figure, style_axes
+from amiss.pages import Theme
 
 Curves = Mapping[str, tuple[ArrayLike, ArrayLike]]
 _SIDE = 4.2

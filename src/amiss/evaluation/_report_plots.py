@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from amiss.errors import EvaluationError
-from amiss.evaluation._style import FONT, Theme, new_figure, style_axes
+from amiss.evaluation._style import FONT, new_figure, style_axes
+from amiss.pages import Theme
 
 _ROW, _WIDTH, _TOP, _BOTTOM, _CHARACTER = 0.36, 6.6, 0.4, 0.5, 0.075  # inches
 _MARKERS = {"last": "o", "selected": "s", "oracle(test)": "D"}

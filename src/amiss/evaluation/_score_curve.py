@@ -13,7 +13,8 @@ from sklearn.isotonic import isotonic_regression
 
 from amiss.evaluation._events import Interval
 from amiss.evaluation._scores import VideoScores, frame_scores
-from amiss.evaluation._style import FONT, Theme, new_figure, style_axes
+from amiss.evaluation._style import FONT, new_figure, style_axes
+from amiss.pages import Theme
 
 Thumbnail = tuple[int, NDArray[np.uint8]]
 

@@ -1,50 +1,13 @@
-"""Look of the figures: two themes, colours that colour-blind readers can tell apart, no global state."""
+"""Look of the figures, in the colours of `amiss.pages`. No global state."""
 
 import io
-from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from amiss.pages import DARK, LIGHT, Theme
+
 FONT = 9.0
-
-
-@dataclass(frozen=True)
-class Theme:
-    """Colours of a figure."""
-
-    background: str
-    text: str
-    muted: str
-    """Axis lines, ticks, grid."""
-    grid: str
-    score: str
-    event: str
-    truth: str
-    cycle: tuple[str, ...]
-    """Curves; after Okabe and Ito (2008)."""
-
-
-LIGHT = Theme(
-    background="#ffffff",
-    text="#1c2024",
-    muted="#6b7280",
-    grid="#e5e7eb",
-    score="#0072b2",
-    event="#d55e00",
-    truth="#009e73",
-    cycle=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#1c2024"),
-)
-DARK = Theme(
-    background="#14171a",
-    text="#e8eaed",
-    muted="#9aa0a6",
-    grid="#2a2f35",
-    score="#56b4e9",
-    event="#ff8f3f",
-    truth="#2fd3a5",
-    cycle=("#56b4e9", "#ff8f3f", "#2fd3a5", "#e79ac4", "#f0e442", "#8ab4f8", "#e8eaed"),
-)
 
 
 def new_figure(width: float, height: float, dark: bool) -> tuple[Figure, Theme]:
