@@ -2,7 +2,7 @@
 
 from amiss.video._annotate import annotate_video
 from amiss.video._backoff import Backoff
-from amiss.video._clips import Clip, iter_clips
+from amiss.video._clips import Clip, FrameGroup, FrameGrouper, iter_clips
 from amiss.video._cut import cut_clip
 from amiss.video._gate import GateSettings, StillnessGate
 from amiss.video._live import LiveSource
@@ -11,6 +11,7 @@ from amiss.video._live_types import FileFate, LiveCounters, LiveFrame, SourceSta
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._reader import Frame, VideoReader, count_frames, read_frames_at
 from amiss.video._redact import redact
+from amiss.video._resample import Resampler
 from amiss.video._writer import VideoWriter
 
 __all__ = [
@@ -20,11 +21,14 @@ __all__ = [
     "EncodedStream",
     "FileFate",
     "Frame",
+    "FrameGroup",
+    "FrameGrouper",
     "GateSettings",
     "LiveCounters",
     "LiveFrame",
     "LiveSource",
     "PacketWriter",
+    "Resampler",
     "SourceState",
     "StillnessGate",
     "VideoReader",

@@ -1,8 +1,8 @@
-"""Frames to clips."""
+"""Frames to clips: of files and of live sources alike, so that both are scored in the same way."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -10,10 +10,89 @@ from amiss.errors import UsageError
 from amiss.video._convert import Image
 from amiss.video._reader import Frame
 
+Stamp = TypeVar("Stamp")
+Tail = Literal["pad", "drop"]
+
+
+@dataclass(frozen=True)
+class FrameGroup(Generic[Stamp]):
+    """The frames of one clip."""
+
+    images: Image
+    """[T, H, W, 3] RGB, always a whole clip; the last frame is repeated where frames are missing."""
+    stamps: tuple[Stamp, ...]
+    """What was given with each real frame; fewer than T only where the clip is padded."""
+
+
+class FrameGrouper(Generic[Stamp]):
+    """Groups frames as they come: clip i of a recording has its frames `[i * stride, i * stride + clip_len)`.
+
+    Holds one clip, into which every frame is copied, and no frame.
+
+    Args:
+        clip_len: frames per clip.
+        stride: frames from the start of one clip to the start of the next.
+        tail: of a recording's last clip, where it is incomplete: `pad` repeats its last frame, so that every frame is
+            covered; `drop` leaves it out.
+
+    Raises:
+        UsageError: `clip_len` or `stride` is below 1, or `tail` is unknown.
+    """
+
+    def __init__(self, clip_len: int, stride: int, tail: Tail) -> None:
+        if clip_len < 1 or stride < 1:
+            raise UsageError(f"clip_len is {clip_len} and stride is {stride}; both must be at least 1")
+        if tail not in ("pad", "drop"):
+            raise UsageError(f"tail is {tail!r}; allowed are 'pad' and 'drop'")
+        self._clip_len, self._stride, self._pads = clip_len, stride, tail == "pad"
+        self._clear()
+
+    def _clear(self) -> None:
+        self._images: Image | None = None  # of the clip under way
+        self._stamps: list[Stamp] = []  # of the frames in it
+        self._n_new = 0  # those of them that no clip has covered yet
+        self._skip = 0  # frames still to be passed over before the next clip starts
+
+    def push(self, image: Image, stamp: Stamp) -> FrameGroup[Stamp] | None:
+        """Add a frame; returns the clip that it completes.
+
+        Args:
+            image: [H, W, 3] RGB, of the same size as those before.
+            stamp: comes back with the clips that the frame is in.
+        """
+        if self._skip:
+            self._skip -= 1
+            return None
+        if self._images is None:
+            self._images = np.empty((self._clip_len, *image.shape), np.uint8)
+        self._images[len(self._stamps)] = image
+        self._stamps.append(stamp)
+        self._n_new += 1
+        if len(self._stamps) < self._clip_len:
+            return None
+        group = FrameGroup(self._images, tuple(self._stamps))
+        self._clear()
+        self._skip = max(self._stride - self._clip_len, 0)
+        if kept := group.stamps[self._stride :]:
+            self._images = np.empty_like(group.images)
+            self._images[: len(kept)] = group.images[self._stride :]
+            self._stamps = list(kept)
+        return group
+
+    def finish(self) -> FrameGroup[Stamp] | None:
+        """The recording ends: its last, incomplete clip, if that is padded. What comes next is another recording."""
+        group = None
+        if self._pads and self._n_new and self._images is not None:
+            n_real = len(self._stamps)
+            self._images[n_real:] = self._images[n_real - 1]
+            group = FrameGroup(self._images, tuple(self._stamps))
+        self._clear()
+        return group
+
 
 @dataclass(frozen=True)
 class Clip:
-    """A fixed number of consecutive frames."""
+    """A fixed number of consecutive frames of a file."""
 
     index: int
     """0-based."""
@@ -25,9 +104,7 @@ class Clip:
     """[T, H, W, 3] RGB, always a whole clip."""
 
 
-def iter_clips(
-    frames: Iterable[Frame], clip_len: int = 16, stride: int = 16, tail: Literal["pad", "drop"] = "pad"
-) -> Iterator[Clip]:
+def iter_clips(frames: Iterable[Frame], clip_len: int = 16, stride: int = 16, tail: Tail = "pad") -> Iterator[Clip]:
     """Group frames into clips: clip i covers frames `[i * stride, i * stride + clip_len)`.
 
     Holds at most two clips: the one that was given last and the one under way. A video of n > 0 frames gives with `pad`
@@ -44,41 +121,15 @@ def iter_clips(
     Raises:
         UsageError: `clip_len` or `stride` is below 1, or `tail` is unknown.
     """
-    if clip_len < 1 or stride < 1:
-        raise UsageError(f"clip_len is {clip_len} and stride is {stride}; both must be at least 1")
-    if tail not in ("pad", "drop"):
-        raise UsageError(f"tail is {tail!r}; allowed are 'pad' and 'drop'")
-    return _clips(frames, clip_len, stride, tail == "pad")
+    return _clips(frames, FrameGrouper[int](clip_len, stride, tail))
 
 
-def _clips(frames: Iterable[Frame], clip_len: int, stride: int, pad: bool) -> Iterator[Clip]:
-    images: Image | None = None  # of the clip under way; frames go into it one by one, so that no other copy is held
-    index = start = end = 0
-    n_held = n_new = 0  # frames in it; those of them that no clip has covered yet
-    skip = 0  # frames still to be passed over before the next clip starts
+def _clips(frames: Iterable[Frame], grouper: FrameGrouper[int]) -> Iterator[Clip]:
+    index = 0
     for frame in frames:
-        if skip:
-            skip -= 1
-            continue
-        if images is None:
-            images = np.empty((clip_len, *frame.image.shape), np.uint8)
-        if n_held == 0:
-            start = frame.index
-        images[n_held] = frame.image
-        end = frame.index + 1
-        n_held += 1
-        n_new += 1
-        if n_held == clip_len:
-            clip = Clip(index, start, end, images)
-            n_held, n_new, skip = max(clip_len - stride, 0), 0, max(stride - clip_len, 0)
-            images = None
-            if n_held:
-                images = np.empty_like(clip.images)
-                images[:n_held] = clip.images[stride:]
+        if (group := grouper.push(frame.image, frame.index)) is not None:
+            yield Clip(index, group.stamps[0], group.stamps[-1] + 1, group.images)
             index += 1
-            start += stride
-            yield clip
-            del clip
-    if pad and n_new and images is not None:
-        images[n_held:] = images[n_held - 1]
-        yield Clip(index, start, end, images)
+            del group  # while the next one is filled
+    if (group := grouper.finish()) is not None:
+        yield Clip(index, group.stamps[0], group.stamps[-1] + 1, group.images)

@@ -13,6 +13,7 @@ import av
 from amiss.errors import UsageError, VideoError
 from amiss.video._convert import Image, RgbConverter
 from amiss.video._decode import Decoder
+from amiss.video._resample import Resampler
 
 
 @dataclass(frozen=True)
@@ -124,23 +125,19 @@ class VideoReader:
             yield Frame(index, time_s, self._convert(picture))
 
     def _resampled(self, rate: float) -> Iterator[Frame]:
-        # Timestamps are rounded to the container's time base (1 ms in Matroska): a tick just before a stamp is meant
-        # to be on it.
+        # Timestamps are rounded to the container's time base (1 ms in Matroska).
         tolerance_s = min(self._decoder.time_base, 1e-3) + 1e-9
-        tick = 0
-        held: av.VideoFrame | None = None
+        resampler = Resampler[av.VideoFrame](rate, tolerance_s)
         for picture, time_s in self._decoded():
-            if held is not None and tick / rate < time_s - tolerance_s:
-                image = self._convert(held)
-                while tick / rate < time_s - tolerance_s:
-                    yield Frame(tick, tick / rate, image)
-                    tick += 1
-            held = picture
-        if held is not None and tick / rate < self._decoder.end_s - tolerance_s:
-            image = self._convert(held)
-            while tick / rate < self._decoder.end_s - tolerance_s:
-                yield Frame(tick, tick / rate, image)
-                tick += 1
+            if shown := resampler.push(picture, time_s):
+                yield from self._shown(rate, *shown)
+        if shown := resampler.finish(self._decoder.end_s):
+            yield from self._shown(rate, *shown)
+
+    def _shown(self, rate: float, picture: av.VideoFrame, ticks: range) -> Iterator[Frame]:
+        image = self._convert(picture)
+        for tick in ticks:
+            yield Frame(tick, tick / rate, image)
 
     def close(self) -> None:
         """Close the file. An iteration that is under way ends."""

@@ -1,18 +1,18 @@
 """Live frames to clips with times."""
 
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amiss.backbones import FeatureSpec
-from amiss.video import LiveFrame
+from amiss.video import FrameGroup, FrameGrouper, LiveFrame, Resampler
 
 Image = NDArray[np.uint8]
-TOLERANCE = timedelta(milliseconds=1)  # stamps are rounded
+TOLERANCE_S = 1e-3  # stamps are rounded
 
 
 @dataclass(frozen=True)
@@ -52,26 +52,32 @@ class LiveClip:
     """Of a folder's or a replayed file."""
 
 
+class _Stamp(NamedTuple):
+    """What is known of a frame besides its picture."""
+
+    time: datetime
+    monotonic_s: float
+    connection: int
+    file: str
+
+
 class ClipAssembler:
-    """Groups live frames as the FeatureSpec says: clips never cross from one connection to the next.
+    """Groups live frames as the FeatureSpec says, as files' frames are grouped: every connection is a recording.
 
     With a frame rate in the spec, the latest frame not after each tick is taken; otherwise every frame.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
-        self._spec = spec
+        self._rate = spec.frame_rate
+        self._grouper = FrameGrouper[_Stamp](spec.clip_len, spec.stride, spec.tail)
         self._connection = 0
         self._clear()
 
     def _clear(self) -> None:
-        self._frames: deque[LiveFrame] = deque()
-        self._skip = 0
-        self._n_new = 0
         self._n_clips = 0
-        self._held: LiveFrame | None = None
-        self._held_for = timedelta(0)
         self._began: datetime | None = None
-        self._tick = 0
+        self._last_s = self._step_s = 0.0  # of the last frame, and since the one before it
+        self._resampler = None if self._rate is None else Resampler[LiveFrame](self._rate, TOLERANCE_S)
 
     def push(self, frame: LiveFrame) -> Iterator[LiveClip]:
         """The clips that this frame completes; where it is of another connection, those before it end."""
@@ -80,52 +86,39 @@ class ClipAssembler:
             self._connection = frame.connection
         if self._began is None:
             self._began = frame.time
-        if self._spec.frame_rate is None:
-            yield from self._add(frame)
+        if self._resampler is None:
+            yield from self._add(frame, frame.time)
             return
-        if self._held is not None:
-            self._held_for = frame.time - self._held.time
-            yield from self._ticks(self._held, frame.time)
-        self._held = frame
+        seconds = (frame.time - self._began).total_seconds()
+        if shown := self._resampler.push(frame, seconds):
+            yield from self._take(*shown)
+        self._last_s, self._step_s = seconds, seconds - self._last_s
 
     def finish(self) -> Iterator[LiveClip]:
         """The connection is over: its last, incomplete clip, if the spec's tail rule is to pad it."""
-        if self._held is not None:
-            yield from self._ticks(self._held, self._held.time + self._held_for)
-        if self._spec.tail == "pad" and self._n_new:
-            yield self._clip()
+        if self._resampler is not None and (shown := self._resampler.finish(self._last_s + self._step_s)):
+            yield from self._take(*shown)
+        if (group := self._grouper.finish()) is not None:
+            yield self._clip(group)
         self._clear()
 
-    def _ticks(self, frame: LiveFrame, until: datetime) -> Iterator[LiveClip]:
-        """Take `frame` at every tick before `until`."""
+    def _take(self, frame: LiveFrame, ticks: range) -> Iterator[LiveClip]:
         assert self._began is not None
-        while (time := self._began + timedelta(seconds=self._tick / (self._spec.frame_rate or 1))) < until - TOLERANCE:
-            yield from self._add(replace(frame, time=time))
-            self._tick += 1
+        assert self._rate is not None
+        for tick in ticks:
+            yield from self._add(frame, self._began + timedelta(seconds=tick / self._rate))
 
-    def _add(self, frame: LiveFrame) -> Iterator[LiveClip]:
-        if self._skip:
-            self._skip -= 1
-            return
-        self._frames.append(frame)
-        self._n_new += 1
-        if len(self._frames) == self._spec.clip_len:
-            yield self._clip()
-            self._n_new = 0
-            self._skip = max(self._spec.stride - self._spec.clip_len, 0)
-            for _ in range(min(self._spec.stride, self._spec.clip_len)):
-                self._frames.popleft()
+    def _add(self, frame: LiveFrame, time: datetime) -> Iterator[LiveClip]:
+        stamp = _Stamp(time, frame.monotonic_s, frame.connection, frame.file)
+        if (group := self._grouper.push(frame.image, stamp)) is not None:
+            yield self._clip(group)
 
-    def _clip(self) -> LiveClip:
-        first, last = self._frames[0], self._frames[-1]
-        step = (last.time - first.time) / max(len(self._frames) - 1, 1)
-        images = [frame.image for frame in self._frames]
-        middle = images[len(images) // 2]
-        images += images[-1:] * (self._spec.clip_len - len(images))
+    def _clip(self, group: FrameGroup[_Stamp]) -> LiveClip:
+        first, last, n_real = group.stamps[0], group.stamps[-1], len(group.stamps)
+        step = (last.time - first.time) / max(n_real - 1, 1)
         self._n_clips += 1
         origin = None
         if first.file and self._began is not None:
             origin = Origin(first.file, self._n_clips, (first.time - self._began).total_seconds())
-        return LiveClip(
-            np.stack(images), first.time, last.time + step, last.monotonic_s, middle, first.connection, origin
-        )
+        picture = group.images[n_real // 2].copy()  # not the whole clip with it
+        return LiveClip(group.images, first.time, last.time + step, last.monotonic_s, picture, first.connection, origin)
