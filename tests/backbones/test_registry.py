@@ -62,7 +62,7 @@ def test_torchvision_is_imported_only_when_a_network_is_built():
 
 
 def test_the_page_says_of_every_backbone_and_preset_what_the_program_says():
-    lines = (ROOT / "docs/backbones.md").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "docs/explanations/backbones.md").read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("| `")]
     dims = {}
     for names, dim in (row[:2] for row in rows if len(row) == 4):

@@ -1,11 +1,11 @@
-"""docs/datasets.md says of every dataset what the program says."""
+"""docs/explanations/datasets.md says of every dataset what the program says."""
 
 import pytest
 
 from amiss.datasets import DatasetInfo, list_datasets
 from helpers import ROOT
 
-PAGE = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8").replace("\\*", "*")
+PAGE = (ROOT / "docs" / "explanations" / "datasets.md").read_text(encoding="utf-8").replace("\\*", "*")
 
 
 @pytest.mark.parametrize("info", list_datasets(), ids=lambda info: info.name)

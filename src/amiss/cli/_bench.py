@@ -15,7 +15,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def bench(
-    suite: Annotated[Path, typer.Argument(help="Suite (YAML), see docs/bench.md.")],
+    suite: Annotated[Path, typer.Argument(help="Suite (YAML), see docs/how-to/benchmark-suites.md.")],
     out: Annotated[Path, typer.Option(help="Folder of the benchmark; the same one goes on where it was.")],
     workers: Annotated[
         int | None,

@@ -20,7 +20,7 @@ from amiss.errors import UsageError, VideoError
 if TYPE_CHECKING:
     from amiss.watch import WatchService
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration (YAML), see docs/watch.md.")]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration (YAML), see `amiss config schema`.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def watch(
-    config: Annotated[Path | None, typer.Argument(help="Configuration (YAML), see docs/watch.md.")] = None,
+    config: Annotated[Path | None, typer.Argument(help="Configuration (YAML), see `amiss config schema`.")] = None,
     once: Annotated[bool, typer.Option("--once", help="End when all `replay:` files and folders are scored.")] = False,
     log: Annotated[Path | None, typer.Option(help="Append every score to this .csv or .jsonl.")] = None,
     preview: Annotated[

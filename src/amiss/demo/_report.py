@@ -59,7 +59,7 @@ $roc_figure
 <h2>Your own videos</h2>
 <p>Put them in two folders, <code>normal/</code> and <code>anomalous/</code>, and run the five lines of the README.
 This demo's detector lies in <code>detector/</code>; its numbers in <code>metrics.json</code>.</p>
-<p class="soft">Drawn videos are easy: numbers on real footage are lower. See docs/benchmarks.md.</p>
+<p class="soft">Drawn videos are easy: numbers on real footage are lower. See docs/explanations/benchmarks.md.</p>
 </html>
 """)
 
