@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from amiss.datasets import (
+    events_of_mask,
     read_avenue_mat,
     read_mask_npy,
     read_shanghaitech,
@@ -15,7 +16,7 @@ from amiss.datasets import (
     read_ucsd_matlab,
     read_xd,
 )
-from amiss.datasets._annotations import runs, ucf_class, xd_class
+from amiss.datasets._annotations import ucf_class, xd_class
 from amiss.errors import ManifestError
 
 
@@ -110,7 +111,7 @@ def test_table_ignores_other_columns_and_names_lines(tmp_path):
 @given(st.lists(st.booleans(), min_size=1, max_size=80))
 def test_runs_give_the_mask_back(flags):
     mask = np.zeros(len(flags), bool)
-    spans = runs(np.array(flags))
+    spans = events_of_mask(np.array(flags))
     for start, end in spans:
         assert start < end
         mask[start:end] = True

@@ -13,6 +13,7 @@ from amiss.detection import (
     AlarmTracker,
     false_alarm_threshold,
     find_alarms,
+    find_events,
     poisson_upper,
 )
 from amiss.errors import EvaluationError, UsageError
@@ -124,6 +125,16 @@ def test_missing_clips_break_an_alarm() -> None:
     far = clips_of([0.9, 0.9]) + clips_of([0.9], start_s=8.0)
     assert spans(find_alarms(near, settings)) == [(0.0, 2.5)]
     assert spans(find_alarms(far, settings)) == [(0.0, 1.0), (8.0, 8.5)]
+
+
+@given(scores_lists.filter(len), st.sampled_from([0.2, 0.5, 0.9]))
+def test_a_live_alarm_with_one_threshold_is_an_offline_event(scores: list[float], threshold: float) -> None:
+    alarms = find_alarms(clips_of(scores), AlarmSettings(on=threshold, off=threshold))
+    frames = [(16 * i, 16 * i + 16) for i in range(len(scores))]
+    events = find_events(np.array(scores), frames, fps=16 / CLIP_S, threshold=threshold)
+    assert [(e.start_s, e.end_s, e.score, e.peak_s) for e in events] == [
+        (a.started_s, a.ended_s, a.peak_score, a.peak_s) for a in alarms
+    ]
 
 
 def test_smoothing_is_an_exponential_mean_over_time() -> None:

@@ -1,6 +1,7 @@
 """Detector: round trip, scoring of stored features, events, threshold."""
 
 import json
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amiss.backbones import FeatureSpec
-from amiss.detection import Calibration, Detector, Normalisation, find_events, threshold_from_normal
+from amiss.detection import Calibration, Detector, Normalisation, detector_digest, find_events, threshold_from_normal
 from amiss.errors import DetectorError, EvaluationError, UsageError
 from amiss.heads import create_head
 
@@ -40,6 +41,19 @@ def test_round_trip_gives_the_same_scores(tmp_path: Path, kind: str) -> None:
     assert (loaded.spec, loaded.calibration, loaded.provenance) == (detector.spec, detector.calibration, {"seed": 0})
     assert sorted(p.name for p in (tmp_path / "d").iterdir()) == ["detector.json", "head.safetensors"]
     assert len({p.stat().st_mode for p in (tmp_path / "d").iterdir()}) == 1  # a service's user may read both or none
+
+
+def test_a_digest_tells_detectors_apart(tmp_path: Path) -> None:
+    detector = make_detector()
+    detector.save(tmp_path / "a")
+    detector.save(tmp_path / "b")
+    files = [(tmp_path / "a" / name).read_bytes() for name in ("head.safetensors", "detector.json")]
+    assert detector_digest(tmp_path / "a") == detector_digest(tmp_path / "b") == sha256(b"".join(files)).hexdigest()
+    detector.calibration = Calibration(0.6, "by hand", 1)
+    detector.save(tmp_path / "b")
+    assert detector_digest(tmp_path / "a") != detector_digest(tmp_path / "b")
+    with pytest.raises(DetectorError, match=r"can't be read as a detector: No such file.*head\.safetensors"):
+        detector_digest(tmp_path)
 
 
 def test_scores_are_one_per_clip_in_0_1_and_average_crops() -> None:

@@ -11,13 +11,12 @@ from amiss.evaluation import (
     VideoScores,
     evaluate,
     event_average_precision,
-    mean_class_ap,
     propose_events,
     recall_at_false_alarms,
     runs_above,
     temporal_iou,
 )
-from amiss.evaluation._events import delay_frames, false_alarm_curve, hit_score, latency_aware_ap
+from amiss.evaluation._event_metrics import delay_frames, false_alarm_curve, hit_score, latency_aware_ap
 
 
 def test_runs() -> None:
@@ -54,16 +53,6 @@ def test_average_precision_uses_the_envelope() -> None:
     detections = [Detection("a", 50, 60, 0.9), Detection("a", 0, 10, 0.8), Detection("a", 20, 30, 0.7)]
     # precisions at the hits are 1/2 and 2/3; the envelope lifts the first to 2/3
     assert event_average_precision(detections, {"a": [(0, 10), (20, 30)]}, 0.5) == pytest.approx(2 / 3)
-
-
-def test_mean_over_classes_leaves_out_the_empty_and_the_normal() -> None:
-    detections = [
-        Detection("a", 0, 10, 0.9, "Fire"),
-        Detection("n", 0, 10, 0.8, "Fire"),
-        Detection("b", 0, 10, 0.7, "Fall"),
-    ]
-    events = {"Fire": {"a": [(0, 10)]}, "Fall": {"b": [(0, 10), (20, 30)]}, "Theft": {"b": []}}
-    assert mean_class_ap(detections, events, 0.5) == pytest.approx((1 + 0.5) / 2)
 
 
 def test_proposals_keep_the_better_of_two_that_overlap() -> None:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from scipy import stats
 from amiss.errors import EvaluationError
 from amiss.evaluation import (
     figure_png,
-    figure_svg,
     plot_classes,
     plot_densities,
     plot_optimism,
@@ -20,7 +20,6 @@ from amiss.evaluation import (
     plot_roc,
     plot_score_curve,
 )
-from amiss.evaluation._score_curve import _without_overlap
 
 SPANS = [(i * 16, min(i * 16 + 16, 310)) for i in range(20)]
 
@@ -73,10 +72,13 @@ def test_thumbnails_stand_at_their_times_when_there_is_room() -> None:
 
 
 def test_crowded_thumbnails_do_not_overlap() -> None:
-    lefts = _without_overlap([4.0, 4.1, 4.2, 8.9], [1.2, 1.2, 1.2, 1.2])
-    assert np.diff(lefts).min() >= 1.2
-    assert lefts[1] + 0.6 == pytest.approx(4.1)  # centred on the crowd
-    assert lefts[3] + 1.2 <= 8.8  # and none sticks out
+    image = np.zeros((90, 120, 3), np.uint8)
+    figure = curve(thumbnails=[(frame, image) for frame in (100, 104, 108, 309)])
+    place, *boxes = [axes.get_position() for axes in figure.axes]
+    assert all(after.x0 > before.x1 for before, after in pairwise(boxes))
+    crowd_middle = (boxes[1].x0 + boxes[1].x1) / 2
+    assert crowd_middle == pytest.approx(place.x0 + place.width * 104.5 / 310)  # centred on the crowd
+    assert boxes[3].x1 == pytest.approx(place.x1)  # and none sticks out
 
 
 def test_hours_are_read_as_clock_time() -> None:
@@ -110,12 +112,6 @@ def test_no_curve_without_both_classes(plot: Callable[..., Figure]) -> None:
         plot({"topk": (np.zeros(5), np.ones(5))})
     with pytest.raises(EvaluationError, match="no curve"):
         plot({})
-
-
-def test_svg_is_text_of_the_figure() -> None:
-    svg = figure_svg(curve())
-    assert svg.startswith("<?xml")
-    assert "</svg>" in svg
 
 
 def test_classes_and_optimism_are_told_in_numbers() -> None:

@@ -19,7 +19,7 @@ from amiss.heads._distribution_original import (
 from helpers.reference_weights import crc_checkpoint, golden_bags
 
 LABELS = torch.tensor([0, 0, 1, 1])
-VARIANTS = {"original-2023": "seed000_v1", "original-2024": "seed000_v2"}
+VARIANTS = {"original-2023": "distribution_original_2023", "original-2024": "distribution_original_2024"}
 
 
 @pytest.fixture(scope="module", params=list(VARIANTS))
@@ -98,7 +98,7 @@ def test_training_gets_nothing_from_the_divergence_of_2024() -> None:
 
 
 def test_kernel_estimate_of_2023(golden: Path) -> None:
-    with np.load(golden / "seed000_v1.npz") as arrays:
+    with np.load(golden / "distribution_original_2023.npz") as arrays:
         x = torch.from_numpy(arrays["kde_x"])
         found = kernel_log_density(x, torch.ones(2, 12, dtype=torch.bool))
         np.testing.assert_allclose(found, arrays["kde_logdens"], rtol=1e-5)

@@ -23,6 +23,14 @@ def test_a_recipe_survives_its_file(tmp_path: Path) -> None:
     assert load_recipe(tmp_path / "recipe.yaml") == recipe
 
 
+def test_an_optimiser_may_have_its_former_name(tmp_path: Path) -> None:
+    now = load_recipe("salient")
+    assert now.optimiser.name == "radam-rectified-only"
+    assert load_recipe("salient", ["optimiser.name=radam-seed002"]) == now
+    (tmp_path / "recipe.yaml").write_text(recipe_to_yaml(now).replace("radam-rectified-only", "radam-seed002"))
+    assert load_recipe(tmp_path / "recipe.yaml") == now
+
+
 def test_overrides_reach_every_field() -> None:
     recipe = load_recipe(
         "sultani2018",

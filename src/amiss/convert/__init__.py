@@ -1,6 +1,6 @@
 """Reference checkpoints of backbones and heads → our modules."""
 
-from amiss.convert._files import read_checkpoint
+from amiss.convert._checkpoint_files import read_checkpoint
 from amiss.convert._heads import EVALUATION_OPTIONS
 from amiss.convert._reference import from_reference
 

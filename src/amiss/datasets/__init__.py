@@ -2,6 +2,7 @@
 
 from amiss.datasets._annotations import (
     Annotation,
+    events_of_mask,
     read_avenue_mat,
     read_mask_npy,
     read_shanghaitech,
@@ -38,6 +39,7 @@ __all__ = [
     "Video",
     "build_dataset",
     "check_dataset",
+    "events_of_mask",
     "find_videos",
     "format_events",
     "list_datasets",

@@ -189,8 +189,8 @@ def read_table(path: Path, *required: str) -> list[Annotation]:
     ]
 
 
-def runs(mask: NDArray[Any]) -> Events:
-    """The half-open runs of non-zero values of a vector."""
+def events_of_mask(mask: NDArray[Any]) -> Events:
+    """The runs [start, end) of non-zero values of a vector, e.g. a frame mask."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (np.asarray(mask).ravel() != 0).astype(np.int8), [0]])))
     return tuple((int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True))
 
@@ -207,7 +207,7 @@ def read_mask_npy(path: Path) -> Annotation:
         raise ManifestError(f"frame mask {path} can't be read: {error}") from error
     if mask.ndim != 1 or not len(mask):
         raise ManifestError(f"frame mask {path} has shape {mask.shape}; wanted one value per frame")
-    return Annotation(path.stem, n_frames=len(mask), events=runs(mask))
+    return Annotation(path.stem, n_frames=len(mask), events=events_of_mask(mask))
 
 
 def read_avenue_mat(path: Path) -> Annotation:
@@ -224,7 +224,7 @@ def read_avenue_mat(path: Path) -> Annotation:
     if match is None:
         raise ManifestError(f"{path} is not named like Avenue's masks (1_label.mat … 21_label.mat)")
     mask = np.array([np.any(frame) for frame in volume])
-    return Annotation(f"Test{int(match.group(1)):02d}", n_frames=len(mask), events=runs(mask))
+    return Annotation(f"Test{int(match.group(1)):02d}", n_frames=len(mask), events=events_of_mask(mask))
 
 
 def read_ucsd_matlab(path: Path) -> list[Annotation]:

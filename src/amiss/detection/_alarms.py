@@ -85,11 +85,6 @@ class AlarmTracker:
         """The alarm that goes on, though it may not have lasted long enough to be announced."""
         return self._alarm
 
-    @property
-    def open_alarm(self) -> Alarm | None:
-        """The announced alarm that hasn't ended."""
-        return self._alarm if self._is_announced else None
-
     def update(self, start_s: float, end_s: float, score: float) -> tuple[AlarmChange, ...]:
         """Add a clip.
 

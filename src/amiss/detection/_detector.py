@@ -1,5 +1,6 @@
 """Detector: what a user deploys. FeatureSpec + head + normalisation + calibration, in one directory."""
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save
 from amiss.backbones import FeatureSpec, clip_spans, create_backbone_for
 from amiss.detection._calibration import Calibration
 from amiss.detection._normalisation import FloatArray, Normalisation
-from amiss.detection._result import ClipScore, ScoreResult, find_events
+from amiss.detection._score_result import ClipScore, ScoreResult, find_events
 from amiss.engines import Engine, create_engine
 from amiss.errors import AmissError, DetectorError
 from amiss.features import extract_video
@@ -23,6 +24,7 @@ from amiss.files import atomic_path, write_json
 from amiss.heads import Head, create_head, crop_mean
 
 FORMAT = 1
+_HEAD_FILE, _JSON_FILE = "head.safetensors", "detector.json"
 _NORMALISATION = "normalisation."
 _HEAD = "head."
 
@@ -53,10 +55,10 @@ class Detector:
         for name in ("mean", "std"):
             if (values := getattr(self.normalisation, name)) is not None:
                 tensors[_NORMALISATION + name] = torch.from_numpy(values)
-        with atomic_path(root / "head.safetensors") as temporary:
+        with atomic_path(root / _HEAD_FILE) as temporary:
             temporary.write_bytes(save(tensors))  # save_file would make it readable for its owner only
         write_json(
-            root / "detector.json",
+            root / _JSON_FILE,
             {
                 "format": FORMAT,
                 "spec": self.spec.to_dict(),
@@ -76,11 +78,11 @@ class Detector:
         """
         root = Path(folder)
         try:
-            values = json.loads((root / "detector.json").read_text(encoding="utf-8"))
-            tensors = load_file(root / "head.safetensors")
+            values = json.loads((root / _JSON_FILE).read_text(encoding="utf-8"))
+            tensors = load_file(root / _HEAD_FILE)
         except (FileNotFoundError, NotADirectoryError) as error:
-            runs = [name for name in ("selected", "last") if (root / name / "detector.json").is_file()]
-            missing = Path(error.filename or "head.safetensors").name  # safetensors' error has no file name
+            runs = [name for name in ("selected", "last") if (root / name / _JSON_FILE).is_file()]
+            missing = Path(error.filename or _HEAD_FILE).name  # safetensors' error has no file name
             hint = f" (did you mean {root / runs[0]}?)" if runs else ""
             raise DetectorError(f"{root} is not a detector: {missing} is missing in it{hint}") from None
         except (OSError, ValueError, SafetensorError) as error:
@@ -96,7 +98,7 @@ class Detector:
                 tensors[_NORMALISATION + n].numpy() if _NORMALISATION + n in tensors else None for n in ("mean", "std")
             ]
             return cls(
-                spec=FeatureSpec.from_dict(values["spec"], str(root / "detector.json")),
+                spec=FeatureSpec.from_dict(values["spec"], str(root / _JSON_FILE)),
                 head=head.eval(),
                 normalisation=Normalisation(values["normalisation"], *statistics),
                 calibration=Calibration(**values["calibration"]),
@@ -176,3 +178,18 @@ class Detector:
         clips = tuple(ClipScore(start, end, float(s)) for (start, end), s in zip(spans, scores, strict=True))
         events = find_events(scores, spans, fps, threshold)
         return ScoreResult(video, fps, n_frames, self.name, threshold, clips, events, problem)
+
+
+def detector_digest(folder: str | os.PathLike[str]) -> str:
+    """SHA-256 of a detector's two files, head.safetensors and detector.json, one after the other: which one it is.
+
+    Raises:
+        DetectorError: they can't be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        for name in (_HEAD_FILE, _JSON_FILE):
+            digest.update((Path(folder) / name).read_bytes())
+    except OSError as error:
+        raise DetectorError(f"{folder} can't be read as a detector: {error.strerror}: {error.filename}") from error
+    return digest.hexdigest()

@@ -2,11 +2,10 @@
 
 from amiss.evaluation._bootstrap import bootstrap_metrics, resample_videos
 from amiss.evaluation._compare import METRICS, Comparison, SeedSummary, compare, holm, summarise_seeds
-from amiss.evaluation._evaluate import EvaluationResult, evaluate, evaluate_frames
-from amiss.evaluation._events import (
+from amiss.evaluation._evaluation_result import EvaluationResult, evaluate, evaluate_frames
+from amiss.evaluation._event_metrics import (
     Detection,
     event_average_precision,
-    mean_class_ap,
     propose_events,
     recall_at_false_alarms,
     runs_above,
@@ -15,21 +14,18 @@ from amiss.evaluation._events import (
 from amiss.evaluation._ground_truth import check_ground_truth, frame_labels, ground_truth_vector
 from amiss.evaluation._plots import plot_pr, plot_roc
 from amiss.evaluation._protocols import ALIASES, PROTOCOLS, Protocol, get_protocol
-from amiss.evaluation._regions import AnnotatedRegion, DetectedRegion, box_iou, region_criteria
 from amiss.evaluation._report_plots import plot_classes, plot_densities, plot_optimism
 from amiss.evaluation._score_curve import plot_score_curve
 from amiss.evaluation._score_files import read_scores, write_scores
 from amiss.evaluation._scored_frames import ScoredFrames, score_frames
-from amiss.evaluation._scores import Scores, VideoScores, fixed_spans, frame_scores
-from amiss.evaluation._style import figure_png, figure_svg
+from amiss.evaluation._style import figure_png
+from amiss.evaluation._video_scores import Scores, VideoScores, fixed_spans, frame_scores
 
 __all__ = [
     "ALIASES",
     "METRICS",
     "PROTOCOLS",
-    "AnnotatedRegion",
     "Comparison",
-    "DetectedRegion",
     "Detection",
     "EvaluationResult",
     "Protocol",
@@ -38,21 +34,18 @@ __all__ = [
     "SeedSummary",
     "VideoScores",
     "bootstrap_metrics",
-    "box_iou",
     "check_ground_truth",
     "compare",
     "evaluate",
     "evaluate_frames",
     "event_average_precision",
     "figure_png",
-    "figure_svg",
     "fixed_spans",
     "frame_labels",
     "frame_scores",
     "get_protocol",
     "ground_truth_vector",
     "holm",
-    "mean_class_ap",
     "plot_classes",
     "plot_densities",
     "plot_optimism",
@@ -62,7 +55,6 @@ __all__ = [
     "propose_events",
     "read_scores",
     "recall_at_false_alarms",
-    "region_criteria",
     "resample_videos",
     "runs_above",
     "score_frames",

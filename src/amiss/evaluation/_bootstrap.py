@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from amiss.evaluation._events import runs_above
+from amiss.evaluation._event_metrics import runs_above
 from amiss.evaluation._metrics import Runs, false_alarm_frames, per_video_auc, runs_of
 from amiss.evaluation._scored_frames import ScoredFrames
 

@@ -1,168 +1,179 @@
-"""The event part of an evaluation: all event metrics of one set of scored frames."""
+"""Event metrics: are anomalous events found, how soon, and at how many false alarms?
 
+An event is a run of anomalous frames, an alarm a run of frames with scores at or above a threshold. All intervals are
+half-open [start, end) in frames.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amiss.datasets import Video
-from amiss.evaluation._events import (
-    HIT_FRAMES,
-    Detection,
-    Interval,
-    delay_frames,
-    event_average_precision,
-    hit_score,
-    latency_aware_ap,
-    propose_events,
-    recall_at_false_alarms,
-    runs_above,
-)
-from amiss.evaluation._metrics import frame_labels_unknown
-from amiss.evaluation._scored_frames import ScoredFrames
-from amiss.evaluation._undefined import Metric, Undefined
+from amiss.datasets import events_of_mask
 
-TIOUS = (0.1, 0.2, 0.3, 0.4, 0.5)
-FALSE_ALARM_RATES = (0.1, 1, 10)
-_PROPOSAL_QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
+Interval = tuple[int, int]
+HIT_FRAMES = 16
 
 
-@dataclass(frozen=True, eq=False)
-class _ScoredVideo:
-    """A video with its events."""
+@dataclass(frozen=True)
+class Detection:
+    """A detected event."""
 
-    video: Video
-    scores: NDArray[np.float64]
-    events: list[Interval]
-
-    @cached_property
-    def seconds(self) -> float:
-        """Its length; NaN where the frame rate is unknown."""
-        return len(self.scores) / self.frame_rate
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second; NaN where unknown."""
-        return self.video.fps or float("nan")
+    video_id: str
+    start: int
+    end: int
+    score: float
 
 
-def event_metrics(frames: ScoredFrames, threshold: float) -> dict[str, Any]:
-    """Event metrics under a protocol.
+def runs_above(mask: NDArray[np.bool_]) -> list[Interval]:
+    """Runs of True in a mask [L], e.g. `scores >= threshold` or frame labels."""
+    return list(events_of_mask(mask))
+
+
+def temporal_iou(a: Interval, b: Interval) -> float:
+    """Intersection over union of two intervals."""
+    shared = min(a[1], b[1]) - max(a[0], b[0])
+    return 0.0 if shared <= 0 else shared / (max(a[1], b[1]) - min(a[0], b[0]))
+
+
+def propose_events(scores: NDArray[np.float64], thresholds: Sequence[float]) -> list[tuple[int, int, float]]:
+    """Events at any of several thresholds: (start, end, score), without near copies.
+
+    The score is the mean over the event's frames. Of two that overlap with an IoU above 0.5 the one with the larger
+    score stays (non-maximum suppression).
+    """
+    sums = np.concatenate([[0.0], np.cumsum(scores)])
+    number: dict[Interval, int] = {}
+    at_frame = np.full((len(thresholds), len(scores)), -1)  # which proposal holds a frame, per threshold
+    for row, threshold in enumerate(thresholds):
+        for start, end in runs_above(scores >= threshold):
+            at_frame[row, start:end] = number.setdefault((start, end), len(number))
+    ranked = sorted(((s, e, float(sums[e] - sums[s]) / (e - s)) for s, e in number), key=lambda p: (-p[2], p[0], p[1]))
+    kept: dict[int, tuple[int, int, float]] = {}
+    for start, end, score in ranked:
+        # of two runs one holds the other or they are apart, so a rival holds this run's middle frame
+        rivals = (kept.get(rival) for rival in set(at_frame[:, (start + end) // 2].tolist()))
+        if not any(rival and temporal_iou((start, end), rival[:2]) > 0.5 for rival in rivals):
+            kept[number[start, end]] = (start, end, score)
+    return list(kept.values())
+
+
+def event_average_precision(
+    detections: Sequence[Detection], events: Mapping[str, Sequence[Interval]], tiou: float
+) -> float:
+    """Average precision of detected events at a temporal IoU.
+
+    Detections are taken from the largest score down; each matches the event of its video that it overlaps most among
+    those not matched yet, if their IoU reaches `tiou`, and is a false alarm otherwise. Area under the precision
+    envelope over all recalls (PASCAL VOC, all points).
 
     Args:
-        frames: scored test set.
-        threshold: operating point: frames with a score at or above it are an alarm.
+        detections: of all test videos, normal ones too.
+        events: annotated events by video id; there must be some.
+        tiou: 0..1.
 
     Returns:
-        `threshold`; `hit_frames`: frames under alarm that find an event (all frames of a shorter one);
-        `n_events`, `n_alarms`; `precision`: share of alarms that touch an event; `recall`: share of events found; `f1`;
-        `false_alarms_per_hour`: alarms in normal videos per hour of them;
-        `delay_median_s`, `delay_p90_s`: from the start of an event to the first alarm in it, over events that have one;
-        `miss_rate`: share of events that have none;
-        `recall_at_false_alarms_per_hour`: by rate, at the threshold that reaches it;
-        `ap`: `event_average_precision` by tIoU, of events proposed at nine quantiles of all scores; `ap_mean`;
-        `latency_aware_ap`.
+        0..1.
     """
-    videos = [_ScoredVideo(v, *_split(frames, index)) for index, v in enumerate(frames.videos)]
-    no_events = frame_labels_unknown(frames)
-    if no_events is None and not frames.labels.any():
-        no_events = Undefined("the test set has no anomalous frames")
-    return {
-        "threshold": threshold,
-        "hit_frames": HIT_FRAMES,
-        "n_events": sum(len(v.events) for v in videos),
-        "n_alarms": sum(len(runs_above(v.scores >= threshold)) for v in videos),
-        **_operating_point(videos, threshold, no_events),
-        "false_alarms_per_hour": false_alarms_per_hour(frames, threshold),
-        **_delays(videos, threshold, no_events),
-        "recall_at_false_alarms_per_hour": _recalls(videos, no_events),
-        **_average_precisions(videos, frames.scores, no_events),
-        "latency_aware_ap": no_events or latency_aware_ap(_event_scores(videos), frames.scores, frames.labels),
-    }
+    n_events = sum(len(of_video) for of_video in events.values())
+    free = {video_id: list(of_video) for video_id, of_video in events.items()}
+    ranked = sorted(detections, key=lambda d: (-d.score, d.video_id, d.start, d.end))
+    hits = np.zeros(len(ranked))
+    for index, detection in enumerate(ranked):
+        left = free.get(detection.video_id, [])
+        best = max(left, key=lambda event: temporal_iou((detection.start, detection.end), event), default=None)
+        if best is not None and temporal_iou((detection.start, detection.end), best) >= tiou:
+            left.remove(best)
+            hits[index] = 1
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.sum(envelope * hits) / n_events)
 
 
-def false_alarms_per_hour(frames: ScoredFrames, threshold: float) -> Metric:
-    """Alarms in normal videos per hour of them."""
-    normal = [_ScoredVideo(v, *_split(frames, index)) for index, v in enumerate(frames.videos) if v.label == 0]
-    return _no_hours(normal) or sum(len(runs_above(v.scores >= threshold)) for v in normal) / _hours(normal)
+def hit_score(scores: NDArray[np.float64], event: Interval) -> float:
+    """The largest threshold at which an event counts as found: 16 of its frames, or all of a shorter one, reach it."""
+    inside = scores[event[0] : event[1]]
+    needed = min(HIT_FRAMES, len(inside))
+    return float(np.partition(inside, len(inside) - needed)[len(inside) - needed])
 
 
-def _split(frames: ScoredFrames, index: int) -> tuple[NDArray[np.float64], list[Interval]]:
-    scores, labels = frames.of_video(index)
-    return scores, runs_above(labels)
+def delay_frames(scores: NDArray[np.float64], event: Interval, threshold: float) -> int | None:
+    """Frames from the event's start to the first alarm in it; 0 where one is on already, None where there is none."""
+    above = np.flatnonzero(scores[event[0] : event[1]] >= threshold)
+    return int(above[0]) if above.size else None
 
 
-def _event_scores(videos: list[_ScoredVideo]) -> list[NDArray[np.float64]]:
-    return [v.scores[start:end] for v in videos for start, end in v.events]
+def false_alarm_curve(normal_scores: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """How many alarms normal videos raise at each threshold.
+
+    Args:
+        normal_scores: frame scores of each normal video.
+
+    Returns:
+        Thresholds [K], falling: every score at which alarms begin; and the number of alarms at each, [K].
+    """
+    if not normal_scores:
+        return np.empty(0), np.empty(0, dtype=np.int64)
+    before = np.concatenate([np.concatenate([[-np.inf], scores[:-1]]) for scores in normal_scores])
+    now = np.concatenate(list(normal_scores))
+    rises = now > before
+    tops, bottoms = np.sort(now[rises]), np.sort(before[rises])
+    thresholds = np.unique(tops)[::-1]
+    begun = len(tops) - np.searchsorted(tops, thresholds, side="left")
+    merged = len(bottoms) - np.searchsorted(bottoms, thresholds, side="left")
+    return thresholds, begun - merged
 
 
-def _hours(videos: list[_ScoredVideo]) -> float:
-    return sum(v.seconds for v in videos) / 3600
+def recall_at_false_alarms(
+    normal_scores: Sequence[NDArray[np.float64]], hours: float, hit_scores: Sequence[float], per_hour: float
+) -> float | None:
+    """Share of events found when the threshold is lowered until false alarms pass a rate.
+
+    Args:
+        normal_scores: frame scores of each normal video.
+        hours: their length together.
+        hit_scores: `hit_score` of each event, at least one.
+        per_hour: false alarms per hour that are allowed.
+
+    Returns:
+        0..1; None where no threshold passes the rate: an alarm that never ends counts once, so the normal videos are
+        too long and too few to tell.
+    """
+    thresholds, counts = false_alarm_curve(normal_scores)
+    passed = np.flatnonzero(counts > per_hour * hours)
+    if not passed.size:
+        return None
+    return float(np.mean(np.asarray(hit_scores) > thresholds[passed[0]]))
 
 
-def _no_rate(videos: list[_ScoredVideo]) -> Undefined | None:
-    without = [v.video.video_id for v in videos if not v.video.fps]
-    return Undefined(f"the manifest has no fps for {without[0]}") if without else None
+def latency_aware_ap(
+    events: Sequence[NDArray[np.float64]], frame_scores: NDArray[np.float64], frame_labels: NDArray[np.bool_]
+) -> float:
+    """Average precision over frames in which recall is replaced by how early each event is noticed.
 
+    At a threshold, an event noticed at its frame t of n earns 1 - t/n (1 at onset, 0 if missed); the mean over events
+    takes recall's place, precision is that of frames; summed step-wise from high thresholds to low ones. After the idea
+    of latency-aware AP of Liu et al. (arXiv 2505.19022), whose exact reward differs, so compare it only with itself.
 
-def _no_hours(normal: list[_ScoredVideo]) -> Undefined | None:
-    return _no_rate(normal) if normal else Undefined("there is no normal test video")
+    Args:
+        events: scores of the frames of each event, at least one.
+        frame_scores: [N] of all test frames.
+        frame_labels: [N].
 
-
-def _operating_point(videos: list[_ScoredVideo], threshold: float, no_events: Undefined | None) -> dict[str, Metric]:
-    if no_events:
-        return dict.fromkeys(("precision", "recall", "f1"), no_events)
-    found = [hit_score(scores, (0, len(scores))) >= threshold for scores in _event_scores(videos)]
-    recall = float(np.mean(found))
-    touching = [
-        any(start < e and s < end for s, e in v.events)
-        for v in videos
-        for start, end in runs_above(v.scores >= threshold)
-    ]
-    if not touching:
-        no_alarm = Undefined(f"no score reaches the threshold {threshold:g}")
-        return {"precision": no_alarm, "recall": recall, "f1": no_alarm}
-    precision = float(np.mean(touching))
-    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    return {"precision": precision, "recall": recall, "f1": f1}
-
-
-def _delays(videos: list[_ScoredVideo], threshold: float, no_events: Undefined | None) -> dict[str, Metric]:
-    if no_events:
-        return dict.fromkeys(("delay_median_s", "delay_p90_s", "miss_rate"), no_events)
-    delays = [(delay_frames(v.scores, event, threshold), v.frame_rate) for v in videos for event in v.events]
-    seconds = [frames / rate for frames, rate in delays if frames is not None]
-    none = _no_rate([v for v in videos if v.events]) or (None if seconds else Undefined("no event is found"))
-    return {
-        "delay_median_s": none or float(np.median(seconds)),
-        "delay_p90_s": none or float(np.quantile(seconds, 0.9)),
-        "miss_rate": 1 - len(seconds) / len(delays),
-    }
-
-
-def _recalls(videos: list[_ScoredVideo], no_events: Undefined | None) -> dict[str, Metric]:
-    normal = [v for v in videos if v.video.label == 0]
-    undefined = no_events or _no_hours(normal)
-    if undefined:
-        return {str(rate): undefined for rate in FALSE_ALARM_RATES}
-    hits = [hit_score(scores, (0, len(scores))) for scores in _event_scores(videos)]
-    scores, hours = [v.scores for v in normal], _hours(normal)
-    endless = Undefined(
-        "no threshold raises more, as an alarm that never ends counts once: too few normal videos to tell"
-    )
-    recalls = {str(rate): recall_at_false_alarms(scores, hours, hits, rate) for rate in FALSE_ALARM_RATES}
-    return {rate: endless if recall is None else recall for rate, recall in recalls.items()}
-
-
-def _average_precisions(
-    videos: list[_ScoredVideo], scores: NDArray[np.float64], no_events: Undefined | None
-) -> dict[str, Any]:
-    if no_events:
-        return {"ap": no_events, "ap_mean": no_events}
-    thresholds = np.quantile(scores, _PROPOSAL_QUANTILES).tolist()
-    detections = [Detection(v.video.video_id, *p) for v in videos for p in propose_events(v.scores, thresholds)]
-    events = {v.video.video_id: v.events for v in videos}
-    ap = {str(tiou): event_average_precision(detections, events, tiou) for tiou in TIOUS}
-    return {"ap": ap, "ap_mean": float(np.mean(list(ap.values())))}
+    Returns:
+        0..1.
+    """
+    at, gain = [], []
+    for scores in events:
+        peaks = np.maximum.accumulate(scores)
+        first = np.flatnonzero(np.diff(peaks, prepend=-np.inf) > 0)  # frames that would raise the first alarm
+        reward = 1 - first / len(scores)
+        at.append(scores[first])
+        gain.append(reward - np.append(reward[1:], 0.0))
+    thresholds, gains = np.concatenate(at), np.concatenate(gain)
+    positive, everything = np.sort(frame_scores[frame_labels]), np.sort(frame_scores)
+    true = len(positive) - np.searchsorted(positive, thresholds, side="left")
+    alarms = len(everything) - np.searchsorted(everything, thresholds, side="left")
+    return float(math.fsum(gains * true / alarms) / len(events))

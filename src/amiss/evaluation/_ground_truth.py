@@ -15,7 +15,7 @@ from amiss.datasets import Manifest, Video
 from amiss.errors import EvaluationError
 from amiss.evaluation._protocols import PROTOCOLS, Protocol, get_protocol
 from amiss.evaluation._score_files import list_order
-from amiss.evaluation._scores import CLIP_LEN, clip_count, name_some
+from amiss.evaluation._video_scores import CLIP_LEN, clip_count, name_some
 
 Labels = NDArray[np.bool_]
 

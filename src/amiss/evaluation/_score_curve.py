@@ -11,9 +11,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import isotonic_regression
 
-from amiss.evaluation._events import Interval
-from amiss.evaluation._scores import VideoScores, frame_scores
+from amiss.evaluation._event_metrics import Interval
 from amiss.evaluation._style import FONT, new_figure, style_axes
+from amiss.evaluation._video_scores import VideoScores, frame_scores
 from amiss.pages import Theme
 
 Thumbnail = tuple[int, NDArray[np.uint8]]

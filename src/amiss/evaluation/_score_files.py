@@ -10,7 +10,7 @@ import numpy as np
 
 from amiss.datasets import Manifest, Video
 from amiss.errors import EvaluationError
-from amiss.evaluation._scores import CLIP_LEN, Scores, VideoScores, clip_count, fixed_spans
+from amiss.evaluation._video_scores import CLIP_LEN, Scores, VideoScores, clip_count, fixed_spans
 from amiss.files import atomic_path, write_json
 
 _SPANS = "/spans"  # no video id has a slash

@@ -13,7 +13,7 @@ from amiss.datasets import Manifest, Video
 from amiss.errors import EvaluationError
 from amiss.evaluation._ground_truth import decoded_frames, ground_truth, ground_truth_length, past_end_note
 from amiss.evaluation._protocols import Protocol, get_protocol
-from amiss.evaluation._scores import (
+from amiss.evaluation._video_scores import (
     CLIP_LEN,
     Scores,
     VideoScores,

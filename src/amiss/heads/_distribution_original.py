@@ -82,7 +82,7 @@ def js_divergence(p: Tensor, q: Tensor) -> Tensor:
 
 
 class OriginalDistributionHead(TemporalHead):
-    """Seed 000's head, working at every feature size (the published code runs only at 1024, or not at all).
+    """The head of FatemeBameri's code at every feature size (the published code runs only at 1024, or not at all).
 
     RTFM's network with one more ReLU. Kept quirks: clips are selected as the later ones of the three most different
     pairs of neighbours, a clip can come twice, and normal bags use the selection from the *features of the anomalous

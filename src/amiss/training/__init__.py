@@ -2,7 +2,7 @@
 
 from amiss.training._bags import hash_data
 from amiss.training._recipe import BatchSettings, OptimiserSettings, Recipe, SelectionSettings
-from amiss.training._recipes import list_recipes, load_recipe, recipe_to_yaml
+from amiss.training._recipe_files import list_recipes, load_recipe, recipe_to_yaml
 from amiss.training._run import TrainReport
 from amiss.training._trainer import train, train_seeds
 

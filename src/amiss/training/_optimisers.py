@@ -9,7 +9,7 @@ from torch import nn
 from amiss.errors import UsageError
 
 
-class RAdamSeed002(torch.optim.RAdam):
+class RectifiedOnlyRAdam(torch.optim.RAdam):
     """RAdam that doesn't move until its variance can be rectified: with β₂ = 0.999 the first five steps change nothing.
 
     torch's RAdam makes momentum steps there. Moments are collected all the same. Source: the optimiser of
@@ -41,7 +41,7 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "radam": torch.optim.RAdam,
-    "radam-seed002": RAdamSeed002,
+    "radam-rectified-only": RectifiedOnlyRAdam,
 }
 
 

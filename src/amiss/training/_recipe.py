@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from amiss.features import PoolingRule
+
+_FORMER_NAMES = {"radam-seed002": "radam-rectified-only"}  # of optimisers, in recipes of older runs
 
 NormaliseChoice = Literal["auto", "none", "l2", "standard", "l2+standard"]
 
@@ -16,8 +18,12 @@ class _Settings(BaseModel):
 class OptimiserSettings(_Settings):
     """How weights are moved."""
 
-    name: Literal["adagrad", "adadelta", "adam", "adamw", "radam", "radam-seed002"] = "adagrad"
-    """Class of torch.optim; `radam-seed002` doesn't move in the first steps, where torch's takes momentum steps."""
+    name: Annotated[
+        Literal["adagrad", "adadelta", "adam", "adamw", "radam", "radam-rectified-only"],
+        BeforeValidator(lambda name: _FORMER_NAMES.get(name, name) if isinstance(name, str) else name),
+    ] = "adagrad"
+    """Class of torch.optim. `radam-rectified-only` stands still in the first steps, until it can rectify the variance;
+    torch's takes momentum steps there."""
     lr: Annotated[float, Field(gt=0)] = 0.01
     """Learning rate."""
     eps: Annotated[float, Field(gt=0)] = 1e-8

@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from amiss.errors import DetectorError, OutputError, UsageError
 from amiss.files import atomic_path, remove_leftovers, write_json, write_text
 from amiss.training._recipe import Recipe
-from amiss.training._recipes import load_recipe, recipe_to_yaml
+from amiss.training._recipe_files import load_recipe, recipe_to_yaml
 
 
 @dataclass(frozen=True, kw_only=True)

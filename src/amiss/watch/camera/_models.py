@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from amiss.backbones import create_backbone_for
-from amiss.detection import Detector
+from amiss.detection import Detector, detector_digest
 from amiss.engines import Engine, create_engine
 from amiss.errors import DetectorError
 from amiss.watch.camera._pool import EnginePool
@@ -31,13 +30,7 @@ def model_key(folder: Path, weights: Path | None) -> ModelKey:
     Raises:
         DetectorError: they can't be read.
     """
-    digest = hashlib.sha256()
-    try:
-        for name in ("head.safetensors", "detector.json"):
-            digest.update((folder / name).read_bytes())
-    except OSError as error:
-        raise DetectorError(f"{folder} can't be read as a detector: {error.strerror}: {error.filename}") from error
-    return ModelKey(folder, weights, digest.hexdigest())
+    return ModelKey(folder, weights, detector_digest(folder))
 
 
 class Models:

@@ -5,14 +5,12 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amiss.evaluation import VideoScores, frame_scores
+from amiss.evaluation import VideoScores, frame_scores, runs_above
 from amiss.files import write_json, write_text
 
 
@@ -81,7 +79,9 @@ class ScoreResult:
 def find_events(
     scores: NDArray[np.float64], spans: Sequence[tuple[int, int]], fps: float, threshold: float
 ) -> tuple[Event, ...]:
-    """The runs of frames whose score reaches the threshold.
+    """The runs of frames whose score reaches the threshold, which are also what an evaluation counts as alarms.
+
+    Of clips that don't overlap, an AlarmTracker with this threshold and nothing else set makes the same events live.
 
     Args:
         scores: [T] clip scores.
@@ -92,11 +92,7 @@ def find_events(
     n_frames = max(end for _, end in spans)
     per_frame = frame_scores(VideoScores(scores, tuple(spans)), n_frames)
     events = []
-    for above, run in groupby(enumerate(per_frame >= threshold), key=itemgetter(1)):
-        frames = [index for index, _ in run]
-        if not above:
-            continue
-        start, end = frames[0], frames[-1] + 1
+    for start, end in runs_above(per_frame >= threshold):
         peak = max((i for i, (s, e) in enumerate(spans) if s < end and e > start), key=lambda i: scores[i])
         peak_frame = min(max(sum(spans[peak]) // 2, start), end - 1)
         events.append(

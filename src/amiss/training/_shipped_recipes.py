@@ -62,7 +62,7 @@ RECIPES = (
         head="salient",
         head_options={"chunk": 28, "clip_scores": "chunk"},
         batch=_MANY_BAGS,
-        optimiser=OptimiserSettings(name="radam-seed002", lr=1e-3),
+        optimiser=OptimiserSettings(name="radam-rectified-only", lr=1e-3),
     ),
     *(
         Recipe(

@@ -11,8 +11,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from amiss.errors import UsageError
-from amiss.training._published import RECIPES
 from amiss.training._recipe import Recipe
+from amiss.training._shipped_recipes import RECIPES
 
 
 def list_recipes() -> list[Recipe]:
