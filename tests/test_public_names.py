@@ -6,8 +6,8 @@ import pytest
 
 import amiss
 
-PACKAGES = ("backbones", "convert", "datasets", "detection", "engines", "evaluation", "features", "heads", "jobs",
-            "pages", "training", "video", "watch")  # fmt: skip
+PACKAGES = ("backbones", "bench", "convert", "datasets", "demo", "detection", "engines", "evaluation", "features",
+            "heads", "jobs", "pages", "training", "video", "watch")  # fmt: skip
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -2,8 +2,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import EntryPoint
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -21,9 +19,9 @@ from amiss.backbones import (
     describe_presets,
     list_backbones,
 )
-from amiss.backbones import _registry as registry
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
 from helpers import ROOT
+from helpers.plugins import install_plugin
 
 FRAMES = np.random.RandomState(0).randint(0, 256, (CLIP_LEN, 60, 80, 3)).astype(np.uint8)
 VIDEO_NETWORKS = {"r3d_18": 512, "mc3_18": 512, "r2plus1d_18": 512, "s3d": 1024}
@@ -49,10 +47,18 @@ BRIGHTNESS = BackboneEntry(
 )
 
 
+def _costly(weights, crops):
+    raise AssertionError("its weights would be downloaded")
+
+
+COSTLY = BackboneEntry(
+    BackboneInfo(name="costly", kind="video network", dim=3, input_size=(1, 1), licence="MIT"), _costly
+)
+
+
 @pytest.fixture
-def third_party(monkeypatch):
-    point = EntryPoint("brightness", f"{__name__}:BRIGHTNESS", "amiss.backbones")
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == "amiss.backbones" else [])
+def third_party(monkeypatch, tmp_path):
+    install_plugin(monkeypatch, tmp_path, "amiss.backbones", "brightness", f"{__name__}:BRIGHTNESS")
 
 
 def test_torchvision_is_imported_only_when_a_network_is_built():
@@ -265,13 +271,8 @@ def test_options_out_of_range(option, value):
         ("costly+motion", {"crops": 10}, "sees the whole frame: use crops=1"),
     ],
 )
-def test_what_a_backbone_does_not_have_is_told_before_weights_are_fetched(monkeypatch, name, options, says):
-    def create(weights, crops):
-        raise AssertionError("its weights would be downloaded")
-
-    info = BackboneInfo(name="costly", kind="video network", dim=3, input_size=(1, 1), licence="MIT")
-    entry_of = registry.entry_of
-    monkeypatch.setattr(registry, "entry_of", lambda n: BackboneEntry(info, create) if n == "costly" else entry_of(n))
+def test_what_a_backbone_does_not_have_is_told_before_weights_are_fetched(monkeypatch, tmp_path, name, options, says):
+    install_plugin(monkeypatch, tmp_path, "amiss.backbones", "costly", f"{__name__}:COSTLY")
     with pytest.raises(UsageError, match=says):
         create_backbone(name, **options)
 
@@ -281,26 +282,23 @@ def test_third_party_backbones():
     assert list_backbones()[-1] == BRIGHTNESS.info
     fused = create_backbone("motion+brightness")
     np.testing.assert_allclose(fused.encode(FRAMES)[0, -3:].numpy(), FRAMES.mean((0, 1, 2)), rtol=1e-4)
-    with pytest.raises(UsageError, match="Did you mean brightness"):
+    with pytest.raises(UsageError, match="Did you mean 'brightness'"):
         create_backbone("brightnes")
 
 
-def test_the_example_of_contributing_works(monkeypatch):
+def test_the_example_of_contributing_works(monkeypatch, tmp_path):
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     code, toml = (text.split(f"```{language}\n")[1].split("```")[0] for language in ("python", "toml"))
     ((name, value),) = tomllib.loads(toml)["project"]["entry-points"]["amiss.backbones"].items()
-    module = ModuleType(value.partition(":")[0])
-    exec(code, vars(module))
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint(name, value, group)])
+    install_plugin(monkeypatch, tmp_path, "amiss.backbones", name, value, code)
     assert list_backbones()[-1].name == name
     backbone = create_backbone(name)
     np.testing.assert_allclose(backbone.encode(FRAMES)[0].numpy(), FRAMES.mean((0, 1, 2)), rtol=1e-4)
     assert create_backbone_for(backbone.spec).spec == backbone.spec
 
 
-def test_a_third_party_that_is_no_entry_is_refused(monkeypatch):
-    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint("odd", "math:pi", group)])
+def test_a_third_party_that_is_no_entry_is_refused(monkeypatch, tmp_path):
+    install_plugin(monkeypatch, tmp_path, "amiss.backbones", "odd", "math:pi")
     with pytest.raises(UsageError, match=r"'odd' of amiss\.backbones is 3\.14.*, not a BackboneEntry"):
         create_backbone("odd")
 
@@ -357,10 +355,10 @@ def test_a_spec_without_a_hash_takes_the_file_that_is_given(tmp_path):
         create_backbone_for(create_backbone("resnet18", "random").spec, path)
 
 
-def test_a_third_party_that_does_not_load_disables_only_itself(monkeypatch):
+def test_a_third_party_that_does_not_load_disables_only_itself(monkeypatch, tmp_path):
     from amiss.engines import choose
 
-    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint("odd", "no_such_module:x", group)])
+    install_plugin(monkeypatch, tmp_path, "amiss.backbones", "odd", "no_such_module:x")
     assert choose("motion", "cpu").engine == "torch"
     with pytest.warns(UserWarning, match=r"'odd' of entry point no_such_module:x doesn't load .*It is left out"):
         assert "motion" in {info.name for info in list_backbones()}

@@ -54,7 +54,7 @@ def test_environment_and_relative_paths(tmp_path: Path, monkeypatch: pytest.Monk
         ({"datasets": [{"name": "x", "manifest": "m.csv", "fold": 3}]}, r"datasets\.0\.fold: there is no such field"),
         ({"datasets": [{"name": "x"}]}, r"datasets\.0: give either root .* or manifest"),
         ({"datasets": [{"name": "x", "manifest": "m.csv", "folds": 1}]}, r"datasets\.0\.folds is 1"),
-        ({"datasets": [{"name": "x", "manifest": "m.csv", "protocols": ["ucf/x"]}]}, r"datasets\.0: protocol 'ucf/x"),
+        ({"datasets": [{"name": "x", "manifest": "m", "protocols": ["ucf/x"]}]}, r"datasets\.0: unknown protocol 'ucf"),
         ({"datasets": [{"name": "x", "manifest": "m.csv"}] * 2}, r"\['x'\] stand twice"),
         ({"datasets": None}, "datasets is missing"),
         ({"features": [{"name": "f"}]}, r"features\.0: give either path .* or backbone"),

@@ -1,12 +1,9 @@
 """Backbone registry: name → backbone. A new one is a file with `ENTRIES` and one line here."""
 
-import difflib
 import importlib
 import math
 import os
-import warnings
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
@@ -17,10 +14,10 @@ from amiss.backbones._spec import FeatureSpec, differing_fields
 from amiss.backbones._weights import find_weights
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
 from amiss.files import sha256_file
+from amiss.registry import Registry
 
-ENTRY_POINT_GROUP = "amiss.backbones"
-
-BUILT_IN = (
+# one file per family, with its backbones as ENTRIES
+FAMILIES = (
     "amiss.backbones._motion",
     "amiss.backbones._torchvision_video",
     "amiss.backbones._torchvision_image",
@@ -37,8 +34,13 @@ WeightsChoice = str | os.PathLike[str]
 
 
 def _built_in() -> dict[str, BackboneEntry]:
-    modules = [importlib.import_module(name) for name in BUILT_IN]
+    modules = [importlib.import_module(name) for name in FAMILIES]
     return {entry.info.name: entry for module in modules for entry in module.ENTRIES}
+
+
+BACKBONES: Registry[BackboneEntry] = Registry(
+    "backbone", _built_in, group="amiss.backbones", entry_type=BackboneEntry, listed_by="amiss backbones"
+)
 
 
 def entry_of(name: str) -> BackboneEntry:
@@ -47,38 +49,7 @@ def entry_of(name: str) -> BackboneEntry:
     Raises:
         UsageError: unknown name (the closest ones are suggested), or an entry point that doesn't load.
     """
-    built_in = _built_in()
-    if name in built_in:
-        return built_in[name]
-    points = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    if name in points:
-        try:
-            entry = points[name].load()
-        except Exception as error:  # a third party's module raises what it likes
-            raise UsageError(
-                f"backbone {name!r} of entry point {points[name].value} doesn't load "
-                f"({type(error).__name__}: {error}): update or uninstall its package"
-            ) from error
-        if not isinstance(entry, BackboneEntry):
-            raise UsageError(f"entry point {name!r} of {ENTRY_POINT_GROUP} is {entry!r}, not a BackboneEntry")
-        return entry
-    known = sorted({*built_in, *points})
-    close = _closest(name, known)
-    hint = f"Did you mean {' or '.join(close)}?" if close else "`amiss backbones` lists them"
-    raise UsageError(f"unknown backbone {name!r}. {hint}")
-
-
-def _closest(name: str, known: Sequence[str]) -> list[str]:
-    """Up to three names that may be meant: as papers spell them (`I3D`, `R3D-18`), mistyped, or only begun."""
-    ours = {_spelt(k): k for k in known}
-    given = _spelt(name)
-    close = difflib.get_close_matches(given, ours, n=3)
-    begun = [k for k in ours if given and k.startswith(given)]
-    return [ours[k] for k in close or begun[:3]]
-
-
-def _spelt(name: str) -> str:
-    return name.casefold().replace("-", "_")
+    return BACKBONES[name]
 
 
 def list_backbones() -> list[BackboneInfo]:
@@ -86,14 +57,7 @@ def list_backbones() -> list[BackboneInfo]:
 
     An entry point that doesn't load is left out, and a warning says so.
     """
-    built_in = _built_in()
-    infos = [entry.info for entry in built_in.values()]
-    for name in sorted(p.name for p in entry_points(group=ENTRY_POINT_GROUP) if p.name not in built_in):
-        try:
-            infos.append(entry_of(name).info)
-        except UsageError as error:
-            warnings.warn(f"{error}. It is left out", stacklevel=2)
-    return infos
+    return [entry.info for _, entry in BACKBONES.items()]
 
 
 def find_backbone(name: str) -> BackboneInfo | None:

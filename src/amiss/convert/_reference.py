@@ -1,15 +1,14 @@
 """Original checkpoints → our modules, by kind."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
 from amiss.convert import _backbones, _heads
-from amiss.errors import UsageError
+from amiss.registry import Registry
 
-KINDS: Mapping[str, Callable[..., nn.Module]] = {**_backbones.KINDS, **_heads.KINDS}
+KINDS: Registry[Callable[..., nn.Module]] = Registry("kind", {**_backbones.KINDS, **_heads.KINDS})
 
 
 def from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) -> nn.Module:
@@ -28,7 +27,4 @@ def from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) -> 
         UsageError: no such kind or option.
         WeightsError: the tensors are of another network; names the first that don't fit.
     """
-    if kind not in KINDS:
-        close = difflib.get_close_matches(kind, KINDS, n=3) or sorted(KINDS)
-        raise UsageError(f"unknown kind {kind!r} of reference checkpoint. Did you mean {' or '.join(close)}?")
     return KINDS[kind](state_dict, **options)

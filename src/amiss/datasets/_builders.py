@@ -18,7 +18,7 @@ from amiss.datasets._public import (
     build_xd_violence,
 )
 from amiss.datasets._sources import BuiltDataset, Progress
-from amiss.errors import UsageError
+from amiss.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,9 @@ _UCSD_LICENCE = "none stated; research use"
 _AVENUE = "https://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/dataset.html"
 _WEAK_NOTE = "part of the official test set is in training: not comparable with one-class results"
 
-_DATASETS: tuple[tuple[DatasetInfo, Callable[[Path, str | None, Progress | None], BuiltDataset]], ...] = (
+_Entry = tuple[DatasetInfo, Callable[[Path, str | None, Progress | None], BuiltDataset]]
+
+_TABLE: tuple[_Entry, ...] = (
     (
         DatasetInfo(
             name="folder", title="your own videos", size="any", needs=f"{LAYOUT}; events.csv if frames are known"
@@ -172,11 +174,12 @@ _DATASETS: tuple[tuple[DatasetInfo, Callable[[Path, str | None, Progress | None]
         build_fights,
     ),
 )
+DATASETS: Registry[_Entry] = Registry("dataset", {info.name: (info, build) for info, build in _TABLE})
 
 
 def list_datasets() -> list[DatasetInfo]:
     """The datasets that `build_dataset` knows."""
-    return [info for info, _ in _DATASETS]
+    return [info for _, (info, _) in DATASETS.items()]
 
 
 def build_dataset(
@@ -194,7 +197,5 @@ def build_dataset(
         UsageError: unknown dataset or class.
         ManifestError: no annotation was found, or one is malformed (names the line).
     """
-    for info, build in _DATASETS:
-        if info.name == name:
-            return build(Path(root), class_name, progress)
-    raise UsageError(f"unknown dataset {name!r}; known are {[info.name for info, _ in _DATASETS]}")
+    _, build = DATASETS[name]
+    return build(Path(root), class_name, progress)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from amiss.errors import UsageError
+from amiss.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ _PROTOCOLS = (
 )
 PROTOCOLS: Mapping[str, Protocol] = {protocol.id: protocol for protocol in _PROTOCOLS}
 ALIASES: Mapping[str, str] = {f"{name}/exact": "exact" for name in ("ucf", "xd", "sht", "avenue", "ped1", "ped2")}
+_BY_NAME: Registry[Protocol] = Registry(
+    "protocol", {**PROTOCOLS, **{alias: PROTOCOLS[protocol_id] for alias, protocol_id in ALIASES.items()}}
+)
 
 
 def get_protocol(protocol_id: str) -> Protocol:
@@ -50,7 +53,4 @@ def get_protocol(protocol_id: str) -> Protocol:
     Raises:
         UsageError: there is none of this name.
     """
-    protocol = PROTOCOLS.get(ALIASES.get(protocol_id, protocol_id))
-    if protocol is None:
-        raise UsageError(f"protocol {protocol_id!r} is unknown; there are {', '.join([*PROTOCOLS, *ALIASES])}")
-    return protocol
+    return _BY_NAME[protocol_id]

@@ -1,7 +1,5 @@
-"""Other projects' feature files → feature sets and back. One file per layout or two, one line each in `_LAYOUTS`."""
+"""Other projects' feature files → feature sets and back. One file per layout or two, one line each in `_TABLE`."""
 
-import difflib
-import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,17 +14,7 @@ from amiss.errors import FeatureError, OutputError, UsageError
 from amiss.features._feature_set import Features, FeatureSet, FeatureSetWriter
 from amiss.features._pooling import PoolingRule, pool
 from amiss.files import atomic_path
-
-# name: "module:layout"
-_LAYOUTS = {
-    "c3d-codes": "amiss.features._layout_c3d_codes:LAYOUT",
-    "rtfm": "amiss.features._layout_numpy:RTFM",
-    "wu": "amiss.features._layout_numpy:WU",
-    "ekosman": "amiss.features._layout_text:EKOSMAN",
-    "sultani": "amiss.features._layout_text:SULTANI",
-    "csv": "amiss.features._layout_csv:CSV",
-    "hdf5": "amiss.features._layout_hdf5:HDF5",
-}
+from amiss.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -57,9 +45,22 @@ class Layout:
     """Writes a feature set into an empty folder; None = import only."""
 
 
+# name: "module:layout"
+_TABLE: dict[str, Layout | str] = {
+    "c3d-codes": "amiss.features._layout_c3d_codes:LAYOUT",
+    "rtfm": "amiss.features._layout_numpy:RTFM",
+    "wu": "amiss.features._layout_numpy:WU",
+    "ekosman": "amiss.features._layout_text:EKOSMAN",
+    "sultani": "amiss.features._layout_text:SULTANI",
+    "csv": "amiss.features._layout_csv:CSV",
+    "hdf5": "amiss.features._layout_hdf5:HDF5",
+}
+LAYOUTS: Registry[Layout] = Registry("layout", _TABLE)
+
+
 def list_layouts() -> dict[str, str]:
     """Layouts that can be imported: name → what it is."""
-    return {name: _layout(name).what for name in _LAYOUTS}
+    return {name: layout.what for name, layout in LAYOUTS.items()}
 
 
 def import_features(path: str | os.PathLike[str], out: str | os.PathLike[str], layout: str | None = None) -> int:
@@ -81,7 +82,7 @@ def import_features(path: str | os.PathLike[str], out: str | os.PathLike[str], l
     source = Path(path)
     if not source.exists():
         raise FeatureError(f"{source} does not exist")
-    chosen = _layout(layout) if layout is not None else _recognise(source)
+    chosen = LAYOUTS[layout] if layout is not None else _recognise(source)
     count = 0
     with FeatureSetWriter(out, chosen.spec(source)) as writer:
         for video in chosen.videos(source):
@@ -107,9 +108,9 @@ def export_features(features: FeatureSet, out: str | os.PathLike[str], layout: s
         FeatureError: the layout can't hold these features, or the set is damaged.
         OutputError: `out` isn't empty, or can't be written.
     """
-    chosen = _layout(layout)
+    chosen = LAYOUTS[layout]
     if chosen.write is None:
-        able = [name for name in _LAYOUTS if _layout(name).write is not None]
+        able = [name for name, layout in LAYOUTS.items() if layout.write is not None]
         raise UsageError(f"layout {layout!r} is only imported; these can be written: {able}")
     if not features.records:
         raise FeatureError(f"{features.folder} has no videos")
@@ -126,21 +127,11 @@ def export_features(features: FeatureSet, out: str | os.PathLike[str], layout: s
     return len(features.records)
 
 
-def _layout(name: str) -> Layout:
-    if name not in _LAYOUTS:
-        close = difflib.get_close_matches(name, _LAYOUTS, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
-        raise UsageError(f"unknown layout {name!r}. {hint}Known are {list(_LAYOUTS)}")
-    module, _, attribute = _LAYOUTS[name].partition(":")
-    layout: Layout = getattr(importlib.import_module(module), attribute)
-    return layout
-
-
 def _recognise(path: Path) -> Layout:
-    for layout in map(_layout, _LAYOUTS):
+    for _, layout in LAYOUTS.items():
         if layout.recognises(path):
             return layout
-    raise FeatureError(f"{path} is in no known layout; name it with layout=, one of {list(_LAYOUTS)}")
+    raise FeatureError(f"{path} is in no known layout; name it with layout=, one of {LAYOUTS.names()}")
 
 
 # what the layouts share

@@ -1,19 +1,17 @@
 """Head registry: name → module, imported only when the head is asked for."""
 
-import difflib
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from amiss.errors import UsageError
 from amiss.heads._base import Head
+from amiss.registry import Registry
 
-ENTRY_POINT_GROUP = "amiss.heads"
+HeadFactory = Callable[..., Head]
 
 # name: "module:factory"; the factory is called as factory(feature_dim, **options)
-BUILT_IN = {
+_TABLE: dict[str, HeadFactory | str] = {
     "sultani": "amiss.heads.sultani:SultaniHead",
     "topk": "amiss.heads.sultani:TopKHead",
     "rtfm": "amiss.heads.rtfm:RTFMHead",
@@ -21,6 +19,7 @@ BUILT_IN = {
     "saa": "amiss.heads.saa:SAAHead",
     "distribution": "amiss.heads.distribution:create_distribution_head",
 }
+HEADS: Registry[HeadFactory] = Registry("head", _TABLE, group="amiss.heads", entry_type=Callable)  # type: ignore[arg-type]
 
 # annotation of an option: what it accepts, in words
 _TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
@@ -32,18 +31,14 @@ _TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
 }
 
 
-def _third_party() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name not in BUILT_IN}
-
-
 def list_heads() -> list[str]:
     """Names that `create_head` knows, sorted: the built-in ones and those of installed entry points `amiss.heads`."""
-    return sorted({*BUILT_IN, *_third_party()})
+    return sorted(HEADS.names())
 
 
 def describe_heads() -> dict[str, str]:
     """Every head's name → the first line of its documentation."""
-    return {name: (inspect.getdoc(_factory(name)) or "").partition("\n")[0] for name in list_heads()}
+    return {name: (inspect.getdoc(factory) or "").partition("\n")[0] for name, factory in sorted(HEADS.items())}
 
 
 def create_head(name: str, feature_dim: int, **options: Any) -> Head:
@@ -59,7 +54,7 @@ def create_head(name: str, feature_dim: int, **options: Any) -> Head:
     """
     if feature_dim < 1:
         raise UsageError(f"feature_dim is {feature_dim}; it must be at least 1")
-    return build(f"head {name!r}", _factory(name), feature_dim, options)
+    return build(f"head {name!r}", HEADS[name], feature_dim, options)
 
 
 def build(what: str, factory: Callable[..., Head], feature_dim: int, options: Mapping[str, Any]) -> Head:
@@ -81,18 +76,3 @@ def build(what: str, factory: Callable[..., Head], feature_dim: int, options: Ma
         return factory(feature_dim, **options)
     except TypeError as error:
         raise UsageError(f"{what}: {error}. Its options are {list(signature.parameters)[1:]}") from None
-
-
-def _factory(name: str) -> Callable[..., Head]:
-    if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name].partition(":")
-        factory: Callable[..., Head] = getattr(importlib.import_module(module), attribute)
-        return factory
-    points = _third_party()
-    if name in points:
-        loaded: Callable[..., Head] = points[name].load()
-        return loaded
-    known = list_heads()
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    raise UsageError(f"unknown head {name!r}. {hint}Known are {known}")

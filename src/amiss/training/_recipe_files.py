@@ -1,6 +1,5 @@
 """How a recipe is found, changed and written."""
 
-import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +10,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from amiss.errors import UsageError
+from amiss.registry import Registry, did_you_mean
 from amiss.training._recipe import Recipe
 from amiss.training._shipped_recipes import RECIPES
+
+_BY_NAME: Registry[Recipe] = Registry("recipe", {recipe.name: recipe for recipe in RECIPES})
 
 
 def list_recipes() -> list[Recipe]:
@@ -45,14 +47,11 @@ def recipe_to_yaml(recipe: Recipe) -> str:
 
 
 def _find(name: str | os.PathLike[str]) -> dict[str, Any]:
-    by_name = {recipe.name: recipe for recipe in RECIPES}
-    if str(name) in by_name:
-        return by_name[str(name)].model_dump(mode="json")
+    if str(name) in _BY_NAME:
+        return _BY_NAME[str(name)].model_dump(mode="json")
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        close = difflib.get_close_matches(str(name), by_name, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
-        raise UsageError(f"unknown recipe {str(name)!r}. {hint}Known are {list(by_name)}; a file must end in .yaml")
+        raise UsageError(f"{_BY_NAME.unknown(str(name))}; a file must end in .yaml")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -92,8 +91,8 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
 
 def _no_field(key: str) -> str:
     known = list(_fields(Recipe))
-    close = difflib.get_close_matches(key, known, n=1) or [name for name in known if name.endswith("." + key)]
-    hint = f"Did you mean {close[0]!r}? " if close else ""
+    nested = [name for name in known if name.endswith("." + key)]
+    hint = did_you_mean(key, known) or (f"Did you mean {nested[0]!r}? " if nested else "")
     return f"recipes have no field {key!r}. {hint}Fields are {', '.join(known)}, and head_options.<option>"
 
 
