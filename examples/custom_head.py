@@ -1,0 +1,85 @@
+"""A head of your own, in your own package: define it, train it, evaluate it.
+
+Install it and run it:
+
+    pip install -e examples
+    amiss heads
+    python examples/custom_head.py --out results
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy
+
+from amiss.heads import Head, HeadOutput, LossTerms, crop_mean, full_mask
+
+
+# --8<-- [start:head]
+class LoudestClip(Head):
+    """One linear layer; the highest score of a bag is pulled towards the label of the bag."""
+
+    name = "loudest-clip"  # the name of the entry point, too
+    per_clip = True  # a clip is scored by itself, so cameras can be watched without a window
+
+    def __init__(self, feature_dim: int, *, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.feature_dim = feature_dim
+        self.dropout = nn.Dropout(dropout)
+        self.score = nn.Linear(feature_dim, 1)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `__init__` needs besides the feature dim; a detector stores it."""
+        return {"dropout": self.dropout.p}
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
+        """Scores [B, T] of features [B, T, D]. Padded clips, where the mask is False, must change nothing."""
+        mask = full_mask(features) if mask is None else mask
+        scores = torch.sigmoid(self.score(self.dropout(features))).squeeze(-1).masked_fill(~mask, 0)
+        return HeadOutput(scores, bag_score=scores.amax(dim=1))
+
+    def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
+        """Cross entropy of bags. `crops` rows of the output belong to one bag; `labels` [B] has one value per bag."""
+        bags = crop_mean(output.bag_score, crops)
+        return LossTerms({"bags": binary_cross_entropy(bags, labels.float())})
+
+
+# --8<-- [end:head]
+
+
+def main() -> None:
+    """Read the command line and run."""
+    from amiss.backbones import FeatureSpec
+    from amiss.detection import Detector
+    from amiss.evaluation import evaluate
+    from amiss.features import FeatureSetWriter, open_feature_set
+    from amiss.jobs import score_videos
+    from amiss.training import Recipe, train
+    from made_data import make_features
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("custom-head"))
+    out = parser.parse_args().out
+
+    manifest, rows = make_features()
+    with FeatureSetWriter(out / "features", FeatureSpec(backbone="made-up", weights="none", dim=12)) as writer:
+        for video_id, clips in rows.items():
+            writer.add(video_id, clips, n_frames=16 * len(clips), fps=25.0)
+    features = open_feature_set(out / "features")
+
+    # --8<-- [start:train]
+    recipe = Recipe(name="loudest-clip", source="examples/custom_head.py", head="loudest-clip", steps=60)
+    report = train(recipe, manifest, features, out / "run")
+    detector = Detector.load(out / "run/selected")
+    scores, _ = score_videos(detector, features, manifest.split("test"))
+    result = evaluate(scores, manifest)
+    print(f"{report.steps} steps, {report.parameters} parameters, frame AUC {result.auc:.3f}")
+    # --8<-- [end:train]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The scripts in examples/ run as their first lines say, and its package adds a head and a backbone to amiss."""
+
+import json
+import runpy
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amiss.backbones import create_backbone, create_backbone_for, list_backbones
+from amiss.heads import list_heads
+from helpers import ROOT
+from helpers.motion import make_motion_detector, write_scene
+
+EXAMPLES = ROOT / "examples"
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a script with arguments and gives what it prints."""
+
+    def run(name: str, *arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    monkeypatch.syspath_prepend(EXAMPLES)
+    for name in ("made_data", "custom_head", "custom_backbone"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return run
+
+
+@pytest.fixture
+def installed(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """examples/pyproject.toml as `pip install -e examples` would leave it."""
+    project = tomllib.loads((EXAMPLES / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    metadata = tmp_path / "site" / f"{project['name']}-{project['version']}.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0\n")
+    groups = [
+        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
+        for group, points in project["entry-points"].items()
+    ]
+    (metadata / "entry_points.txt").write_text("\n".join(groups))
+    monkeypatch.syspath_prepend(tmp_path / "site")
+
+
+def test_python_api(run: Run, tmp_path: Path) -> None:
+    detector = make_motion_detector(tmp_path / "detector")
+    video = write_scene(tmp_path / "new.mp4", [(1, 40), (9, 40), (1, 40)])
+    printed = run("python_api.py", detector, video, "--out", tmp_path / "curve.png")
+    events = json.loads((tmp_path / "curve.json").read_text())["events"]
+    assert printed.startswith("120 frames, 8 clips, largest score ")
+    assert events
+    assert printed.count(", score ") == len(events)
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_other_projects_features(run: Run, tmp_path: Path) -> None:
+    printed = run("other_projects_features.py", "--out", tmp_path / "out").splitlines()
+    assert printed[0] == "rtfm: 20 videos, 10 crops, 2048 numbers"
+    assert printed[2] == "sultani: 20 videos, 1 crops, 4096 numbers"
+    assert all(float(line.split("AUC ")[1].split(",")[0]) > 0.9 for line in (printed[1], printed[3]))
+
+
+def test_compare_heads(run: Run, tmp_path: Path) -> None:
+    printed = run("compare_heads.py", "--out", tmp_path / "out")
+    assert "| sultani2018 | " in printed
+    assert "| sultani2018 - topk | " in printed
+    assert (tmp_path / "out/results/report.html").is_file()
+    assert run("compare_heads.py", "--out", tmp_path / "out").startswith("# Do more clips rank better?")
+
+
+@pytest.mark.usefixtures("installed")
+def test_custom_head(run: Run, tmp_path: Path) -> None:
+    assert "loudest-clip" in list_heads()
+    printed = run("custom_head.py", "--out", tmp_path / "out")
+    assert float(printed.rpartition(" ")[2]) > 0.9
+
+
+@pytest.mark.usefixtures("installed")
+def test_custom_backbone(run: Run, tmp_path: Path) -> None:
+    assert list_backbones()[-1].name == "brightness"
+    frames = np.random.default_rng(0).integers(0, 256, (16, 24, 32, 3), dtype=np.uint8)
+    backbone = create_backbone("motion+brightness")
+    np.testing.assert_allclose(backbone.encode(frames)[0, -3:].numpy(), frames.mean((0, 1, 2)), rtol=1e-4)
+    assert create_backbone_for(backbone.spec).spec == backbone.spec
+    video = write_scene(tmp_path / "new.mp4", [(1, 40)])
+    assert run("custom_backbone.py", video, "--out", tmp_path / "features").startswith("new: (3, 1, 3), first clip [")
