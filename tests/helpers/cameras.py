@@ -7,11 +7,8 @@ from pathlib import Path
 
 from amiss.detection import AlarmSettings
 from amiss.video import Backoff
-from amiss.watch._event import CameraEvent
-from amiss.watch.camera._pool import EnginePool
-from amiss.watch.camera._recorder import Recorder
-from amiss.watch.camera._settings import CameraSettings, DetectorIdentity
-from amiss.watch.camera._worker import CameraWorker, ClipScored
+from amiss.watch import CameraEvent
+from amiss.watch.camera import CameraSettings, CameraWorker, ClipScored, DetectorIdentity, EnginePool, Recorder
 from helpers.fake_detector import SPEC, BrightnessEngine, brightness_detector
 
 ALARM = AlarmSettings(on=0.6, off=0.5)

@@ -17,8 +17,8 @@ from amiss.engines._torch import TorchEngine
 from amiss.errors import AmissError, EvaluationError, OutputError, UsageError, VideoError
 from amiss.watch import Config, calibrate_camera
 from amiss.watch import _calibrate as module
-from amiss.watch.camera._worker import CameraWorker
-from amiss.watch.config._thresholds import read_calibration, resolve_thresholds, write_calibration
+from amiss.watch.camera import CameraWorker
+from amiss.watch.config import read_calibration, resolve_thresholds, write_calibration
 from helpers.motion import make_motion_detector, write_scene
 
 

@@ -23,7 +23,7 @@ def test_a_video_of_any_name_is_played(tmp_path: Path, raw: bytes) -> None:
 
 
 def test_a_state_can_be_served_whatever_it_says() -> None:
-    from amiss.watch.camera._status import CameraStatus
+    from amiss.watch.camera import CameraStatus
 
     status = CameraStatus("box", "folder:drop", "detector", 0.6, 0.5, "set")
     status.set_state("running", "caf\udce9.mp4\nforged")

@@ -32,7 +32,7 @@ httpx = pytest.importorskip("httpx", reason="needs amiss[dev]")
 from amiss.cli import app
 from amiss.video import VideoReader, count_frames
 from amiss.watch._service import WatchService
-from amiss.watch.config._file import load_config
+from amiss.watch.config import load_config
 from helpers import ROOT
 from helpers.motion import make_motion_detector, write_scene
 from helpers.mqtt import Listener

@@ -6,20 +6,17 @@ The names below are imported when they are first used, so that what needs only a
 
 import typing
 
-from amiss.watch import _lazy
 from amiss.watch._event import CameraEvent, CameraState, EventState
-from amiss.watch.config._file import ConfigProblem, load_config, read_config
-from amiss.watch.config._schema import Config
+from amiss.watch._lazy import import_name
+from amiss.watch.config import Config, ConfigProblem, load_config, read_config
 
 if typing.TYPE_CHECKING:
     from amiss.watch._calibrate import calibrate_camera
     from amiss.watch._replay import single_video
     from amiss.watch._score_log import ScoreLog
     from amiss.watch._service import WatchService
-    from amiss.watch.alerts._mqtt import MqttChannel
-    from amiss.watch.alerts._trial import send_test
-    from amiss.watch.store._archive import Archive, open_archive
-    from amiss.watch.store._store import Store, open_store
+    from amiss.watch.alerts import MqttChannel, send_test
+    from amiss.watch.store import Archive, Store, open_archive, open_store
 
 __all__ = [
     "Archive",
@@ -41,6 +38,21 @@ __all__ = [
     "single_video",
 ]
 
+_ROOMS = {
+    "Archive": "store",
+    "MqttChannel": "alerts",
+    "ScoreLog": "_score_log",
+    "Store": "store",
+    "WatchService": "_service",
+    "calibrate_camera": "_calibrate",
+    "open_archive": "store",
+    "open_store": "store",
+    "send_test": "alerts",
+    "single_video": "_replay",
+}
+
 
 def __getattr__(name: str) -> typing.Any:
-    return _lazy.lazy(name)
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'amiss.watch' has no attribute {name!r}")
+    return import_name(f"amiss.watch.{_ROOMS[name]}", name)

@@ -22,13 +22,12 @@ from amiss.errors import AmissError, ConfigError, DetectorError, EvaluationError
 from amiss.features import extract_video
 from amiss.video import VideoReader, parse_address
 from amiss.watch._factory import alarm_settings, camera_settings
-from amiss.watch.camera._models import Models, model_key
-from amiss.watch.camera._pool import EnginePool
-from amiss.watch.camera._worker import CameraWorker, ClipScored
-from amiss.watch.config._schema import CameraConfig, Config
-from amiss.watch.config._thresholds import (
+from amiss.watch.camera import CameraWorker, ClipScored, EnginePool, Models, model_key
+from amiss.watch.config import (
     OFF_SHARE,
     CameraCalibration,
+    CameraConfig,
+    Config,
     Thresholds,
     calibration_file,
     check_calibration,

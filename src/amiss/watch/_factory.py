@@ -6,27 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from amiss.detection import AlarmSettings
-from amiss.errors import AmissError
 from amiss.video import GateSettings
-from amiss.watch.alerts._apprise import AppriseChannel
-from amiss.watch.alerts._channels import Channel, LogChannel
-from amiss.watch.alerts._webhook import WebhookChannel
-from amiss.watch.camera._recorder import Recorder, RecordingEnd
-from amiss.watch.camera._settings import CameraSettings
-from amiss.watch.config._rules import Rule
-from amiss.watch.config._schema import (
+from amiss.watch.camera import CameraSettings, Recorder, RecordingEnd
+from amiss.watch.config import (
     AlarmConfig,
-    AppriseConfig,
     CameraConfig,
     Config,
-    LogConfig,
-    MqttConfig,
+    Rule,
     RuleConfig,
-    WebhookConfig,
+    Thresholds,
 )
-from amiss.watch.config._thresholds import Thresholds
-from amiss.watch.store._retention import Retention, RetentionSettings
-from amiss.watch.store._store import Store
+from amiss.watch.store import Retention, RetentionSettings, Store
 
 GB = 10**9
 
@@ -34,29 +24,6 @@ GB = 10**9
 def rules_of(config: Config) -> tuple[Rule, ...]:
     """The rules."""
     return tuple(_rule(rule) for rule in config.rules)
-
-
-def channels_of(config: Config) -> list[Channel]:
-    """The channels, new; they must be closed.
-
-    Raises:
-        UsageError: a channel's settings make no sense, or paho-mqtt is not installed.
-    """
-    cameras = tuple(name for name, camera in config.cameras.items() if camera.enabled)
-    made: list[Channel] = []
-    try:
-        for name in config.channels:
-            made.append(_channel(config, name, cameras))
-    except AmissError:
-        for channel in made:
-            channel.close()
-        raise
-    return made
-
-
-def visiting_channel(config: Config, name: str) -> Channel:
-    """One channel, see `channels_of`; it tells of no states, as a running service may."""
-    return _channel(config, name, None)
 
 
 def retention_of(config: Config, store: Store) -> Retention:
@@ -118,34 +85,6 @@ def recorder_of(
         post_roll_s=record.post_s,
         late_s=10.0 + alarm.min_length_s,
     )
-
-
-def _channel(config: Config, name: str, cameras: tuple[str, ...] | None) -> Channel:
-    match config.channels[name]:
-        case AppriseConfig() as given:
-            return AppriseChannel(name, given.url, attach=given.attach, expire_s=given.expire_s)
-        case WebhookConfig() as given:
-            return WebhookChannel(
-                name, given.url, headers=given.headers, allow_private=given.allow_private, expire_s=given.expire_s
-            )
-        case LogConfig() as given:
-            return LogChannel(name, given.path, expire_s=given.expire_s)
-        case MqttConfig() as given:
-            from amiss.watch import MqttChannel  # names the extra where paho is missing
-
-            return MqttChannel(
-                name,
-                given.host,
-                given.port,
-                username=given.username,
-                password=given.password,
-                tls=given.tls,
-                prefix=given.prefix,
-                discovery=given.discovery,
-                cameras=cameras or (),
-                presence=cameras is not None,
-                expire_s=given.expire_s,
-            )
 
 
 def _rule(rule: RuleConfig) -> Rule:

@@ -17,7 +17,7 @@ from amiss.detection import Detector
 from amiss.engines import Engine, Prepared
 from amiss.errors import FeatureError, VideoError
 from amiss.features import FeatureSet, open_feature_set
-from amiss.watch.config._schema import CameraConfig, Config, HttpConfig
+from amiss.watch.config import CameraConfig, Config, HttpConfig
 
 
 class StoredFeatures(Engine):

@@ -15,25 +15,24 @@ from amiss.engines import Engine
 from amiss.errors import AmissError, OutputError, StoreError
 from amiss.video import LiveFrame, redact
 from amiss.watch._event import CameraEvent, CameraState
-from amiss.watch._factory import camera_settings, channels_of, recorder_of, retention_of, rules_of
+from amiss.watch._factory import camera_settings, recorder_of, retention_of, rules_of
 from amiss.watch._score_log import ScoreLog
-from amiss.watch.alerts._channels import Channel
-from amiss.watch.alerts._dispatcher import Dispatcher
-from amiss.watch.alerts._publisher import Showing
-from amiss.watch.camera._models import ModelKey, Models, model_key
-from amiss.watch.camera._recorder import recover_clips
-from amiss.watch.camera._settings import DetectorIdentity
-from amiss.watch.camera._status import CameraStatus
-from amiss.watch.camera._supervisor import Supervisor, Worker
-from amiss.watch.camera._worker import CameraWorker, ClipScored
-from amiss.watch.config._file import load_config
-from amiss.watch.config._schema import CameraConfig, Config
-from amiss.watch.config._thresholds import Thresholds, read_calibration, resolve_thresholds
-from amiss.watch.http._metrics import Metrics
-from amiss.watch.http._preview import Preview
-from amiss.watch.http._server import HttpServer
-from amiss.watch.http._view import ServiceView
-from amiss.watch.store._store import Store, open_store
+from amiss.watch.alerts import Channel, Dispatcher, StatePublisher, make_channels
+from amiss.watch.camera import (
+    CameraStatus,
+    CameraWorker,
+    ClipScored,
+    DetectorIdentity,
+    ModelKey,
+    Models,
+    Supervisor,
+    Worker,
+    model_key,
+    recover_clips,
+)
+from amiss.watch.config import CameraConfig, Config, Thresholds, load_config, read_calibration, resolve_thresholds
+from amiss.watch.http import Health, HttpServer, Preview, Watched, WatcherView
+from amiss.watch.store import Store, open_store
 
 log = logging.getLogger("amiss.watch")
 
@@ -92,21 +91,29 @@ class WatchService:
         wanted = self._resolve(config)
         self.store: Store = open_store(config.database, config.state / "spool", rules=rules_of(config))
         self.supervisor = Supervisor(self._make_worker, self._make_status, config.workers, restart=not once)
-        self.view = ServiceView(self)
-        self.metrics = Metrics(lambda: self.supervisor.statuses, self.view.gauges, self.view.deliveries)
+        self.view = WatcherView(
+            Watched(
+                self.store,
+                config.media,
+                config.state,
+                cameras=lambda: self.supervisor.statuses,
+                preview=lambda name: self.previews.get(name),
+                health=self.health,
+            )
+        )
+        self.media_bytes = 0
         self._wanted: Mapping[str, WatchedCamera] = wanted
-        self._showing = Showing()
+        self._publisher = StatePublisher()
         self._http: HttpServer | None = None
         try:
             self._http = self._open_http(config)
-            self._dispatcher = self._make_dispatcher(channels_of(config))
+            self._dispatcher = self._make_dispatcher(make_channels(config))
         except AmissError:
             if self._http is not None:
                 self._http.stop()
             self.store.close(0)
             raise
         self._retention = retention_of(config, self.store)
-        self.media_bytes = 0
 
     def run(self, on_started: Callable[[], None] = lambda: None) -> None:
         """Watch until `ask_to_stop`, or to the end of all files with `once`; then stop gracefully.
@@ -155,7 +162,7 @@ class WatchService:
             changed = any(
                 getattr(config, name) != getattr(self.config, name) for name in ("channels", "http", "cameras")
             )
-            channels = channels_of(config) if changed else None
+            channels = make_channels(config) if changed else None
         except AmissError as error:
             self.reload_problem = str(error)
             log.error("the configuration is kept as it was: %s", error)
@@ -273,7 +280,7 @@ class WatchService:
 
     def _on_score(self, status: CameraStatus, scored: ClipScored) -> None:
         status.set_score(scored.ended, scored.smoothed)
-        self.metrics.score_latency.labels(scored.camera).observe(scored.latency_s)
+        self.view.metrics.score_latency.labels(scored.camera).observe(scored.latency_s)
         if self.score_log is not None:
             self.score_log.write(scored.ended, scored.camera, scored.score, scored.smoothed, status.event_id,
                                  scored.file, scored.file_s)  # fmt: skip
@@ -283,15 +290,15 @@ class WatchService:
             log.log(logging.INFO if state in ("connecting", "running", "stopped") else logging.WARNING,
                     "%s: %s%s", status.name, state, f" ({reason})" if reason else "")  # fmt: skip
         self.store.set_camera_state(status.name, state, reason)
-        self._showing.state(status.name, state)
+        self._publisher.state(status.name, state)
 
     def _on_event(self, status: CameraStatus, event: CameraEvent) -> None:
         is_new = event.state == "open" and status.event_id != event.event_id
         self.store.save_event(event)
-        self._showing.event(event)
+        self._publisher.event(event)
         if is_new:
             latency_s = (datetime.now(UTC) - event.started).total_seconds()
-            self.metrics.event_latency.labels(event.camera).observe(max(0.0, latency_s))
+            self.view.metrics.event_latency.labels(event.camera).observe(max(0.0, latency_s))
             log.warning("%s: event %s opened, score %.3f%s", event.camera, event.event_id, event.peak_score,
                         f", in {event.place}" if event.place else "")  # fmt: skip
         if event.state != "open" and status.event_id == event.event_id:
@@ -316,7 +323,7 @@ class WatchService:
 
     def _make_dispatcher(self, channels: Sequence[Channel]) -> Dispatcher:
         link = f"{self._http.url}/events/{{event_id}}" if self._http is not None else None
-        self._showing.set_channels(channels, self._wanted)
+        self._publisher.set_channels(channels, self._wanted)
         return Dispatcher(self.store, channels, media=self.config.media, link=link)
 
     def _open_http(self, config: Config) -> HttpServer | None:
@@ -332,6 +339,16 @@ class WatchService:
             log.error("%s", error)
         if self._http is not None:
             self._http.start()
+
+    def health(self) -> Health:
+        """How the service is, for monitors."""
+        return Health(
+            started=self.started,
+            since_tick_s=time.monotonic() - self.supervisor.last_tick,
+            config_problem=self.reload_problem,
+            log_problem="" if self.score_log is None else self.score_log.problem,
+            media_bytes=self.media_bytes,
+        )
 
     @property
     def problems(self) -> dict[str, str]:

@@ -17,11 +17,10 @@ from sqlalchemy import text, update
 from amiss.errors import AlertError
 from amiss.video import Backoff
 from amiss.watch import CameraEvent
-from amiss.watch.alerts import _dispatcher as dispatcher_module
-from amiss.watch.alerts._channels import Alert
-from amiss.watch.alerts._dispatcher import Dispatcher, least_attempts
-from amiss.watch.config._rules import Rule
-from amiss.watch.store._store import Store, open_store
+from amiss.watch.alerts import Alert, Dispatcher
+from amiss.watch.alerts._dispatcher import least_attempts
+from amiss.watch.config import Rule
+from amiss.watch.store import Store, open_store
 from amiss.watch.store._tables import deliveries
 from helpers.events import START, make_event
 
@@ -411,18 +410,18 @@ def test_yes_that_could_not_be_recorded_is_not_asked_for_again(store: Store, mon
     save(store, make_event(), after(1))
     receiver = Receiver("a")
     dispatcher = Dispatcher(store, [receiver])
-    finish = dispatcher_module.finish
+    finish = store.outbox.finish
 
-    def lost(*_: object) -> int:
+    def lost(*_: object) -> None:
         raise OSError("the database went away")
 
-    monkeypatch.setattr(dispatcher_module, "finish", lost)
+    monkeypatch.setattr(store.outbox, "finish", lost)
     with pytest.raises(OSError, match="went away"):
         dispatcher.run_once()
     with pytest.raises(OSError, match="went away"):
         dispatcher.run_once()
     assert len(receiver.taken) == 1  # nothing more is sent until it is recorded
-    monkeypatch.setattr(dispatcher_module, "finish", finish)
+    monkeypatch.setattr(store.outbox, "finish", finish)
     dispatcher.run_once()
     assert len(receiver.taken) == len({alert.key for alert in receiver.taken}) == 2
     assert states(store) == ["sent", "sent"]

@@ -23,14 +23,12 @@ pytest.importorskip("apprise", reason="needs amiss[watch]")
 pytest.importorskip("sqlalchemy", reason="needs amiss[watch]")
 
 from amiss.errors import AlertError, UsageError
+from amiss.watch.alerts import Alert, AppriseChannel, LogChannel, StatePublisher, WebhookChannel
 from amiss.watch.alerts import _apprise as apprise_module
 from amiss.watch.alerts import _mqtt as mqtt_module
 from amiss.watch.alerts import _webhook as webhook_module
-from amiss.watch.alerts._apprise import AppriseChannel
-from amiss.watch.alerts._channels import Alert, LogChannel, probe_alert
-from amiss.watch.alerts._publisher import Showing
-from amiss.watch.alerts._webhook import WebhookChannel
-from amiss.watch.alerts._webhook_address import embedded_v4
+from amiss.watch.alerts._channels import probe_alert
+from amiss.watch.config._webhook_address import embedded_v4
 from helpers.events import make_event
 from helpers.mqtt import Listener
 from helpers.streams import free_port
@@ -556,7 +554,7 @@ class Shower(LogChannel):
 
 
 def test_a_new_channel_is_told_what_is_so_now(tmp_path: Path) -> None:
-    showing = Showing()
+    showing = StatePublisher()
     first, second = Shower(), Shower()
     showing.set_channels([first, LogChannel("log", tmp_path)], ["gate"])
     newest = make_event()
@@ -573,7 +571,7 @@ def test_a_new_channel_is_told_what_is_so_now(tmp_path: Path) -> None:
 
 
 def test_the_newest_event_is_the_one_that_opened_last_though_the_clock_was_set_back() -> None:
-    showing, shower = Showing(), Shower()
+    showing, shower = StatePublisher(), Shower()
     showing.set_channels([], ["gate"])
     first = make_event(state="open")
     second = make_event(state="open", started=first.started - timedelta(hours=1))
@@ -585,7 +583,7 @@ def test_the_newest_event_is_the_one_that_opened_last_though_the_clock_was_set_b
 
 
 def test_a_removed_camera_is_told_of_once_more_and_forgotten() -> None:
-    showing, first, second = Showing(), Shower(), Shower()
+    showing, first, second = StatePublisher(), Shower(), Shower()
     showing.set_channels([], ["gate", "yard"])
     showing.state("gate", "running")
     showing.state("yard", "running")

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from amiss.engines import Prepared
-from amiss.watch.camera._pool import EnginePool, Lane
+from amiss.watch.camera import EnginePool
+from amiss.watch.camera._pool import Lane
 from helpers.fake_detector import BrightnessEngine
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from amiss.errors import UsageError
 from amiss.video import EncodedPacket, EncodedStream, LiveSource, PacketWriter, VideoReader
-from amiss.watch.camera._recorder import Recorder, RecordingEnd, recover_clips
+from amiss.watch.camera import Recorder, RecordingEnd, recover_clips
 from helpers.streams import write_stream
 
 T0 = datetime(2026, 3, 4, 23, 59, 50, tzinfo=UTC)
@@ -405,7 +405,7 @@ def test_a_clip_of_a_killed_process_is_found_again(tmp_path: Path) -> None:
     code = f"""
 import os, signal, time, pathlib
 from amiss.video import LiveSource
-from amiss.watch.camera._recorder import Recorder
+from amiss.watch.camera import Recorder
 recorder = Recorder(pathlib.Path({str(tmp_path)!r}), "yard", on_end=print, pre_roll_s=1)
 for frame in LiveSource({f"replay:{source}?speed=0"!r}, on_packet=recorder.on_packet):
     if frame.index == 100:

@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amiss.errors import VideoError
+from amiss.watch.camera import CameraCounters, CameraStatus, Supervisor
 from amiss.watch.camera._restarts import RestartPolicy
-from amiss.watch.camera._status import CameraStatus
-from amiss.watch.camera._supervisor import Supervisor
-from amiss.watch.camera._worker import CameraCounters
-from amiss.watch.config._schema import WorkersConfig
+from amiss.watch.config import WorkersConfig
 
 
 def test_the_end_of_an_earlier_event_leaves_a_later_one_open() -> None:

@@ -16,13 +16,11 @@ from amiss.detection import AlarmSettings, causal_offline_scores
 from amiss.errors import SpecMismatchError, UsageError
 from amiss.features import extract_video
 from amiss.video import Backoff, GateSettings, LiveSource, VideoReader
-from amiss.watch._event import CameraEvent
+from amiss.watch import CameraEvent
+from amiss.watch.camera import CameraSettings, CameraWorker, EnginePool, Recorder
 from amiss.watch.camera._clips import LiveClip
 from amiss.watch.camera._events import EventMaker
-from amiss.watch.camera._pool import EnginePool, Lane
-from amiss.watch.camera._recorder import Recorder
-from amiss.watch.camera._settings import CameraSettings
-from amiss.watch.camera._worker import CameraWorker
+from amiss.watch.camera._pool import Lane
 from helpers.cameras import ALARM, WHO, eventually, wall
 from helpers.fake_detector import SPEC, BrightnessEngine, BrightnessHead, brightness_detector
 from helpers.streams import Connection, FakeCamera, transport_stream, write_stream

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amiss.errors import UsageError
-from amiss.watch.config._rules import Rule
+from amiss.watch.config import Rule
 from helpers.events import START, make_event
 
 

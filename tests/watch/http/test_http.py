@@ -20,14 +20,11 @@ httpx = pytest.importorskip("httpx", reason="needs amiss[dev]")
 
 from PIL import Image as PilImage
 
-from amiss.watch.camera._status import CameraStatus, total
-from amiss.watch.camera._worker import CameraCounters
-from amiss.watch.config._schema import HttpConfig
-from amiss.watch.http._metrics import Metrics
-from amiss.watch.http._preview import Preview
-from amiss.watch.http._server import HttpServer
-from amiss.watch.http._view import ServiceView
-from amiss.watch.store._store import StoreStatus
+from amiss.watch.camera import CameraCounters, CameraStatus
+from amiss.watch.camera._status import total
+from amiss.watch.config import HttpConfig
+from amiss.watch.http import Health, HttpServer, Metrics, Preview, Watched, WatcherView
+from amiss.watch.store import StoreStatus
 from helpers.events import make_event
 
 PICTURE = np.full((120, 160, 3), 90, np.uint8)
@@ -83,6 +80,12 @@ class FakeView:
         return self.media if (event_id, kind) == ("e1", "snapshot") else None
 
 
+def watcher_view(folder: Path, **store: Any) -> WatcherView:
+    """The view of a watcher whose store answers so."""
+    fake: Any = SimpleNamespace(**store)
+    return WatcherView(Watched(fake, folder, folder / "state", cameras=list, preview=lambda _: None, health=Health))
+
+
 @pytest.fixture
 def view(tmp_path: Path) -> FakeView:
     (tmp_path / "e1.jpg").write_bytes(b"picture")
@@ -127,13 +130,10 @@ def test_metrics(view: FakeView, server: HttpServer) -> None:
 
 def test_what_the_disk_of_the_spool_did_not_take_is_said(tmp_path: Path) -> None:
     status = StoreStatus(waiting=3, waiting_bytes=10, waiting_s=1, in_memory=2, dropped=0, rejected=1, problem=None)
-    service: Any = SimpleNamespace(
-        started=True, store=SimpleNamespace(status=lambda: status), reload_problem="", score_log=None, media_bytes=0,
-        config=SimpleNamespace(state=tmp_path / "state", media=tmp_path),
-    )  # fmt: skip
-    (reason,) = ServiceView(service).not_ready()
+    view = watcher_view(tmp_path, status=lambda: status)
+    (reason,) = view.not_ready()
     assert f"2 records are in memory only: make room in {tmp_path / 'state'}" in reason
-    gauges = {name: value for name, (_, value) in ServiceView(service).gauges().items()}
+    gauges = {name: value for name, (_, value) in view.gauges().items()}
     assert (gauges["amiss_spool_in_memory"], gauges["amiss_spool_rejected"]) == (2, 1)
 
 
@@ -183,11 +183,7 @@ def test_all_parts_of_a_clip_are_served(server: HttpServer) -> None:
 
 def test_the_parts_of_a_clip_are_found_beside_it(tmp_path: Path) -> None:
     event = make_event(clip="day/gate/e.mp4")
-    service: Any = SimpleNamespace(
-        config=SimpleNamespace(media=tmp_path),
-        store=SimpleNamespace(get_event=lambda _: SimpleNamespace(event=event, protected=False)),
-    )
-    view = ServiceView(service)
+    view = watcher_view(tmp_path, get_event=lambda _: SimpleNamespace(event=event, protected=False))
     folder = tmp_path / "day/gate"
     folder.mkdir(parents=True)
     shown = view.event("e")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amiss.errors import UsageError
-from amiss.watch.store._retention import Retention, RetentionSettings
+from amiss.watch.store import Retention, RetentionSettings
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 NO_LIMITS = RetentionSettings(days=None, max_bytes=None, min_free_bytes=None)

@@ -23,11 +23,11 @@ def put(spool: Spool, number: int, event: str | None = None, state: str = "close
     record: dict[str, Any] = {"n": number, "pad": "x" * pad}
     if event is not None:
         record["event"] = {"event_id": event, "state": state}
-    spool.append(record, event_id=event, is_open=event is not None and state == "open")
+    spool.append(json.dumps(record).encode(), event_id=event, is_open=event is not None and state == "open")
 
 
 def numbers(spool: Spool) -> list[int]:
-    return [entry.record["n"] for _, entry in spool.peek(10_000)]
+    return [json.loads(entry.line)["n"] for _, entry in spool.peek(10_000)]
 
 
 def on_disk(folder: Path) -> list[int]:
@@ -141,7 +141,7 @@ def test_no_end_of_an_event_is_ever_lost(
     for number, (event, what) in enumerate(steps):
         if what == "remove":
             for key, entry in spool.peek(1):
-                removed.append(entry.record["n"])
+                removed.append(json.loads(entry.line)["n"])
                 spool.remove([key])
         elif what == "reopen":
             spool.close()

@@ -23,15 +23,14 @@ from hypothesis import strategies as st
 from sqlalchemy import exc, text
 
 from amiss.errors import StoreError, UsageError
-from amiss.watch.config._rules import Rule
+from amiss.watch._event import pack_trace, unpack_trace
+from amiss.watch.config import Rule
+from amiss.watch.store import Retention, RetentionSettings, Store, open_archive, open_store
 from amiss.watch.store import _database as database_module
 from amiss.watch.store import _store as store_module
-from amiss.watch.store._archive import open_archive
 from amiss.watch.store._database import make_engine, migrate
-from amiss.watch.store._records import event_of, event_record
-from amiss.watch.store._retention import Retention, RetentionSettings
-from amiss.watch.store._store import Store, open_store
-from amiss.watch.store._tables import metadata, pack_trace, unpack_trace
+from amiss.watch.store._records import AddClip, ForgetMedia, Interrupt, SaveEvent, read_record, write_record
+from amiss.watch.store._tables import metadata
 from helpers.events import START, make_event
 
 pytest_plugins = ("helpers.databases",)
@@ -111,7 +110,7 @@ def test_newest_state_stays_whatever_is_written_again(open_it: Open) -> None:
         store.save_event(event)
     assert store.flush(10)
     for record in (1, 2):  # what a crash leaves in the spool is written again
-        store.spool.append({"op": "event", "run": store.run, "revision": record, "event": event_record(opened)})
+        store.spool.append(write_record(SaveEvent(store.run, record, opened)))
     assert store.flush(10)
     stored = store.get_event(opened.event_id)
     assert stored is not None
@@ -276,7 +275,7 @@ def test_event_and_deliveries_are_one_transaction(open_it: Open, monkeypatch: py
             crash.set()
             raise StoreError("lost in the middle")
 
-    monkeypatch.setattr("amiss.watch.store._outbox._start_cooldown", fail)
+    monkeypatch.setattr("amiss.watch.store._deliveries._start_cooldown", fail)
     store.save_event(make_event())
     assert crash.wait(10)
     assert store.flush(10)
@@ -286,17 +285,17 @@ def test_event_and_deliveries_are_one_transaction(open_it: Open, monkeypatch: py
 def test_record_that_can_never_be_stored_blocks_nothing(open_it: Open, tmp_path: Path) -> None:
     store = open_it()
     bad = make_event(detector_sha256="x" * 64)
-    record = event_record(bad)
-    record["trace"] = "no base64 ?"
-    store.spool.append({"op": "event", "run": store.run, "revision": 1, "event": record}, event_id=bad.event_id)
-    store.spool.append({"op": "of a newer version"})
+    record = json.loads(write_record(SaveEvent(store.run, 1, bad)))
+    record["event"]["trace"] = "no base64 ?"
+    store.spool.append(json.dumps(record).encode(), event_id=bad.event_id)
+    store.spool.append(b'{"op": "of a newer version"}')
     good = make_event()
     store.save_event(good)
     assert store.flush(10)
     assert [stored.event.event_id for stored in store.events()] == [good.event_id]
     rejected = [json.loads(line) for line in (tmp_path / "spool" / "rejected.jsonl").read_text().splitlines()]
     assert [bad.event_id in line["record"] for line in rejected] == [True, False]
-    assert "newer" in rejected[1]["why"]
+    assert "newer amiss" in rejected[1]["why"]
     assert store.status().rejected == 2
 
 
@@ -332,11 +331,11 @@ def test_nothing_is_rejected_while_the_database_fails(
 
 def test_numbers_and_times_that_no_database_takes_are_rejected(open_it: Open) -> None:
     store = open_it()
-    record = event_record(make_event())
-    store.spool.append({"op": "event", "run": store.run, "revision": 10**40, "event": record})
-    naive = record | {"started": "2026-01-01T00:00:00"}
-    store.spool.append({"op": "event", "run": store.run, "revision": 1, "event": naive})
-    store.spool.append({"op": "interrupt", "run": store.run})
+    store.spool.append(write_record(SaveEvent(store.run, 10**40, make_event())))
+    record = json.loads(write_record(SaveEvent(store.run, 1, make_event())))
+    record["event"]["started"] = "2026-01-01T00:00:00"
+    store.spool.append(json.dumps(record).encode())
+    store.spool.append(json.dumps({"op": "interrupt", "run": store.run}).encode())
     assert store.flush(10)
     assert (store.status().rejected, store.events()) == (3, [])
 
@@ -440,13 +439,37 @@ def test_damaged_trace_is_an_error() -> None:
 
 def test_event_record_round_trip() -> None:
     event = make_event(camera="Tür 3 \u2028", problem="\x00", ended=None, state="open", trace=())
-    assert event_of(json.loads(json.dumps(event_record(event)))) == event
+    assert read_record(write_record(SaveEvent("run", 1, event))) == SaveEvent("run", 1, event)
     event = make_event(file="a.mp4", file_s=3723.5, trace=())
-    assert event_of(json.loads(json.dumps(event_record(event)))) == event
+    assert read_record(write_record(SaveEvent("run", 2, event))) == SaveEvent("run", 2, event)
     assert event.place == "a.mp4 at 1:02:03"
 
 
 def test_a_record_of_before_events_knew_their_file_is_read() -> None:
     event = make_event(trace=())
-    record = {name: value for name, value in event_record(event).items() if name not in ("file", "file_s")}
-    assert event_of(record) == event
+    record = json.loads(write_record(SaveEvent("run", 1, event)))
+    del record["event"]["file"], record["event"]["file_s"]
+    assert read_record(json.dumps(record).encode()) == SaveEvent("run", 1, event)
+
+
+def test_a_spool_of_before_is_read() -> None:
+    event = {
+        "event_id": "e1", "camera": "door", "state": "open", "detector": "d", "detector_sha256": "0",
+        "feature_spec": "f", "peak_score": 0.9, "threshold_on": 0.6, "threshold_off": 0.5, "clip": None,
+        "snapshot": "a.jpg", "problem": None, "file": None, "file_s": None, "ended": None,
+        "started": "2026-03-02T12:00:00+00:00",
+        "peak": "2026-03-02T12:00:01.500000+00:00", "trace": "AQAAAAD/f+gDAAD//w==",
+    }  # fmt: skip
+    record = read_record(json.dumps({"op": "event", "run": "r", "revision": 3, "event": event}).encode())
+    assert isinstance(record, SaveEvent)
+    assert record.event.peak - record.event.started == timedelta(seconds=1.5)
+    assert record.event.trace == ((0.0, 32767 / 65535), (1.0, 1.0))
+    assert record.event.to_json() == {name: value for name, value in event.items() if name != "trace"}
+    lines = (
+        {"op": "interrupt", "run": "r", "cameras": ["a", "b"]},
+        {"op": "clip", "event_id": "e1", "clip": "a.mp4", "problem": None},
+        {"op": "forget", "paths": ["a.mp4"]},
+    )
+    assert [read_record(json.dumps(line).encode()) for line in lines] == [
+        Interrupt("r", ("a", "b")), AddClip("e1", "a.mp4", None), ForgetMedia(("a.mp4",)),
+    ]  # fmt: skip

@@ -28,13 +28,12 @@ from sqlalchemy import create_engine, make_url, text
 
 from amiss.errors import AlertError, StoreError
 from amiss.video import Backoff
+from amiss.watch.alerts import Alert, Dispatcher, LogChannel
 from amiss.watch.alerts import _dispatcher as dispatcher_module
-from amiss.watch.alerts._channels import Alert, LogChannel
-from amiss.watch.alerts._dispatcher import Dispatcher
-from amiss.watch.config._rules import Rule
+from amiss.watch.config import Rule
 from amiss.watch.store import _database as database_module
 from amiss.watch.store import _store as store_module
-from amiss.watch.store._store import open_store
+from amiss.watch.store import open_store
 from helpers import ROOT
 from helpers.events import START, make_event
 
@@ -246,7 +245,7 @@ _WRITER = """
     from pathlib import Path
     from amiss.watch.store import _database, _store
     _database.BUSY_S, _store._RETRY_S = 0.1, (0.05,)
-    from amiss.watch.store._store import open_store
+    from amiss.watch.store import open_store
     from helpers.events import START, make_event
     store = open_store(sys.argv[1], Path(sys.argv[2]))
     for number in range(10**6):
@@ -294,9 +293,9 @@ def test_kill_during_an_open_event(database_url: str, tmp_path: Path, after: int
 _SENDER = """
     import sys, time
     from pathlib import Path
-    from amiss.watch.alerts._dispatcher import Dispatcher
-    from amiss.watch.store._store import open_store
-    from amiss.watch.alerts._webhook import WebhookChannel
+    from amiss.watch.alerts import Dispatcher
+    from amiss.watch.store import open_store
+    from amiss.watch.alerts import WebhookChannel
     store = open_store(sys.argv[1], Path(sys.argv[2]))
     hook = WebhookChannel("log", sys.argv[3], allow_private=["127.0.0.0/8"])
     Dispatcher(store, [hook]).start()
@@ -334,7 +333,7 @@ def test_kill_during_a_delivery(database_url: str, tmp_path: Path) -> None:
 
 def test_mail_server_that_refuses_then_takes_and_forgets_then_works(tmp_path: Path) -> None:
     controllers = pytest.importorskip("aiosmtpd.controller", reason="needs aiosmtpd")
-    from amiss.watch.alerts._apprise import AppriseChannel
+    from amiss.watch.alerts import AppriseChannel
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -380,7 +379,7 @@ def test_clock_steps_lose_and_repeat_no_alert(tmp_path: Path, monkeypatch: pytes
         def now(cls, tz: real.tzinfo | None = None) -> real.datetime:  # type: ignore[override]
             return real.datetime.now(tz) + shift
 
-    for module in ("_dispatcher", "_store"):
+    for module in ("alerts._dispatcher", "store._store"):
         monkeypatch.setattr(f"amiss.watch.{module}.datetime", Clock)
     store = open_store(f"sqlite:///{tmp_path}/e.db", tmp_path / "spool", rules=[replace(RULES[0], cooldown_s=60)])
     sent: list[Alert] = []

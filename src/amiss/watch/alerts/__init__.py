@@ -1,1 +1,33 @@
 """Who is told of events, and how: channels and the dispatcher."""
+
+import typing
+
+from amiss.watch._lazy import import_name
+from amiss.watch.alerts._apprise import AppriseChannel
+from amiss.watch.alerts._channels import Alert, Channel, LogChannel
+from amiss.watch.alerts._dispatcher import Dispatcher
+from amiss.watch.alerts._make import make_channels, send_test
+from amiss.watch.alerts._publisher import StatePublisher
+from amiss.watch.alerts._webhook import WebhookChannel
+
+if typing.TYPE_CHECKING:
+    from amiss.watch.alerts._mqtt import MqttChannel
+
+__all__ = [
+    "Alert",
+    "AppriseChannel",
+    "Channel",
+    "Dispatcher",
+    "LogChannel",
+    "MqttChannel",
+    "StatePublisher",
+    "WebhookChannel",
+    "make_channels",
+    "send_test",
+]
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name != "MqttChannel":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_name("amiss.watch.alerts._mqtt", name)  # paho-mqtt is an extra of its own

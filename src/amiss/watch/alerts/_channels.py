@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from amiss._version import __version__
 from amiss.errors import AlertError
 from amiss.watch._event import CameraEvent
-from amiss.watch.store._records import event_json
 
 EXPIRE_S = 86400.0
 _TAIL = 1 << 16
@@ -65,7 +64,7 @@ class Alert:
     def json(self) -> dict[str, Any]:
         """For channels that speak JSON; `id` is the idempotency key."""
         return {"id": self.key, "rule": self.rule, "title": self.title, "text": self.text, "link": self.link,
-                "event": event_json(self.event)}  # fmt: skip
+                "event": self.event.to_json()}  # fmt: skip
 
 
 class Channel(Protocol):

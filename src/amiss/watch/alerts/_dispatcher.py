@@ -12,16 +12,7 @@ from pathlib import Path
 from amiss.errors import AlertError, StoreError
 from amiss.video import Backoff
 from amiss.watch.alerts._channels import EXPIRE_S, Alert, Channel
-from amiss.watch.store._outbox import (
-    MAX_DELAY_S,
-    DeliveryState,
-    claim,
-    due,
-    expire_unknown,
-    finish,
-    postpone,
-)
-from amiss.watch.store._store import Store
+from amiss.watch.store import MAX_DELAY_S, Claim, DeliveryState, Store
 
 log = logging.getLogger("amiss.watch.alerts")
 
@@ -154,9 +145,10 @@ class Dispatcher:
         count = 0
         self._tidy()
         self._record(name)
-        while not self._stop.is_set() and (claimed := self._claim(name)) is not None:
+        outbox = self._store.outbox
+        while not self._stop.is_set() and (claimed := outbox.claim(name, datetime.now(UTC))) is not None:
             count += 1
-            self._unrecorded[name] = self._attempt(self._channels[name], *claimed)
+            self._unrecorded[name] = self._attempt(self._channels[name], claimed)
             self._record(name)
         return count
 
@@ -166,37 +158,21 @@ class Dispatcher:
             if time.monotonic() < self._next_tidying:
                 return
             now = datetime.now(UTC)
-            with self._store.writing() as connection:
-                before = now - timedelta(seconds=EXPIRE_S)
-                expire_unknown(connection, tuple(self._channels), self._store.node, before, now)
+            self._store.outbox.expire_unknown(tuple(self._channels), now - timedelta(seconds=EXPIRE_S), now)
             self._next_tidying = time.monotonic() + _HOUSEKEEPING_S
 
-    def _claim(self, name: str) -> tuple[Alert, int, datetime] | None:
-        """The next due alert, how often it was tried with this attempt, and when it was made."""
-        while True:
-            now = datetime.now(UTC)
-            with self._store.reading() as connection:
-                rows = due(connection, name, now)
-            if not rows:
-                return None
-            row = rows[0]
-            with self._store.writing() as connection:
-                if not claim(connection, row, self._store.node, now):
-                    continue
-            return self._alert(row["key"], row["rule"], row["event_id"]), row["attempts"] + 1, row["created"]
-
-    def _alert(self, key: str, rule: str, event_id: str) -> Alert:
-        stored = self._store.get_event(event_id)
-        assert stored is not None  # a foreign key holds them together
-        event = stored.event
+    def _alert(self, claimed: Claim) -> Alert:
+        delivery, event = claimed.delivery, claimed.event
         snapshot = self._media / event.snapshot if self._media is not None and event.snapshot is not None else None
         if snapshot is not None and not snapshot.is_file():
             snapshot = None
             event = replace(event, problem="; ".join(filter(None, (event.problem, "the snapshot is gone"))))
-        return Alert(key, rule, event, self._link.replace("{event_id}", event_id) if self._link else None, snapshot)
+        link = self._link.replace("{event_id}", event.event_id) if self._link else None
+        return Alert(delivery.key, delivery.rule, event, link, snapshot)
 
-    def _attempt(self, channel: Channel, alert: Alert, attempts: int, created: datetime) -> _Outcome:
-        too_old = datetime.now(UTC) >= created + timedelta(seconds=channel.expire_s)
+    def _attempt(self, channel: Channel, claimed: Claim) -> _Outcome:
+        alert, attempts = self._alert(claimed), claimed.delivery.attempts
+        too_old = datetime.now(UTC) >= claimed.delivery.created + timedelta(seconds=channel.expire_s)
         try:
             channel.send(alert)
             outcome = _Outcome(alert.key, "sent", None)
@@ -223,9 +199,9 @@ class Dispatcher:
         if outcome is None:
             return
         now = datetime.now(UTC)
-        with self._store.writing() as connection:
-            if outcome.state == "pending":
-                postpone(connection, outcome.key, now + timedelta(seconds=outcome.delay_s), outcome.error or "")
-            else:
-                finish(connection, outcome.key, outcome.state, outcome.error, now)
+        outbox = self._store.outbox
+        if outcome.state == "pending":
+            outbox.postpone(outcome.key, now + timedelta(seconds=outcome.delay_s), outcome.error or "")
+        else:
+            outbox.finish(outcome.key, outcome.state, outcome.error, now)
         del self._unrecorded[name]

@@ -24,7 +24,6 @@ from amiss._version import __version__
 from amiss.errors import AlertError
 from amiss.watch._event import CameraEvent, CameraState
 from amiss.watch.alerts._channels import EXPIRE_S, Alert
-from amiss.watch.store._records import event_json
 
 log = logging.getLogger("amiss.watch.alerts")
 
@@ -125,7 +124,7 @@ class MqttChannel:
             if event.state != "open" and event.event_id != self._newest.get(event.camera, event.event_id):
                 return  # the clip of an earlier event was completed; not known by its time: clocks are set back
             self._newest[event.camera] = event.event_id
-            self._retain(self._topic(event.camera, "event"), json.dumps(event_json(event)))
+            self._retain(self._topic(event.camera, "event"), json.dumps(event.to_json()))
             self._retain(self._topic(event.camera, "alarm"), "ON" if event.state == "open" else "OFF")
 
     def publish_state(self, camera: str, state: CameraState) -> None:

@@ -21,8 +21,11 @@ class ShowsStates(Protocol):
         """Show a camera's state."""
 
 
-class Showing:
-    """The channels that show states, and what they were told last. Its methods may be called from any thread."""
+class StatePublisher:
+    """Tells the channels that show states, and remembers what they were told last.
+
+    Its methods may be called from any thread.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from amiss._version import __version__
 from amiss.errors import AlertError, UsageError
 from amiss.watch.alerts._channels import EXPIRE_S, Alert
-from amiss.watch.alerts._webhook_address import WebhookAddress, check_headers
+from amiss.watch.config import WebhookAddress, check_headers
 
 TIMEOUT_S = 15.0
 _AGAIN_LATER = {401, 403, 404, 405, 408, 423, 425, 429}  # of the 4xx, those that somebody may mend

@@ -11,7 +11,7 @@ from amiss.detection import Detector, detector_digest
 from amiss.engines import Engine, create_engine
 from amiss.errors import DetectorError
 from amiss.watch.camera._pool import EnginePool
-from amiss.watch.config._schema import WorkersConfig
+from amiss.watch.config import WorkersConfig
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from amiss.video import redact
 from amiss.watch.camera._restarts import RestartPolicy
 from amiss.watch.camera._status import CameraStatus, total
 from amiss.watch.camera._worker import CameraCounters
-from amiss.watch.config._schema import WorkersConfig
+from amiss.watch.config import WorkersConfig
 
 log = logging.getLogger("amiss.watch")
 

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ValidationError
 
 from amiss.errors import ConfigError, UsageError
 from amiss.video import parse_address, redact
-from amiss.watch.alerts._webhook_address import WebhookAddress, check_headers
 from amiss.watch.config import _schema
 from amiss.watch.config._schema import (
     CHANNEL_KINDS,
@@ -27,6 +26,7 @@ from amiss.watch.config._schema import (
     WebhookConfig,
     with_defaults,
 )
+from amiss.watch.config._webhook_address import WebhookAddress, check_headers
 
 _SECRET = re.compile(r"\$\$\{|\$\{(?:file:([^}]+)|([A-Za-z_]\w*))\}")
 _USER_INFO = re.compile(r"[^\s/'\"]+:(?!//)[^\s'\"]*@")  # user:password@, where no scheme says that it is an address

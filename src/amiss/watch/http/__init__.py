@@ -1,1 +1,8 @@
 """Health, metrics, live pictures and event pages over HTTP."""
+
+from amiss.watch.http._metrics import Metrics
+from amiss.watch.http._preview import Preview
+from amiss.watch.http._server import HttpServer
+from amiss.watch.http._view import Health, Watched, WatcherView
+
+__all__ = ["Health", "HttpServer", "Metrics", "Preview", "Watched", "WatcherView"]

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from amiss.watch._event import CameraState
-from amiss.watch.camera._status import CameraStatus
+from amiss.watch.camera import CameraStatus
 
 _LATENCIES = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)  # seconds
 

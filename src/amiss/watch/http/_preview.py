@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
-from amiss.watch.camera._status import CameraStatus
+from amiss.watch.camera import CameraStatus
 
 _WIDTH = 960  # larger pictures are made smaller
 _CURVE_S = 60.0

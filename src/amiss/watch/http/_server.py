@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from amiss.errors import AmissError, OutputError
 from amiss.video import redact
-from amiss.watch.config._schema import HttpConfig
+from amiss.watch.config import HttpConfig
 from amiss.watch.http._event_page import event_page
 from amiss.watch.http._preview import Preview
 

@@ -1,87 +1,120 @@
-"""What the HTTP server and the metrics show of a service."""
+"""What the HTTP server and the metrics show of a watcher."""
 
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amiss.errors import StoreError
+from amiss.watch.camera import CameraStatus
+from amiss.watch.http._metrics import Metrics
 from amiss.watch.http._preview import Preview
-from amiss.watch.store._records import event_json
-
-if TYPE_CHECKING:
-    from amiss.watch._service import WatchService
+from amiss.watch.store import Store
 
 _STANDSTILL_S = 30.0
 
 
-class ServiceView:
+@dataclass(frozen=True)
+class Health:
+    """How a watcher is."""
+
+    started: bool = True
+    """Its cameras are watched."""
+    since_tick_s: float = 0.0
+    """How long ago the supervisor went round."""
+    config_problem: str = ""
+    """Why the configuration on disk isn't the one in use."""
+    log_problem: str = ""
+    """Why scores aren't logged."""
+    media_bytes: int = 0
+    """Size of all clips and snapshots."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a watcher gives to be shown; the functions are asked at every request, from any thread."""
+
+    store: Store
+    media: Path
+    """Folder of clips and snapshots."""
+    state: Path
+    """Folder with the spool."""
+    cameras: Callable[[], Sequence[CameraStatus]]
+    preview: Callable[[str], Preview | None]
+    """A camera's live pictures; None = no such camera."""
+    health: Callable[[], Health]
+
+
+class WatcherView:
     """See `View`. Everything in it is redacted."""
 
-    def __init__(self, service: WatchService) -> None:
-        self._service = service
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self.metrics = Metrics(watched.cameras, self.gauges, self.deliveries)
 
     def cameras(self) -> list[dict[str, Any]]:
         """See `View`."""
-        return [status.to_dict() for status in self._service.supervisor.statuses]
+        return [status.to_dict() for status in self._watched.cameras()]
 
     def alive(self) -> bool:
         """See `View`."""
-        return not self._service.started or time.monotonic() - self._service.supervisor.last_tick < _STANDSTILL_S
+        health = self._watched.health()
+        return not health.started or health.since_tick_s < _STANDSTILL_S
 
     def not_ready(self) -> list[str]:
         """See `View`. A camera that is away is no reason: nothing can be done here about it."""
-        reasons = [] if self._service.started else ["starting"]
-        status = self._service.store.status()
+        health = self._watched.health()
+        reasons = [] if health.started else ["starting"]
+        status = self._watched.store.status()
         if status.problem:
             reasons.append(f"the database can't be written, events wait on disk: {status.problem}")
         if status.in_memory:
             reasons.append(
                 f"the disk of the spool takes nothing, {status.in_memory} records are in memory only: make room in "
-                f"{self._service.config.state}"
+                f"{self._watched.state}"
             )
-        if self._service.reload_problem:
-            reasons.append(f"the configuration is wrong, the one before is in use: {self._service.reload_problem}")
-        if self._service.score_log is not None and self._service.score_log.problem:
-            reasons.append(self._service.score_log.problem)
+        if health.config_problem:
+            reasons.append(f"the configuration is wrong, the one before is in use: {health.config_problem}")
+        if health.log_problem:
+            reasons.append(health.log_problem)
         return reasons
 
     def metrics_text(self) -> bytes:
         """See `View`."""
-        return self._service.metrics.text()
+        return self.metrics.text()
 
     def preview(self, camera: str) -> Preview | None:
         """See `View`."""
-        return self._service.previews.get(camera)
+        return self._watched.preview(camera)
 
     def event(self, event_id: str) -> dict[str, Any] | None:
         """See `View`."""
-        stored = self._service.store.get_event(event_id)
+        stored = self._watched.store.get_event(event_id)
         if stored is None:
             return None
         clip = self.media_file(event_id, "clip")
-        return event_json(stored.event) | {
+        return stored.event.to_json() | {
             "place": stored.event.place, "trace": stored.event.trace, "protected": stored.protected,
             "clip_parts": 0 if clip is None else next(n for n in count(1) if not _clip_part(clip, n + 1).is_file()),
         }  # fmt: skip
 
     def media_file(self, event_id: str, kind: str, part: int = 1) -> Path | None:
         """See `View`."""
-        stored = self._service.store.get_event(event_id)
+        stored = self._watched.store.get_event(event_id)
         name = getattr(stored.event, kind) if stored is not None and kind in ("clip", "snapshot") else None
         if name is None:
             return None
-        path = _clip_part(self._service.config.media / name, part).resolve()
-        return path if path.is_relative_to(self._service.config.media.resolve()) and path.is_file() else None
+        path = _clip_part(self._watched.media / name, part).resolve()
+        return path if path.is_relative_to(self._watched.media.resolve()) and path.is_file() else None
 
     def gauges(self) -> dict[str, tuple[str, float]]:
         """Numbers for the metrics: name → (help, value)."""
-        status = self._service.store.status()
+        status, health = self._watched.store.status(), self._watched.health()
         gauges = {
             "amiss_spool_records": ("Records that wait for the database", float(status.waiting)),
             "amiss_spool_bytes": ("Size of the records that wait for the database", float(status.waiting_bytes)),
@@ -93,18 +126,18 @@ class ServiceView:
             "amiss_spool_rejected": ("Records put aside in rejected.jsonl since the start", float(status.rejected)),
             "amiss_spool_dropped": ("States of open events given up for want of room", float(status.dropped)),
             "amiss_database_up": ("1 while the database can be written", float(status.problem is None)),
-            "amiss_media_bytes": ("Size of all clips and snapshots", float(self._service.media_bytes)),
-            "amiss_config_ok": ("1 unless the configuration on disk is wrong", float(not self._service.reload_problem)),
+            "amiss_media_bytes": ("Size of all clips and snapshots", float(health.media_bytes)),
+            "amiss_config_ok": ("1 unless the configuration on disk is wrong", float(not health.config_problem)),
         }
         with suppress(OSError):
-            free = float(shutil.disk_usage(self._service.config.media).free)
+            free = float(shutil.disk_usage(self._watched.media).free)
             gauges["amiss_media_free_bytes"] = ("Free space on the disk of clips and snapshots", free)
         return gauges
 
     def deliveries(self) -> Mapping[str, int]:
         """Number of deliveries by state."""
         try:
-            return dict(self._service.store.count_deliveries())
+            return dict(self._watched.store.count_deliveries())
         except StoreError:
             return {}
 

@@ -1,1 +1,29 @@
 """What the service saw and did: the database, the spool before it, the outbox of alerts, and how long media stay."""
+
+from amiss.watch.store._archive import Archive, AuditEntry, CameraRow, Review, open_archive
+from amiss.watch.store._deliveries import MAX_DELAY_S, Delivery, DeliveryState
+from amiss.watch.store._event_rows import StoredEvent, Verdict
+from amiss.watch.store._outbox import Claim, Outbox
+from amiss.watch.store._retention import Retention, RetentionReport, RetentionSettings
+from amiss.watch.store._store import Store, StoreStatus, open_store
+
+__all__ = [
+    "MAX_DELAY_S",
+    "Archive",
+    "AuditEntry",
+    "CameraRow",
+    "Claim",
+    "Delivery",
+    "DeliveryState",
+    "Outbox",
+    "Retention",
+    "RetentionReport",
+    "RetentionSettings",
+    "Review",
+    "Store",
+    "StoreStatus",
+    "StoredEvent",
+    "Verdict",
+    "open_archive",
+    "open_store",
+]

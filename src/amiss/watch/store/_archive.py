@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, exc, func, insert, select, update
 
 from amiss.errors import StoreError, UsageError
-from amiss.watch._event import CameraState, EventState
+from amiss.watch._event import CameraState, EventState, unpack_trace
 from amiss.watch.store._database import describe, make_engine, migrate, reason
+from amiss.watch.store._deliveries import COLUMNS, Delivery, DeliveryState
 from amiss.watch.store._event_rows import StoredEvent, Verdict, event_of_row
-from amiss.watch.store._outbox import COLUMNS, Delivery, DeliveryState
-from amiss.watch.store._tables import audit, cameras, deliveries, events, reviews, traces, unpack_trace
+from amiss.watch.store._tables import audit, cameras, deliveries, events, reviews, traces
 
 
 @dataclass(frozen=True)

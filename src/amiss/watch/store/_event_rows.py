@@ -1,16 +1,17 @@
 """Reading and writing the rows of an event, inside a transaction of the store."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from amiss.watch._event import CameraEvent
-from amiss.watch.config._rules import Rule
-from amiss.watch.store._outbox import create_deliveries
-from amiss.watch.store._tables import Trace, cameras, events, pack_trace, traces, unpack_trace
+from amiss.watch._event import CameraEvent, Trace, pack_trace, unpack_trace
+from amiss.watch.config import Rule
+from amiss.watch.store._deliveries import create_deliveries
+from amiss.watch.store._records import AddClip, ForgetMedia, Interrupt, SaveEvent
+from amiss.watch.store._tables import cameras, events, traces
 
 Verdict = Literal["confirmed", "false_alarm", "ignore"]
 
@@ -19,44 +20,34 @@ _FIELDS = tuple(name for name in CameraEvent.__dataclass_fields__ if name != "tr
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """An event as the database has it.
-
-    Attributes:
-        event: The event; its trace is empty in lists.
-        protected: Its media are kept whatever the retention says.
-        media_removed: When the retention removed its media.
-        saved: When it was first stored.
-        verdict: The newest review's; None = nobody reviewed it.
-    """
+    """An event as the database has it."""
 
     event: CameraEvent
+    """Its trace is empty in lists."""
     protected: bool
+    """Its media are kept whatever the retention says."""
     media_removed: datetime | None
+    """When the retention removed its media."""
     saved: datetime
+    """When it was first stored."""
     verdict: Verdict | None
+    """The newest review's; None = nobody reviewed it."""
 
 
-def save_event_rows(
-    connection: Connection,
-    event: CameraEvent,
-    run: str,
-    revision: int,
-    node: str,
-    rules: Iterable[Rule],
-    now: datetime,
-) -> int:
+def save_event_rows(connection: Connection, record: SaveEvent, node: str, rules: Iterable[Rule], now: datetime) -> int:
     """Insert or update the event, its trace and its deliveries; a state older than the stored one changes nothing.
 
     Returns:
         How many deliveries are to be sent because of it.
     """
+    event = record.event
     stored = connection.execute(
         select(events.c.revision, events.c.run).where(events.c.event_id == event.event_id).with_for_update()
     ).one_or_none()
-    if stored is not None and stored.run == run and stored.revision >= revision:
+    if stored is not None and stored.run == record.run and stored.revision >= record.revision:
         return 0
     values: dict[str, Any] = {name: getattr(event, name) for name in _FIELDS}
-    values |= {"run": run, "revision": revision, "node": node}
+    values |= {"run": record.run, "revision": record.revision, "node": node}
     packed = pack_trace(event.trace)
     if stored is None:
         if connection.scalar(select(cameras.c.name).where(cameras.c.name == event.camera)) is None:
@@ -69,9 +60,7 @@ def save_event_rows(
     return create_deliveries(connection, event, rules, node, now)
 
 
-def interrupt_rows(
-    connection: Connection, cameras: Sequence[str], run: str, node: str, rules: Iterable[Rule], now: datetime
-) -> int:
+def interrupt_rows(connection: Connection, record: Interrupt, node: str, rules: Iterable[Rule], now: datetime) -> int:
     """End what earlier processes of this node, or of these cameras, left open, at the last clip they told of.
 
     Returns:
@@ -82,7 +71,11 @@ def interrupt_rows(
     left = connection.execute(
         select(events, traces.c.packed)
         .join(traces, traces.c.event_id == events.c.event_id)
-        .where(events.c.state == "open", events.c.run != run, or_(events.c.node == node, events.c.camera.in_(cameras)))
+        .where(
+            events.c.state == "open",
+            events.c.run != record.run,
+            or_(events.c.node == node, events.c.camera.in_(record.cameras)),
+        )
         .order_by(events.c.started)
     ).mappings()
     for row in list(left):
@@ -97,23 +90,20 @@ def interrupt_rows(
     return count
 
 
-def add_clip_row(connection: Connection, event_id: str, clip: str | None, problem: str | None) -> None:
+def add_clip_row(connection: Connection, record: AddClip) -> None:
     """Give an event a clip that was found later; a second time changes nothing."""
-    row = connection.execute(
-        select(events.c.clip, events.c.problem).where(events.c.event_id == event_id)
-    ).one_or_none()  # fmt: skip
-    if row is not None and row.clip != clip:
-        problems = "; ".join(filter(None, (row.problem, problem))) or None
-        connection.execute(
-            update(events).where(events.c.event_id == event_id).values(clip=clip, problem=problems)
-        )  # fmt: skip
+    is_it = events.c.event_id == record.event_id
+    row = connection.execute(select(events.c.clip, events.c.problem).where(is_it)).one_or_none()
+    if row is not None and row.clip != record.clip:
+        problems = "; ".join(filter(None, (row.problem, record.problem))) or None
+        connection.execute(update(events).where(is_it).values(clip=record.clip, problem=problems))
 
 
-def forget_media_rows(connection: Connection, paths: list[str], now: datetime) -> None:
+def forget_media_rows(connection: Connection, record: ForgetMedia, now: datetime) -> None:
     """Take removed files out of the events."""
     for column in (events.c.clip, events.c.snapshot):
-        for first in range(0, len(paths), 500):
-            part = paths[first : first + 500]
+        for first in range(0, len(record.paths), 500):
+            part = record.paths[first : first + 500]
             connection.execute(update(events).where(column.in_(part)).values({column: None, "media_removed": now}))
 
 

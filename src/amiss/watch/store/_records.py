@@ -1,40 +1,71 @@
-"""Events as JSON: for the spool, and for the channels that speak JSON."""
+"""What the service asks the store to write. In the spool: one JSON object per record, told apart by `op`."""
 
-import base64
-from datetime import UTC, datetime
-from typing import Any
+import json
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from amiss.watch._event import CameraEvent
-from amiss.watch.store._tables import pack_trace, unpack_trace
-
-_TIMES = ("started", "ended", "peak")
-_NUMBERS = ("peak_score", "threshold_on", "threshold_off")
-_TEXTS = ("event_id", "camera", "state", "detector", "detector_sha256", "feature_spec")
-_MAYBE_TEXTS = ("clip", "snapshot", "problem", "file")
-_MAYBE_NUMBERS = ("file_s",)
 
 
-def event_json(event: CameraEvent) -> dict[str, Any]:
-    """The event without its trace; times as ISO 8601 in UTC."""
-    names = (*_TEXTS, *_NUMBERS, *_MAYBE_TEXTS, *_MAYBE_NUMBERS)
-    values: dict[str, Any] = {name: getattr(event, name) for name in names}
-    for name in _TIMES:
-        time: datetime | None = getattr(event, name)
-        values[name] = None if time is None else time.astimezone(UTC).isoformat()
-    return values
+@dataclass(frozen=True)
+class SaveEvent:
+    """An event is so now."""
+
+    run: str
+    """The process that saw it."""
+    revision: int
+    """Rises with every state that the process saves; an older one changes nothing."""
+    event: CameraEvent
+    op: Literal["event"] = "event"
 
 
-def event_record(event: CameraEvent) -> dict[str, Any]:
-    """The whole event, the trace packed."""
-    return event_json(event) | {"trace": base64.b64encode(pack_trace(event.trace)).decode()}
+@dataclass(frozen=True)
+class Interrupt:
+    """What earlier processes left open has ended."""
+
+    run: str
+    """The process that says so; its own events stay open."""
+    cameras: tuple[str, ...]
+    op: Literal["interrupt"] = "interrupt"
 
 
-def event_of(record: dict[str, Any]) -> CameraEvent:
-    """What `event_record` was made of; ValueError, TypeError or KeyError where something is missing or odd."""
-    values: dict[str, Any] = {name: str(record[name]) for name in _TEXTS}
-    values |= {name: float(record[name]) for name in _NUMBERS}
-    record = {"file": None, "file_s": None} | record  # a spool of before knows no files
-    values |= {name: None if record[name] is None else str(record[name]) for name in _MAYBE_TEXTS}
-    values |= {name: None if record[name] is None else float(record[name]) for name in _MAYBE_NUMBERS}
-    values |= {name: None if record[name] is None else datetime.fromisoformat(record[name]) for name in _TIMES}
-    return CameraEvent(**values, trace=unpack_trace(base64.b64decode(record["trace"])))
+@dataclass(frozen=True)
+class AddClip:
+    """An event has a clip after all, or none for a reason."""
+
+    event_id: str
+    clip: str | None
+    problem: str | None
+    op: Literal["clip"] = "clip"
+
+
+@dataclass(frozen=True)
+class ForgetMedia:
+    """Files were removed."""
+
+    paths: tuple[str, ...]
+    """Relative to the media folder."""
+    op: Literal["forget"] = "forget"
+
+
+Record = SaveEvent | Interrupt | AddClip | ForgetMedia
+
+_RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="op")])
+
+
+def write_record(record: Record) -> bytes:
+    """The record as JSON, without a line feed; traces are packed."""
+    # not dump_json: it raises for text that is no Unicode, which must not stop who asks; the database refuses it later
+    return json.dumps(_RECORD.dump_python(record, mode="json"), separators=(",", ":")).encode()
+
+
+def read_record(text: bytes) -> Record:
+    """What `write_record` wrote, now or in an earlier version; ValueError where it is something else."""
+    try:
+        return _RECORD.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{where}: {first['msg']}; was the spool written by a newer amiss?") from None

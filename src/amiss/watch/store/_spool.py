@@ -15,7 +15,6 @@ import uuid
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
 from amiss.errors import OutputError, UsageError
 from amiss.files import atomic_path, lock, remove_leftovers, write_text
@@ -28,23 +27,14 @@ _REPEAT_S = 60.0  # a trouble that lasts is said again after so long
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One record that waits.
-
-    Attributes:
-        line: The record as JSON, with its line feed.
-        event_id: Of an event's record, else None.
-        open: It is the state of an event that was still open: what may go when the spool is full.
-    """
+    """One record that waits."""
 
     line: bytes = field(repr=False)
+    """The record as JSON, with its line feed."""
     event_id: str | None
+    """Of an event's record, else None."""
     open: bool
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The record."""
-        record: dict[str, Any] = json.loads(self.line)
-        return record
+    """It is the state of an event that was still open: what may go when the spool is full."""
 
 
 class Spool:
@@ -106,9 +96,12 @@ class Spool:
         """Records that the disk did not take: lost if the process ends before the database takes them."""
         return len(self._unwritten)
 
-    def append(self, record: dict[str, Any], *, event_id: str | None = None, is_open: bool = False) -> None:
-        """Put a record at the end; it is on disk when this returns. Trouble with the disk is logged, not raised."""
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    def append(self, record: bytes, *, event_id: str | None = None, is_open: bool = False) -> None:
+        """Put a record (JSON in one line) at the end; it is on disk when this returns.
+
+        Trouble with the disk is logged, not raised.
+        """
+        line = record + b"\n"
         with self._changed:
             if event_id is not None and event_id in self._open:
                 self._drop(self._open[event_id])

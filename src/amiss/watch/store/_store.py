@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine, exc, insert, update
 
 from amiss.errors import StoreError
 from amiss.watch._event import CameraEvent, CameraState
-from amiss.watch.config._rules import Rule
+from amiss.watch.config import Rule
 from amiss.watch.store._archive import Archive
 from amiss.watch.store._database import describe, is_refused, make_engine, reason
+from amiss.watch.store._deliveries import recover
 from amiss.watch.store._event_rows import add_clip_row, forget_media_rows, interrupt_rows, save_event_rows
-from amiss.watch.store._outbox import recover
-from amiss.watch.store._records import event_of, event_record
+from amiss.watch.store._outbox import Outbox
+from amiss.watch.store._records import AddClip, ForgetMedia, Interrupt, Record, SaveEvent, read_record, write_record
 from amiss.watch.store._spool import MAX_BYTES, Entry, Spool
 from amiss.watch.store._tables import cameras
 
@@ -33,25 +33,22 @@ _IDLE_S = 1.0
 
 @dataclass(frozen=True)
 class StoreStatus:
-    """How the store is.
-
-    Attributes:
-        waiting: Records in the spool.
-        waiting_bytes: Their size.
-        waiting_s: Age of the wait; seconds.
-        in_memory: Of these, records that the disk did not take.
-        dropped: States of open events given up for want of room in the spool.
-        rejected: Records put aside in `rejected.jsonl` since the start.
-        problem: Why the database can't be written; None where it can.
-    """
+    """How the store is."""
 
     waiting: int
+    """Records in the spool."""
     waiting_bytes: int
+    """Their size."""
     waiting_s: float
+    """Age of the wait; seconds."""
     in_memory: int
+    """Of these, records that the disk did not take."""
     dropped: int
+    """States of open events given up for want of room in the spool."""
     rejected: int
+    """Records put aside in `rejected.jsonl` since the start."""
     problem: str | None
+    """Why the database can't be written; None where it can."""
 
 
 def open_store(url: str, spool: Path, *, rules: Sequence[Rule] = (), spool_bytes: int = MAX_BYTES) -> "Store":
@@ -90,6 +87,7 @@ class Store(Archive):
     def __init__(self, engine: Engine, spool: Spool, rules: Sequence[Rule] = ()) -> None:
         super().__init__(engine)
         self.spool = spool
+        self.outbox = Outbox(self, spool.node)
         self.run = uuid.uuid4().hex
         self.on_deliveries: Callable[[], None] | None = None
         self._rules = tuple(rules)
@@ -123,11 +121,7 @@ class Store(Archive):
         When this returns the event is on disk. Saving the same state again changes nothing.
         """
         with self._appending:  # revisions must rise in the order of the spool
-            self.spool.append(
-                {"op": "event", "run": self.run, "revision": next(self._revisions), "event": event_record(event)},
-                event_id=event.event_id,
-                is_open=event.state == "open",
-            )
+            self._put(SaveEvent(self.run, next(self._revisions), event))
 
     def mark_interrupted(self, cameras: Iterable[str]) -> None:
         """At start-up: what earlier processes left open is `interrupted`, ended at its last clip.
@@ -135,16 +129,16 @@ class Store(Archive):
         That is what processes of this spool folder saw, whatever the camera, and all of the given cameras (the folder
         may be a new one).
         """
-        self.spool.append({"op": "interrupt", "run": self.run, "cameras": list(cameras)})
+        self._put(Interrupt(self.run, tuple(cameras)))
 
     def add_clip(self, event_id: str, clip: str | None, problem: str | None) -> None:
         """At start-up, before `mark_interrupted`: an earlier process's event has a clip after all."""
-        self.spool.append({"op": "clip", "event_id": event_id, "clip": clip, "problem": problem})
+        self._put(AddClip(event_id, clip, problem))
 
     def forget_media(self, paths: Iterable[str]) -> None:
         """The files (relative to the media folder) were removed: their events have none."""
-        if gone := list(paths):
-            self.spool.append({"op": "forget", "paths": gone})
+        if gone := tuple(paths):
+            self._put(ForgetMedia(gone))
 
     def set_camera_state(self, camera: str, state: CameraState, reason: str = "") -> None:
         """Remember a camera's state; only the newest is written."""
@@ -176,6 +170,14 @@ class Store(Archive):
             log.warning("%d records stay in the spool until the next run", len(self.spool))
         self.spool.close()
         self.engine.dispose()
+
+    def _put(self, record: Record) -> None:
+        event = record.event if isinstance(record, SaveEvent) else None
+        self.spool.append(
+            write_record(record),
+            event_id=None if event is None else event.event_id,
+            is_open=event is not None and event.state == "open",
+        )
 
     def _first_use(self) -> None:
         with self.engine.begin() as connection:
@@ -223,7 +225,7 @@ class Store(Archive):
         count = 0
         with self.engine.begin() as connection:
             for _, entry in batch:
-                count += self._apply(connection, entry.record, now)
+                count += self._apply(connection, read_record(entry.line), now)
         self._solved()
         self.spool.remove([number for number, _ in batch])
         if count and self.on_deliveries is not None:
@@ -247,24 +249,18 @@ class Store(Archive):
             if self._states.get(camera) == written:
                 del self._states[camera]
 
-    def _apply(self, connection: Connection, record: dict[str, Any], now: datetime) -> int:
-        match record["op"]:
-            case "event":
-                event = event_of(record["event"])
-                return save_event_rows(
-                    connection, event, str(record["run"]), int(record["revision"]), self.node, self._rules, now
-                )
-            case "interrupt":
-                names = [str(camera) for camera in record["cameras"]]
-                return interrupt_rows(connection, names, str(record["run"]), self.node, self._rules, now)
-            case "clip":
-                add_clip_row(connection, str(record["event_id"]), record["clip"], record["problem"])
-                return 0
-            case "forget":
-                forget_media_rows(connection, [str(path) for path in record["paths"]], now)
-                return 0
-            case other:
-                raise ValueError(f"unknown operation {other!r}: was the spool written by a newer amiss?")
+    def _apply(self, connection: Connection, record: Record, now: datetime) -> int:
+        """Returns how many alerts are to be sent because of it."""
+        match record:
+            case SaveEvent():
+                return save_event_rows(connection, record, self.node, self._rules, now)
+            case Interrupt():
+                return interrupt_rows(connection, record, self.node, self._rules, now)
+            case AddClip():
+                add_clip_row(connection, record)
+            case ForgetMedia():
+                forget_media_rows(connection, record, now)
+        return 0
 
     def _solved(self) -> None:
         if self._problem is not None:

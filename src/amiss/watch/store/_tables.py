@@ -1,4 +1,4 @@
-"""The tables of the store, and how a score trace is packed.
+"""The tables of the store.
 
 The schema itself is made by the migrations; a test holds the two together.
 
@@ -14,7 +14,6 @@ The schema itself is made by the migrations; a test holds the two together.
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -32,8 +31,6 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.types import TypeDecorator
-
-Trace = tuple[tuple[float, float], ...]
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -169,29 +166,3 @@ audit = Table(
     Column("action", _name, nullable=False),
     Column("detail", Text, nullable=False),
 )
-
-_TRACE_VERSION = 1
-_LONGEST_S = 2_147_483  # what an int32 of milliseconds holds
-_ROW = np.dtype([("ms", "<i4"), ("score", "<u2")])
-
-
-def pack_trace(trace: Trace) -> bytes:
-    """(seconds, score 0..1) pairs as bytes: one byte of version (1), then 6 bytes per clip.
-
-    Each clip is a little-endian int32 of milliseconds since the event's start and a uint16 of score × 65535, so a time
-    comes back to half a millisecond and a score to 8e-6.
-    """
-    rows = np.empty(len(trace), dtype=_ROW)
-    if trace:
-        pairs = np.nan_to_num(np.asarray(trace, dtype=np.float64))
-        rows["ms"] = np.rint(np.clip(pairs[:, 0], -_LONGEST_S, _LONGEST_S) * 1000)
-        rows["score"] = np.rint(np.clip(pairs[:, 1], 0, 1) * 65535)
-    return bytes([_TRACE_VERSION]) + rows.tobytes()
-
-
-def unpack_trace(packed: bytes) -> Trace:
-    """What `pack_trace` packed; ValueError where the bytes are something else."""
-    if not packed or packed[0] != _TRACE_VERSION or (len(packed) - 1) % _ROW.itemsize:
-        raise ValueError(f"no score trace of version {_TRACE_VERSION}: {packed[:8]!r}")
-    rows = np.frombuffer(packed, dtype=_ROW, offset=1)
-    return tuple(zip((rows["ms"] / 1000).tolist(), (rows["score"] / 65535).tolist(), strict=True))

@@ -1,0 +1,250 @@
+"""The rows of the outbox: one per (event, rule, channel), made in the transaction that saves the event.
+
+    pending     to be sent at `next_attempt`
+    sending     a process is at it; if it dies, the row becomes due again and is sent with the same key
+    sent        taken by the channel
+    failed      refused for good
+    expired     not taken within the channel's time
+    suppressed  fell into the cooldown of `held_by`; becomes pending if that one fails or expires
+
+Cooldowns count in the events' time, not in the clock's, so that neither a clock step nor a late write changes them. One
+that an event of a folder's file started holds for that file only: times of different files have nothing in common.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+
+from amiss.watch._event import CameraEvent
+from amiss.watch.config import Rule
+from amiss.watch.store._tables import deliveries, events, rule_state
+
+DeliveryState = Literal["pending", "sending", "sent", "failed", "expired", "suppressed"]
+
+LEASE_S = 300.0
+"""A row `sending` for longer belongs to a process that is gone; longer than any send takes."""
+MAX_DELAY_S = 600.0
+"""Longest time between two attempts."""
+CLIP_S = 75.0
+"""Longest wait of a closed event's alert for its clip; a post-roll takes 60 s at most."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One row of the outbox."""
+
+    key: str
+    """Idempotency key, 32 hex digits: the same for every attempt."""
+    event_id: str
+    """What it tells of."""
+    rule: str
+    """The rule's name."""
+    channel: str
+    """The channel's name."""
+    camera: str
+    """The event's camera."""
+    state: DeliveryState
+    attempts: int
+    """How often it was tried."""
+    created: datetime
+    """When the event's state that called for it was stored."""
+    next_attempt: datetime
+    """When it is tried (again)."""
+    finished: datetime | None
+    """When it was sent, failed or expired."""
+    error: str | None
+    """What the last attempt said, without secrets."""
+    held_by: str | None
+    """Key of the delivery whose cooldown it fell into."""
+
+
+COLUMNS = [deliveries.c[name] for name in Delivery.__dataclass_fields__]
+
+
+def delivery_key(event_id: str, rule: str, channel: str) -> str:
+    """The idempotency key of one delivery."""
+    return hashlib.sha256("\0".join((event_id, rule, channel)).encode()).hexdigest()[:32]
+
+
+def create_deliveries(
+    connection: Connection, event: CameraEvent, rules: Iterable[Rule], node: str, now: datetime
+) -> int:
+    """Make the deliveries that the event's state calls for and that aren't there yet; returns how many are pending."""
+    count = 0
+    for rule in rules:
+        moment = rule.moment(event)
+        if moment is None:
+            continue
+        wait_s = CLIP_S if rule.on == "closed" and _awaits_clip(event) else 0.0
+        for channel in rule.channels:
+            key = delivery_key(event.event_id, rule.name, channel)
+            if connection.scalar(select(deliveries.c.key).where(deliveries.c.key == key)) is not None:
+                if not wait_s:
+                    count += _reschedule(connection, key, now)
+                continue
+            held_by = _cooling(connection, rule.name, event.camera, event.file, channel, moment, rule.cooldown_s)
+            row: dict[str, Any] = {
+                "key": key, "event_id": event.event_id, "rule": rule.name, "channel": channel, "camera": event.camera,
+                "moment": moment, "cooldown_s": rule.cooldown_s, "attempts": 0, "created": now,
+                "next_attempt": now + timedelta(seconds=wait_s),
+                "state": "pending" if held_by is None else "suppressed", "held_by": held_by, "node": node,
+            }  # fmt: skip
+            connection.execute(insert(deliveries).values(row))
+            if held_by is None:
+                _start_cooldown(connection, row)
+                count += 1
+    return count
+
+
+def _awaits_clip(event: CameraEvent) -> bool:
+    """Whether its clip is still being written; without a snapshot nothing is recorded."""
+    return event.state == "closed" and event.snapshot is not None and event.clip is None and event.problem is None
+
+
+def _reschedule(connection: Connection, key: str, now: datetime) -> int:
+    """What waited for its clip is due."""
+    done = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.key == key,
+            deliveries.c.state == "pending",
+            deliveries.c.attempts == 0,
+            deliveries.c.next_attempt > now,
+        )
+        .values(next_attempt=now)
+    )
+    return done.rowcount
+
+
+def due(connection: Connection, channel: str, now: datetime) -> Delivery | None:
+    """The oldest delivery of one channel that is to be sent now; None where there is none.
+
+    A time further ahead than any delay is from a clock that was set back since: it is due.
+    """
+    ahead = now + timedelta(seconds=max(LEASE_S, MAX_DELAY_S) * 1.1)
+    query = select(*COLUMNS).where(
+        deliveries.c.channel == channel,
+        deliveries.c.state.in_(("pending", "sending")),
+        or_(deliveries.c.next_attempt <= now, deliveries.c.next_attempt > ahead),
+    )
+    oldest = query.order_by(deliveries.c.created, deliveries.c.key).limit(1)
+    row = connection.execute(oldest).mappings().one_or_none()
+    return None if row is None else Delivery(**row)
+
+
+def claim(connection: Connection, found: Delivery, node: str, now: datetime) -> bool:
+    """Mark a due delivery as being sent by this node; False where another one was faster."""
+    done = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.key == found.key,
+            deliveries.c.state == found.state,
+            deliveries.c.next_attempt == found.next_attempt,
+        )
+        .values(state="sending", attempts=found.attempts + 1, node=node, next_attempt=now + timedelta(seconds=LEASE_S))
+    )
+    return done.rowcount == 1
+
+
+def recover(connection: Connection, node: str, now: datetime) -> int:
+    """Make what this node was sending when it died due at once."""
+    done = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.state == "sending", deliveries.c.node == node)
+        .values(state="pending", next_attempt=now)
+    )
+    return done.rowcount
+
+
+def postpone(connection: Connection, key: str, next_attempt: datetime, error: str) -> None:
+    """An attempt failed; there will be another."""
+    _update_sending(connection, key, state="pending", next_attempt=next_attempt, error=error)
+
+
+def finish(connection: Connection, key: str, state: DeliveryState, error: str | None, now: datetime) -> int:
+    """Write how a delivery ended; returns how many suppressed ones became pending because it didn't arrive."""
+    _update_sending(connection, key, state=state, error=error, finished=now)
+    return 0 if state == "sent" else _release(connection, key, now)
+
+
+def expire_unknown(connection: Connection, channels: Sequence[str], node: str, before: datetime, now: datetime) -> int:
+    """Expire what this node made or tried last, before `before`, for channels that it no longer has.
+
+    Another machine with the same database may have them: what that one made or tries is its own.
+    """
+    rows = connection.execute(
+        select(deliveries.c.key).where(
+            deliveries.c.state == "pending",
+            deliveries.c.node == node,
+            deliveries.c.channel.not_in(channels),
+            deliveries.c.created < before,
+        )
+    ).scalars()
+    keys = list(rows)
+    for key in keys:
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.key == key)
+            .values(state="expired", error="no channel of this name is configured", finished=now)
+        )
+        _release(connection, key, now)
+    return len(keys)
+
+
+def _update_sending(connection: Connection, key: str, **values: Any) -> None:
+    connection.execute(update(deliveries).where(deliveries.c.key == key).values(**values))
+
+
+def _release(connection: Connection, key: str, now: datetime) -> int:
+    """A delivery that did not arrive burns no cooldown: what it held back is decided again, in order of time."""
+    connection.execute(delete(rule_state).where(rule_state.c.delivery == key))
+    held = connection.execute(
+        select(deliveries)
+        .where(and_(deliveries.c.held_by == key, deliveries.c.state == "suppressed"))
+        .order_by(deliveries.c.moment, deliveries.c.key)
+    ).mappings()
+    count = 0
+    for row in list(held):
+        file = connection.scalar(select(events.c.file).where(events.c.event_id == row["event_id"]))
+        held_by = _cooling(
+            connection, row["rule"], row["camera"], file, row["channel"], row["moment"], row["cooldown_s"]
+        )
+        values: dict[str, Any] = {"held_by": held_by}
+        if held_by is None:
+            values |= {"state": "pending", "next_attempt": now}
+            _start_cooldown(connection, row)
+            count += 1
+        connection.execute(update(deliveries).where(deliveries.c.key == row["key"]).values(**values))
+    return count
+
+
+def _cooling(
+    connection: Connection, rule: str, camera: str, file: str | None, channel: str, moment: datetime, cooldown_s: float
+) -> str | None:
+    """The delivery whose cooldown the moment falls into."""
+    row = connection.execute(
+        select(rule_state.c.moment, rule_state.c.delivery)
+        .where(rule_state.c.rule == rule, rule_state.c.camera == camera, rule_state.c.channel == channel)
+        .with_for_update()
+    ).one_or_none()
+    if row is None or abs((moment - row.moment).total_seconds()) >= cooldown_s:
+        return None
+    holder: str = row.delivery
+    of_holder = select(events.c.file).join(deliveries, deliveries.c.event_id == events.c.event_id)
+    return holder if connection.scalar(of_holder.where(deliveries.c.key == holder)) == file else None
+
+
+def _start_cooldown(connection: Connection, row: Any) -> None:
+    where = and_(
+        rule_state.c.rule == row["rule"], rule_state.c.camera == row["camera"], rule_state.c.channel == row["channel"]
+    )
+    connection.execute(delete(rule_state).where(where))
+    connection.execute(
+        insert(rule_state).values(
+            rule=row["rule"], camera=row["camera"], channel=row["channel"], moment=row["moment"], delivery=row["key"]
+        )
+    )
