@@ -32,7 +32,7 @@ class Registry(Generic[T]):
 
         Args:
             kind: what one of them is called in messages: `backbone`.
-            table: name → thing or `"module:attribute"`; or a function that gives it, called at first use.
+            table: name → thing or `"module:attribute"`; or a function that gives it, called at each use.
             group: of entry points; None = other packages can't add any.
             entry_type: what an entry point must give.
             listed_by: command that lists the names, for messages; None = messages list them.
@@ -46,9 +46,7 @@ class Registry(Generic[T]):
     @property
     def built_in(self) -> Mapping[str, T | str]:
         """The table."""
-        if not isinstance(self._table, Mapping):
-            self._table = self._table()
-        return self._table
+        return self._table if isinstance(self._table, Mapping) else self._table()
 
     def names(self) -> list[str]:
         """All names: the table's in its order, then those of entry points, sorted."""
