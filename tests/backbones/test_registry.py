@@ -14,6 +14,7 @@ from amiss.backbones import (
     BackboneInfo,
     FeatureSpec,
     FusedBackbone,
+    Preprocessing,
     create_backbone,
     create_backbone_for,
     describe_presets,
@@ -284,6 +285,22 @@ def test_third_party_backbones():
     np.testing.assert_allclose(fused.encode(FRAMES)[0, -3:].numpy(), FRAMES.mean((0, 1, 2)), rtol=1e-4)
     with pytest.raises(UsageError, match="Did you mean 'brightness'"):
         create_backbone("brightnes")
+
+
+def test_a_third_party_may_give_its_preprocessing_only():
+    class Plain(Backbone):
+        def __init__(self):
+            super().__init__()
+            self.spec = FeatureSpec(backbone="plain", weights="none", dim=3)
+
+        def forward(self, clips):
+            return clips.mean((2, 3, 4))
+
+    backbone = Plain()
+    with pytest.raises(UsageError, match="Plain needs `preprocessing`, or a `preprocess` of its own"):
+        backbone.encode(FRAMES)
+    backbone.preprocessing = Preprocessing(value_range=(0.0, 255.0))
+    np.testing.assert_allclose(backbone.encode(FRAMES)[0].numpy(), FRAMES.mean((0, 1, 2)), rtol=1e-4)
 
 
 def test_the_example_of_contributing_works(monkeypatch, tmp_path):

@@ -14,16 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._spec import CLIP_LEN, FeatureSpec
 from amiss.backbones._weights import PublishedWeights
+from amiss.errors import UsageError
 
 
 class Backbone(nn.Module, ABC):
     """A network (or a formula) that turns clips into features. Always in eval mode, without gradients."""
 
     spec: FeatureSpec
+    """What its features are."""
+    preprocessing: Preprocessing | None = None
+    """Frames → input, as its weights need it; None = it has a `preprocess` of its own."""
 
-    @abstractmethod
     def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
         """One clip as decoded → the network's input, one per crop.
 
@@ -32,7 +36,13 @@ class Backbone(nn.Module, ABC):
 
         Returns:
             [C, 3, T', H', W'] float32, normalised as the weights need it; T' < T where the spec samples frames.
+
+        Raises:
+            UsageError: not such frames, or the backbone says nothing of its preprocessing.
         """
+        if self.preprocessing is None:
+            raise UsageError(f"{type(self).__name__} needs `preprocessing`, or a `preprocess` of its own")
+        return self.preprocessing(frames)
 
     @abstractmethod
     def forward(self, clips: Tensor) -> Tensor:

@@ -80,9 +80,6 @@ class Motion(Backbone):
         )
         self.spec = FeatureSpec(backbone="motion", weights="none", dim=DIM, **self.preprocessing.spec_fields())
 
-    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
-        return self.preprocessing(frames)
-
     def forward(self, clips: Tensor) -> Tensor:
         grey_NTHW = clips[:, 0].round().to(torch.uint8).cpu().numpy()
         # OpenCV cuts the frame into as many strips as it has threads, and the flow differs at their edges

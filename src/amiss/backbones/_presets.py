@@ -151,7 +151,7 @@ def apply_preset(backbone: Backbone, name: str) -> None:
     if name == "default":
         return
     preprocessing = preprocessing_of(backbone.spec.backbone, name, backbone.spec.crops)
-    backbone.preprocessing = preprocessing  # type: ignore[assignment]  # those that have presets have one
+    backbone.preprocessing = preprocessing
     backbone.spec = backbone.spec.with_(
         **preprocessing.spec_fields(), stride=PRESETS[name].stride, tail=PRESETS[name].tail, preset=name
     )

@@ -9,9 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
@@ -149,9 +147,6 @@ class TorchvisionImage(Backbone):
             dim=dim,
             **self.preprocessing.spec_fields(),
         )
-
-    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
-        return self.preprocessing(frames)
 
     def forward(self, clips: Tensor) -> Tensor:
         frames_BKHW = clips.transpose(1, 2).flatten(0, 1)

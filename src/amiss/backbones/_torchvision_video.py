@@ -10,9 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
@@ -110,9 +108,6 @@ class TorchvisionVideo(Backbone):
             dim=dim,
             **self.preprocessing.spec_fields(),
         )
-
-    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
-        return self.preprocessing(frames)
 
     def forward(self, clips: Tensor) -> Tensor:
         features: Tensor = self.network(clips)

@@ -18,9 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
@@ -154,9 +152,6 @@ class TransformersBackbone(Backbone):
             dim=card.dim,
             **self.preprocessing.spec_fields(),
         )
-
-    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
-        return self.preprocessing(frames)
 
     def forward(self, clips: Tensor) -> Tensor:
         features: Tensor = self.network(clips)

@@ -6,9 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
@@ -121,9 +119,6 @@ class VideoNetwork(Backbone):
             dim=architecture.dim,
             **self.preprocessing.spec_fields(),
         )
-
-    def preprocess(self, frames: NDArray[np.uint8]) -> Tensor:
-        return self.preprocessing(frames)
 
     def forward(self, clips: Tensor) -> Tensor:
         features: Tensor = self.network(clips)
