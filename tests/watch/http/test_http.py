@@ -6,7 +6,7 @@ import io
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from PIL import Image as PilImage
 from amiss.watch.camera import CameraCounters, CameraStatus
 from amiss.watch.camera._status import total
 from amiss.watch.config import HttpConfig
-from amiss.watch.http import Health, HttpServer, Metrics, Preview, Watched, WatcherView
+from amiss.watch.http import Health, HttpServer, Metrics, Preview, ShownEvent, Watched, WatcherView
 from amiss.watch.store import StoreStatus
 from helpers.events import make_event
 
@@ -65,14 +65,14 @@ class FakeView:
     def preview(self, camera: str) -> Preview | None:
         return self.shown if camera == "door" else None
 
-    def event(self, event_id: str) -> dict[str, Any] | None:
+    def event(self, event_id: str) -> ShownEvent | None:
         if event_id == "e3":
-            return {"event_id": "e3", "clip": "x.mp4", "clip_parts": 3}
+            return ShownEvent(replace(make_event(clip="x.mp4"), event_id="e3"), clip_parts=3)
         if event_id != "e1":
             return None
-        return {"event_id": "e1", "camera": "<door>", "place": "<a>.mp4 at 0:01:02",
-                "peak_score": 0.9, "threshold_on": 0.7, "clip": None,
-                "snapshot": "x.jpg", "trace": ((-1.0, 0.1), (0.0, 0.8), (1.0, 0.9))}  # fmt: skip
+        event = make_event(camera="<door>", file="<a>.mp4", file_s=62.0, peak_score=0.9, threshold_on=0.7,
+                           snapshot="x.jpg", trace=((-1.0, 0.1), (0.0, 0.8), (1.0, 0.9)))  # fmt: skip
+        return ShownEvent(replace(event, event_id="e1"))
 
     def media_file(self, event_id: str, kind: str, part: int = 1) -> Path | None:
         if (event_id, kind) == ("e3", "clip"):
@@ -150,7 +150,9 @@ def test_media_are_served_by_event_id_only(server: HttpServer) -> None:
     assert "&lt;door&gt;, score 0.90" in page
     assert "&lt;a&gt;.mp4 at 0:01:02" in page
     assert '<img src="e1.jpg"' in page
-    assert "<polyline" in page
+    assert '<polyline points="0,0.900 1,0.200 2,0.100 "/>' in page
+    assert "<dt>peak score</dt><dd>0.900</dd>" in page
+    assert "<dt>problem</dt>" not in page
     answer = httpx.get(f"{server.url}/events/e1.jpg")
     assert (answer.content, answer.headers["content-type"]) == (b"picture", "image/jpeg")
     for path in (
@@ -188,12 +190,12 @@ def test_the_parts_of_a_clip_are_found_beside_it(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     shown = view.event("e")
     assert shown is not None
-    assert shown["clip_parts"] == 0  # the retention has just removed it
+    assert shown.clip_parts == 0  # the retention has just removed it
     for name in ("e.mp4", "e-2.mp4", "e-4.mp4"):
         (folder / name).touch()
     shown = view.event("e")
     assert shown is not None
-    assert shown["clip_parts"] == 2
+    assert shown.clip_parts == 2
     assert view.media_file("e", "clip") == (folder / "e.mp4").resolve()
     assert view.media_file("e", "clip", 2) == (folder / "e-2.mp4").resolve()
     assert view.media_file("e", "clip", 3) is None

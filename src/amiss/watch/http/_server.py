@@ -20,10 +20,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import Receive, Scope, Send
 
 from amiss.errors import AmissError, OutputError
+from amiss.pages import render
 from amiss.video import redact
 from amiss.watch.config import HttpConfig
-from amiss.watch.http._event_page import event_page
 from amiss.watch.http._preview import Preview
+from amiss.watch.http._shown import ShownEvent
 
 _FRAME_S = 0.1  # at most ten live pictures a second
 _BOUNDARY = "amissframe"
@@ -47,7 +48,7 @@ class View(Protocol):
     def preview(self, camera: str) -> Preview | None:
         """A camera's live pictures; None = no such camera."""
 
-    def event(self, event_id: str) -> dict[str, Any] | None:
+    def event(self, event_id: str) -> ShownEvent | None:
         """An event; None = no such one."""
 
     def media_file(self, event_id: str, kind: str, part: int = 1) -> Path | None:
@@ -104,14 +105,16 @@ def create_app(view: View, settings: HttpConfig) -> FastAPI:
     @app.get("/api/events/{event_id}")
     def _event(event_id: str) -> Response:
         found = view.event(event_id)
-        return PlainTextResponse("no such event", 404) if found is None else JSONResponse(found)
+        return PlainTextResponse("no such event", 404) if found is None else JSONResponse(found.to_json())
 
     @app.get("/events/{event_id}")
     def _event_page(event_id: str) -> Response:
         name, _, suffix = event_id.partition(".")
         if not suffix:
             found = view.event(name)
-            return PlainTextResponse("no such event", 404) if found is None else HTMLResponse(event_page(found))
+            if found is None:
+                return PlainTextResponse("no such event", 404)
+            return HTMLResponse(render("watch/http/event.html", shown=found))
         kind, media_type = {"jpg": ("snapshot", "image/jpeg"), "mp4": ("clip", "video/mp4")}.get(suffix, ("", ""))
         name, _, part = name.partition("-")
         if not kind or not re.fullmatch(r"([2-9]|[1-9]\d{1,3})?", part, re.ASCII) or (part and kind != "clip"):

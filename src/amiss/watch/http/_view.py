@@ -14,6 +14,7 @@ from amiss.errors import StoreError
 from amiss.watch.camera import CameraStatus
 from amiss.watch.http._metrics import Metrics
 from amiss.watch.http._preview import Preview
+from amiss.watch.http._shown import ShownEvent
 from amiss.watch.store import Store
 
 _STANDSTILL_S = 30.0
@@ -92,16 +93,14 @@ class WatcherView:
         """See `View`."""
         return self._watched.preview(camera)
 
-    def event(self, event_id: str) -> dict[str, Any] | None:
+    def event(self, event_id: str) -> ShownEvent | None:
         """See `View`."""
         stored = self._watched.store.get_event(event_id)
         if stored is None:
             return None
         clip = self.media_file(event_id, "clip")
-        return stored.event.to_json() | {
-            "place": stored.event.place, "trace": stored.event.trace, "protected": stored.protected,
-            "clip_parts": 0 if clip is None else next(n for n in count(1) if not _clip_part(clip, n + 1).is_file()),
-        }  # fmt: skip
+        parts = 0 if clip is None else next(n for n in count(1) if not _clip_part(clip, n + 1).is_file())
+        return ShownEvent(stored.event, stored.protected, parts)
 
     def media_file(self, event_id: str, kind: str, part: int = 1) -> Path | None:
         """See `View`."""
