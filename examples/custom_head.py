@@ -9,6 +9,8 @@ Install it and run it:
 
 import argparse
 from pathlib import Path
+
+# --8<-- [start:head]
 from typing import Any
 
 import torch
@@ -18,7 +20,6 @@ from torch.nn.functional import binary_cross_entropy
 from amiss.heads import Head, HeadOutput, LossTerms, crop_mean, full_mask
 
 
-# --8<-- [start:head]
 class LoudestClip(Head):
     """One linear layer; the highest score of a bag is pulled towards the label of the bag."""
 
