@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from amiss.errors import UsageError
-from amiss.heads._densities import FAMILIES, choose_density, divergences, fit_density
+from amiss.heads.densities import FAMILIES, choose_density, divergences, fit_density
 
 SCIPY = {"normal": "norm", "half-normal": "halfnorm", "exponential": "expon", "gamma": "gamma", "gumbel": "gumbel_r",
          "cauchy": "cauchy", "half-cauchy": "halfcauchy", "log-normal": "lognorm",

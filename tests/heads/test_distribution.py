@@ -70,6 +70,7 @@ def trained(
         optimiser.zero_grad()
         loss.total.backward()
         optimiser.step()
+    head.finish()
     return head.eval(), bags()
 
 
@@ -97,11 +98,22 @@ def test_the_likelihood_ratio_finds_the_anomalous_clips() -> None:
 
 def test_scores_come_back_from_the_state_dict() -> None:
     head, x = trained()
-    for before_scoring in (True, False):  # densities not yet fitted when saved; fitted
+    unfinished = create_head("distribution", 16, **head.options)
+    unfinished.load_state_dict(head.state_dict() | {"stale": torch.tensor(True), "fitted": torch.tensor(False)})
+    for saved in (unfinished, head):  # before finish() and after
         again = create_head("distribution", 16, **head.options)
-        again.load_state_dict(head.state_dict())
-        assert bool(again.stale) is before_scoring
+        again.load_state_dict(saved.state_dict())
+        assert bool(again.stale) is (saved is unfinished)
+        again.finish()
         torch.testing.assert_close(again.eval()(x).scores, head(x).scores)
+
+
+def test_scoring_before_training_is_finished_is_said() -> None:
+    head, x = trained(2)
+    head.train()
+    head.loss(head(long_bags()), LABELS)
+    with pytest.warns(UserWarning, match=r"the classifier scores alone: call finish\(\)"):
+        assert "log_ratio" not in head.eval()(x).extras
 
 
 def test_densities_are_of_magnitudes_as_scoring_sees_them() -> None:
@@ -119,6 +131,7 @@ def test_densities_are_of_magnitudes_as_scoring_sees_them() -> None:
     output = head(x)
     head.loss(output, LABELS)
     remembered = head.samples[0, : int(head.seen)]
+    head.finish()
     scored = head.eval()(x).extras["log_magnitude"][:8]
     assert abs(output.extras["log_magnitude"][:8].median() - scored.median()) > 0.1
     for value in remembered:
@@ -140,15 +153,17 @@ def test_scoring_works_in_inference_mode_and_training_goes_on() -> None:
 
 
 def test_a_forced_family_that_does_not_fit_is_said() -> None:
-    head, x = trained(3, density="cauchy")
+    with pytest.warns(UserWarning, match="cauchy density doesn't fit"):
+        head, _ = trained(3, density="cauchy")
     head.samples[0, ::2] += 10
     with pytest.warns(UserWarning, match="cauchy density doesn't fit"):
-        head(x)
+        head.fit()
 
 
 def test_equal_samples_are_no_reason_to_fail() -> None:
     head = create_head("distribution", 16, channels=8, dropout=0.0).train()
     head.loss(head(torch.zeros(16, 8, 16)), LABELS)
+    head.finish()
     output = head.eval()(torch.zeros(16, 8, 16))
     assert output.scores.isfinite().all()
     assert "log_ratio" not in output.extras

@@ -8,7 +8,7 @@ import torch
 
 from amiss.convert import from_reference
 from amiss.heads import HeadOutput, create_head, crop_mean
-from amiss.heads._distribution_original import (
+from amiss.heads.distribution_original import (
     LOG_DENSITIES,
     OriginalDistributionHead,
     clip_differences,

@@ -117,6 +117,7 @@ def test_extreme_features_give_finite_scores_losses_and_gradients(
     head = build(key, shape[2])
     optimiser = torch.optim.Adam(head.parameters(), lr=1e-3)
     for training in (False, True, True, False):  # eval mode also after training, where densities are fitted
+        head.finish()
         output = head.train(training)(KINDS[kind](*shape))
         assert ((output.scores >= 0) & (output.scores <= 1)).all()
         assert ((output.bag_score >= 0) & (output.bag_score <= 1)).all()
@@ -141,7 +142,7 @@ def test_options_and_state_dict_rebuild_the_head(key: str) -> None:
     head = build(key, 6)
     head.train()
     head.loss(head(torch.rand(4, 40, 6)), labels_of(4))
-    head.eval()
+    head.eval().finish()
     again = create_head(head.name, head.feature_dim, **head.options)
     again.load_state_dict(head.state_dict())
     assert again.options == head.options
@@ -161,6 +162,7 @@ def test_eight_bags_are_learned_by_heart(key: str) -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+    head.finish()
     bag_score = head.eval()(x).bag_score
     assert bag_score[4:].min() > bag_score[:4].max()
 

@@ -8,8 +8,8 @@ import torch
 
 from amiss.convert import from_reference
 from amiss.heads import HeadOutput, crop_mean
-from amiss.heads._temporal import MaskedBatchNorm, NonLocalBlock
 from amiss.heads.rtfm import RTFMHead
+from amiss.heads.temporal import MaskedBatchNorm, NonLocalBlock
 from helpers.reference_weights import crc_checkpoint, golden_bags
 
 LABELS = torch.tensor([0, 0, 1, 1])

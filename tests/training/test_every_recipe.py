@@ -13,7 +13,7 @@ from amiss.datasets import Manifest
 from amiss.detection import Detector
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set
 from amiss.heads import create_head
-from amiss.heads._densities import FAMILIES
+from amiss.heads.densities import FAMILIES
 from amiss.training import Recipe, list_recipes, load_recipe, train
 from helpers.training import clip_auc, make_data
 

@@ -94,6 +94,7 @@ class Detector:
         try:
             head = create_head(values["head"]["name"], values["head"]["feature_dim"], **values["head"]["options"])
             head.load_state_dict({k.removeprefix(_HEAD): t for k, t in tensors.items() if k.startswith(_HEAD)})
+            head.finish()  # where it was saved in the middle of its training
             statistics = [
                 tensors[_NORMALISATION + n].numpy() if _NORMALISATION + n in tensors else None for n in ("mean", "std")
             ]

@@ -5,6 +5,7 @@ Shape letters: B bags · T clips (or segments) of a bag · D feature dim.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -66,6 +67,20 @@ class Head(nn.Module, ABC):
             labels: [B] 0 = normal, 1 = anomalous, with both classes present; one per bag, not per crop.
             crops: crops folded into the batch (crop-minor: bag b's crops are rows b*crops .. b*crops+crops-1).
             step: training step, for schedules.
+        """
+
+    def finish(self) -> None:
+        """Learn what is left to learn once training ends or pauses; nothing, by default.
+
+        Whoever trains a head calls this before it scores or is saved, as the trainer does at each evaluation. What is
+        learned lies in the state dict. A head that has learned nothing since the last call stays as it is.
+        """
+
+    def write_report(self, folder: Path) -> None:
+        """Write what the trained head learned, for people, into its run directory; nothing, by default.
+
+        Raises:
+            OutputError: it can't be written.
         """
 
 

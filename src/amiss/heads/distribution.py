@@ -10,6 +10,7 @@ Shape letters: B bags · T clips · D feature dim · R rows = bags x crops · N 
 import math
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -20,7 +21,8 @@ from torch import Tensor
 
 from amiss.errors import UsageError
 from amiss.heads._base import Head, HeadOutput, LossTerms, bounded, crop_mean, full_mask
-from amiss.heads._densities import (
+from amiss.heads._registry import build
+from amiss.heads.densities import (
     FAMILIES,
     KS_LIMIT,
     Array,
@@ -30,9 +32,8 @@ from amiss.heads._densities import (
     divergences,
     fit_density,
 )
-from amiss.heads._distribution_original import OriginalDistributionHead
-from amiss.heads._registry import build
-from amiss.heads._temporal import TemporalHead, check_options, gather_clips, mil_count, select_top, top_mean
+from amiss.heads.distribution_original import OriginalDistributionHead
+from amiss.heads.temporal import TemporalHead, check_options, gather_clips, mil_count, select_top, top_mean
 
 Variant = Literal["fitted", "original-2023", "original-2024"]
 SAMPLES = 512  # remembered per class
@@ -94,8 +95,8 @@ class FittedDistributionHead(TemporalHead):
 
     u of a clip is the magnitude of its feature after the temporal network. Class N are the clips of normal bags, class
     A the T//16 + 1 highest-scored clips of anomalous bags. In training λ(1 - JS/ln 2) drives the two apart, with
-    log-normal densities by running moments. When the head first scores in eval mode after training, a density per class
-    is fitted to the latest samples of training, magnitudes as eval mode gives them. A clip's score is
+    log-normal densities by running moments. `finish` fits a density per class to the latest samples of training,
+    magnitudes as eval mode gives them. A clip's score is
     (1 - w) σ(logit) + w σ(α LLR(u) + β), LLR = ln a(u) - ln n(u), with α and β by logistic regression. Before training,
     or where all samples are the same, there is nothing to fit and the classifier scores alone. Options:
         density: `auto` (least AIC among the families whose Kolmogorov-Smirnov distance is at most 0.1, else a kernel
@@ -169,13 +170,16 @@ class FittedDistributionHead(TemporalHead):
         scores, extras = torch.sigmoid(logits), {"log_magnitude": t_BT, "mask": mask}
         if self.training:
             extras["scored_log_magnitude"] = self._as_scored(features, mask)
-        else:
-            if self.stale:
-                self.fit()
-            if self.fitted:
-                extras["log_ratio"] = self._log_ratio(t_BT)
-                likelihood = torch.sigmoid(self.calibration[0] * extras["log_ratio"] + self.calibration[1])
-                scores = (1 - self.mix) * scores + self.mix * likelihood
+        elif self.stale:
+            warnings.warn(
+                "distribution head: it has learned since its densities were fitted, the classifier scores alone: "
+                "call finish() after training",
+                stacklevel=2,
+            )
+        elif self.fitted:
+            extras["log_ratio"] = self._log_ratio(t_BT)
+            likelihood = torch.sigmoid(self.calibration[0] * extras["log_ratio"] + self.calibration[1])
+            scores = (1 - self.mix) * scores + self.mix * likelihood
         scores = scores.masked_fill(~mask, 0)
         return HeadOutput(scores, top_mean(scores, mask), extras)
 
@@ -234,6 +238,23 @@ class FittedDistributionHead(TemporalHead):
         self.seen += count
         self.stale.fill_(True)
 
+    def finish(self) -> None:
+        """Fit the densities, where training has given samples since they were fitted."""
+        if self.stale:
+            self.fit()
+
+    def write_report(self, folder: Path) -> None:
+        """Write `densities.png` and `densities.json`, where there were samples to fit.
+
+        Raises:
+            OutputError: they can't be written.
+        """
+        from amiss.heads._density_report import write_densities  # draws: not everyone who scores needs matplotlib
+
+        if (found := self.fit()) is not None:
+            write_densities(found, folder)
+
+    @torch.no_grad()
     def fit(self) -> FittedDensities | None:
         """Fit both densities to the samples remembered from training, and the scores' calibration.
 

@@ -15,7 +15,7 @@ from torch.linalg import vector_norm
 
 from amiss.errors import UsageError
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
-from amiss.heads._temporal import (
+from amiss.heads.temporal import (
     TemporalHead,
     check_options,
     flat_smoothness,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from amiss.errors import UsageError
 from amiss.heads._base import Head, HeadOutput, LossTerms, bounded, full_mask
-from amiss.heads._temporal import MultiScaleTemporalNetwork, ScoreNetwork, check_options, top_mean
+from amiss.heads.temporal import MultiScaleTemporalNetwork, ScoreNetwork, check_options, top_mean
 
 Pool = Literal["topk", "mean", "all"]
 Reduction = Literal["mean", "sum"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from amiss.errors import UsageError
 from amiss.heads._base import Head, HeadOutput, LossTerms, bounded, full_mask
-from amiss.heads._temporal import check_options
+from amiss.heads.temporal import check_options
 
 ClipScores = Literal["attention", "chunk"]
 

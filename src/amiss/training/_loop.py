@@ -96,6 +96,7 @@ class TrainingLoop:
 
     def _score_held_out(self) -> HeldOutScore:
         self.head.eval()
+        self.head.finish()
         scores, bag_scores = [], []
         with torch.inference_mode():
             for start in range(0, len(self.held_out), _EVALUATION_BAGS):
@@ -108,14 +109,18 @@ class TrainingLoop:
         return HeldOutScore.of(scores, np.concatenate(bag_scores), self.held_out.labels)
 
     def head_now(self) -> Head:
-        """A copy of the head as it is, on the CPU."""
-        return copy.deepcopy(self.head).cpu().eval()
+        """A copy of the head as it is, ready to score, on the CPU."""
+        return self._copy()
 
     def head_selected(self) -> Head:
-        """A copy of the head at the selected step, on the CPU."""
-        head = self.head_now()
-        if self.best_weights is not None:
-            head.load_state_dict(self.best_weights)
+        """A copy of the head at the selected step, ready to score, on the CPU."""
+        return self._copy(self.best_weights)
+
+    def _copy(self, weights: dict[str, Tensor] | None = None) -> Head:
+        head = copy.deepcopy(self.head).cpu().eval()
+        if weights is not None:
+            head.load_state_dict(weights)
+        head.finish()
         return head
 
     def state(self) -> dict[str, Any]:

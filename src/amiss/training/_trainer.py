@@ -19,9 +19,7 @@ from amiss.errors import UsageError
 from amiss.features import FeatureSet
 from amiss.files import write_json
 from amiss.heads import Head, create_head
-from amiss.heads.distribution import FittedDistributionHead
 from amiss.training._bags import find_all_zero, fit_normalisation, hash_data, load_bags, resolve
-from amiss.training._densities import write_densities
 from amiss.training._holdout import Split, split_training
 from amiss.training._loop import TrainingLoop
 from amiss.training._provenance import git_revision, package_versions
@@ -50,7 +48,7 @@ def train(
 ) -> TrainReport:
     """Train a head and write a run directory: recipe.yaml, metrics.jsonl, tensorboard/, last/, selected/, report.json.
 
-    Where the head fits densities, also `densities.png` and `densities.json` (of the selected step).
+    Also what the head of the selected step has to tell (`distribution`: `densities.png` and `densities.json`).
 
     Test rows of the manifest are not looked at. The same seed gives the same numbers on the same machine, also where
     the run was killed and resumed. Trains on a CUDA device where there is one.
@@ -111,8 +109,7 @@ def train(
         selected = _calibrated(detector_of(loop.head_selected(), loop.selected_step), split, features)
     last.save(run.folder / "last")
     selected.save(run.folder / "selected")
-    if isinstance(selected.head, FittedDistributionHead):
-        write_densities(selected.head, run.folder)
+    selected.head.write_report(run.folder)
     by_evaluation = [score.video_auc for score in loop.selection.history]
     at_selected = -(-loop.selected_step // recipe.evaluate_every) - 1
     report = TrainReport(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from amiss.errors import UsageError
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
-from amiss.heads._temporal import (
+from amiss.heads.temporal import (
     TemporalHead,
     check_options,
     flat_smoothness,

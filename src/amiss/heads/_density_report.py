@@ -1,26 +1,24 @@
 """What a `distribution` head learned, for people: its two fitted densities as a figure and as JSON."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amiss.evaluation import figure_png, plot_densities
 from amiss.files import atomic_path, write_json
-from amiss.heads.distribution import FittedDistributionHead
+
+if TYPE_CHECKING:
+    from amiss.heads.distribution import FittedDensities
 
 
-def write_densities(head: FittedDistributionHead, folder: Path) -> bool:
+def write_densities(found: FittedDensities, folder: Path) -> None:
     """Write `densities.png` and `densities.json` (families, parameters, AIC, Kolmogorov-Smirnov, divergences in nats).
-
-    Returns:
-        Whether there was something to write: a head whose samples are all the same has no densities.
 
     Raises:
         OutputError: they can't be written.
     """
-    found = head.fit()
-    if found is None:
-        return False
     classes = {"normal": (found.samples[0], found.normal), "anomalous": (found.samples[1], found.anomalous)}
     curves = {
         f"{name} clips: {density.family}": (samples, density.log_pdf) for name, (samples, density) in classes.items()
@@ -39,4 +37,3 @@ def write_densities(head: FittedDistributionHead, folder: Path) -> bool:
         for name, (samples, density) in classes.items()
     }
     write_json(folder / "densities.json", values | {"divergences": asdict(found.divergences)})
-    return True
