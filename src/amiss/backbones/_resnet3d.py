@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._video_network import Architecture
-from amiss.backbones._weights import PublishedWeights
+from amiss.backbones.weights import PublishedWeights
 from amiss.errors import UsageError
 
 BLOCKS = {

@@ -22,7 +22,7 @@ from amiss.backbones._torchvision_video import (
     official_transforms,
     published_weights,
 )
-from amiss.backbones._weights import choose_weights
+from amiss.backbones.weights import choose_weights
 
 SAMPLED = 4  # frames per clip; more cost time in proportion and change results little
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._spec import FeatureSpec
-from amiss.backbones._weights import PublishedWeights, Weights, choose_weights, load_weights
+from amiss.backbones.weights import PublishedWeights, Weights, choose_weights, load_weights
 
 RANDOM_SEED = 20180618
 SWAG_LICENCE = "BSD-3-Clause; weights (SWAG) CC-BY-NC-4.0, trained on images of Instagram and ImageNet-1k"

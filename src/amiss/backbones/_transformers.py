@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._spec import FeatureSpec
-from amiss.backbones._weights import PublishedWeights, choose_weights, read_weights
+from amiss.backbones.weights import PublishedWeights, choose_weights, read_weights
 from amiss.errors import UsageError, WeightsError
 
 RANDOM_SEED = 20180618

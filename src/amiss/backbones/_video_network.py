@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._spec import FeatureSpec
-from amiss.backbones._weights import PublishedWeights, choose_weights, fill_network, read_weights, unwrap
+from amiss.backbones.weights import PublishedWeights, choose_weights, fill_network, read_weights, unwrap
 from amiss.errors import UsageError, WeightsError
 
 RANDOM_SEED = 20180618

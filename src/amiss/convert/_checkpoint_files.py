@@ -14,8 +14,7 @@ from safetensors.torch import load_file
 from scipy.io import loadmat
 from torch import Tensor
 
-from amiss.backbones._caffe2 import is_caffe2, read_caffe2
-from amiss.backbones._weights import first_line, unwrap
+from amiss.backbones.weights import first_line, is_caffe2, read_caffe2, unwrap
 from amiss.convert import _mindspore
 from amiss.errors import WeightsError
 

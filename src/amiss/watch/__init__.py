@@ -6,8 +6,8 @@ The names below are imported when they are first used, so that what needs only a
 
 import typing
 
+from amiss.watch import _lazy
 from amiss.watch._event import CameraEvent, CameraState, EventState
-from amiss.watch._lazy import import_name
 from amiss.watch.config import Config, ConfigProblem, load_config, read_config
 
 if typing.TYPE_CHECKING:
@@ -55,4 +55,4 @@ _ROOMS = {
 def __getattr__(name: str) -> typing.Any:
     if name not in _ROOMS:
         raise AttributeError(f"module 'amiss.watch' has no attribute {name!r}")
-    return import_name(f"amiss.watch.{_ROOMS[name]}", name)
+    return _lazy.import_name(f"amiss.watch.{_ROOMS[name]}", name)

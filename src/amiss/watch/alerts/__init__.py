@@ -2,7 +2,7 @@
 
 import typing
 
-from amiss.watch._lazy import import_name
+from amiss.watch import _lazy
 from amiss.watch.alerts._apprise import AppriseChannel
 from amiss.watch.alerts._channels import Alert, Channel, LogChannel
 from amiss.watch.alerts._dispatcher import Dispatcher
@@ -30,4 +30,4 @@ __all__ = [
 def __getattr__(name: str) -> typing.Any:
     if name != "MqttChannel":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_name("amiss.watch.alerts._mqtt", name)  # paho-mqtt is an extra of its own
+    return _lazy.import_name("amiss.watch.alerts._mqtt", name)  # paho-mqtt is an extra of its own

@@ -1,8 +1,7 @@
 """The spec of features that others made with published weights, without having these weights."""
 
-from amiss.backbones._registry import create_backbone, list_backbones
+from amiss.backbones._registry import create_backbone, entry_of
 from amiss.backbones._spec import FeatureSpec
-from amiss.backbones._torchvision_video import published_weights
 from amiss.errors import UsageError
 
 
@@ -20,14 +19,11 @@ def published_spec(name: str, weights: str = "default", *, crops: int = 1, prese
     """
     if "+" in name:
         raise UsageError(f"{name}: no project published features of fused backbones; name one")
-    info = next((info for info in list_backbones() if info.name == name), None)
-    if info is not None and info.weights == ("none",):
+    entry = entry_of(name)
+    if entry.info.weights == ("none",):
         return create_backbone(name, "none", crops=crops, preset=preset).spec
     spec = create_backbone(name, "random", crops=crops, preset=preset).spec
-    ids = [choice for choice in info.weights if choice not in ("default", "random", "FILE")] if info else []
-    if info and "default" in info.weights and not ids:  # torchvision's own names
-        published, default = published_weights(name)
-        ids = [default, *published]
+    ids = [published.id for published in entry.published()]
     chosen = ids[0] if weights == "default" and ids else weights
     if chosen not in ids:
         raise UsageError(f"{name} has no published weights {weights!r}; it has {ids or 'none'}")

@@ -4,11 +4,11 @@ import hashlib
 import http.client
 import re
 import sys
+import urllib.request
 from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 from amiss.errors import WeightsError
 from amiss.files import lock_file, sha256_file
@@ -83,8 +83,8 @@ def _part(url: str, path: Path, has_hash: bool, on_progress: OnBytes | None) -> 
 def _continued(url: str, path: Path, has_hash: bool, on_progress: OnBytes | None) -> Path:
     part = next(_parts(path), None)
     start = part.stat().st_size if part is not None else 0
-    request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
-    with urlopen(request, timeout=_SILENCE_S) as answer:
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    with urllib.request.urlopen(request, timeout=_SILENCE_S) as answer:
         if answer.headers.get_content_type() == "text/html":
             raise ConnectionError(f"{url} gave a web page instead of the file, as a proxy or a login does")
         now = path.with_name(f"{path.name}.{_tag(answer.headers)}.part")

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from amiss.backbones._download import OnBytes
 from amiss.backbones._registry import entry_of, list_backbones
-from amiss.backbones._weights import PublishedWeights, fetch_command, fetch_published, locate, read_weights
+from amiss.backbones.weights import OnBytes, PublishedWeights, fetch_command, fetch_published, locate, read_weights
 from amiss.errors import UsageError, WeightsError
 from amiss.files import sha256_file
 

@@ -1,0 +1,30 @@
+"""Weight files: where they are published, found on this machine, fetched, read, and how they fill a network."""
+
+from amiss.backbones.weights._caffe2 import is_caffe2, read_caffe2
+from amiss.backbones.weights._choice import Weights, choose_weights
+from amiss.backbones.weights._download import OnBytes, download
+from amiss.backbones.weights._fetching import fetch_command, fetch_published
+from amiss.backbones.weights._filling import fill_network, load_weights
+from amiss.backbones.weights._folders import find_weights, locate, weights_folders
+from amiss.backbones.weights._published import PublishedWeights
+from amiss.backbones.weights._reading import first_line, read_weights, unwrap
+
+__all__ = [
+    "OnBytes",
+    "PublishedWeights",
+    "Weights",
+    "choose_weights",
+    "download",
+    "fetch_command",
+    "fetch_published",
+    "fill_network",
+    "find_weights",
+    "first_line",
+    "is_caffe2",
+    "load_weights",
+    "locate",
+    "read_caffe2",
+    "read_weights",
+    "unwrap",
+    "weights_folders",
+]

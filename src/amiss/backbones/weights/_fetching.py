@@ -1,0 +1,75 @@
+"""Published weights are fetched from their official address, where they aren't on this machine."""
+
+import http.client
+import warnings
+from functools import partial
+from pathlib import Path
+
+from amiss.backbones.weights._download import OnBytes, download, lines_on_stderr
+from amiss.backbones.weights._folders import (
+    check_hash,
+    hub_folder,
+    locate,
+    unused_variable,
+    where_to_put,
+)
+from amiss.backbones.weights._published import PublishedWeights
+from amiss.backbones.weights._reading import read_weights
+from amiss.errors import WeightsError
+
+
+def fetch_published(backbone: str, weights: PublishedWeights, on_progress: OnBytes | None = None) -> Path:
+    """The file of published weights; it is downloaded unless it is on this machine.
+
+    Args:
+        backbone: its name, for messages.
+        weights: which ones.
+        on_progress: told how many bytes are there, of how many; None = lines on stderr.
+
+    Raises:
+        WeightsError: they can't be downloaded, must be fetched by hand, or are others than announced.
+    """
+    if (found := locate(weights.file_name)) is not None:
+        if weights.sha256_start:
+            advice = f"Delete it or move it away, then run `{fetch_command(backbone, weights.id)}`"
+            check_hash(found, weights.file_name, weights.sha256_start, advice)
+        return found
+    if weights.file:
+        raise WeightsError(
+            f"weights {weights.id} of {backbone} are not on this machine and must be fetched by hand: put "
+            f"{weights.file} from {weights.url} into {where_to_put()}, or give the file as weights"
+        )
+    if unused := unused_variable():
+        warnings.warn(
+            f"{backbone} needs {weights.file_name}, which is downloaded: {unused}. To use a file of another name, "
+            "give it as weights",
+            stacklevel=2,
+        )
+    path = hub_folder() / weights.file_name
+    try:
+        on_progress = on_progress or lines_on_stderr(weights.file_name)
+        download(weights.url, path, weights.sha256_start, on_progress, partial(_complaint, weights))
+    except (OSError, http.client.HTTPException, WeightsError) as error:
+        size = f"{weights.megabytes:.0f} MB, " if weights.megabytes else ""
+        raise WeightsError(
+            f"weights {weights.id} of {backbone} are not on this machine and can't be downloaded ({error}): put "
+            f"{weights.file_name} ({size}{weights.url}) into {where_to_put()}, or give the file as weights"
+        ) from error
+    return path
+
+
+def fetch_command(backbone: str, id: str) -> str:
+    """The command that fetches published weights, for messages."""
+    return f"amiss weights fetch {backbone} --weights {id}"
+
+
+def _complaint(weights: PublishedWeights, path: Path) -> str:
+    """Why a file of which no hash is on record can't be these weights; empty = it may be."""
+    size = path.stat().st_size
+    if weights.megabytes and not weights.megabytes / 2 <= size / 1e6 <= weights.megabytes * 2:
+        return f"it has {size:,} bytes, not about {weights.megabytes:.0f} MB"
+    try:
+        read_weights(path, Path(weights.file_name).suffix)
+    except WeightsError:
+        return "it can't be read as weights"
+    return ""

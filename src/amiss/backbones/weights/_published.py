@@ -1,0 +1,39 @@
+"""Published weights: where they are, and what their file is called on this machine."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlparse
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedWeights:
+    """Weights at an official address."""
+
+    id: str
+    url: str
+    megabytes: float = 0.0
+    """0 = unknown."""
+    file: str = ""
+    """Name of the file where `url` is a page from which a person must fetch it; empty = `url` is the file's."""
+
+    save_as: str = ""
+    """Name of the file on this machine, where the one in `url` says nothing; empty = the one in `url`."""
+
+    sha256: str = ""
+    """Of the file, or its first digits; empty = its name ends in them, or it is unknown."""
+    licence: str = ""
+    """Of code and these weights; empty = what the network's says."""
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file on this machine."""
+        return self.file or self.save_as or Path(urlparse(self.url).path).name
+
+    @property
+    def sha256_start(self) -> str:
+        """First digits of the file's SHA-256: names of torch hub end in it (`r3d_18-b3b3357e.pth`). Empty = unknown."""
+        if self.sha256:
+            return self.sha256
+        digits = self.file_name.rpartition("-")[2].partition(".")[0]
+        return digits if re.fullmatch("[0-9a-f]{8,64}", digits) else ""
