@@ -1,5 +1,6 @@
 """Planted cheats: each ends in an error that names it, or in a loud mark in the report."""
 
+import html
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amiss.bench import load_suite, run_bench
+from amiss.bench import load_suite
 from amiss.bench._data import prepare_datasets
 from amiss.datasets import Manifest, write_manifest
 from amiss.errors import AmissError, EvaluationError, FeatureError, ManifestError
 from amiss.evaluation import VideoScores, ground_truth_vector, write_scores
 from amiss.features import open_feature_set
 from amiss.training import load_recipe, train
-from helpers.bench import QUICK, make_data, make_videos, write_features, write_suite
+from helpers.bench import QUICK, make_data, make_videos, run_bench, write_features, write_suite
 from helpers.videos import write_video
 
 OVERRIDES = [f"{name}={value}" for name, value in QUICK.items()]
@@ -55,7 +56,7 @@ def test_a_detector_of_unknown_training_counts_as_chosen_on_the_test(trained: Pa
     assert list(row["rows"]) == ["oracle(test)"]
     assert any("theirs" in mark and "may have seen test videos" in mark for mark in results["marks"])
     page = (tmp_path / "out" / "report.html").read_text()
-    assert '<div class="warn"><b>Warning</b> theirs: its data hash is not that' in page
+    assert '<div class="warning"><b>Warning</b> theirs: its data hash is not that' in page
 
 
 def test_an_honest_detector_is_known_by_its_data_hash(trained: Path, tmp_path: Path) -> None:
@@ -151,9 +152,8 @@ def test_frame_counts_off_by_one_in_training_are_told(tmp_path: Path) -> None:
     off = tuple(replace(v, n_frames=(v.n_frames or 0) + 1) if v.video_id == "train02" else v for v in manifest.videos)
     write_manifest(Manifest(off), tmp_path / "manifest.csv")
     bench(tmp_path, tmp_path / "out", seeds=1)
-    assert (
-        "don&#x27;t fit the features of 1 training videos, like train02" in (tmp_path / "out/report.html").read_text()
-    )
+    page = html.unescape((tmp_path / "out/report.html").read_text())
+    assert "don't fit the features of 1 training videos, like train02" in page
 
 
 def test_videos_longer_than_annotated_are_marked(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from amiss.backbones import FeatureSpec
+from amiss.bench import run_bench as run
 from amiss.datasets import Manifest, Video, write_manifest
 from amiss.features import FeatureSetWriter
 
@@ -78,6 +79,11 @@ def write_suite(folder: Path, **changes: Any) -> Path:
     path = folder / "suite.yaml"
     path.write_text(yaml.safe_dump(fields, sort_keys=False))
     return path
+
+
+def run_bench(suite: Path, out: Path, **options: Any) -> dict[str, Any]:
+    """Run a suite; its results as `results.json` has them."""
+    return run(suite, out, **options).to_dict()
 
 
 def as_one_split(manifest: Manifest, groups: int) -> Manifest:

@@ -1,7 +1,17 @@
 """Suites of recipes x feature sets x seeds, their results, tables and report."""
 
+from amiss.bench._results import BenchResult, CellResult, DatasetResult, SystemResult
 from amiss.bench._run import run_bench
 from amiss.bench._suite import Suite, load_suite
 from amiss.bench._tables import bench_tables
 
-__all__ = ["Suite", "bench_tables", "load_suite", "run_bench"]
+__all__ = [
+    "BenchResult",
+    "CellResult",
+    "DatasetResult",
+    "Suite",
+    "SystemResult",
+    "bench_tables",
+    "load_suite",
+    "run_bench",
+]

@@ -5,29 +5,38 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
+from amiss.bench._results import CellResult, Cost, Kind, score_file
 from amiss.datasets import Manifest
 from amiss.detection import Detector
 from amiss.errors import DetectorError
 from amiss.evaluation import bootstrap_metrics, score_frames, write_scores
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import write_json
-from amiss.jobs._evaluate import score_videos
+from amiss.jobs import score_videos
 from amiss.training import Recipe, train
 
-KINDS = ("last", "selected", "oracle(test)")
-_FILES = {"last": "scores-last.npz", "selected": "scores-selected.npz", "oracle(test)": "scores-oracle.npz"}
+RESULTS = 1
+"""Version of the code that decides a cell's numbers: heads, training, features, detection, evaluation, and this file.
+
+Raise it with every change of them after which a cell's numbers differ; cells of an earlier version are then run again.
+`tests/bench/test_numbers.py` pins the numbers of a small cell, and fails where it was forgotten.
+"""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training run: recipe, data, seed, and fold. Everything that decides its numbers is in its key."""
+    """One training run: recipe, data, seed, and fold."""
 
-    folder: Path
+    name: str
+    """`seed0`, or `seed0-fold1`."""
+    system: Path
+    """Folder of the system that it belongs to."""
     key: str
+    """Hash of what the suite says of it and of its data."""
     recipe: Recipe
     manifest: Manifest
     features: Path
@@ -37,25 +46,37 @@ class Cell:
     """What the oracle chooses by."""
 
     @property
+    def folder(self) -> Path:
+        """Where it keeps what it made. Cells of other settings, data or versions have other folders."""
+        return self.system / f"{self.name}-r{RESULTS}-{self.key[:10]}"
+
+    @property
     def is_done(self) -> bool:
         """Whether it is finished and need not be run again."""
-        try:
-            values = json.loads((self.folder / "cell.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return isinstance(values, dict) and values.get("key") == self.key
+        result = _read(self.folder)
+        return result is not None and (result.results, result.key) == (RESULTS, self.key)
 
-    def read(self) -> "CellResult":
+    @property
+    def has_earlier_results(self) -> bool:
+        """Whether there are results of it by an earlier version of the code, or of one that told no version."""
+        for folder in self.system.glob(f"{self.name}-*"):
+            if (folder / "cell.json").is_file() and folder != self.folder:
+                result = _read(folder)
+                if result is None or (result.key == self.key and result.results != RESULTS):
+                    return True
+        return False
+
+    def read(self) -> CellResult:
         """What it came to.
 
         Raises:
             DetectorError: its files are damaged.
         """
-        path = self.folder / "cell.json"
-        try:
-            return CellResult(self, json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise DetectorError(f"{path} can't be read: {error}. Remove the folder, and it is run again") from error
+        result = _read(self.folder)
+        if result is None:
+            path = self.folder / "cell.json"
+            raise DetectorError(f"{path} is missing or damaged. Remove its folder, and it is run again")
+        return result
 
     def run(self) -> None:
         """Train, and score the test videos with the last, the selected and, apart, the step that is best on the test.
@@ -72,52 +93,51 @@ class Cell:
             report = train(
                 self.recipe, self.manifest, features, run, seed=self.seed, resume=resume, on_evaluate=follower.look
             )
-            steps = {"last": report.steps, "selected": report.selected_step, "oracle(test)": follower.best_step}
-            threshold: dict[str, float] = {}
+            threshold: dict[Kind, float] = {}
             unscored: list[str] = []
             scoring = 0.0
-            for kind in ("last", "selected"):
+            models: tuple[Kind, ...] = ("last", "selected")
+            for kind in models:
                 detector = Detector.load(run / kind)
                 started = time.process_time()
                 scores, unscored = score_videos(detector, features, self.manifest.split("test"))
                 scoring = time.process_time() - started
-                write_scores(self.folder / _FILES[kind], scores)
+                write_scores(score_file(self.folder, kind), scores)
                 threshold[kind] = detector.calibration.threshold
-        write_json(
-            self.folder / "cell.json",
-            {
-                "key": self.key,
-                "seed": self.seed,
-                "metric": self.metric,
-                "steps": steps,
-                "values": {kind: follower.values[step] for kind, step in steps.items()},
-                "by_step": follower.values,
-                "held_out": report.selected_auc,
-                "threshold": threshold,
-                "unscored": unscored,
-                "train": report.to_dict(),
-                "cost": {
-                    "parameters": report.parameters,
-                    "seconds_per_1000_steps": 1000 * report.step_seconds / report.steps,
-                    "ms_per_video": 1000 * scoring / max(1, len(scores)),
-                },
-                "versions": detector.provenance["versions"] | {"git_revision": detector.provenance["git_revision"]},
-                "seconds": time.monotonic() - began,
-            },
+        steps: dict[Kind, int] = {
+            "last": report.steps,
+            "selected": report.selected_step,
+            "oracle(test)": follower.best_step,
+        }
+        result = CellResult(
+            results=RESULTS,
+            key=self.key,
+            seed=self.seed,
+            metric=self.metric,
+            steps=steps,
+            values={kind: follower.values[step] for kind, step in steps.items()},
+            by_step=follower.values,
+            held_out=report.selected_auc,
+            threshold=threshold,
+            unscored=tuple(unscored),
+            train=report,
+            cost=Cost(
+                parameters=report.parameters,
+                seconds_per_1000_steps=1000 * report.step_seconds / report.steps,
+                ms_per_video=1000 * scoring / max(1, len(scores)),
+            ),
+            versions=detector.provenance["versions"] | {"git_revision": detector.provenance["git_revision"]},
+            seconds=time.monotonic() - began,
         )
+        write_json(self.folder / "cell.json", result.to_dict())
 
 
-@dataclass(frozen=True)
-class CellResult:
-    """A finished cell."""
-
-    cell: Cell
-    values: dict[str, Any]
-    """`cell.json`."""
-
-    def file(self, kind: str) -> Path:
-        """Scores of its test videos by the `last`, `selected` or `oracle(test)` model."""
-        return self.cell.folder / _FILES[kind]
+def _read(folder: Path) -> CellResult | None:
+    """What a finished cell says; None where there is none, or it says too little."""
+    try:
+        return CellResult.model_validate_json((folder / "cell.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 @dataclass
@@ -155,7 +175,7 @@ class _Follower:
         value = bootstrap_metrics(frames, np.ones((1, len(frames.videos))))[self.cell.metric][0]
         known = {**self.values, step: float(value)}
         if max(known, key=lambda s: (known[s], -s)) == step:
-            write_scores(self.cell.folder / _FILES["oracle(test)"], scores)
+            write_scores(score_file(self.cell.folder, "oracle(test)"), scores)
         self.values[step] = float(value)
         with self._log.open("a", encoding="utf-8") as log:
             log.write(json.dumps([step, float(value)]) + "\n")

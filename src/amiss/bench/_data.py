@@ -15,8 +15,7 @@ from amiss.errors import EvaluationError, FeatureError, ManifestError, UsageErro
 from amiss.evaluation import check_ground_truth
 from amiss.features import FeatureSet, import_features, open_feature_set
 from amiss.files import write_json
-from amiss.jobs._evaluate import frames_and_rate
-from amiss.jobs._extract import extract
+from amiss.jobs import extract, frames_and_rate
 
 Tell = Callable[[str], None]
 """Told what is being prepared."""

@@ -4,13 +4,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from amiss.bench._results import Kind, Measurement, MetricSpread
 from amiss.datasets import Manifest
 from amiss.errors import EvaluationError
 from amiss.evaluation import (
+    Comparison,
     ScoredFrames,
     Scores,
     bootstrap_metrics,
@@ -36,8 +37,8 @@ class Subject:
     protocols: tuple[str, ...]
     manifest: Manifest
     """Its test split is what is measured."""
-    files: Mapping[str, tuple[tuple[Path, ...], ...]]
-    """`last`, `selected`, `oracle(test)` → score files by seed, then fold."""
+    files: Mapping[Kind, tuple[tuple[Path, ...], ...]]
+    """Kind of model → score files by seed, then fold."""
     exclude: frozenset[str]
     """Test videos that can't be scored."""
     thresholds: tuple[float, ...] = ()
@@ -45,11 +46,13 @@ class Subject:
     seeds: tuple[int, ...] = ()
 
     @property
-    def shown(self) -> str:
+    def shown(self) -> Kind:
         """The kind of model that figures and comparisons are of: never the oracle where there is another."""
-        return next((kind for kind in ("selected", "last") if kind in self.files), "oracle(test)")
+        if "selected" in self.files:
+            return "selected"
+        return "last" if "last" in self.files else "oracle(test)"
 
-    def frames(self, kind: str, seed: int = 0, protocol: str | None = None) -> ScoredFrames:
+    def frames(self, kind: Kind, seed: int = 0, protocol: str | None = None) -> ScoredFrames:
         """The scored test frames of one seed (by position)."""
         scores: Scores = {}
         for file in self.files[kind][seed]:
@@ -58,43 +61,38 @@ class Subject:
             return score_frames(scores, self.manifest, protocol or self.protocols[0], exclude=self.exclude)
 
 
-def measure(subject: Subject, n_bootstrap: int) -> dict[str, Any]:
+def measure(subject: Subject, n_bootstrap: int) -> Measurement:
     """All metrics of a subject: by kind of model, protocol and metric, over seeds.
-
-    Returns:
-        `rows` (kind → protocol → metric → mean, std, ci95, per_seed), and of the first seed of the model that is shown
-        `detail`: everything that an evaluation gives.
 
     Raises:
         EvaluationError: scores don't fit the manifest, or the metric that systems are ranked by is undefined.
     """
-    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    rows: dict[Kind, dict[str, dict[str, MetricSpread]]] = {}
     for kind, seeds in subject.files.items():
         rows[kind] = {}
         for protocol in subject.protocols:
             frames = [subject.frames(kind, seed, protocol) for seed in range(len(seeds))]
             each = [bootstrap_metrics(own, np.ones((1, len(own.videos)))) for own in frames]
             rows[kind][protocol] = {
-                name: {
-                    "mean": summary.mean,
-                    "std": summary.std,
-                    "ci95": list(summary.ci95),
-                    "per_seed": [float(values[name][0]) for values in each],
-                }
+                name: MetricSpread(
+                    mean=summary.mean,
+                    std=summary.std,
+                    ci95=summary.ci95,
+                    per_seed=tuple(float(values[name][0]) for values in each),
+                )
                 for name, summary in summarise_seeds(frames, n_bootstrap=n_bootstrap).items()
             }
     threshold = subject.thresholds[0] if subject.thresholds else 0.5
     detail = evaluate_frames(
         subject.frames(subject.shown), n_bootstrap=0, threshold=threshold, n_excluded=len(subject.exclude)
-    ).to_dict()
+    )
     if subject.metric not in rows[subject.shown][subject.protocols[0]]:
-        why = detail["undefined"].get(subject.metric)
+        why = detail.undefined.get(subject.metric)
         raise EvaluationError(f"{subject.dataset}: {subject.metric} is undefined for {subject.name}: {why}")
-    detail |= {name: list(detail[name]) for name in ("notes", "seeds")}  # as JSON has them
-    return {"rows": rows, "detail": detail}
+    return Measurement(rows=rows, detail=detail)
 
 
-def compare_subjects(subjects: Sequence[Subject], n_bootstrap: int) -> tuple[list[dict[str, Any]], list[str]]:
+def compare_subjects(subjects: Sequence[Subject], n_bootstrap: int) -> tuple[list[Comparison], list[str]]:
     """Paired comparisons of the subjects of one dataset, Holm-corrected together.
 
     All pairs of few systems, else each with the first. Oracles are not compared: they were chosen on the test set.
@@ -121,5 +119,4 @@ def compare_subjects(subjects: Sequence[Subject], n_bootstrap: int) -> tuple[lis
     if len(systems) < 2:
         return [], remarks
     reference = None if len(systems) <= _ALL_PAIRS else next(iter(systems))
-    found = compare(systems, honest[0].metric, reference=reference, n_bootstrap=n_bootstrap)
-    return [comparison.to_dict() | {"ci95": list(comparison.ci95)} for comparison in found], remarks
+    return compare(systems, honest[0].metric, reference=reference, n_bootstrap=n_bootstrap), remarks

@@ -1,24 +1,22 @@
 """Others' scores and detectors in a benchmark, measured beside the suite's systems; was the test set looked at?"""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from amiss.bench._data import Data, Prepared, slug
+from amiss.bench._data import Data, slug
 from amiss.bench._measure import Subject
+from amiss.bench._plan import Plan
+from amiss.bench._results import Kind
 from amiss.bench._suite import ScoresChoice
 from amiss.datasets import Manifest
 from amiss.detection import Detector
 from amiss.errors import EvaluationError, UsageError
 from amiss.evaluation import write_scores
 from amiss.features import FeatureSet
-from amiss.jobs._evaluate import score_videos
+from amiss.jobs import score_videos
 from amiss.training import hash_data
 
 
-def subject_of_scores(
-    entry: ScoresChoice, prepared: Sequence[Prepared], data: Sequence[Data], out: Path
-) -> tuple[Subject, list[str]]:
+def subject_of_scores(entry: ScoresChoice, plan: Plan) -> tuple[Subject, list[str]]:
     """Someone's scores or detector as a subject, and the marks that it gets.
 
     Where nobody can say that its model was chosen without the test set, its numbers stand in the column oracle(test).
@@ -27,10 +25,11 @@ def subject_of_scores(
         EvaluationError: the detector was trained on the test videos.
         UsageError: it needs features that the suite has for another dataset only.
     """
-    own = next(p for p in prepared if p.dataset.label == entry.dataset)
-    same = [d for d in data if d.dataset.label == entry.dataset and entry.features in (None, d.choice.name)]
+    own = next(p for p in plan.datasets if p.dataset.label == entry.dataset)
+    same = [d for d in plan.data_of(own.dataset) if entry.features in (None, d.choice.name)]
     test = same[0].test if same else own.test
-    kind, marks = entry.selection, list[str]()
+    kind: Kind | None = entry.selection
+    marks: list[str] = []
     if entry.detector is None:
         files = tuple(entry.files or ())
         exclude = _unscorable(same[0].features, test) if same else frozenset()
@@ -53,7 +52,7 @@ def subject_of_scores(
         elif kind is None and entry.detector.name in ("last", "selected"):
             kind = "last" if entry.detector.name == "last" else "selected"
         scores, unscored = score_videos(detector, same[0].features, test.split("test"))
-        files, exclude = (out / "runs" / slug(entry.dataset) / f"{slug(entry.name)}.npz",), frozenset(unscored)
+        files, exclude = (plan.out / "runs" / slug(entry.dataset) / f"{slug(entry.name)}.npz",), frozenset(unscored)
         write_scores(files[0], scores)
     if kind is None:
         kind = "oracle(test)"

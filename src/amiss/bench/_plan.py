@@ -1,26 +1,20 @@
-"""The plan of a benchmark: every recipe on every feature set, with its cells: one per seed and fold."""
+"""From a suite to what is run: systems (recipe x features of a dataset) and their cells (seed x fold)."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 
 from sklearn.model_selection import StratifiedGroupKFold
 
 from amiss.bench._cell import Cell
-from amiss.bench._data import Data, slug
-from amiss.bench._suite import Suite, Variant, list_variants
+from amiss.bench._data import Data, Prepared, prepare_data, prepare_datasets, slug
+from amiss.bench._suite import DatasetChoice, Suite, Variant, list_variants
 from amiss.datasets import Manifest
 from amiss.errors import ManifestError
-from amiss.files import sha256_file
 from amiss.training import hash_data
-
-_DECIDING = (
-    "heads/**/*.py", "training/**/*.py", "features/**/*.py", "detection/**/*.py", "evaluation/**/*.py",
-    "backbones/_spec.py", "jobs/_evaluate.py", "jobs/_bench_cell.py",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,6 +26,51 @@ class System:
     data: Data
     variant: Variant
     cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite with its data at hand, and all that is to be run."""
+
+    suite: Suite
+    file: Path
+    """Of the suite."""
+    out: Path
+    """Folder of the benchmark."""
+    datasets: tuple[Prepared, ...]
+    data: tuple[Data, ...]
+    """Datasets with each of their feature sets."""
+    systems: tuple[System, ...]
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Of all systems."""
+        return [cell for system in self.systems for cell in system.cells]
+
+    def data_of(self, dataset: DatasetChoice) -> list[Data]:
+        """A dataset with each of its feature sets."""
+        return [one for one in self.data if one.dataset.label == dataset.label]
+
+    def system(self, dataset: str, name: str) -> System | None:
+        """The system of this name; None where it is someone's scores."""
+        return next((s for s in self.systems if (s.data.dataset.label, s.name) == (dataset, name)), None)
+
+
+def make_plan(suite: Suite, file: Path, out: Path, tell: Callable[[str], None]) -> Plan:
+    """Prepare the data of a suite and list what is to be run.
+
+    Args:
+        suite: as read from `file`.
+        file: its file.
+        out: folder of the benchmark.
+        tell: told what is being prepared.
+
+    Raises:
+        AmissError: see `prepare_datasets` and `prepare_data`.
+    """
+    datasets = prepare_datasets(suite, tell)
+    data = prepare_data(suite, datasets, out, tell)
+    return Plan(suite, file, out, tuple(datasets), tuple(data), tuple(plan_systems(suite, data, out)))
 
 
 def plan_systems(suite: Suite, data: Sequence[Data], out: Path) -> list[System]:
@@ -48,7 +87,7 @@ def plan_systems(suite: Suite, data: Sequence[Data], out: Path) -> list[System]:
             name = f"{variant.name} · {one.choice.name}" if many_features else variant.name
             folder = out / "runs" / slug(one.dataset.label) / slug(one.choice.name) / slug(variant.name)
             cells = [
-                _cell(one, variant, part, seed, folder / (f"seed{seed}" if fold is None else f"seed{seed}-fold{fold}"))
+                _cell(one, variant, part, seed, folder, f"seed{seed}" if fold is None else f"seed{seed}-fold{fold}")
                 for seed in suite.seed_list
                 for fold, part in _parts(one, seed)
             ]
@@ -85,26 +124,17 @@ def _parts(data: Data, seed: int) -> list[tuple[int | None, Manifest]]:
     return list(enumerate(folds_of(data.manifest, data.dataset.folds, seed)))
 
 
-@cache
-def code_digest(package: Path = Path(__file__).parents[1]) -> str:
-    """SHA-256 of the source files that decide a cell's numbers."""
-    digest = hashlib.sha256()
-    for path in sorted(path for pattern in _DECIDING for path in package.glob(pattern)):
-        digest.update(f"{path.relative_to(package).as_posix()} {sha256_file(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def _cell(data: Data, variant: Variant, manifest: Manifest, seed: int, folder: Path) -> Cell:
+def _cell(data: Data, variant: Variant, manifest: Manifest, seed: int, folder: Path, name: str) -> Cell:
     protocol = data.dataset.protocols[0]
     digest = hashlib.sha256(hash_data(manifest.videos, data.features).encode())
     for video in manifest.split("test"):
         digest.update(repr((video.video_id, video.n_frames, video.fps, video.events)).encode())
     recipe = variant.recipe.model_dump(mode="json")
-    digest.update(json.dumps([recipe, seed, protocol, data.metric, code_digest()]).encode())
-    key = digest.hexdigest()
+    digest.update(json.dumps([recipe, seed, protocol, data.metric]).encode())
     return Cell(
-        folder=folder.with_name(f"{folder.name}-{key[:10]}"),
-        key=key,
+        name=name,
+        system=folder,
+        key=digest.hexdigest(),
         recipe=variant.recipe,
         manifest=manifest,
         features=data.features.folder,

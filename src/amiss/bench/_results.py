@@ -1,243 +1,236 @@
-"""The results of a benchmark as one dict: `results.json`, from which the tables are made."""
+"""The results of a benchmark, typed: what `cell.json` and `results.json` hold, and tables and report are made from."""
 
-import math
-import platform
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-import numpy as np
+from pydantic import BaseModel, ConfigDict
 
-from amiss._version import __version__
-from amiss.bench._data import Data, Prepared
-from amiss.bench._measure import Subject
-from amiss.bench._plan import System
-from amiss.bench._suite import Suite
-from amiss.files import sha256_file
+from amiss.evaluation import Comparison, EvaluationResult
+from amiss.training import TrainReport
 
+Kind = Literal["last", "selected", "oracle(test)"]
+"""Which model of a training: of its last step, selected on held-out videos, or the best on the test set."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
 FORMAT = 1
-ENOUGH_SEEDS = 3
 
 
-def assemble(
-    suite: Suite,
-    path: Path,
-    prepared: Sequence[Prepared],
-    data: Sequence[Data],
-    systems: Sequence[System],
-    subjects: Sequence[Subject],
-    metrics: Sequence[Mapping[str, Any]],
-    compared: Sequence[tuple[list[dict[str, Any]], list[str]]],
-    marks: Sequence[str],
-    failures: Sequence[str],
-    *,
-    seconds: float,
-    n_run: int,
-) -> dict[str, Any]:
-    """Put together what was measured.
+class _Result(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
-    Args:
-        suite: as read from `path`.
-        path: its file.
-        prepared: datasets, in order.
-        data: datasets with feature sets.
-        systems: of the suite.
-        subjects: what has scores.
-        metrics: of each subject, see `measure`.
-        compared: of each dataset, see `compare_subjects`.
-        marks: what a reader must be warned of.
-        failures: systems that could not be measured, and why.
-        seconds: that this call took.
-        n_run: cells that it ran.
-    """
-    trained = {(system.data.dataset.label, system.name): system for system in systems}
-    rows = [_row(s, m, trained.get((s.dataset, s.name))) for s, m in zip(subjects, metrics, strict=True)]
-    datasets = []
-    for own, (comparisons, remarks) in zip(prepared, compared, strict=True):
-        of_dataset = [one for one in data if one.dataset.label == own.dataset.label]
-        here = [row for row in rows if row["dataset"] == own.dataset.label]
-        datasets.append(
-            {
-                **_dataset(own, of_dataset),
-                "systems": here,
-                "comparisons": comparisons,
-                "remarks": remarks,
-                "sweeps": _sweeps(own.dataset.label, here, systems),
-            }
-        )
-    found = [*marks, *(mark for own in prepared for mark in own.marks), *_version_marks(rows)]
-    if systems and len(suite.seed_list) < ENOUGH_SEEDS:
-        found.append(f"{len(suite.seed_list)} training seed(s): too few to tell a difference from luck; take 3 or more")
-    return {
-        "format": FORMAT,
-        "name": suite.name,
-        "note": suite.note,
-        "marks": found,
-        "failures": list(failures),
-        "datasets": datasets,
-        "provenance": {
-            "suite": path.name,
-            "suite_sha256": sha256_file(path),
-            "suite_text": path.read_text(encoding="utf-8"),
-            "amiss": __version__,
-            "versions": _versions(rows),
-            "machine": f"{platform.system()} {platform.machine()}",
-            "seeds": suite.seed_list,
-            "bootstrap": suite.bootstrap,
-            "cells": sum(len(system.cells) for system in systems),
-            "cells_run_now": n_run,
-            "training_seconds": sum(row["seconds"] for row in rows if row["seconds"] is not None),
-            "seconds": seconds,
-        },
-    }
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return self.model_dump(mode="json")
 
 
-def _dataset(own: Prepared, of_dataset: Sequence[Data]) -> dict[str, Any]:
-    every = [one.manifest for one in of_dataset] or [own.manifest]
-    used = {video.video_id for manifest in every for video in manifest.videos}  # by any of the feature sets
-    train = [video for video in own.manifest.split("train", "val") if video.video_id in used]
-    test = [video for video in own.test.split("test") if video.video_id in used]
-    return {
-        "name": own.dataset.label,
-        "metric": own.metric,
-        "protocols": own.dataset.protocols,
-        "folds": own.dataset.folds,
-        "source": own.manifest.source,
-        "n_train": len(train),
-        "n_train_anomalous": sum(video.label for video in train),
-        "n_test": len(test),
-        "n_test_anomalous": sum(video.label for video in test),
-        "notes": list(own.notes),
-        "features": [
-            {
-                "name": one.choice.name,
-                "backbone": one.features.spec.backbone,
-                "weights": one.features.spec.weights,
-                "dim": one.features.spec.dim,
-                "crops": one.features.spec.crops,
-                "stride": one.features.spec.stride,
-                "segments": one.features.spec.segments,
-                "spec_hash": one.features.spec.hash,
-                "n_videos": len(one.manifest.videos),
-                "dropped": len(one.dropped),
-                "dropped_test": len(set(one.dropped) & {video.video_id for video in own.test.split("test")}),
-                "notes": list(one.notes),
-            }
-            for one in of_dataset
-        ],
-    }
+class Spread(_Result):
+    """A number over training seeds."""
+
+    mean: float
+    std: float
+    """Sample standard deviation; 0 for a single seed."""
 
 
-def _row(subject: Subject, measured: Mapping[str, Any], system: System | None) -> dict[str, Any]:
-    rows: dict[str, Any] = measured["rows"]
-    primary = subject.protocols[0]
-    row: dict[str, Any] = {
-        "name": subject.name,
-        "dataset": subject.dataset,
-        "features": subject.features,
-        "metric": subject.metric,
-        "shown": subject.shown,
-        "seeds": list(subject.seeds),
-        "rows": rows,
-        "detail": measured["detail"],
-        "optimism": None,
-        "held_out": None,
-        "steps": None,
-        "seconds": None,
-        "cost": None,
-        "fold_mean": None,
-        "versions": None,
-        "data_hashes": [],
-        "scores_sha256": [],
-        "selection": None,
-    }
-    if system is None:
-        row["scores_sha256"] = [
-            sha256_file(file) for seeds in subject.files.values() for seed in seeds for file in seed
-        ]
-    if {"selected", "oracle(test)"} <= rows.keys():
-        oracle, chosen = (rows[kind][primary][subject.metric]["per_seed"] for kind in ("oracle(test)", "selected"))
-        row["optimism"] = _mean_std([a - b for a, b in zip(oracle, chosen, strict=True)])
-    if system is not None:
-        results = [cell.read().values for cell in system.cells]
-        held_out = [result["held_out"] for result in results]
-        row["held_out"] = None if None in held_out else _mean_std(held_out)
-        kinds = results[0]["steps"]
-        row["steps"] = {kind: float(np.mean([result["steps"][kind] for result in results])) for kind in kinds}
-        notes = {result["train"]["notes"][0] for result in results}
-        row["selection"] = notes.pop() if len(notes) == 1 else None
-        row["seconds"] = sum(result["seconds"] for result in results)
-        row["cost"] = {
-            name: float(np.median([result["cost"][name] for result in results])) for name in results[0]["cost"]
-        }
-        row["versions"] = results[0]["versions"]
-        row["all_versions"] = sorted({str(sorted(result["versions"].items(), key=str)) for result in results})
-        row["data_hashes"] = sorted({result["train"]["data_hash"] for result in results})
-        row["recipe"] = system.variant.recipe.model_dump(mode="json")
-        if system.data.dataset.folds is not None:
-            row["fold_mean"] = {
-                kind: _mean_std(
-                    [
-                        float(np.mean([r["values"][kind] for r in results if r["seed"] == seed]))
-                        for seed in subject.seeds
-                    ]
-                )
-                for kind in kinds
-            }
-    return row
+class MetricSpread(Spread):
+    """A metric over training seeds."""
+
+    ci95: tuple[float, float]
+    """Of the mean, over resampled seeds and resampled test videos."""
+    per_seed: tuple[float, ...]
 
 
-def _sweeps(dataset: str, rows: Sequence[Mapping[str, Any]], systems: Sequence[System]) -> list[dict[str, Any]]:
-    """For each swept recipe: the setting that held-out videos choose, and the one that the test set would have."""
-    by_name = {row["name"]: row for row in rows}
-    groups: dict[tuple[int, str], list[System]] = {}
-    for system in systems:
-        if system.data.dataset.label == dataset and system.variant.swept and system.name in by_name:
-            groups.setdefault((id(system.variant.choice), system.data.choice.name), []).append(system)
-    sweeps = []
-    for (_, features), members in groups.items():
-        if len(members) < 2:
-            continue
-        own = [by_name[member.name] for member in members]
-        values = [row["rows"]["selected"][row_protocol(row)][row["metric"]]["mean"] for row in own]
-        held_out = [row["held_out"]["mean"] if row["held_out"] else math.nan for row in own]
-        best = int(np.argmax(values))
-        chosen = None if np.isnan(held_out).any() else int(np.argmax(held_out))
-        sweeps.append(
-            {
-                "features": features,
-                "settings": [dict(member.variant.swept) for member in members],
-                "names": [member.name for member in members],
-                "held_out": [None if math.isnan(value) else value for value in held_out],
-                "values": values,
-                "stds": [row["rows"]["selected"][row_protocol(row)][row["metric"]]["std"] for row in own],
-                "oracles": [row["rows"]["oracle(test)"][row_protocol(row)][row["metric"]]["mean"] for row in own],
-                "chosen": None if chosen is None else own[chosen]["name"],
-                "chosen_value": None if chosen is None else values[chosen],
-                "best_on_test": own[best]["name"],
-                "best_on_test_value": values[best],
-            }
-        )
-    return sweeps
+class Cost(_Result):
+    """What a system costs."""
+
+    parameters: float
+    seconds_per_1000_steps: float
+    """Processor seconds of training steps."""
+    ms_per_video: float
+    """Processor milliseconds from stored features to the scores of a test video."""
 
 
-def row_protocol(row: Mapping[str, Any]) -> str:
-    """The protocol that a system is ranked under: the first."""
-    return str(next(iter(row["rows"][row["shown"]])))
+class CellResult(_Result):
+    """A finished cell: `cell.json` in its folder."""
+
+    results: int
+    """Version of the code that decides a cell's numbers, see `RESULTS`."""
+    key: str
+    """Of what the suite says and of the data."""
+    seed: int
+    metric: str
+    """What the oracle chooses by."""
+    steps: dict[Kind, int]
+    values: dict[Kind, float]
+    """The metric on the cell's test videos."""
+    by_step: dict[int, float]
+    """The same at each step that was followed."""
+    held_out: float | None
+    """Video AUC of the selected model on held-out training videos; None where none were."""
+    threshold: dict[Kind, float]
+    unscored: tuple[str, ...]
+    """Test videos that can't be scored."""
+    train: TrainReport
+    cost: Cost
+    versions: dict[str, Any]
+    """Package → version that it was run with, and the git revision."""
+    seconds: float
 
 
-def _versions(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    known = [row["versions"] for row in rows if row["versions"]]
-    return dict(known[0]) if known else {}
+class Measurement(_Result):
+    """The metrics of a system."""
+
+    rows: dict[Kind, dict[str, dict[str, MetricSpread]]]
+    """Kind of model → protocol → metric, over seeds; metrics that are undefined for a seed are left out."""
+    detail: EvaluationResult
+    """All that an evaluation of the first seed of the model that is shown gives."""
 
 
-def _version_marks(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    differing = {version for row in rows for version in row.get("all_versions", ())}
-    if len(differing) < 2:
-        return []
-    return [f"cells were run by {len(differing)} different versions of amiss or its packages: run all of them again"]
+class SystemResult(_Result):
+    """A system of a dataset: a recipe on a feature set, or someone's scores."""
+
+    name: str
+    dataset: str
+    features: str
+    """Name of the feature set; empty for bare scores."""
+    metric: str
+    """What systems are ranked by."""
+    shown: Kind
+    """The model that figures and comparisons are of: never the oracle where there is another."""
+    seeds: tuple[int, ...]
+    rows: dict[Kind, dict[str, dict[str, MetricSpread]]]
+    """See `Measurement`."""
+    detail: EvaluationResult
+    """See `Measurement`."""
+    optimism: Spread | None = None
+    """Oracle - selected: what choosing on the test set would add."""
+    held_out: Spread | None = None
+    """Video AUC on held-out training videos."""
+    steps: dict[Kind, float] | None = None
+    """Mean over seeds."""
+    seconds: float | None = None
+    """Of all cells."""
+    cost: Cost | None = None
+    """Medians over cells."""
+    fold_mean: dict[Kind, Spread] | None = None
+    """With folds: the mean over folds, where `rows` has the pooled scores."""
+    versions: dict[str, Any] | None = None
+    """Of the first cell."""
+    all_versions: tuple[str, ...] = ()
+    """Those of all cells, each once."""
+    data_hashes: tuple[str, ...] = ()
+    """SHA-256 of what was trained with."""
+    scores_sha256: tuple[str, ...] = ()
+    """Of the files of someone's scores."""
+    selection: str | None = None
+    """How models were selected, in words."""
+    recipe: dict[str, Any] | None = None
+
+    @property
+    def protocol(self) -> str:
+        """The protocol that systems are ranked under: the first."""
+        return next(iter(self.rows[self.shown]))
+
+    def ranked(self, kind: Kind) -> MetricSpread | None:
+        """The metric that systems are ranked by, of a kind of model; None where there is no such model."""
+        return self.rows[kind][self.protocol][self.metric] if kind in self.rows else None
 
 
-def _mean_std(values: Sequence[float]) -> dict[str, float]:
-    array = np.array(values, dtype=float)
-    return {"mean": float(array.mean()), "std": float(array.std(ddof=1)) if len(array) > 1 else 0.0}
+class Sweep(_Result):
+    """The settings of a swept recipe, and which one would be chosen."""
+
+    features: str
+    settings: tuple[dict[str, Any], ...]
+    names: tuple[str, ...]
+    """Of the systems, in the order of the settings."""
+    held_out: tuple[float | None, ...]
+    """Video AUC on held-out training videos."""
+    values: tuple[float, ...]
+    """The metric of the selected models."""
+    stds: tuple[float, ...]
+    oracles: tuple[float, ...]
+    chosen: str | None
+    """The system that held-out videos choose; None where none were held out."""
+    chosen_value: float | None
+    best_on_test: str
+    best_on_test_value: float
+
+
+class FeaturesResult(_Result):
+    """A feature set of a dataset."""
+
+    name: str
+    backbone: str
+    weights: str
+    dim: int
+    crops: int
+    stride: int
+    segments: int | None
+    spec_hash: str
+    n_videos: int
+    dropped: int
+    """Videos without features."""
+    dropped_test: int
+    """Test videos among them."""
+    notes: tuple[str, ...]
+
+
+class DatasetResult(_Result):
+    """A dataset, and how the systems do on it."""
+
+    name: str
+    metric: str
+    """What systems are ranked by."""
+    protocols: tuple[str, ...]
+    folds: int | None
+    source: str
+    n_train: int
+    n_train_anomalous: int
+    n_test: int
+    n_test_anomalous: int
+    notes: tuple[str, ...]
+    features: tuple[FeaturesResult, ...]
+    systems: tuple[SystemResult, ...]
+    comparisons: tuple[Comparison, ...]
+    """Holm-corrected together."""
+    remarks: tuple[str, ...]
+    """What can't be compared, and why."""
+    sweeps: tuple[Sweep, ...]
+
+
+class Provenance(_Result):
+    """Where the numbers come from."""
+
+    suite: str
+    """Name of its file."""
+    suite_sha256: str
+    suite_text: str
+    amiss: str
+    versions: dict[str, Any]
+    machine: str
+    seeds: tuple[int, ...]
+    bootstrap: int
+    """Resamplings."""
+    cells: int
+    cells_run_now: int
+    training_seconds: float
+    seconds: float
+    """Of the call that wrote this."""
+
+
+class BenchResult(_Result):
+    """A benchmark: `results.json` in its folder."""
+
+    format: int = FORMAT
+    name: str
+    note: str
+    marks: tuple[str, ...]
+    """What a reader must be warned of."""
+    failures: tuple[str, ...]
+    """Systems that could not be measured, and why."""
+    datasets: tuple[DatasetResult, ...]
+    provenance: Provenance
+
+
+def score_file(folder: Path, kind: Kind) -> Path:
+    """Where a cell keeps the scores of its test videos."""
+    return folder / f"scores-{kind.partition('(')[0]}.npz"

@@ -1,32 +1,28 @@
 """amiss bench: suite → plan → cells, in parallel and resumable → results and reports."""
 
-import multiprocessing
 import os
-import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-import torch
-
-from amiss.bench._cell import KINDS, Cell
-from amiss.bench._data import Data, Prepared, prepare_data, prepare_datasets
+from amiss.bench._assemble import bench_result, dataset_result, system_result
+from amiss.bench._cell import Cell
+from amiss.bench._data import Data
 from amiss.bench._measure import Subject, compare_subjects, measure
 from amiss.bench._others import subject_of_scores
-from amiss.bench._page import write_page
-from amiss.bench._plan import System, plan_systems
-from amiss.bench._results import assemble
-from amiss.bench._suite import Suite, load_suite
+from amiss.bench._plan import Plan, System, make_plan
+from amiss.bench._report import write_report
+from amiss.bench._results import KINDS, BenchResult, Measurement, score_file
+from amiss.bench._suite import load_suite
 from amiss.bench._tables import to_markdown
+from amiss.bench._workers import Workers
 from amiss.errors import AmissError, EvaluationError, OutputError, UsageError
+from amiss.evaluation import Comparison
 from amiss.features import FeatureSet
 from amiss.files import write_json, write_text
-from amiss.jobs._progress import OnProgress, silent
+from amiss.jobs import OnProgress, silent
 
-T = TypeVar("T")
 _PROCESS_BYTES = 800 << 20  # Python with torch
 _MARK = "suite.yaml"
 
@@ -37,11 +33,12 @@ def run_bench(
     *,
     workers: int | None = None,
     on_progress: OnProgress = silent,
-) -> dict[str, Any]:
+) -> BenchResult:
     """Run a suite and write `results.json`, `results.md`, `report.html`; `runs/` and `features/` hold what led to them.
 
-    Finished cells (one recipe, feature set, seed and fold) are never run again; a killed run goes on where it was. The
-    numbers don't depend on the number of workers.
+    Finished cells (one recipe, feature set, seed and fold) are never run again; a killed run goes on where it was.
+    Cells of an earlier version of the code that decides numbers are run again, with a warning. The numbers don't depend
+    on the number of workers.
 
     Args:
         suite: YAML file, see `load_suite`.
@@ -54,44 +51,46 @@ def run_bench(
 
     Raises:
         UsageError: the suite is wrong, or `out` holds something else.
-        AmissError: the data are wrong or leak (see `prepare_data`), or no cell could be run.
+        AmissError: the data are wrong or leak (see `make_plan`), or no cell could be run.
     """
     began = time.monotonic()
-    plan, folder = load_suite(suite), Path(out)
+    file, folder, checked = Path(suite), Path(out), load_suite(suite)
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}; it must be at least 1")
-    _make_room(folder, Path(suite))
+    _make_room(folder, file)
 
     def tell(what: str) -> None:
         on_progress(0, 1, what)
 
-    prepared = prepare_datasets(plan, tell)
-    data = prepare_data(plan, prepared, folder, tell)
-    systems = plan_systems(plan, data, folder)
-    cells = [cell for system in systems for cell in system.cells]
-    todo = [cell for cell in cells if not cell.is_done]
-    count = workers or default_workers(data)
-    failed = _train(todo, count, len(cells), on_progress)
-    subjects, marks, failures = _subjects_of(plan, systems, prepared, data, folder, failed)
-    tell("metrics, intervals and comparisons")
-    measured = _run(_measure, [(subject, plan.bootstrap) for subject in subjects], count)
-    failures += [outcome for outcome in measured if isinstance(outcome, str)]
-    metrics = [outcome for outcome in measured if not isinstance(outcome, str)]
-    subjects = [subject for subject, outcome in zip(subjects, measured, strict=True) if not isinstance(outcome, str)]
-    if not subjects:
-        raise AmissError(f"no system of the suite could be measured: {'; '.join(failures[:3])}")
-    by_dataset = [[s for s in subjects if s.dataset == d.label] for d in plan.datasets]
-    compared = _run(_compare, [(same, plan.bootstrap) for same in by_dataset], count)
-    results = assemble(
-        plan, Path(suite), prepared, data, systems, subjects, metrics, compared, marks, failures,
-        seconds=time.monotonic() - began, n_run=len(todo) - len(failed),
-    )  # fmt: skip
-    write_json(folder / "results.json", results)
-    write_text(folder / "results.md", to_markdown(results))
+    plan = make_plan(checked, file, folder, tell)
+    todo = [cell for cell in plan.cells if not cell.is_done]
+    _tell_of_earlier(todo)
+    with Workers(workers or default_workers(plan.data)) as pool:
+        failed = _train(todo, plan, pool, on_progress)
+        subjects, marks, failures = _subjects_of(plan, failed)
+        tell("metrics, intervals and comparisons")
+        measured = pool.map(_measure, [(subject, checked.bootstrap) for subject in subjects])
+        failures += [outcome for outcome in measured if isinstance(outcome, str)]
+        good = [(s, outcome) for s, outcome in zip(subjects, measured, strict=True) if not isinstance(outcome, str)]
+        if not good:
+            raise AmissError(f"no system of the suite could be measured: {'; '.join(failures[:3])}")
+        rows = [system_result(subject, outcome, plan) for subject, outcome in good]
+        names = [own.dataset.label for own in plan.datasets]
+        same = [[subject for subject, _ in good if subject.dataset == name] for name in names]
+        compared = pool.map(_compare, [(subjects, checked.bootstrap) for subjects in same])
+    datasets = [
+        dataset_result(own, plan, [row for row in rows if row.dataset == own.dataset.label], outcome)
+        for own, outcome in zip(plan.datasets, compared, strict=True)
+    ]
+    result = bench_result(
+        plan, datasets, marks, failures, seconds=time.monotonic() - began, n_run=len(todo) - len(failed)
+    )
+    write_json(folder / "results.json", result.to_dict())
+    write_text(folder / "results.md", to_markdown(result))
     tell("report")
-    write_page(folder / "report.html", results, subjects)
+    write_report(folder / "report.html", result, [subject for subject, _ in good])
     on_progress(1, 1, "")
-    return results
+    return result
 
 
 def default_workers(data: Sequence[Data]) -> int:
@@ -121,15 +120,24 @@ def _make_room(folder: Path, suite: Path) -> None:
         raise OutputError(f"can't use {folder}: {error.strerror or error}") from error
 
 
-def _train(todo: Sequence[Cell], workers: int, total: int, on_progress: OnProgress) -> dict[str, str]:
+def _tell_of_earlier(todo: Sequence[Cell]) -> None:
+    if earlier := sum(cell.has_earlier_results for cell in todo):
+        warnings.warn(
+            f"{earlier} cells have results of an earlier version of amiss, which count no more: they are run again",
+            stacklevel=3,
+        )
+
+
+def _train(todo: Sequence[Cell], plan: Plan, pool: Workers, on_progress: OnProgress) -> dict[str, str]:
     """Run cells; those that fail are told by key, the rest goes on."""
+    total = len(plan.cells)
     done, failed = total - len(todo), {}
     on_progress(done, max(total, 1), "cells")
-    for cell, error in _each(_run_cell, list(todo), workers):
-        done += 1
+    for number, error in pool.each(_run_cell, todo):
+        cell, done = todo[number], done + 1
         if error is not None:
             failed[cell.key] = error
-        on_progress(done, total, f"{cell.folder.parent.name} {cell.folder.name.rpartition('-')[0]}")
+        on_progress(done, total, f"{cell.system.name} {cell.name}")
     return failed
 
 
@@ -141,85 +149,37 @@ def _run_cell(cell: Cell) -> str | None:
     return None
 
 
-def _measure(task: tuple[Subject, int]) -> dict[str, Any] | str:
+def _measure(task: tuple[Subject, int]) -> Measurement | str:
     try:
         return measure(*task)
     except EvaluationError as error:
         return f"{task[0].dataset}, {task[0].name}: {error}"
 
 
-def _compare(task: tuple[Sequence[Subject], int]) -> tuple[list[dict[str, Any]], list[str]]:
+def _compare(task: tuple[Sequence[Subject], int]) -> tuple[list[Comparison], list[str]]:
     return compare_subjects(*task)
 
 
-def _each(function: Callable[[Any], T], tasks: list[Any], workers: int) -> Iterable[tuple[Any, T]]:
-    """(task, result) as they are finished; one thread each, so that numbers don't depend on the number of workers."""
-    if not tasks:
-        return
-    if workers == 1 or len(tasks) == 1:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            for task in tasks:
-                yield task, function(task)
-        finally:
-            torch.set_num_threads(before)
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _start_worker)
-    try:
-        # Blocked while workers start: Ctrl-C then ends one that still imports in `_start_worker`, without a traceback.
-        before_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            futures = {pool.submit(function, task): task for task in tasks}
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before_mask)
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
-        raise AmissError(
-            "a worker process died, most likely for want of memory: run again with fewer --workers; "
-            "what was finished is kept"
-        ) from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _run(function: Callable[[Any], T], tasks: list[Any], workers: int) -> list[T]:
-    """Results in the order of the tasks."""
-    by_task = {id(task): result for task, result in _each(function, tasks, workers)}
-    return [by_task[id(task)] for task in tasks]
-
-
-def _start_worker() -> None:
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends workers at once; files are whole or not there
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _subjects_of(
-    suite: Suite, systems: Sequence[System], prepared: Sequence[Prepared], data: Sequence[Data], out: Path,
-    failed: dict[str, str],
-) -> tuple[list[Subject], list[str], list[str]]:  # fmt: skip
+def _subjects_of(plan: Plan, failed: dict[str, str]) -> tuple[list[Subject], list[str], list[str]]:
     """What has scores; what a reader must be warned of; what failed."""
-    subjects, marks, failures = [], [], []
-    for system in systems:
+    subjects, marks, failures = [], list[str](), []
+    for system in plan.systems:
         broken = [failed[cell.key] for cell in system.cells if cell.key in failed]
         if broken:
             failures.append(f"{system.data.dataset.label}, {system.name}: {broken[0]}")
             continue
         subjects.append(_subject(system))
-    for entry in suite.scores:
-        subject, remarks = subject_of_scores(entry, prepared, data, out)
+    for entry in plan.suite.scores:
+        subject, remarks = subject_of_scores(entry, plan)
         subjects.append(subject)
         marks += remarks
     return subjects, marks, failures
 
 
 def _subject(system: System) -> Subject:
-    results = [cell.read() for cell in system.cells]
+    cells = [(cell, cell.read()) for cell in system.cells]
     seeds = tuple(dict.fromkeys(cell.seed for cell in system.cells))
-    by_seed = {seed: [r for r in results if r.cell.seed == seed] for seed in seeds}
+    by_seed = {seed: [pair for pair in cells if pair[0].seed == seed] for seed in seeds}
     return Subject(
         name=system.name,
         dataset=system.data.dataset.label,
@@ -227,8 +187,11 @@ def _subject(system: System) -> Subject:
         metric=system.data.metric,
         protocols=tuple(system.data.dataset.protocols),
         manifest=system.data.test,
-        files={kind: tuple(tuple(r.file(kind) for r in by_seed[seed]) for seed in seeds) for kind in KINDS},
-        exclude=frozenset(video_id for r in results for video_id in r.values["unscored"]),
-        thresholds=tuple(float(by_seed[seed][0].values["threshold"]["selected"]) for seed in seeds),
+        files={
+            kind: tuple(tuple(score_file(cell.folder, kind) for cell, _ in by_seed[seed]) for seed in seeds)
+            for kind in KINDS
+        },
+        exclude=frozenset(video_id for _, result in cells for video_id in result.unscored),
+        thresholds=tuple(by_seed[seed][0][1].threshold["selected"] for seed in seeds),
         seeds=seeds,
     )

@@ -1,10 +1,8 @@
 """The tables of a benchmark: for the terminal and as Markdown."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from amiss.bench._cell import KINDS
-from amiss.bench._results import row_protocol
+from amiss.bench._results import KINDS, BenchResult, DatasetResult, Kind, MetricSpread, Spread, Sweep
 
 METRIC_NAMES = {
     "auc": "frame AUC",
@@ -15,7 +13,7 @@ METRIC_NAMES = {
     "video_auc": "video AUC",
     "far": "FAR@.5",
 }
-_NOT_SELECTED = {"last": " (last)", "oracle(test)": " †"}
+_NOT_SELECTED: dict[Kind, str] = {"last": " (last)", "oracle(test)": " †"}
 COLUMNS = ["system", "last", "selected", "95 % interval", "oracle(test) †", "optimism", "held-out", "steps"]
 LEGEND = (
     "mean ± std over training seeds; interval: bootstrap over whole test videos and seeds, of `selected` (else of what "
@@ -24,71 +22,69 @@ LEGEND = (
 )
 
 
-def table_rows(dataset: Mapping[str, Any]) -> list[list[str]]:
+def table_rows(dataset: DatasetResult) -> list[list[str]]:
     """The main table of a dataset, cells as text, in the order of `COLUMNS`."""
     rows = []
-    for row in dataset["systems"]:
-        by_kind = {kind: _of(row, kind) for kind in KINDS}
-        shown = by_kind[row["shown"]]
-        steps = row["steps"]
+    for row in dataset.systems:
+        shown = row.ranked(row.shown)
         rows.append(
             [
-                row["name"],
-                mean_std(by_kind["last"]),
-                mean_std(by_kind["selected"]),
-                interval(shown) if shown and row["shown"] != "oracle(test)" else "-",
-                mean_std(by_kind["oracle(test)"]),
-                points(row["optimism"]),
-                mean_std(row["held_out"]),
-                " / ".join(f"{steps[kind]:.0f}" for kind in KINDS) if steps else "-",
+                row.name,
+                mean_std(row.ranked("last")),
+                mean_std(row.ranked("selected")),
+                interval(shown) if shown and row.shown != "oracle(test)" else "-",
+                mean_std(row.ranked("oracle(test)")),
+                points(row.optimism),
+                mean_std(row.held_out),
+                " / ".join(f"{row.steps[kind]:.0f}" for kind in KINDS) if row.steps else "-",
             ]
         )
     return rows
 
 
-def other_metrics(dataset: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def other_metrics(dataset: DatasetResult) -> tuple[list[str], list[list[str]]]:
     """All metrics of the model that is shown, under every protocol: header and rows."""
     present = [
         name
         for name in METRIC_NAMES
-        if any(name in values for row in dataset["systems"] for values in row["rows"][row["shown"]].values())
+        if any(name in values for row in dataset.systems for values in row.rows[row.shown].values())
     ]
     rows = []
-    for row in dataset["systems"]:
-        name = row["name"] + _NOT_SELECTED.get(row["shown"], "")
-        for number, (protocol, values) in enumerate(row["rows"][row["shown"]].items()):
+    for row in dataset.systems:
+        name = row.name + _NOT_SELECTED.get(row.shown, "")
+        for number, (protocol, values) in enumerate(row.rows[row.shown].items()):
             cells = [mean_std(values.get(metric)) for metric in present]
             rows.append(["" if number else name, protocol, *cells])
     return ["system", "protocol", *(METRIC_NAMES[name] for name in present)], rows
 
 
-def comparison_rows(dataset: Mapping[str, Any]) -> list[list[str]]:
+def comparison_rows(dataset: DatasetResult) -> list[list[str]]:
     """A - B with its interval and p-values, in points."""
     return [
         [
-            f"{c['a']} - {c['b']}",
-            f"{100 * c['difference']:+.1f}",
-            f"{100 * c['ci95'][0]:+.1f} … {100 * c['ci95'][1]:+.1f}",
-            p_value(c["p"]),
-            p_value(c["p_holm"]),
-            "yes" if c["p_holm"] < 0.05 else "no",
+            f"{c.a} - {c.b}",
+            f"{100 * c.difference:+.1f}",
+            f"{100 * c.ci95[0]:+.1f} … {100 * c.ci95[1]:+.1f}",
+            p_value(c.p),
+            p_value(c.p_holm),
+            "yes" if c.p_holm < 0.05 else "no",
         ]
-        for c in dataset["comparisons"]
+        for c in dataset.comparisons
     ]
 
 
-def cost_rows(dataset: Mapping[str, Any]) -> list[list[str]]:
+def cost_rows(dataset: DatasetResult) -> list[list[str]]:
     """What the systems that were trained here cost, cells as text, in the order of `COST_COLUMNS`."""
     return [
         [
-            row["name"],
-            f"{row['cost']['parameters']:,.0f}",
-            f"{row['cost']['seconds_per_1000_steps']:.1f}",
-            f"{row['cost']['ms_per_video']:.1f}",
-            f"{row['seconds']:.0f}",
+            row.name,
+            f"{row.cost.parameters:,.0f}",
+            f"{row.cost.seconds_per_1000_steps:.1f}",
+            f"{row.cost.ms_per_video:.1f}",
+            f"{row.seconds:.0f}",
         ]
-        for row in dataset["systems"]
-        if row["cost"]
+        for row in dataset.systems
+        if row.cost is not None
     ]
 
 
@@ -100,81 +96,75 @@ COST_LEGEND = (
 COMPARISON_COLUMNS = ["A - B", "points", "95 % interval", "p", "p (Holm)", "differs at 5 %"]
 
 
-def describe(dataset: Mapping[str, Any]) -> str:
+def describe(dataset: DatasetResult) -> str:
     """A dataset in a sentence or two."""
-    test = f"{dataset['n_test']} test videos ({dataset['n_test_anomalous']} anomalous)"
-    if dataset["folds"]:
-        split = (
-            f"{test}, each tested in one of {dataset['folds']} folds (groups kept whole), scores of all folds pooled"
-        )
+    test = f"{dataset.n_test} test videos ({dataset.n_test_anomalous} anomalous)"
+    if dataset.folds:
+        split = f"{test}, each tested in one of {dataset.folds} folds (groups kept whole), scores of all folds pooled"
     else:
-        split = f"{dataset['n_train']} training videos ({dataset['n_train_anomalous']} anomalous), {test}"
-    return f"{split}. Ranked by {METRIC_NAMES[dataset['metric']]}, protocol {dataset['protocols'][0]}."
+        split = f"{dataset.n_train} training videos ({dataset.n_train_anomalous} anomalous), {test}"
+    return f"{split}. Ranked by {METRIC_NAMES[dataset.metric]}, protocol {dataset.protocols[0]}."
 
 
-def remarks(dataset: Mapping[str, Any]) -> list[str]:
+def remarks(dataset: DatasetResult) -> list[str]:
     """What a reader of a dataset's numbers must know."""
-    found = list(dataset["notes"])
-    for features in dataset["features"]:
-        if features["dropped"]:
+    found = list(dataset.notes)
+    for features in dataset.features:
+        if features.dropped:
             found.append(
-                f"{features['name']}: {features['dropped']} videos have no features and are left out, "
-                f"{features['dropped_test']} of them test videos"
+                f"{features.name}: {features.dropped} videos have no features and are left out, "
+                f"{features.dropped_test} of them test videos"
             )
-        found += [f"{features['name']}: {note}" for note in features["notes"]]
-    selection = dict.fromkeys(row["selection"] for row in dataset["systems"] if row["selection"])
+        found += [f"{features.name}: {note}" for note in features.notes]
+    selection = dict.fromkeys(row.selection for row in dataset.systems if row.selection)
     if len(selection) == 1:
         found += selection
-    details = [row["detail"] for row in dataset["systems"]]
-    found += list(dict.fromkeys(note for detail in details for note in detail["notes"]))
-    for row in dataset["systems"]:
-        if row["fold_mean"]:
-            values = row["fold_mean"]["selected"]
-            found.append(f"{row['name']}, selected: mean over folds instead of pooled scores {mean_std(values)}")
-    return found + list(dataset["remarks"])
+    found += list(dict.fromkeys(note for row in dataset.systems for note in row.detail.notes))
+    for row in dataset.systems:
+        if row.fold_mean:
+            values = row.fold_mean["selected"]
+            found.append(f"{row.name}, selected: mean over folds instead of pooled scores {mean_std(values)}")
+    return found + list(dataset.remarks)
 
 
-def sweep_sentence(sweep: Mapping[str, Any]) -> str:
+def sweep_sentence(sweep: Sweep) -> str:
     """Which setting the held-out videos choose, and what choosing on the test would add."""
-    best = f"best on the test † is {sweep['best_on_test']} ({sweep['best_on_test_value']:.3f})"
-    if sweep["chosen"] is None:
+    best = f"best on the test † is {sweep.best_on_test} ({sweep.best_on_test_value:.3f})"
+    if sweep.chosen is None or sweep.chosen_value is None:
         return f"Nothing was held out, so no setting can be chosen without the test set; {best}."
-    gain = 100 * (sweep["best_on_test_value"] - sweep["chosen_value"])
+    gain = 100 * (sweep.best_on_test_value - sweep.chosen_value)
     return (
-        f"Held-out training videos choose {sweep['chosen']} ({sweep['chosen_value']:.3f}); {best}: choosing the "
+        f"Held-out training videos choose {sweep.chosen} ({sweep.chosen_value:.3f}); {best}: choosing the "
         f"setting on the test would add {gain:+.1f} points."
     )
 
 
-def bench_tables(results: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+def bench_tables(results: BenchResult) -> list[tuple[str, list[str], list[list[str]]]]:
     """Title, columns and rows of the main table of each dataset, for the terminal."""
-    return [
-        (f"{d['name']}: {METRIC_NAMES[d['metric']]}, {d['protocols'][0]}", COLUMNS, table_rows(d))
-        for d in results["datasets"]
-    ]
+    return [(f"{d.name}: {METRIC_NAMES[d.metric]}, {d.protocols[0]}", COLUMNS, table_rows(d)) for d in results.datasets]
 
 
-def to_markdown(results: Mapping[str, Any]) -> str:
+def to_markdown(results: BenchResult) -> str:
     """The whole report without figures."""
     return "\n".join(_markdown_lines(results)) + "\n"
 
 
-def _markdown_lines(results: Mapping[str, Any]) -> Iterator[str]:
-    yield f"# {results['name']}\n"
-    if results["note"]:
-        yield f"{results['note'].strip()}\n"
-    for mark in results["marks"]:
+def _markdown_lines(results: BenchResult) -> Iterator[str]:
+    yield f"# {results.name}\n"
+    if results.note:
+        yield f"{results.note.strip()}\n"
+    for mark in results.marks:
         yield f"> **Warning**: {mark}\n"
-    for failure in results["failures"]:
+    for failure in results.failures:
         yield f"> **Failed**: {failure}\n"
-    for dataset in results["datasets"]:
-        yield f"## {dataset['name']}\n\n{describe(dataset)}\n"
+    for dataset in results.datasets:
+        yield f"## {dataset.name}\n\n{describe(dataset)}\n"
         yield _markdown_table(COLUMNS, table_rows(dataset))
         yield f"{LEGEND}\n"
-        for sweep in dataset["sweeps"]:
+        for sweep in dataset.sweeps:
             yield f"{sweep_sentence(sweep)}\n"
         yield _markdown_table(*other_metrics(dataset))
-        if dataset["comparisons"]:
+        if dataset.comparisons:
             yield "Paired over the same resampled videos, Holm-corrected together:\n"
             yield _markdown_table(COMPARISON_COLUMNS, comparison_rows(dataset))
         if costs := cost_rows(dataset):
@@ -183,11 +173,11 @@ def _markdown_lines(results: Mapping[str, Any]) -> Iterator[str]:
         for remark in remarks(dataset):
             yield f"- {remark}"
         yield ""
-    made = results["provenance"]
-    versions = ", ".join(f"{name} {value}" for name, value in made["versions"].items())
+    made = results.provenance
+    versions = ", ".join(f"{name} {value}" for name, value in made.versions.items())
     yield (
-        f"Suite `{made['suite']}` (sha256 {made['suite_sha256'][:16]}…), seeds {made['seeds']}, {made['bootstrap']} "
-        f"resamplings, {made['cells']} cells, {made['training_seconds']:.0f} s of training; {versions}."
+        f"Suite `{made.suite}` (sha256 {made.suite_sha256[:16]}…), seeds {list(made.seeds)}, {made.bootstrap} "
+        f"resamplings, {made.cells} cells, {made.training_seconds:.0f} s of training; {versions}."
     )
 
 
@@ -196,26 +186,19 @@ def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> st
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
-def _of(row: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
-    if kind not in row["rows"]:
-        return None
-    values: Mapping[str, Any] = row["rows"][kind][row_protocol(row)][row["metric"]]
-    return values
-
-
-def mean_std(values: Mapping[str, Any] | None) -> str:
+def mean_std(values: Spread | None) -> str:
     """`0.731 ± 0.004`, or a dash."""
-    return "-" if values is None else f"{values['mean']:.3f} ± {values['std']:.3f}"
+    return "-" if values is None else f"{values.mean:.3f} ± {values.std:.3f}"
 
 
-def interval(values: Mapping[str, Any]) -> str:
+def interval(values: MetricSpread) -> str:
     """`0.68 … 0.78`."""
-    return f"{values['ci95'][0]:.3f} … {values['ci95'][1]:.3f}"
+    return f"{values.ci95[0]:.3f} … {values.ci95[1]:.3f}"
 
 
-def points(values: Mapping[str, Any] | None) -> str:
+def points(values: Spread | None) -> str:
     """A difference of metrics in points."""
-    return "-" if values is None else f"{100 * values['mean']:+.1f} ± {100 * values['std']:.1f}"
+    return "-" if values is None else f"{100 * values.mean:+.1f} ± {100 * values.std:.1f}"
 
 
 def p_value(value: float) -> str:

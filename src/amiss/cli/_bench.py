@@ -28,15 +28,15 @@ def bench(
 
     with console.progress("bench") as on_progress:
         results = run_bench(suite, out, workers=workers, on_progress=on_progress)
-    for mark in results["marks"]:
+    for mark in results.marks:
         console.warn(mark)
     if as_json:
-        console.print_json(results)
+        console.print_json(results.to_dict())
     else:
         for title, columns, rows in bench_tables(results):
             console.print_table(columns, rows, title)
         console.note(f"{out / 'report.html'}, {out / 'results.md'}, {out / 'results.json'}")
-    for failure in results["failures"]:
+    for failure in results.failures:
         console.fail(failure)
-    if results["failures"]:
+    if results.failures:
         raise typer.Exit(1)
