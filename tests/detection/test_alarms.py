@@ -19,6 +19,7 @@ from amiss.detection import (
 from amiss.errors import EvaluationError, UsageError
 
 CLIP_S = 0.5
+PLAIN = AlarmSettings(on=0.5, off=0.5, smoothing_s=0, merge_gap_s=0)
 scores_lists = st.lists(st.sampled_from([0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0]), max_size=60)
 seconds = st.sampled_from([0.0, 0.5, 1.0, 1.5, 3.0])
 
@@ -114,13 +115,13 @@ def test_the_hour_of_the_day_does_not_matter(scores: list[float], settings: Alar
 
 
 def test_an_alarm_is_announced_when_it_is_long_enough_and_kept_by_the_lower_threshold() -> None:
-    tracker = AlarmTracker(AlarmSettings(on=0.6, off=0.4, min_length_s=1.0))
+    tracker = AlarmTracker(PLAIN.changed(on=0.6, off=0.4, min_length_s=1.0))
     kinds = [[change.kind for change in tracker.update(*clip)] for clip in clips_of([0.7, 0.5, 0.9, 0.45, 0.3])]
     assert kinds == [[], ["opened"], ["updated"], ["updated"], ["closed"]]
 
 
 def test_missing_clips_break_an_alarm() -> None:
-    settings = AlarmSettings(on=0.5, off=0.5, merge_gap_s=1.0)
+    settings = PLAIN.changed(merge_gap_s=1.0)
     near = clips_of([0.9, 0.9]) + clips_of([0.9], start_s=2.0)
     far = clips_of([0.9, 0.9]) + clips_of([0.9], start_s=8.0)
     assert spans(find_alarms(near, settings)) == [(0.0, 2.5)]
@@ -129,7 +130,7 @@ def test_missing_clips_break_an_alarm() -> None:
 
 @given(scores_lists.filter(len), st.sampled_from([0.2, 0.5, 0.9]))
 def test_a_live_alarm_with_one_threshold_is_an_offline_event(scores: list[float], threshold: float) -> None:
-    alarms = find_alarms(clips_of(scores), AlarmSettings(on=threshold, off=threshold))
+    alarms = find_alarms(clips_of(scores), PLAIN.with_thresholds(threshold, threshold))
     frames = [(16 * i, 16 * i + 16) for i in range(len(scores))]
     events = find_events(np.array(scores), frames, fps=16 / CLIP_S, threshold=threshold)
     assert [(e.start_s, e.end_s, e.score, e.peak_s) for e in events] == [
@@ -138,7 +139,7 @@ def test_a_live_alarm_with_one_threshold_is_an_offline_event(scores: list[float]
 
 
 def test_smoothing_is_an_exponential_mean_over_time() -> None:
-    tracker = AlarmTracker(AlarmSettings(on=0.5, off=0.5, smoothing_s=2.0))
+    tracker = AlarmTracker(PLAIN.changed(smoothing_s=2.0))
     for clip in clips_of([0.0] + [1.0] * 8):
         tracker.update(*clip)
     assert tracker.smoothed == pytest.approx(1 - np.exp(-8 * CLIP_S / 2.0))
@@ -165,7 +166,7 @@ RNG = np.random.default_rng(3)
 @pytest.mark.parametrize(
     "settings",
     [
-        AlarmSettings(on=0.5, off=0.4),
+        PLAIN.changed(off=0.4),
         AlarmSettings(on=0.5, off=0.25, smoothing_s=2, min_length_s=1, merge_gap_s=5, cooldown_s=30),
     ],
 )
@@ -187,7 +188,7 @@ def test_a_threshold_keeps_its_promise_on_the_footage(settings: AlarmSettings, p
 
 def test_too_few_hours_are_called_so() -> None:
     scores = [RNG.uniform(0, 0.3, size=600)]  # five minutes
-    found = false_alarm_threshold(scores, CLIP_S, 1.0, AlarmSettings(on=0.5, off=0.4))
+    found = false_alarm_threshold(scores, CLIP_S, 1.0, PLAIN.changed(off=0.4))
     assert not found.is_enough
     assert found.n_alarms == 0
     assert found.settings.on > scores[0].max()
@@ -196,13 +197,13 @@ def test_too_few_hours_are_called_so() -> None:
 
 
 def test_a_camera_whose_normal_footage_reaches_the_top_is_called_so() -> None:
-    found = false_alarm_threshold([np.tile([1.0, 0.0], 5000)], CLIP_S, 1.0, AlarmSettings(on=0.5, off=0.4))
+    found = false_alarm_threshold([np.tile([1.0, 0.0], 5000)], CLIP_S, 1.0, PLAIN.changed(off=0.4))
     assert found.settings.on > 1
     assert "doesn't fit" in found.message
 
 
 def test_calibration_refuses_what_makes_no_sense() -> None:
-    settings = AlarmSettings(on=0.5, off=0.4)
+    settings = PLAIN.changed(off=0.4)
     with pytest.raises(EvaluationError, match="no scores"):
         false_alarm_threshold([], CLIP_S, 1.0, settings)
     with pytest.raises(EvaluationError, match=r"0\.\.1"):
@@ -212,7 +213,7 @@ def test_calibration_refuses_what_makes_no_sense() -> None:
 
 
 def test_times_that_go_back_end_an_alarm_and_its_cooldown() -> None:
-    tracker = AlarmTracker(AlarmSettings(on=0.5, off=0.5, cooldown_s=10.0, merge_gap_s=1.0))
+    tracker = AlarmTracker(PLAIN.changed(cooldown_s=10.0, merge_gap_s=1.0))
     kinds = [[change.kind for change in tracker.update(*clip)] for clip in clips_of([1.0, 1.0], 5000.0)]
     assert kinds == [["opened"], ["updated"]]
     kinds = [[change.kind for change in tracker.update(*clip)] for clip in clips_of([1.0, 1.0], 100.0)]

@@ -8,11 +8,13 @@ from pathlib import Path
 from amiss.detection import AlarmSettings
 from amiss.video import Backoff
 from amiss.watch import CameraEvent
-from amiss.watch.camera import CameraSettings, CameraWorker, ClipScored, DetectorIdentity, EnginePool, Recorder
+from amiss.watch.camera import CameraWorker, ClipScored, DetectorIdentity, EnginePool
+from amiss.watch.config import CameraSettings, CameraSourceSettings
 from helpers.fake_detector import SPEC, BrightnessEngine, brightness_detector
 
-ALARM = AlarmSettings(on=0.6, off=0.5)
+ALARM = AlarmSettings(on=0.6, off=0.5, smoothing_s=0, merge_gap_s=0)
 WHO = DetectorIdentity("detector", "0" * 64, SPEC.hash)
+SOURCE = set(CameraSourceSettings.model_fields)
 FAST = Backoff(first_s=0.05, cap_s=0.2)
 
 
@@ -26,19 +28,17 @@ class Wall:
         self.scores: list[ClipScored] = []
         self.workers: list[CameraWorker] = []
 
-    def watch(self, url: str, name: str = "yard", **options: object) -> CameraWorker:
-        settings = CameraSettings(**{  # type: ignore[arg-type]
-            "name": name, "url": url, "alarm": ALARM, "open_timeout_s": 1.0, "read_timeout_s": 1.0, "backoff": FAST,
-            **options,
-        })  # fmt: skip
-        media = self.media
-        rolls = {"pre_roll_s": self.roll_s, "post_roll_s": self.roll_s}
-        make = (lambda end: Recorder(media, name, on_end=end, **rolls)) if media else None
+    def watch(
+        self, url: str, name: str = "yard", *, once: bool = False, backoff: Backoff = FAST, **settings: object
+    ) -> CameraWorker:
         worker = CameraWorker(
-            settings,
+            name,
+            camera_settings(url, self.roll_s, **settings),
             brightness_detector(self.pool.engine.spec),
             self.pool,
-            make,
+            self.media,
+            once=once,
+            backoff=backoff,
             on_event=self.events.append,
             on_state=lambda *told: self.states.append(told),
             on_score=self.scores.append,
@@ -50,6 +50,15 @@ class Wall:
 
     def of(self, camera: str) -> list[CameraEvent]:
         return [event for event in self.events if event.camera == camera]
+
+
+def camera_settings(url: str, roll_s: float = 0.4, **settings: object) -> CameraSettings:
+    """A camera's settings, with those of its source beside the others."""
+    source = {"open_timeout_s": 1.0, "read_timeout_s": 1.0}
+    source |= {name: settings.pop(name) for name in SOURCE & set(settings)}
+    return CameraSettings(
+        **{"url": url, "alarm": ALARM, "source": source, "record": {"pre_s": roll_s, "post_s": roll_s}, **settings}
+    )
 
 
 @contextmanager

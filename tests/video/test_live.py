@@ -22,7 +22,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from amiss.errors import UsageError, VideoError
-from amiss.video import Backoff, EncodedPacket, EncodedStream, LiveFrame, LiveSource, PacketWriter, VideoReader, redact
+from amiss.video import (
+    Backoff,
+    EncodedPacket,
+    EncodedStream,
+    LiveFrame,
+    LiveSource,
+    PacketWriter,
+    SourceSettings,
+    VideoReader,
+    redact,
+)
 from amiss.video._decode import open_video
 from amiss.video._timeline import MediaTimeline, Timeline
 from helpers.streams import Connection, FakeCamera, free_port, transport_stream, write_stream
@@ -37,9 +47,11 @@ class Watched:
     def __init__(self, url: str, **options: object) -> None:
         self.states: list[tuple[str, str]] = []
         self.packets: list[tuple[EncodedStream, EncodedPacket]] = []
-        options = {"open_timeout_s": 0.6, "read_timeout_s": 0.6, "backoff": FAST, **options}
+        timeouts = {name: options.pop(name, 0.6) for name in ("open_timeout_s", "read_timeout_s")}
+        options = {"backoff": FAST, **options}
         self.source = LiveSource(
             url,
+            SourceSettings(**timeouts),  # type: ignore[arg-type]
             on_state=lambda state, reason: self.states.append((state, reason)),
             on_packet=lambda stream, packet: self.packets.append((stream, packet)),
             **options,  # type: ignore[arg-type]
@@ -414,9 +426,9 @@ def test_addresses_that_are_none(url: str, words: str) -> None:
 
 def test_bad_numbers() -> None:
     with pytest.raises(UsageError, match="transport"):
-        LiveSource("rtsp://host/a", transport="pigeon")
-    with pytest.raises(UsageError, match="timeouts"):
-        LiveSource("rtsp://host/a", read_timeout_s=0)
+        SourceSettings(transport="pigeon")
+    with pytest.raises(UsageError, match="read_timeout_s"):
+        SourceSettings(read_timeout_s=0)
     with pytest.raises(UsageError, match="jitter"):
         Backoff(jitter=1.5)
 

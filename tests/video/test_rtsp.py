@@ -19,6 +19,7 @@ from amiss.video import (
     LiveFrame,
     LiveSource,
     PacketWriter,
+    SourceSettings,
     VideoReader,
     VideoWriter,
 )
@@ -124,7 +125,8 @@ def test_every_frame_of_a_looped_stream_comes_in_order_and_on_time(server: Serve
 @pytest.mark.faults
 def test_a_server_that_is_killed_and_comes_back_is_found_again(server: Server) -> None:
     said: list[tuple[str, str]] = []
-    source = LiveSource(server.url, read_timeout_s=2, open_timeout_s=2, backoff=Backoff(first_s=0.2, cap_s=0.5),
+    source = LiveSource(server.url, SourceSettings(read_timeout_s=2, open_timeout_s=2),
+                        backoff=Backoff(first_s=0.2, cap_s=0.5),
                         on_state=lambda *pair: said.append(pair))  # fmt: skip
     events = iter([lambda: (server.kill(), threading.Timer(1.5, server.start).start())])
 
@@ -147,7 +149,8 @@ def test_a_server_that_freezes_is_left_and_found_again(server: Server) -> None:
     from signal import SIGCONT, SIGSTOP
 
     said: list[str] = []
-    source = LiveSource(server.url, read_timeout_s=1, open_timeout_s=1, backoff=Backoff(first_s=0.2, cap_s=0.5),
+    source = LiveSource(server.url, SourceSettings(read_timeout_s=1, open_timeout_s=1),
+                        backoff=Backoff(first_s=0.2, cap_s=0.5),
                         on_state=lambda state, reason: said.append(state))  # fmt: skip
 
     def until(frames: list[LiveFrame]) -> bool:

@@ -93,11 +93,11 @@ def test_a_service_says_what_its_calibration_is_worth(config: Callable[..., Conf
     found = calibrate_camera(config(), "yard", 1404, videos=[normal], on_progress=quiet)[0].calibration
     alarm, sha256 = config().cameras["yard"].alarm, found.detector_sha256
     enough = replace(found, hours=12.3, upper_per_hour=0.243, is_enough=True)
-    assert resolve_thresholds(alarm, enough, sha256, 0.9).source == (
+    assert resolve_thresholds(alarm, enough, sha256, 0.9)[1] == (
         "its calibration (at most 0.243 false alarms an hour, 12.3 h seen)"
     )
     few = replace(found, hours=0.0021, upper_per_hour=1404.2, is_enough=False, per_hour=5)
-    assert resolve_thresholds(alarm, few, sha256, 0.9).source == (
+    assert resolve_thresholds(alarm, few, sha256, 0.9)[1] == (
         "its calibration (at most 1404 false alarms an hour, 0.0021 h seen: too little footage for 5 an hour, "
         "calibrate again)"
     )

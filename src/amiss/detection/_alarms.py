@@ -3,36 +3,65 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from amiss.errors import UsageError
+from amiss.settings import Score, Seconds, Settings
 
+OFF_SHARE = 0.8  # of `on`, where `off` is not stated
 MISSING_S = 2.0  # clips that are missing for longer than this (and the merge gap) break an alarm
 
 
-@dataclass(frozen=True, kw_only=True)
-class AlarmSettings:
-    """When scores become an alarm."""
+class AlarmSettings(Settings):
+    """When scores become an event: hysteresis on smoothed scores."""
 
-    on: float
-    """An alarm starts with a clip whose smoothed score is at or above this, 0..1."""
-    off: float
-    """It lasts while the smoothed score is at or above this; at most `on`."""
-    smoothing_s: float = 0.0
+    on: Score | None = None
+    """An event opens when the smoothed score reaches it. Default: what `amiss calibrate` found for this camera and
+    detector, else the detector's own threshold."""
+    off: Score | None = None
+    """It closes when the smoothed score falls below it. Default: 0.8 × `on`."""
+    smoothing_s: Seconds = 2.0
     """Time constant of the exponential mean over scores; 0 = none."""
-    min_length_s: float = 0.0
-    """Shorter alarms are none; an alarm is announced when it has lasted so long."""
-    merge_gap_s: float = 0.0
-    """Quiet stretches up to this long don't end an alarm."""
-    cooldown_s: float = 0.0
-    """After an alarm no other starts for so long."""
+    min_length_s: Seconds = 0.0
+    """Shorter events are none; one opens when it has lasted so long."""
+    merge_gap_s: Seconds = 3.0
+    """Quiet stretches up to this long don't end an event."""
+    cooldown_s: Seconds = 0.0
+    """After an event, no new one opens for so long. (Rules have a cooldown of their own, for messages.)"""
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.off <= self.on:
-            raise UsageError(f"thresholds are on = {self.on} and off = {self.off}; needs 0 <= off <= on")
-        for name in ("smoothing_s", "min_length_s", "merge_gap_s", "cooldown_s"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be 0 or more seconds")
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.on is not None and self.off is not None and self.off > self.on:
+            raise ValueError(f"off is {self.off}, above on ({self.on}): an event could never stay open")
+        return self
+
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        """On and off.
+
+        Raises:
+            UsageError: `on` is neither stated nor resolved.
+        """
+        if self.on is None:
+            raise UsageError("these alarm settings have no threshold `on`: state it, or take the detector's")
+        return self.on, OFF_SHARE * self.on if self.off is None else self.off
+
+    def with_thresholds(self, on: float, off: float | None = None) -> Self:
+        """The same, resolved: with these thresholds (found ones may lie above 1, where no score reaches them).
+
+        Args:
+            on: where an alarm starts, 0 or more.
+            off: how long it lasts, at most `on`; None: 0.8 × `on`.
+
+        Raises:
+            UsageError: they make no sense.
+        """
+        off = OFF_SHARE * on if off is None else off
+        if not 0 <= off <= on < math.inf:
+            raise UsageError(f"thresholds are on = {on} and off = {off}; needs 0 <= off <= on")
+        return self.model_copy(update={"on": on, "off": off})
 
 
 @dataclass(frozen=True)
@@ -72,6 +101,7 @@ class AlarmTracker:
 
     def __init__(self, settings: AlarmSettings) -> None:
         self.settings = settings
+        self._on, self._off = settings.thresholds
         self.smoothed: float | None = None
         self._last_start_s = -math.inf
         self._last_end_s: float | None = None
@@ -121,12 +151,12 @@ class AlarmTracker:
         score, settings = self.smoothed, self.settings
         middle_s = (start_s + end_s) / 2
         if self._alarm is None:
-            if score < settings.on or start_s < self._quiet_until_s:
+            if score < self._on or start_s < self._quiet_until_s:
                 return ()
             self._alarm = Alarm(start_s, end_s, middle_s, score)
             self._is_above = True
         else:
-            self._is_above = score >= (settings.off if self._is_above else settings.on)
+            self._is_above = score >= (self._off if self._is_above else self._on)
             if not self._is_above:
                 return self._close() if end_s - self._alarm.ended_s > settings.merge_gap_s else ()
             self._alarm = replace(self._alarm, ended_s=end_s)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -78,10 +78,11 @@ def false_alarm_threshold(
         [(index * clip_s, (index + 1) * clip_s, float(score)) for index, score in enumerate(values)]
         for values in recordings
     ]
-    ratio = settings.off / settings.on if settings.on else 1.0
+    start, end = settings.thresholds
+    ratio = end / start if start else 1.0
 
     def counted(on: float) -> int:
-        tried = replace(settings, on=on, off=on * ratio)
+        tried = settings.with_thresholds(on, on * ratio)
         return sum(len(find_alarms(recording, tried)) for recording in clips)
 
     def is_quiet(on: float) -> bool:
@@ -103,7 +104,7 @@ def false_alarm_threshold(
     n_alarms = counted(on)
     upper = poisson_upper(n_alarms, confidence) / hours
     return FalseAlarmThreshold(
-        replace(settings, on=on, off=on * ratio),
+        settings.with_thresholds(on, on * ratio),
         per_hour,
         hours,
         n_alarms,

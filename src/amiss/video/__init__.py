@@ -12,6 +12,7 @@ from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._reader import Frame, VideoReader, count_frames, read_frames_at
 from amiss.video._redact import redact
 from amiss.video._resample import Resampler
+from amiss.video._source_settings import SourceSettings
 from amiss.video._writer import VideoWriter
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "LiveSource",
     "PacketWriter",
     "Resampler",
+    "SourceSettings",
     "SourceState",
     "StillnessGate",
     "VideoReader",

@@ -1,29 +1,27 @@
 """A cheap look at a clip: does anything move?"""
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from amiss.errors import UsageError
+from amiss.settings import Settings
 from amiss.video._convert import Image
 
 COLUMNS = 64  # of the small picture that is compared
 LOOKS = 4  # frames of a clip that are compared
 
 
-@dataclass(frozen=True, kw_only=True)
-class GateSettings:
-    """When a scene counts as still."""
+class GateSettings(Settings):
+    """A cheap look at the pictures, so that a still scene doesn't cost the backbone's time."""
 
-    threshold: float = 4.0
-    """Largest change, in grey levels 0..255, of any part of a still scene."""
-    refresh_s: float = 10.0
-    """A still scene is looked at properly this often all the same."""
-
-    def __post_init__(self) -> None:
-        if not (self.threshold > 0 and self.refresh_s >= 0):
-            raise UsageError(f"{self}: threshold must be above 0, refresh_s not negative")
+    enabled: bool = False
+    """true: clips in which nothing moves take the features of the last still clip."""
+    threshold: Annotated[float, Field(gt=0, le=255)] = 4.0
+    """Largest change, in grey levels 0 to 255, of any part of a still scene."""
+    refresh_s: Annotated[float, Field(ge=0)] = 10.0
+    """A still scene is run through the backbone this often all the same."""
 
 
 class StillnessGate:

@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from amiss.errors import UsageError, VideoError
+from amiss.errors import VideoError
 from amiss.video._backoff import Backoff
 from amiss.video._convert import RgbConverter
 from amiss.video._decode import open_video
@@ -26,6 +26,7 @@ from amiss.video._live_inputs import POLL_S, Address, DropBox, parse_address, sh
 from amiss.video._live_types import FileFate, LiveCounters, LiveFrame, SourceState
 from amiss.video._packets import EncodedPacket, EncodedStream
 from amiss.video._redact import redact
+from amiss.video._source_settings import SourceSettings
 from amiss.video._timeline import LONGEST_FRAME_S, FileSeconds, MediaTimeline, Timeline, utc_now
 
 LAG_S = 5.0  # a consumer that is further behind skips to a keyframe
@@ -49,11 +50,8 @@ class LiveSource:
 
     Args:
         url: the address.
-        open_timeout_s: for connecting, and again for finding out what the stream is.
-        read_timeout_s: for the next picture.
-        transport: of RTSP: `tcp` or `udp`.
+        settings: how it is read.
         backoff: waits between attempts.
-        height: frames are scaled to this height; None keeps the camera's.
         threads: decoder threads; more than one delay frames.
         on_state: called with state and reason at every change, in the iterating thread; without credentials.
         on_packet: called with every encoded packet before its frames are given; a new stream object begins with every
@@ -73,12 +71,9 @@ class LiveSource:
     def __init__(
         self,
         url: str,
+        settings: SourceSettings = SourceSettings(),  # noqa: B008  # frozen
         *,
-        open_timeout_s: float = 10.0,
-        read_timeout_s: float = 10.0,
-        transport: str = "tcp",
         backoff: Backoff = Backoff(),  # noqa: B008  # frozen
-        height: int | None = None,
         threads: int = 1,
         on_state: Callable[[SourceState, str], None] | None = None,
         on_packet: Callable[[EncodedStream, EncodedPacket], None] | None = None,
@@ -89,9 +84,7 @@ class LiveSource:
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random_module.random,
     ) -> None:
-        if open_timeout_s <= 0 or read_timeout_s <= 0:
-            raise UsageError(f"timeouts are {open_timeout_s} and {read_timeout_s} s; they must be above 0")
-        self._address: Address = parse_address(url, transport)
+        self._address: Address = parse_address(url, settings.transport)
         self.name = self._address.shown
         """The address without credentials."""
         self.state: SourceState = "connecting"
@@ -99,8 +92,8 @@ class LiveSource:
         self.counters = LiveCounters()
         self.lag_s = 0.0
         """How old the last frame was when it was decoded."""
-        self._timeouts = open_timeout_s, read_timeout_s
-        self._backoff, self._height, self._threads = backoff, height, threads
+        self._timeouts = settings.open_timeout_s, settings.read_timeout_s
+        self._backoff, self._height, self._threads = backoff, settings.height, threads
         self._on_state, self._on_packet = on_state, on_packet
         self._on_file_begin, self._on_file_end = on_file_begin, on_file_end
         self._once = once

@@ -21,14 +21,11 @@ from amiss.engines import Engine
 from amiss.errors import AmissError, ConfigError, DetectorError, EvaluationError, OutputError, UsageError
 from amiss.features import extract_video
 from amiss.video import VideoReader, parse_address
-from amiss.watch._factory import alarm_settings, camera_settings
 from amiss.watch.camera import CameraWorker, ClipScored, EnginePool, Models, model_key
 from amiss.watch.config import (
-    OFF_SHARE,
     CameraCalibration,
-    CameraConfig,
+    CameraSettings,
     Config,
-    Thresholds,
     calibration_file,
     check_calibration,
     read_calibration,
@@ -90,7 +87,7 @@ def calibrate_camera(
     settings = config.cameras[camera]
     if settings.detector is None:
         raise ConfigError(f"camera {camera} has no detector")
-    if hours is not None and parse_address(settings.url).kind == "folder":
+    if hours is not None and parse_address(settings.url.get_secret_value()).kind == "folder":
         raise UsageError(f"camera {camera} is a folder, whose files would count as scored: give them as videos")
     check_calibration(config.state, camera)
     key = model_key(settings.detector, settings.weights)
@@ -98,8 +95,7 @@ def calibrate_camera(
     detector, pool = models.detector(key), models.pool(key)
     alarm = settings.alarm
     on = alarm.on if alarm.on is not None else detector.calibration.threshold
-    off = min(alarm.off, on) if alarm.off is not None else OFF_SHARE * on
-    start = alarm_settings(alarm, Thresholds(on, off, ""))
+    start = alarm.with_thresholds(on, None if alarm.off is None else min(alarm.off, on))
     try:
         if hours is None:
             recordings, clip_s = _score_videos(detector, pool.engine, settings, videos, on_progress)
@@ -107,12 +103,13 @@ def calibrate_camera(
             recordings, clip_s = _score_live(camera, settings, detector, pool, hours, on_progress)
         found = false_alarm_threshold(recordings, clip_s, per_hour, start)
         # Rounded up: times differ by microseconds from run to run, and smoothed scores with them.
-        threshold = math.ceil(found.settings.on * _STEPS) / _STEPS
+        on, off = found.settings.thresholds
+        threshold = math.ceil(on * _STEPS) / _STEPS
         calibration = CameraCalibration(
             camera=camera,
             detector_sha256=key.sha256,
             threshold=threshold,
-            off=found.settings.off,
+            off=off,
             per_hour=per_hour,
             hours=found.hours,
             alarms=found.n_alarms,
@@ -138,7 +135,7 @@ def calibrate_camera(
         _end(camera, settings, models)
 
 
-def _end(camera: str, settings: CameraConfig, models: Models) -> None:
+def _end(camera: str, settings: CameraSettings, models: Models) -> None:
     """Wait for all threads: one that is in torch when Python ends would abort the process."""
     longest_s = settings.source.open_timeout_s + settings.source.read_timeout_s + STOP_S
     with suppress(KeyboardInterrupt):  # of somebody who waits for no silent camera
@@ -172,7 +169,7 @@ def _check_earlier(state: Path, found: CameraCalibration, stated: str) -> None:
 
 
 def _score_videos(
-    detector: Detector, engine: Engine, settings: CameraConfig, videos: Sequence[Path], on_progress: OnProgress
+    detector: Detector, engine: Engine, settings: CameraSettings, videos: Sequence[Path], on_progress: OnProgress
 ) -> tuple[list[Scores], float]:
     """Scores of each video; one that can't be read to its end is left out."""
     clip_s = _clip_s(detector, videos)
@@ -214,14 +211,13 @@ def _clip_s(detector: Detector, videos: Sequence[Path]) -> float:
 
 
 def _score_live(
-    camera: str, settings: CameraConfig, detector: Detector, pool: EnginePool, hours: float, on_progress: OnProgress
+    camera: str, settings: CameraSettings, detector: Detector, pool: EnginePool, hours: float, on_progress: OnProgress
 ) -> tuple[list[Scores], float]:
     """Scores of the camera as it is now; where it was lost, another recording begins."""
     scored: list[ClipScored] = []
-    never = Thresholds(2.0, 2.0, "")
+    deaf = settings.model_copy(update={"alarm": settings.alarm.with_thresholds(2.0, 2.0)})
     worker = CameraWorker(
-        camera_settings(camera, settings, never), detector, pool, None,
-        on_event=lambda _: None, on_score=scored.append,
+        camera, deaf, detector, pool, None, on_event=lambda _: None, on_score=scored.append,
     )  # fmt: skip
     worker.start()
     begin = time.monotonic()

@@ -11,13 +11,14 @@ from urllib.parse import quote
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
 from amiss.backbones import check_same_features
 from amiss.detection import Detector
 from amiss.engines import Engine, Prepared
 from amiss.errors import FeatureError, VideoError
 from amiss.features import FeatureSet, open_feature_set
-from amiss.watch.config import CameraConfig, Config, HttpConfig
+from amiss.watch.config import CameraSettings, Config, HttpSettings
 
 
 class StoredFeatures(Engine):
@@ -66,12 +67,12 @@ def single_video(video: Path, detector: Path, features: Path | None, out: Path) 
         stored = StoredFeatures(found, matches[0])
     root = out.resolve()
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", video.stem).lstrip("_.-")[:64] or "video"
-    camera = CameraConfig(url=f"replay:{quote(os.fsencode(video.resolve()))}", detector=detector.resolve())
+    camera = CameraSettings(url=SecretStr(f"replay:{quote(os.fsencode(video.resolve()))}"), detector=detector.resolve())
     config = Config(
         cameras={name: camera},
-        database=f"sqlite:///{root / 'amiss.db'}",
+        database=SecretStr(f"sqlite:///{root / 'amiss.db'}"),
         media=root / "media",
         state=root / "state",
-        http=HttpConfig(port=0),
+        http=HttpSettings(port=0),
     )
     return config, stored

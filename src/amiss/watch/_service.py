@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from amiss.engines import Engine
 from amiss.errors import AmissError, OutputError, StoreError
 from amiss.video import LiveFrame, redact
 from amiss.watch._event import CameraEvent, CameraState
-from amiss.watch._factory import camera_settings, recorder_of, retention_of, rules_of
 from amiss.watch._score_log import ScoreLog
 from amiss.watch.alerts import Channel, Dispatcher, StatePublisher, make_channels
 from amiss.watch.camera import (
@@ -30,9 +29,9 @@ from amiss.watch.camera import (
     model_key,
     recover_clips,
 )
-from amiss.watch.config import CameraConfig, Config, Thresholds, load_config, read_calibration, resolve_thresholds
+from amiss.watch.config import CameraSettings, Config, load_config, read_calibration, resolve_thresholds
 from amiss.watch.http import Health, HttpServer, Preview, Watched, WatcherView
-from amiss.watch.store import Store, open_store
+from amiss.watch.store import Retention, Store, open_store
 
 log = logging.getLogger("amiss.watch")
 
@@ -47,9 +46,11 @@ _NEEDS_RESTART = ("database", "media", "state", "workers")
 class WatchedCamera:
     """All that decides how a camera is watched; a worker goes on as long as it stays equal."""
 
-    config: CameraConfig
+    settings: CameraSettings
+    """With both thresholds."""
+    source: str
+    """Where they come from, in words."""
     model: ModelKey
-    thresholds: Thresholds
 
 
 class WatchService:
@@ -89,7 +90,7 @@ class WatchService:
         for folder in (config.media, config.state):
             _make_folder(folder)
         wanted = self._resolve(config)
-        self.store: Store = open_store(config.database, config.state / "spool", rules=rules_of(config))
+        self.store: Store = open_store(config.database.get_secret_value(), config.state / "spool", rules=config.rules)
         self.supervisor = Supervisor(self._make_worker, self._make_status, config.workers, restart=not once)
         self.view = WatcherView(
             Watched(
@@ -113,7 +114,7 @@ class WatchService:
                 self._http.stop()
             self.store.close(0)
             raise
-        self._retention = retention_of(config, self.store)
+        self._retention = self._make_retention(config)
 
     def run(self, on_started: Callable[[], None] = lambda: None) -> None:
         """Watch until `ask_to_stop`, or to the end of all files with `once`; then stop gracefully.
@@ -174,7 +175,7 @@ class WatchService:
         old_http = self.config.http
         config = config.model_copy(update=fixed)
         self.config, self._wanted = config, wanted
-        self.store.set_rules(rules_of(config))
+        self.store.set_rules(config.rules)
         self.supervisor.set_cameras(wanted)
         self.previews = {name: p for name, p in self.previews.items() if name in wanted}
         for preview in self.previews.values():
@@ -187,7 +188,7 @@ class WatchService:
             self._dispatcher.close(self.config.workers.stop_s)
             self._dispatcher = self._make_dispatcher(channels)
             self._dispatcher.start()
-        self._retention = retention_of(config, self.store)
+        self._retention = self._make_retention(config)
         log.info("configuration read again: %d cameras", len(wanted))
         with suppress(StoreError):
             self.store.audit("reload", f"{len(wanted)} cameras")
@@ -242,22 +243,24 @@ class WatchService:
                 self._models.pool(key)
                 calibration = read_calibration(config.state, name)
                 threshold = detector.calibration.threshold
-                thresholds = resolve_thresholds(camera.alarm, calibration, key.sha256, threshold)
-                wanted[name] = WatchedCamera(camera, key, thresholds)
+                alarm, source = resolve_thresholds(camera.alarm, calibration, key.sha256, threshold)
+                wanted[name] = WatchedCamera(camera.model_copy(update={"alarm": alarm}), source, key)
         return wanted
 
     def _make_status(self, name: str, camera: WatchedCamera) -> CameraStatus:
-        log.info("%s: alarm from %.3f, until %.3f (%s)", name, camera.thresholds.on, camera.thresholds.off,
-                 camera.thresholds.source)  # fmt: skip
-        return CameraStatus(name, redact(camera.config.url), str(camera.model.folder), camera.thresholds.on,
-                            camera.thresholds.off, camera.thresholds.source)  # fmt: skip
+        on, off = camera.settings.alarm.thresholds
+        log.info("%s: alarm from %.3f, until %.3f (%s)", name, on, off, camera.source)
+        shown = redact(camera.settings.url.get_secret_value())
+        return CameraStatus(name, shown, str(camera.model.folder), on, off, camera.source)
 
     def _make_worker(self, name: str, camera: WatchedCamera, status: CameraStatus) -> Worker:
         worker = CameraWorker(
-            replace(camera_settings(name, camera.config, camera.thresholds), once=self._once),
+            name,
+            camera.settings,
             self._models.detector(camera.model),
             self._models.pool(camera.model),
-            recorder_of(name, camera.config, self.config.media),
+            self.config.media,
+            once=self._once,
             on_event=lambda event: self._on_event(status, event),
             on_state=lambda _, state, reason: self._on_state(status, state, reason),
             on_score=lambda scored: self._on_score(status, scored),
@@ -320,6 +323,11 @@ class WatchService:
             if problem and problem != said:
                 log.error("old clips and pictures: %s", problem)
             said = problem
+
+    def _make_retention(self, config: Config) -> Retention:
+        return Retention(
+            config.media, config.retention, protected_ids=self.store.protected_ids, forget=self.store.forget_media
+        )
 
     def _make_dispatcher(self, channels: Sequence[Channel]) -> Dispatcher:
         link = f"{self._http.url}/events/{{event_id}}" if self._http is not None else None

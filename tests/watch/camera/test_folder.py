@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from amiss.detection import AlarmSettings, causal_offline_scores
+from amiss.detection import causal_offline_scores
 from amiss.features import extract_video
 from amiss.video import count_frames
-from helpers.cameras import Wall, eventually, wall
+from helpers.cameras import ALARM, Wall, eventually, wall
 from helpers.fake_detector import SPEC, BrightnessEngine, brightness_detector
 from helpers.motion import make_motion_detector, write_scene
 from helpers.streams import write_stream
@@ -75,7 +75,7 @@ def test_neither_cooldown_nor_rolls_reach_into_the_next_file(tmp_path: Path) -> 
         drop(tmp_path / name, 3 - index, 80, ((32, 64),))
     (tmp_path / "media").mkdir()
     with wall(tmp_path / "media", roll_s=60) as made:
-        alarm = AlarmSettings(on=0.6, off=0.5, cooldown_s=60, merge_gap_s=60)
+        alarm = ALARM.changed(cooldown_s=60, merge_gap_s=60)
         made.watch(f"folder:{tmp_path}", once=True, alarm=alarm).join(20)
     last = {event.event_id: event for event in made.events}.values()
     assert [event.state for event in last] == ["closed"] * 3

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from amiss.errors import UsageError
 from amiss.video import EncodedPacket, EncodedStream, LiveSource, PacketWriter, VideoReader
 from amiss.watch.camera import Recorder, RecordingEnd, recover_clips
+from amiss.watch.config import RecordSettings
 from helpers.streams import write_stream
 
 T0 = datetime(2026, 3, 4, 23, 59, 50, tzinfo=UTC)
@@ -72,7 +73,7 @@ def frames_in(path: Path) -> int:
 
 def test_a_clip_has_what_came_before_and_after(tmp_path: Path, packets: Packets) -> None:
     ends = Ends()
-    recorder = Recorder(tmp_path, "yard", on_end=ends, pre_roll_s=1.0, post_roll_s=1.0)
+    recorder = Recorder(tmp_path, "yard", RecordSettings(pre_s=1.0, post_s=1.0), on_end=ends)
     feed(recorder, packets, 0, 120)
     recorder.begin(EVENT, at(4.0))  # told at 4.8 s
     feed(recorder, packets, 120, 150)
@@ -102,7 +103,7 @@ def test_no_packet_of_event_and_rolls_is_missing(
     folder = tmp_path_factory.mktemp("clips")
     packets = packets_of(folder, n_frames=250, gop=gop)
     ends = Ends()
-    recorder = Recorder(folder, "yard", on_end=ends, pre_roll_s=pre, post_roll_s=post)
+    recorder = Recorder(folder, "yard", RecordSettings(pre_s=pre, post_s=post), on_end=ends)
     begun = min(round(start_s * 25) + late, 249)
     ended = min(max(begun, round((start_s + length_s) * 25)), 249)
     feed(recorder, packets, 0, begun)
@@ -123,7 +124,7 @@ def test_no_packet_of_event_and_rolls_is_missing(
 
 def test_events_may_overlap(tmp_path: Path, packets: Packets) -> None:
     ends = Ends()
-    recorder = Recorder(tmp_path, "yard", on_end=ends, pre_roll_s=1.0, post_roll_s=2.0)
+    recorder = Recorder(tmp_path, "yard", RecordSettings(pre_s=1.0, post_s=2.0), on_end=ends)
     feed(recorder, packets, 0, 50)
     recorder.begin("a" * 32, at(2.0))
     feed(recorder, packets, 50, 75)
@@ -142,7 +143,7 @@ def test_a_stream_that_begins_anew_goes_on_in_a_second_file(tmp_path: Path, pack
     other = packets_of(tmp_path, n_frames=60, size=(192, 128))
     other = [(stream, replace(packet, time=at(4 + i / 25))) for i, (stream, packet) in enumerate(other)]
     ends = Ends()
-    recorder = Recorder(tmp_path, "yard", on_end=ends, pre_roll_s=1.0, post_roll_s=1.0)
+    recorder = Recorder(tmp_path, "yard", RecordSettings(pre_s=1.0, post_s=1.0), on_end=ends)
     feed(recorder, packets, 0, 60)
     recorder.begin(EVENT, at(2.4))
     feed(recorder, packets, 60, 100)
@@ -163,7 +164,7 @@ def test_a_camera_that_goes_away_ends_its_clip(
 ) -> None:
     monkeypatch.setattr("amiss.watch.camera._recorder.SILENCE_S", 0.2)
     ends = Ends()
-    recorder = Recorder(tmp_path, "yard", on_end=ends, pre_roll_s=0.5, post_roll_s=0.3)
+    recorder = Recorder(tmp_path, "yard", RecordSettings(pre_s=0.5, post_s=0.3), on_end=ends)
     feed(recorder, packets, 0, 60)
     recorder.begin(EVENT, at(2.0))
     recorder.end(EVENT, at(2.3))
@@ -174,7 +175,7 @@ def test_a_camera_that_goes_away_ends_its_clip(
 
 def test_an_event_that_never_ends_does_not_fill_the_disk(tmp_path: Path, packets: Packets) -> None:
     ends = Ends()
-    recorder = Recorder(tmp_path, "yard", on_end=ends, pre_roll_s=0.0, max_clip_s=2.0)
+    recorder = Recorder(tmp_path, "yard", RecordSettings(pre_s=0.0), on_end=ends, max_clip_s=2.0)
     feed(recorder, packets, 0, 51)
     recorder.begin(EVENT, at(2.0))
     feed(recorder, packets, 51, 250)
@@ -186,7 +187,7 @@ def test_an_event_that_never_ends_does_not_fill_the_disk(tmp_path: Path, packets
 
 
 def test_the_ring_is_bounded(tmp_path: Path, packets: Packets, monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder = Recorder(tmp_path, "yard", on_end=Ends(), pre_roll_s=1.0, late_s=1.0)
+    recorder = Recorder(tmp_path, "yard", RecordSettings(pre_s=1.0), on_end=Ends(), late_s=1.0)
     feed(recorder, packets, 0, 250)
     assert 50 <= len(recorder._ring) <= 50 + 10
     assert recorder._ring_bytes == sum(len(packet.data) for packet in recorder._ring)
@@ -228,7 +229,7 @@ def test_a_full_disk_costs_the_clip_and_nothing_else(small_disk: Path, packets: 
     filler = small_disk / "filler"
     filler.write_bytes(b"x" * 60_000)
     ends = Ends()
-    recorder = Recorder(small_disk, "yard", on_end=ends, pre_roll_s=2.0, post_roll_s=0.2)
+    recorder = Recorder(small_disk, "yard", RecordSettings(pre_s=2.0, post_s=0.2), on_end=ends)
     feed(recorder, packets, 0, 100)
     recorder.begin("a" * 32, at(3.0))
     noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
@@ -406,7 +407,8 @@ def test_a_clip_of_a_killed_process_is_found_again(tmp_path: Path) -> None:
 import os, signal, time, pathlib
 from amiss.video import LiveSource
 from amiss.watch.camera import Recorder
-recorder = Recorder(pathlib.Path({str(tmp_path)!r}), "yard", on_end=print, pre_roll_s=1)
+from amiss.watch.config import RecordSettings
+recorder = Recorder(pathlib.Path({str(tmp_path)!r}), "yard", RecordSettings(pre_s=1), on_end=print)
 for frame in LiveSource({f"replay:{source}?speed=0"!r}, on_packet=recorder.on_packet):
     if frame.index == 100:
         recorder.begin("{EVENT}", frame.time)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from amiss.errors import VideoError
 from amiss.watch.camera import CameraCounters, CameraStatus, Supervisor
 from amiss.watch.camera._restarts import RestartPolicy
-from amiss.watch.config import WorkersConfig
+from amiss.watch.config import WorkerSettings
 
 
 def test_the_end_of_an_earlier_event_leaves_a_later_one_open() -> None:
@@ -64,7 +64,7 @@ class World:
         self.now = 1000.0
         self.made: list[FakeWorker] = []
         self.supervisor = Supervisor(
-            self.make, lambda name, _: CameraStatus(name, "", "d", 0.5, 0.4, ""), WorkersConfig(), now=lambda: self.now
+            self.make, lambda name, _: CameraStatus(name, "", "d", 0.5, 0.4, ""), WorkerSettings(), now=lambda: self.now
         )
 
     def make(self, camera: str, settings: Any, status: CameraStatus) -> FakeWorker:

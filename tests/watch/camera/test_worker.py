@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 
 from amiss.backbones import clip_spans
-from amiss.detection import AlarmSettings, causal_offline_scores
+from amiss.detection import causal_offline_scores
 from amiss.errors import SpecMismatchError, UsageError
 from amiss.features import extract_video
 from amiss.video import Backoff, GateSettings, LiveSource, VideoReader
 from amiss.watch import CameraEvent
-from amiss.watch.camera import CameraSettings, CameraWorker, EnginePool, Recorder
+from amiss.watch.camera import CameraWorker, EnginePool, Recorder
 from amiss.watch.camera._clips import LiveClip
 from amiss.watch.camera._events import EventMaker
 from amiss.watch.camera._pool import Lane
-from helpers.cameras import ALARM, WHO, eventually, wall
+from helpers.cameras import ALARM, WHO, camera_settings, eventually, wall
 from helpers.fake_detector import SPEC, BrightnessEngine, BrightnessHead, brightness_detector
 from helpers.streams import Connection, FakeCamera, transport_stream, write_stream
 
@@ -192,7 +192,7 @@ def test_a_wall_clock_that_is_set_during_an_event_ends_it_and_the_next_has_the_r
 
     began = now()
     with FakeCamera(script) as camera, wall(tmp_path) as made:
-        alarm = AlarmSettings(on=0.6, off=0.5, cooldown_s=0.5)
+        alarm = ALARM.changed(cooldown_s=0.5)
         worker = made.watch(camera.url, alarm=alarm, read_timeout_s=20)
         eventually(lambda: len([event for event in made.events if event.clip]) == 2)
         assert len(worker._events._recent) < 60
@@ -297,7 +297,7 @@ def test_a_gate_spares_the_engine_in_a_still_scene(tmp_path: Path) -> None:
                 image[20:60, index % 80 : index % 80 + 30] = 240
             writer.write(image)
     results = {}
-    for gate in (None, GateSettings(refresh_s=4.0)):
+    for gate in (GateSettings(), GateSettings(enabled=True, refresh_s=4.0)):
         engine = BrightnessEngine()
         with wall(engine=engine) as made:
             worker = made.watch(f"replay:{path}?speed=0", gate=gate)
@@ -317,11 +317,11 @@ class WholeBagHead(BrightnessHead):
 
 
 def test_a_clip_is_whole_however_late_the_scores_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fake_detector.BrightnessHead", WholeBagHead)
+    monkeypatch.setattr("helpers.fake_detector.BrightnessHead", WholeBagHead)
     path = write_stream(tmp_path / "a.ts", n_frames=1000, bright=((208, 304),))
     (tmp_path / "media").mkdir()
     with wall(tmp_path / "media") as made:
-        worker = made.watch(f"replay:{path}?speed=0", lookahead=25, queue_clips=8)
+        worker = made.watch(f"replay:{path}?speed=0", lookahead_clips=25, queue_clips=8)
         assert worker.lookahead_clips == 25  # 16 s
         worker.join(20)
     last = made.events[-1]
@@ -376,8 +376,10 @@ def test_a_picture_that_comes_later_is_told_with_the_next_score(tmp_path: Path) 
             return pictures[-1]
 
     told: list[CameraEvent] = []
-    settings = CameraSettings(name="yard", url="device:0", alarm=ALARM, update_s=1000)
-    maker = EventMaker(settings, WHO, told.append, lambda end: Slow(tmp_path, "yard", on_end=end))
+    settings = camera_settings("device:0")
+    maker = EventMaker(
+        "yard", settings, WHO, told.append, lambda end: Slow(tmp_path, "yard", on_end=end), update_s=1000
+    )
     image = np.zeros((8, 8, 3), np.uint8)
     for index in range(4):
         start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=index)
@@ -430,7 +432,7 @@ def test_still_clips_never_take_the_features_of_another_scene(tmp_path: Path, mo
     engine = BrightnessEngine()
     with wall(engine=engine) as made:
         engine.delay = lambda: eventually(lambda: made.workers and made.workers[0].counters().clips >= 10)
-        worker = made.watch(f"replay:{path}?speed=4", gate=GateSettings(refresh_s=60.0), queue_clips=2)
+        worker = made.watch(f"replay:{path}?speed=4", gate=GateSettings(enabled=True, refresh_s=60.0), queue_clips=2)
         worker._lane.is_live = True
         worker.join(30)
     assert worker.error is None
@@ -495,14 +497,14 @@ def test_trace_of_an_endless_event_stays_small(tmp_path: Path, monkeypatch: pyte
 
 def test_what_makes_no_sense_is_refused_at_once() -> None:
     with wall() as made:
-        with pytest.raises(UsageError, match="known forms"):
+        with pytest.raises(UsageError, match="must start with one of rtsp://"):
             made.watch("gopher://x")
         with pytest.raises(UsageError, match="folder"):
             Recorder(Path("x"), "../yard", on_end=lambda end: None)
         other = EnginePool(BrightnessEngine(SPEC.with_(backbone="other")))
         with pytest.raises(SpecMismatchError):
             CameraWorker(
-                CameraSettings(name="a", url="device:0", alarm=ALARM), brightness_detector(), other, None,
+                "a", camera_settings("device:0"), brightness_detector(), other, None,
                 on_event=lambda event: None, identity=WHO,
             )  # fmt: skip
         other.close()

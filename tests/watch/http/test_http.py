@@ -22,7 +22,7 @@ from PIL import Image as PilImage
 
 from amiss.watch.camera import CameraCounters, CameraStatus
 from amiss.watch.camera._status import total
-from amiss.watch.config import HttpConfig
+from amiss.watch.config import HttpSettings
 from amiss.watch.http import Health, HttpServer, Metrics, Preview, ShownEvent, Watched, WatcherView
 from amiss.watch.store import StoreStatus
 from helpers.events import make_event
@@ -94,7 +94,7 @@ def view(tmp_path: Path) -> FakeView:
 
 @pytest.fixture
 def server(view: FakeView) -> Iterator[HttpServer]:
-    server = HttpServer(view, HttpConfig(port=0))
+    server = HttpServer(view, HttpSettings(port=0))
     server.start()
     yield server
     server.stop()
@@ -257,13 +257,13 @@ def test_live_pictures_and_the_number_of_viewers(view: FakeView, server: HttpSer
 
 def test_a_public_address_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match="no login"):
-        HttpConfig(host="192.0.2.1")
-    assert HttpConfig(host="::1").host == "::1"
-    assert HttpConfig(host="0.0.0.0", allow_public=True).allow_public
+        HttpSettings(host="192.0.2.1")
+    assert HttpSettings(host="::1").host == "::1"
+    assert HttpSettings(host="0.0.0.0", allow_public=True).allow_public
 
 
 def test_a_port_in_use_is_one_line(view: FakeView, server: HttpServer) -> None:
     from amiss.errors import OutputError
 
     with pytest.raises(OutputError, match=f"can't listen on 127.0.0.1:{server.port}"):
-        HttpServer(view, HttpConfig(port=server.port))
+        HttpServer(view, HttpSettings(port=server.port))

@@ -24,8 +24,8 @@ from sqlalchemy import exc, text
 
 from amiss.errors import StoreError, UsageError
 from amiss.watch._event import pack_trace, unpack_trace
-from amiss.watch.config import Rule
-from amiss.watch.store import Retention, RetentionSettings, Store, open_archive, open_store
+from amiss.watch.config import RetentionSettings, Rule
+from amiss.watch.store import Retention, Store, open_archive, open_store
 from amiss.watch.store import _database as database_module
 from amiss.watch.store import _store as store_module
 from amiss.watch.store._database import make_engine, migrate
@@ -208,7 +208,7 @@ def test_an_event_that_was_scored_again_loses_only_its_old_files(open_it: Open, 
     store.save_event(replace(event, clip=f"{kept}.mp4", snapshot=f"{kept}.jpg"))
     assert store.flush(10)
     retention = Retention(
-        media, RetentionSettings(min_free_bytes=None), protected_ids=store.protected_ids, forget=store.forget_media
+        media, RetentionSettings(min_free_gb=0), protected_ids=store.protected_ids, forget=store.forget_media
     )
     for now, left in ((START, (f"{kept}.mp4", f"{kept}.jpg")), (START + timedelta(days=31), (None, None))):
         assert retention.run_once(now).n_events == 1

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -381,7 +380,7 @@ def test_clock_steps_lose_and_repeat_no_alert(tmp_path: Path, monkeypatch: pytes
 
     for module in ("alerts._dispatcher", "store._store"):
         monkeypatch.setattr(f"amiss.watch.{module}.datetime", Clock)
-    store = open_store(f"sqlite:///{tmp_path}/e.db", tmp_path / "spool", rules=[replace(RULES[0], cooldown_s=60)])
+    store = open_store(f"sqlite:///{tmp_path}/e.db", tmp_path / "spool", rules=[RULES[0].changed(cooldown_s=60)])
     sent: list[Alert] = []
     channel = _Collector("log", sent, refuse=1)
     dispatcher = Dispatcher(store, [channel], backoff=Backoff(first_s=500, cap_s=500))

@@ -9,7 +9,7 @@ from amiss.watch._lazy import import_name
 from amiss.watch.alerts._apprise import AppriseChannel
 from amiss.watch.alerts._channels import Channel, LogChannel, probe_alert
 from amiss.watch.alerts._webhook import WebhookChannel
-from amiss.watch.config import AppriseConfig, Config, LogConfig, MqttConfig, WebhookConfig
+from amiss.watch.config import AppriseSettings, Config, LogSettings, MqttSettings, WebhookSettings
 
 
 def make_channels(config: Config) -> list[Channel]:
@@ -55,15 +55,15 @@ def send_test(config: Config, channel: str | None = None) -> Iterator[tuple[str,
 def _channel(config: Config, name: str, cameras: tuple[str, ...] | None) -> Channel:
     """One channel; without cameras it is a visitor's, that tells of no states as a running service may."""
     match config.channels[name]:
-        case AppriseConfig() as given:
+        case AppriseSettings() as given:
             return AppriseChannel(name, given.url, attach=given.attach, expire_s=given.expire_s)
-        case WebhookConfig() as given:
+        case WebhookSettings() as given:
             return WebhookChannel(
                 name, given.url, headers=given.headers, allow_private=given.allow_private, expire_s=given.expire_s
             )
-        case LogConfig() as given:
+        case LogSettings() as given:
             return LogChannel(name, given.path, expire_s=given.expire_s)
-        case MqttConfig() as given:
+        case MqttSettings() as given:
             channel: Channel = import_name("amiss.watch.alerts._mqtt", "MqttChannel")(
                 name,
                 given.host,

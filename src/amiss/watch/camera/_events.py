@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from amiss.detection import Alarm, AlarmTracker
 from amiss.watch._event import CameraEvent
 from amiss.watch.camera._clips import LiveClip, Origin
+from amiss.watch.camera._identity import DetectorIdentity
 from amiss.watch.camera._recorder import Recorder, RecordingEnd
-from amiss.watch.camera._settings import CameraSettings, DetectorIdentity
+from amiss.watch.config import CameraSettings
 
 LONGEST_TRACE = 2048  # points; a longer event's trace is thinned out
 BETTER = 0.05  # an open event whose score rises by so much is told of at once
@@ -59,17 +60,21 @@ class EventMaker:
     """Follows the scores of one camera and tells of its events, in the thread that calls it.
 
     Args:
-        settings: of the camera.
+        camera: its name.
+        settings: the camera's, with both thresholds.
         identity: of the detector.
         on_event: told of every news of an event: when it opens, as its score rises or time passes, when it closes, and
             when its clip is complete.
         make_recorder: given where to tell the end of clips; None: neither clips nor pictures.
+        update_s: an open event that goes on is told of this often, and where its score rises.
     """
 
+    camera: str
     settings: CameraSettings
     identity: DetectorIdentity
     on_event: Callable[[CameraEvent], None]
     make_recorder: Callable[[Callable[[RecordingEnd], None]], Recorder] | None
+    update_s: float = 10.0
     n_events: int = 0
     tracker: AlarmTracker = field(init=False)
     recorder: Recorder | None = field(init=False)
@@ -79,7 +84,7 @@ class EventMaker:
         self._ends: SimpleQueue[RecordingEnd] = SimpleQueue()
         self.recorder = self.make_recorder(self._ends.put) if self.make_recorder else None
         alarm = self.settings.alarm
-        self._remember_s = self.settings.pre_roll_s + alarm.min_length_s + alarm.merge_gap_s + CONTEXT_S
+        self._remember_s = self.settings.record.pre_s + alarm.min_length_s + alarm.merge_gap_s + CONTEXT_S
         self._recent: deque[tuple[float, float]] = deque()  # (middle of the clip, score)
         self._best: tuple[float, NDArray[np.uint8]] | None = None  # peak of the current alarm, and its picture
         self._origin: Origin | None = None  # of the current alarm's first clip
@@ -170,17 +175,18 @@ class EventMaker:
 
     def _begin(self, alarm: Alarm) -> None:
         started = datetime.fromtimestamp(alarm.started_s, UTC)
-        begins_s = alarm.started_s - self.settings.pre_roll_s
+        on, off = self.settings.alarm.thresholds
+        begins_s = alarm.started_s - self.settings.record.pre_s
         event = CameraEvent(
             event_id=self._new_id(),
-            camera=self.settings.name,
+            camera=self.camera,
             state="open",
             started=started,
             ended=None,
             peak=datetime.fromtimestamp(alarm.peak_s, UTC),
             peak_score=alarm.peak_score,
-            threshold_on=self.settings.alarm.on,
-            threshold_off=self.settings.alarm.off,
+            threshold_on=on,
+            threshold_off=off,
             detector=self.identity.name,
             detector_sha256=self.identity.sha256,
             feature_spec=self.identity.feature_spec,
@@ -199,7 +205,7 @@ class EventMaker:
         if self._origin is None:
             return uuid.uuid4().hex
         place = f"{self._origin.key} {self._origin.n_clip}"
-        return uuid.uuid5(uuid.NAMESPACE_URL, f"amiss:{self.settings.name}:{place}").hex
+        return uuid.uuid5(uuid.NAMESPACE_URL, f"amiss:{self.camera}:{place}").hex
 
     def _follow(self, opened: _Open, alarm: Alarm, *, is_closed: bool) -> None:
         is_pictured = self._picture(opened, alarm, PICTURE_S if is_closed or not opened.told_s else 0.0)
@@ -209,9 +215,7 @@ class EventMaker:
         if is_closed:
             self._finish(opened, alarm)
         elif (
-            not is_pictured
-            and alarm.peak_score < opened.told_score + BETTER
-            and now_s - opened.told_s < self.settings.update_s
+            not is_pictured and alarm.peak_score < opened.told_score + BETTER and now_s - opened.told_s < self.update_s
         ):
             return
         opened.told_s, opened.told_score = now_s, alarm.peak_score
@@ -221,7 +225,7 @@ class EventMaker:
         self.on_event(opened.event)
 
     def _finish(self, opened: _Open, alarm: Alarm) -> None:
-        after_s = alarm.length_s + max(self.settings.pre_roll_s, self.settings.alarm.merge_gap_s)
+        after_s = alarm.length_s + max(self.settings.record.pre_s, self.settings.alarm.merge_gap_s)
         opened.trace = [point for point in opened.trace if point[0] <= after_s]  # none from beyond a gap
         ended = datetime.fromtimestamp(alarm.ended_s, UTC)
         self.poll()

@@ -11,7 +11,7 @@ from amiss.detection import Detector, detector_digest
 from amiss.engines import Engine, create_engine
 from amiss.errors import DetectorError
 from amiss.watch.camera._pool import EnginePool
-from amiss.watch.config import WorkersConfig
+from amiss.watch.config import WorkerSettings
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Models:
         engine: runs in place of every backbone.
     """
 
-    def __init__(self, workers: WorkersConfig, engine: Engine | None = None) -> None:
+    def __init__(self, workers: WorkerSettings, engine: Engine | None = None) -> None:
         self._workers, self._engine = workers, engine
         self._loaded: dict[ModelKey, Detector] = {}
         self._pools: dict[tuple[str, Path | None], EnginePool] = {}

@@ -22,6 +22,7 @@ from PIL import Image
 from amiss.errors import AmissError, UsageError, VideoError
 from amiss.files import TEMPORARY_PREFIX, atomic_path
 from amiss.video import EncodedPacket, EncodedStream, PacketWriter, read_frames_at
+from amiss.watch.config import RecordSettings
 
 RING_BYTES = 64 * 2**20
 BACKLOG_BYTES = 64 * 2**20  # packets that wait for a slow disk
@@ -55,8 +56,7 @@ class Recorder:
     Args:
         media: the media folder.
         camera: its name, used as a folder.
-        pre_roll_s: seconds before the event.
-        post_roll_s: seconds after it.
+        settings: how much before and after an event.
         late_s: how much later than an event's first frame `begin` may be called; see also `allow_late`.
         max_clip_s: a clip ends after so long, though the event may go on.
         on_end: told of every clip that is complete or given up, in another thread.
@@ -69,10 +69,9 @@ class Recorder:
         self,
         media: Path,
         camera: str,
+        settings: RecordSettings = RecordSettings(),  # noqa: B008  # frozen
         *,
         on_end: Callable[[RecordingEnd], None],
-        pre_roll_s: float = 5.0,
-        post_roll_s: float = 5.0,
         late_s: float = 10.0,
         max_clip_s: float = 300.0,
     ) -> None:
@@ -80,8 +79,8 @@ class Recorder:
             raise UsageError(f"camera name {camera!r} can't be a folder: letters, digits, - _ . (64 at most)")
         self.media, self.camera = media, camera
         self._on_end = on_end
-        self._pre, self._post = timedelta(seconds=pre_roll_s), timedelta(seconds=post_roll_s)
-        self._base = self._keep = timedelta(seconds=pre_roll_s + late_s)
+        self._pre, self._post = timedelta(seconds=settings.pre_s), timedelta(seconds=settings.post_s)
+        self._base = self._keep = timedelta(seconds=settings.pre_s + late_s)
         self._max = timedelta(seconds=max_clip_s)
         self._lock = threading.Lock()
         self._stream: EncodedStream | None = None

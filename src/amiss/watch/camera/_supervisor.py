@@ -13,7 +13,7 @@ from amiss.video import redact
 from amiss.watch.camera._restarts import RestartPolicy
 from amiss.watch.camera._status import CameraStatus, total
 from amiss.watch.camera._worker import CameraCounters
-from amiss.watch.config import WorkersConfig
+from amiss.watch.config import WorkerSettings
 
 log = logging.getLogger("amiss.watch")
 
@@ -74,7 +74,7 @@ class Supervisor:
         self,
         make_worker: MakeWorker,
         make_status: Callable[[str, Any], CameraStatus],
-        workers: WorkersConfig,
+        workers: WorkerSettings,
         *,
         restart: bool = True,
         now: Callable[[], float] = time.monotonic,

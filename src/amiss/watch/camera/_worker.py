@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,14 @@ from amiss.backbones import check_same_features
 from amiss.detection import Detector, OnlineScorer
 from amiss.engines import Prepared
 from amiss.errors import AmissError
-from amiss.video import FileFate, LiveFrame, LiveSource, SourceState, StillnessGate, parse_address, showable
+from amiss.video import Backoff, FileFate, LiveFrame, LiveSource, SourceState, StillnessGate, parse_address, showable
 from amiss.watch._event import CameraEvent
 from amiss.watch.camera._clips import ClipAssembler, LiveClip
 from amiss.watch.camera._events import EventMaker
+from amiss.watch.camera._identity import DetectorIdentity, identify
 from amiss.watch.camera._pool import EnginePool, Lane, Result
 from amiss.watch.camera._recorder import Recorder, RecordingEnd
-from amiss.watch.camera._settings import CameraSettings, DetectorIdentity, identify
+from amiss.watch.config import CameraSettings
 
 log = logging.getLogger("amiss.watch")
 
@@ -31,6 +33,7 @@ MOST_FAILURES = 50  # clips in a row; then something is wrong with more than a c
 GAP_S = 2.0  # clips before a longer gap are no context for those after it
 STOP_S = 2.0  # a reader that waits for a silent camera is left to itself after so long
 POLL_S = 0.5
+LATE_S = 10.0  # how much later than its first picture an event may be told of, besides its least length
 _FATES = {"done": "is damaged", "skip": "is left out until the next start", "again": "can't be read now"}
 
 
@@ -103,10 +106,13 @@ class CameraWorker(threading.Thread):
     waiting for the post-roll.
 
     Args:
-        settings: of the camera.
+        camera: its name.
+        settings: the camera's, with both thresholds.
         detector: its head scores; its FeatureSpec must be the pool's.
         pool: runs the backbone.
-        make_recorder: builds the recorder, given where to tell the end of clips; None: neither clips nor pictures.
+        media: folder of clips and pictures; None: neither is kept.
+        once: end when a folder is worked off.
+        backoff: waits between attempts to connect.
         on_event: see above.
         on_state: see above.
         on_score: see above.
@@ -119,48 +125,51 @@ class CameraWorker(threading.Thread):
 
     def __init__(
         self,
+        camera: str,
         settings: CameraSettings,
         detector: Detector,
         pool: EnginePool,
-        make_recorder: Callable[[Callable[[RecordingEnd], None]], Recorder] | None,
+        media: Path | None,
         *,
+        once: bool = False,
+        backoff: Backoff = Backoff(),  # noqa: B008  # frozen
         on_event: Callable[[CameraEvent], None],
         on_state: Callable[[str, SourceState, str], None] = lambda name, state, reason: None,
         on_score: Callable[[ClipScored], None] = lambda scored: None,
         identity: DetectorIdentity | None = None,
     ) -> None:
-        super().__init__(name=f"amiss-camera-{settings.name}", daemon=True)
-        check_same_features(pool.engine.spec, detector.spec, f"camera {settings.name}")
-        self.settings = settings
+        super().__init__(name=f"amiss-camera-{camera}", daemon=True)
+        check_same_features(pool.engine.spec, detector.spec, f"camera {camera}")
+        self.camera, self.settings = camera, settings
         self.error: Exception | None = None
         self.latest: LiveFrame | None = None
         """The last frame, for previews."""
         self.last_score: ClipScored | None = None
         self._pool = pool
-        self._scorer = OnlineScorer(detector, window=settings.window, lookahead=settings.lookahead)
-        self._events = EventMaker(settings, identity or identify(detector), on_event, make_recorder)
-        self._gate = StillnessGate(settings.gate) if settings.gate else None
+        self._scorer = OnlineScorer(detector, window=settings.window_clips, lookahead=settings.lookahead_clips)
+        self._events = EventMaker(
+            camera, settings, identity or identify(detector), on_event, _recorder_of(camera, settings, media)
+        )
+        self._gate = StillnessGate(settings.gate) if settings.gate.enabled else None
         self._on_state, self._on_score = on_state, on_score
+        url = settings.url.get_secret_value()
         self._assembler = ClipAssembler(pool.engine.spec)
         self._source = LiveSource(
-            settings.url,
-            open_timeout_s=settings.open_timeout_s,
-            read_timeout_s=settings.read_timeout_s,
-            transport=settings.transport,
-            backoff=settings.backoff,
-            height=settings.height,
+            url,
+            settings.source,
+            backoff=backoff,
             on_state=self._state_changed,
             on_packet=self._events.recorder.on_packet if self._events.recorder else None,
-            once=settings.once,
+            once=once,
             on_file_begin=self._file_begins,
             on_file_end=self._file_ended,
         )
-        self._lane: Lane[_Job | _FileEnd] = pool.lane(size=settings.queue_clips, is_live=self._source.is_live)
-        self._reader = threading.Thread(target=self._read, name=f"amiss-read-{settings.name}", daemon=True)
+        self._lane: Lane[_Job | _FileEnd] = pool.lane(size=settings.source.queue_clips, is_live=self._source.is_live)
+        self._reader = threading.Thread(target=self._read, name=f"amiss-read-{camera}", daemon=True)
         self._reader_error: Exception | None = None
         self._counters = CameraCounters()
         self._failures = 0
-        self._is_folder = parse_address(settings.url).kind == "folder"
+        self._is_folder = parse_address(url).kind == "folder"
         self._file_problem = ""  # why a folder's file couldn't be scored
         self._stand = 0  # the last clip whose features stand for others
         self._still: tuple[int | None, NDArray[np.float32]] | None = None  # which clip stands, its features
@@ -271,10 +280,10 @@ class CameraWorker(threading.Thread):
         if state != "running":  # what is left is scored now: when the camera comes back it would be old
             for clip in self._assembler.finish():
                 self._send(clip)
-        self._on_state(self.settings.name, state, reason)
+        self._on_state(self.camera, state, reason)
 
     def _file_begins(self, name: str) -> None:
-        log.info("%s: %s begins", self.settings.name, name)
+        log.info("%s: %s begins", self.camera, name)
 
     def _file_ended(self, name: str, problem: str, fate: FileFate) -> FileFate:
         """Wait for the scores of the file's last clips; "stop" if they won't come."""
@@ -291,9 +300,9 @@ class CameraWorker(threading.Thread):
             problem, fate = unscored, "skip" if fate == "done" else fate
             self._state_changed("running", f"{name} {_FATES[fate]}: {problem}")
         if problem:
-            log.warning("%s: %s %s: %s", self.settings.name, name, _FATES[fate], problem)
+            log.warning("%s: %s %s: %s", self.camera, name, _FATES[fate], problem)
         else:
-            log.info("%s: %s ended", self.settings.name, name)
+            log.info("%s: %s ended", self.camera, name)
         return fate
 
     def _send(self, clip: LiveClip) -> None:
@@ -328,7 +337,7 @@ class CameraWorker(threading.Thread):
         """Tell the recorder how much later than its first picture a clip may be scored."""
         spec = self._pool.engine.spec
         clip_s = (clip.ended - clip.started).total_seconds() * max(1.0, spec.stride / spec.clip_len)
-        late_s = clip_s * (self.lookahead_clips + 2 * self.settings.queue_clips + 2)
+        late_s = clip_s * (self.lookahead_clips + 2 * self.settings.source.queue_clips + 2)
         if self._events.recorder is not None and late_s > self._late_s:
             self._late_s = late_s
             self._events.recorder.allow_late(late_s)
@@ -391,9 +400,7 @@ class CameraWorker(threading.Thread):
         smoothed = self._events.scored(clip, score)
         latency_s = max(0.0, time.monotonic() - clip.monotonic_s)
         file, file_s = (clip.origin.file, clip.origin.seconds) if clip.origin is not None else (None, None)
-        self.last_score = ClipScored(
-            self.settings.name, clip.started, clip.ended, score, smoothed, latency_s, file, file_s
-        )
+        self.last_score = ClipScored(self.camera, clip.started, clip.ended, score, smoothed, latency_s, file, file_s)
         self._on_score(self.last_score)
 
     def _close_if_lost(self) -> None:
@@ -402,3 +409,13 @@ class CameraWorker(threading.Thread):
         if self.state not in ("running", "connecting") and silent_s > max(self.settings.alarm.merge_gap_s, GAP_S):
             self._score_waiting()
             self._events.interrupt()
+
+
+def _recorder_of(
+    camera: str, settings: CameraSettings, media: Path | None
+) -> Callable[[Callable[[RecordingEnd], None]], Recorder] | None:
+    """What builds a camera's recorder; None where nothing is kept."""
+    if media is None or not settings.record.enabled:
+        return None
+    late_s = LATE_S + settings.alarm.min_length_s
+    return lambda on_end: Recorder(media, camera, settings.record, on_end=on_end, late_s=late_s)

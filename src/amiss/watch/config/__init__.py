@@ -1,23 +1,18 @@
 """The configuration of `amiss watch`: every setting declared once, and the file it is read from."""
 
+from amiss.watch.config._camera import CameraDefaults, CameraSettings, CameraSourceSettings, RecordSettings
+from amiss.watch.config._channels import (
+    AppriseSettings,
+    ChannelSettings,
+    LogSettings,
+    MqttSettings,
+    WebhookSettings,
+)
+from amiss.watch.config._config import Config, HttpSettings, RetentionSettings, WorkerSettings
 from amiss.watch.config._file import ConfigProblem, load_config, read_config
 from amiss.watch.config._rules import Rule
-from amiss.watch.config._schema import (
-    AlarmConfig,
-    AppriseConfig,
-    CameraConfig,
-    Config,
-    HttpConfig,
-    LogConfig,
-    MqttConfig,
-    RuleConfig,
-    WebhookConfig,
-    WorkersConfig,
-)
 from amiss.watch.config._thresholds import (
-    OFF_SHARE,
     CameraCalibration,
-    Thresholds,
     calibration_file,
     check_calibration,
     read_calibration,
@@ -27,22 +22,23 @@ from amiss.watch.config._thresholds import (
 from amiss.watch.config._webhook_address import WebhookAddress, check_headers
 
 __all__ = [
-    "OFF_SHARE",
-    "AlarmConfig",
-    "AppriseConfig",
+    "AppriseSettings",
     "CameraCalibration",
-    "CameraConfig",
+    "CameraDefaults",
+    "CameraSettings",
+    "CameraSourceSettings",
+    "ChannelSettings",
     "Config",
     "ConfigProblem",
-    "HttpConfig",
-    "LogConfig",
-    "MqttConfig",
+    "HttpSettings",
+    "LogSettings",
+    "MqttSettings",
+    "RecordSettings",
+    "RetentionSettings",
     "Rule",
-    "RuleConfig",
-    "Thresholds",
     "WebhookAddress",
-    "WebhookConfig",
-    "WorkersConfig",
+    "WebhookSettings",
+    "WorkerSettings",
     "calibration_file",
     "check_calibration",
     "check_headers",

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import SecretStr, ValidationError
 
 from amiss.errors import ConfigError, UsageError
-from amiss.video import parse_address, redact
-from amiss.watch.config import _schema
-from amiss.watch.config._schema import (
-    CHANNEL_KINDS,
-    AppriseConfig,
-    CameraConfig,
-    ChannelConfig,
-    Config,
-    LogConfig,
-    WebhookConfig,
-    with_defaults,
-)
+from amiss.settings import hint, problems_of
+from amiss.video import redact
+from amiss.watch.config._camera import CameraSettings, with_defaults
+from amiss.watch.config._channels import CHANNEL_KINDS, AppriseSettings, ChannelSettings, LogSettings, WebhookSettings
+from amiss.watch.config._config import Config
 from amiss.watch.config._webhook_address import WebhookAddress, check_headers
 
 _SECRET = re.compile(r"\$\$\{|\$\{(?:file:([^}]+)|([A-Za-z_]\w*))\}")
@@ -197,12 +189,12 @@ def _validated(text: str, read: _Read, folder: Path) -> Config | None:
     config = config.model_copy(
         update={
             "cameras": cameras,
-            "database": _absolute_database(config.database, folder),
+            "database": SecretStr(_absolute_database(config.database.get_secret_value(), folder)),
             "media": folder / config.media,
             "state": folder / config.state,
             "channels": {
                 name: channel.model_copy(update={"path": folder / channel.path})
-                if isinstance(channel, LogConfig)
+                if isinstance(channel, LogSettings)
                 else channel
                 for name, channel in config.channels.items()
             },
@@ -213,16 +205,16 @@ def _validated(text: str, read: _Read, folder: Path) -> Config | None:
     return config
 
 
-def _with_absolute_paths(camera: CameraConfig, config: Config, folder: Path) -> CameraConfig:
+def _with_absolute_paths(camera: CameraSettings, config: Config, folder: Path) -> CameraSettings:
     own = camera.detector is not None
     detector, weights = (camera.detector, camera.weights) if own else (config.detector, config.weights)
-    url = camera.url
+    url = camera.url.get_secret_value()
     for scheme in ("replay:", "folder:"):
         if url.startswith(scheme):
             url = scheme + str(folder / url.removeprefix(scheme))
     return camera.model_copy(
         update={
-            "url": url,
+            "url": SecretStr(url),
             "detector": None if detector is None else folder / detector,
             "weights": None if weights is None else folder / weights,
         }
@@ -254,7 +246,7 @@ def _check_references(config: Config, read: _Read) -> None:
         ):
             for j, name in enumerate(names):
                 if name not in known:
-                    read.blame(("rules", i, f"{kind}s", j), f"there is no {kind} {name!r}{_hint(name, known)}")
+                    read.blame(("rules", i, f"{kind}s", j), f"there is no {kind} {name!r}{hint(name, known)}")
 
 
 def _detector_problem(folder: Path) -> str:
@@ -271,12 +263,7 @@ def _detector_problem(folder: Path) -> str:
 
 
 def _check_addresses(config: Config, read: _Read) -> None:
-    """What cameras and channels would say at the start, or at the first alert; nothing is connected."""
-    for name, camera in config.cameras.items():
-        try:
-            parse_address(camera.url, camera.source.transport)
-        except UsageError as error:
-            read.blame(("cameras", name, "url"), str(error).replace(redact(camera.url), _shown(camera.url)))
+    """What channels would say at the first alert; nothing is connected."""
     for name, channel in config.channels.items():
         try:
             _check_channel(channel)
@@ -284,11 +271,11 @@ def _check_addresses(config: Config, read: _Read) -> None:
             read.blame(("channels", name), str(error))
 
 
-def _check_channel(channel: ChannelConfig) -> None:
-    if isinstance(channel, WebhookConfig):
+def _check_channel(channel: ChannelSettings) -> None:
+    if isinstance(channel, WebhookSettings):
         WebhookAddress(channel.url, channel.allow_private)
         check_headers(channel.headers)
-    elif isinstance(channel, AppriseConfig):
+    elif isinstance(channel, AppriseSettings):
         try:
             from amiss.watch.alerts._apprise import service_of
         except ModuleNotFoundError:
@@ -304,40 +291,16 @@ def _shown(value: str) -> str:
 
 
 def _blame_all(error: ValidationError, inside: _Where, read: _Read) -> None:
-    for problem in error.errors(include_url=False):
-        where = (*inside, *problem["loc"])
-        kind, message = problem["type"], problem["msg"]
-        if kind == "extra_forbidden":
-            message = f"there is no such field{_hint(str(where[-1]), _all_fields())}"
-        elif kind == "missing":
-            message = f"is missing{_hint_missing(where)}"
-        elif kind in ("union_tag_not_found", "union_tag_invalid"):
-            message = f"`kind` must be one of {', '.join(CHANNEL_KINDS)}"
-        elif where and where[-1] == "[key]":
+    for found in problems_of(error, Config if not inside else CameraSettings):
+        where = (*inside, *found.where)
+        message = found.message
+        if where == ("cameras",) and found.kind == "missing":
+            message = "is missing, the cameras to watch"
+        elif where[-1] == "[key]":
             message = "names are letters, digits, '_', '.' and '-', at most 64"
-        else:
-            message = message.removeprefix("Value error, ")
-            message = message[:1].lower() + message[1:]
-            value = problem["input"]
-            if isinstance(value, bool | int | float | str) and not (where in read.secret or _is_secret(where)):
-                message = f"is {_shown(value) if isinstance(value, str) else value!r}; {message}"
+        elif found.kind.startswith("union_tag"):
+            message = f"`kind` must be one of {', '.join(CHANNEL_KINDS)}"
+        elif found.value is not None and where[0] != "channels" and where not in read.secret:
+            value = found.value
+            message = f"is {_shown(value) if isinstance(value, str) else value!r}; {message}"
         read.blame(where, message)
-
-
-def _is_secret(where: _Where) -> bool:
-    """Whether a value may hold a secret that has no mark: passwords, and all that channels are told."""
-    return where[-1] in ("password", "database") or where[0] == "channels"
-
-
-def _hint_missing(where: _Where) -> str:
-    return ", the cameras to watch" if where == ("cameras",) else ""
-
-
-def _hint(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _all_fields() -> list[str]:
-    models = [m for m in vars(_schema).values() if isinstance(m, type) and issubclass(m, BaseModel)]
-    return sorted({name for model in models for name in model.model_fields})

@@ -1,60 +1,66 @@
 """Rules: which events are told to which channels."""
 
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
-from typing import Literal
+from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from amiss.errors import UsageError
+from pydantic import Field, field_validator
+
+from amiss.settings import Score, Seconds, Settings
 from amiss.watch._event import CameraEvent
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[str, ...] = get_args(Day)
 _MIDNIGHT = time(0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """Which events are told to whom.
+class Rule(Settings):
+    """Which events are told to whom."""
 
-    Attributes:
-        name: Its name, unique; in the log of deliveries.
-        channels: Names of channels.
-        cameras: Names of cameras; empty = all.
-        min_score: Events whose peak is lower are not told (0 to 1).
-        min_length_s: Shorter events are not told. With `on="opened"` an event is told as soon as it has lasted so long.
-        hours: Local time in which the event must begin, `22:00-06:00` (may cross midnight; the end is not in it);
-            None = always.
-        days: Of `mon` to `sun`, the days on which those hours begin; empty = all.
-        time_zone: Of hours and days, an IANA name; None = the machine's.
-        cooldown_s: Between two told events of one camera (of a folder: in one file), from opening to opening, or from
-            end to end with `on="closed"`; per channel.
-        on: `opened`: as soon as an event fits the rule; `closed`: when it has ended and its clip is complete.
-
-    Raises:
-        UsageError: a value makes no sense.
-    """
-
-    name: str
-    channels: tuple[str, ...]
-    cameras: tuple[str, ...] = ()
-    min_score: float = 0.0
-    min_length_s: float = 0.0
+    name: Name
+    """Its name, in the log of deliveries."""
+    channels: tuple[Name, ...]
+    """Names of channels."""
+    cameras: tuple[Name, ...] | None = None
+    """Names of cameras; null = all."""
+    min_score: Score = 0.0
+    """Events whose peak is lower are not told."""
+    min_length_s: Seconds = 0.0
+    """Shorter events are not told. With `on: opened` an event is told as soon as it has lasted so long."""
     hours: str | None = None
-    days: tuple[str, ...] = ()
+    """Local time of day in which the event must begin, `22:00-06:00` (may cross midnight; the end is not in it); null =
+    always."""
+    days: tuple[Day, ...] | None = None
+    """Days of the week (on which those hours begin); null = all."""
     time_zone: str | None = None
-    cooldown_s: float = 60.0
+    """Of hours and days, e.g. Europe/Berlin; null = the machine's."""
+    cooldown_s: Annotated[float, Field(ge=0)] = 60.0
+    """After an event that was told, none of the same camera (of a folder: in the same file) is told to the same channel
+    for so long, from opening to opening, or from end to end with `on: closed`. A message that could not be sent doesn't
+    count."""
     on: Literal["opened", "closed"] = "opened"
+    """Tell it at once, or when it is over and its clip is complete (or known to be missing)."""
 
-    def __post_init__(self) -> None:
-        if not self.channels:
-            raise UsageError(f"rule {self.name!r} names no channel")
-        if wrong := [day for day in self.days if day not in DAYS]:
-            raise UsageError(f"rule {self.name!r}: no such day {wrong[0]!r}; days are {', '.join(DAYS)}")
-        if self.cooldown_s < 0 or self.min_length_s < 0:
-            raise UsageError(f"rule {self.name!r}: cooldown_s and min_length_s can't be negative")
-        if self.hours is not None:
-            parse_hours(self.hours)
-        _zone(self.time_zone)
+    @field_validator("channels")
+    @classmethod
+    def _some(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
+        if not channels:
+            raise ValueError("there is no channel to tell")
+        return channels
+
+    @field_validator("hours")
+    @classmethod
+    def _known_hours(cls, hours: str | None) -> str | None:
+        if hours is not None:
+            _times(hours)
+        return hours
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        _zone(name)
+        return name
 
     def moment(self, event: CameraEvent) -> datetime | None:
         """The time that the rule's cooldown counts from if the event is to be told now, else None."""
@@ -68,7 +74,7 @@ class Rule:
 
     def _in_hours(self, event: CameraEvent) -> bool:
         local = event.started.astimezone(_zone(self.time_zone))
-        begin, end = (_MIDNIGHT, _MIDNIGHT) if self.hours is None else parse_hours(self.hours)
+        begin, end = (_MIDNIGHT, _MIDNIGHT) if self.hours is None else _times(self.hours)
         now = local.time()
         day = local.date()
         if begin < end:
@@ -80,17 +86,13 @@ class Rule:
         return inside and (not self.days or DAYS[day.weekday()] in self.days)
 
 
-def parse_hours(hours: str) -> tuple[time, time]:
-    """`22:00-06:00` as two times; `24:00` is midnight.
-
-    Raises:
-        UsageError: it reads otherwise.
-    """
+def _times(hours: str) -> tuple[time, time]:
+    """`22:00-06:00` as two times; `24:00` is midnight."""
     parts = hours.replace(" ", "").replace("24:00", "00:00").split("-")
     try:
         begin, end = (time.fromisoformat(part) for part in parts)
     except ValueError:
-        raise UsageError(f"hours are {hours!r}; they are written like 22:00-06:00") from None
+        raise ValueError("hours are written like 22:00-06:00") from None
     return begin, end
 
 
@@ -100,7 +102,7 @@ def _zone(name: str | None) -> tzinfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise UsageError(f"no time zone {name!r}; they are named like Europe/Berlin") from None
+        raise ValueError("no such time zone; they are named like Europe/Berlin") from None
 
 
 def _length_s(event: CameraEvent) -> float:

@@ -6,22 +6,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from amiss.detection import AlarmSettings
 from amiss.errors import DetectorError
 from amiss.files import write_json, write_text
-from amiss.watch.config._schema import AlarmConfig, Score
 
-OFF_SHARE = 0.8
 _FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """When an event opens and closes, and why there."""
-
-    on: float
-    off: float
-    source: str
-    """In words."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +19,8 @@ class CameraCalibration:
 
     camera: str
     detector_sha256: str
-    threshold: Score
-    off: Score
+    threshold: float
+    off: float
     per_hour: float
     """False alarms an hour that were asked for."""
     hours: float
@@ -95,9 +84,14 @@ def read_calibration(state: Path, camera: str) -> CameraCalibration | None:
 
 
 def resolve_thresholds(
-    alarm: AlarmConfig, calibration: CameraCalibration | None, detector_sha256: str, detector_threshold: float
-) -> Thresholds:
-    """Stated thresholds first, then the camera's calibration if it is of this detector, then the detector's own."""
+    alarm: AlarmSettings, calibration: CameraCalibration | None, detector_sha256: str, detector_threshold: float
+) -> tuple[AlarmSettings, str]:
+    """Stated thresholds first, then the camera's calibration if it is of this detector, then the detector's own.
+
+    Returns:
+        The settings with both thresholds, and where they come from, in words.
+    """
+    off = alarm.off
     if alarm.on is not None:
         on, source = alarm.on, "the configuration"
     elif calibration is not None and calibration.detector_sha256 == detector_sha256:
@@ -109,14 +103,12 @@ def resolve_thresholds(
             calibration.merge_gap_s,
         ):
             source += "; smoothing, length or gap have changed since: calibrate again"
-        if alarm.off is None:
-            return Thresholds(on, min(calibration.off, on), source)
+        off = calibration.off if off is None else off
     else:
         on, source = detector_threshold, "the detector"
         if calibration is not None:
             source += " (its calibration is of another one: calibrate again)"
-    off = OFF_SHARE * on if alarm.off is None else min(alarm.off, on)
-    return Thresholds(on, off, source)
+    return alarm.with_thresholds(on, None if off is None else min(off, on)), source
 
 
 def _worth(calibration: CameraCalibration) -> str:

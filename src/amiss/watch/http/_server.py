@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from amiss.errors import AmissError, OutputError
 from amiss.pages import render
 from amiss.video import redact
-from amiss.watch.config import HttpConfig
+from amiss.watch.config import HttpSettings
 from amiss.watch.http._preview import Preview
 from amiss.watch.http._shown import ShownEvent
 
@@ -56,7 +56,7 @@ class View(Protocol):
         is none."""
 
 
-def create_app(view: View, settings: HttpConfig) -> FastAPI:
+def create_app(view: View, settings: HttpSettings) -> FastAPI:
     """The application. There is no login; media are served by event id, never by path."""
     app = FastAPI(title="amiss watch", docs_url=None, redoc_url=None, openapi_url=None)
     if not settings.allow_public:  # a page in a browser on this machine must not reach the cameras by a name of its own
@@ -156,7 +156,7 @@ class HttpServer:
         OutputError: the port can't be had.
     """
 
-    def __init__(self, view: View, settings: HttpConfig) -> None:
+    def __init__(self, view: View, settings: HttpSettings) -> None:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

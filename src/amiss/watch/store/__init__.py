@@ -4,7 +4,7 @@ from amiss.watch.store._archive import Archive, AuditEntry, CameraRow, Review, o
 from amiss.watch.store._deliveries import MAX_DELAY_S, Delivery, DeliveryState
 from amiss.watch.store._event_rows import StoredEvent, Verdict
 from amiss.watch.store._outbox import Claim, Outbox
-from amiss.watch.store._retention import Retention, RetentionReport, RetentionSettings
+from amiss.watch.store._retention import Retention, RetentionReport
 from amiss.watch.store._store import Store, StoreStatus, open_store
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "Outbox",
     "Retention",
     "RetentionReport",
-    "RetentionSettings",
     "Review",
     "Store",
     "StoreStatus",

@@ -7,28 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from amiss.errors import UsageError
 from amiss.files import TEMPORARY_PREFIX
+from amiss.watch.config import RetentionSettings
 
-GIB = 2**30
 ABANDONED = timedelta(days=1)  # temporary files older than this belong to nobody
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetentionSettings:
-    """What to keep. None: no limit."""
-
-    days: float | None = 30
-    """Older events lose clip and picture."""
-    max_bytes: int | None = None
-    """Of the whole media folder; the oldest go first."""
-    min_free_bytes: int | None = 1 * GIB
-    """Of the disk; below, the oldest go at once, until twice as much is free."""
-
-    def __post_init__(self) -> None:
-        for name in ("days", "max_bytes", "min_free_bytes"):
-            if (value := getattr(self, name)) is not None and value < 0:
-                raise UsageError(f"{name} is {value}; it must not be negative")
 
 
 @dataclass(frozen=True)
@@ -144,7 +126,7 @@ class Retention:
             candidates = [event for event in candidates if event.changed_s >= limit_s]
         gone = sum(event.n_bytes for event in going)
         excess = used - gone - limits.max_bytes if limits.max_bytes is not None else 0
-        if limits.min_free_bytes is not None and free + gone < limits.min_free_bytes:
+        if free + gone < limits.min_free_bytes:
             excess = max(excess, 2 * limits.min_free_bytes - free - gone)
         while excess > 0 and candidates:
             event = candidates.pop(0)

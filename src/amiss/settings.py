@@ -1,0 +1,132 @@
+"""Settings: frozen, checked when they are made, each field with its docstring; and what is wrong with them, in words.
+
+A setting is declared once, on the floor that uses it. What is above nests it and passes it whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from amiss.errors import UsageError
+from amiss.registry import closest
+
+Seconds = Annotated[float, Field(ge=0, le=86400)]
+"""Up to a day."""
+Score = Annotated[float, Field(ge=0, le=1)]
+
+_SHOWN = (bool, int, float, str)
+
+
+class Settings(BaseModel):
+    """Base of all settings.
+
+    Raises:
+        UsageError: a value makes no sense, or there is no such field. (`model_validate` raises pydantic's
+            ValidationError instead, for those who know on which line of which file a value stands; see `problems_of`.)
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise UsageError(f"{type(self).__name__}: {in_words(error, type(self))}") from None
+
+    # So marked, it is for Python callers alone: what is nested in a file's values is checked without it, and keeps the
+    # place of every mistake.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    def changed(self, **values: Any) -> Self:
+        """The same with other values; checked, unlike `model_copy`.
+
+        Raises:
+            UsageError: a value makes no sense.
+        """
+        return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | values)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one value."""
+
+    where: tuple[str | int, ...]
+    """Fields and indices that lead to it."""
+    message: str
+    """In words, without the value."""
+    value: bool | int | float | str | None = None
+    """What was given, where it can be shown in a line and is no secret."""
+    kind: str = ""
+    """pydantic's name for the mistake, such as `missing`."""
+
+    @property
+    def field(self) -> str:
+        """Where, with dots."""
+        return ".".join(map(str, self.where))
+
+    def __str__(self) -> str:
+        value = "" if self.value is None else f"is {self.value!r}"
+        if self.message.startswith("is "):
+            return f"{self.field} {self.message}"
+        where = " ".join(part for part in (self.field, value) if part)
+        return f"{where}{'; ' if value else ': ' if where else ''}{self.message}"
+
+
+def problems_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem]:
+    """The mistakes that pydantic found in values for `model`, in our words."""
+    fields = list(dict.fromkeys(name for part in _models_in(model) for name in part.model_fields))
+    secrets = _secret_fields(model)
+    for found in error.errors(include_url=False):
+        where, kind, value = found["loc"], found["type"], found["input"]
+        message = found["msg"].removeprefix("Value error, ")
+        is_shown = isinstance(value, _SHOWN) and not secrets.intersection(where)
+        if kind == "extra_forbidden":
+            message, is_shown = f"there is no such field{hint(str(where[-1]), fields)}", False
+        elif kind == "missing":
+            message, is_shown = "is missing", False
+        elif kind == "greater_than_equal" and found["ctx"]["ge"] == 0:
+            message = "must not be negative"
+        else:
+            message = message.replace("Input should be", "must be")
+            message = message[:1].lower() + message[1:]
+        yield Problem(where, message, value if is_shown else None, kind)
+
+
+def in_words(error: ValidationError, model: type[BaseModel]) -> str:
+    """All that pydantic found, in one line."""
+    return "; ".join(map(str, problems_of(error, model)))
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or nothing where none is like it."""
+    close = closest(name, known)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _models_in(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        for part in _types_in(field.annotation):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from _models_in(part)
+
+
+def _types_in(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for inner in get_args(annotation):
+        yield from _types_in(inner)
+
+
+def _secret_fields(model: type[BaseModel]) -> set[str]:
+    return {
+        name
+        for part in _models_in(model)
+        for name, field in part.model_fields.items()
+        if SecretStr in _types_in(field.annotation)
+    }

@@ -1,0 +1,136 @@
+"""What `amiss watch` is told: cameras, detector, thresholds, recording, rules, channels; every field documented."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from amiss.settings import Settings
+from amiss.watch.config._camera import CameraDefaults, CameraSettings
+from amiss.watch.config._channels import ChannelSettings
+from amiss.watch.config._rules import Name, Rule
+
+GB = 10**9
+_DATABASE = "sqlite:///amiss.db"
+
+
+class RetentionSettings(Settings):
+    """How long clips and snapshots stay. Events themselves, and the media of protected ones, always stay."""
+
+    days: Annotated[float | None, Field(gt=0)] = 30.0
+    """Older media go; null = never for their age."""
+    max_gb: Annotated[float | None, Field(gt=0)] = None
+    """The oldest go when all media together are larger (10⁹ bytes); null = no limit."""
+    min_free_gb: Annotated[float, Field(ge=0)] = 1.0
+    """When the disk has less than this left, the oldest go at once, until twice as much is free."""
+
+    @property
+    def max_bytes(self) -> int | None:
+        """`max_gb` in bytes."""
+        return None if self.max_gb is None else round(self.max_gb * GB)
+
+    @property
+    def min_free_bytes(self) -> int:
+        """`min_free_gb` in bytes."""
+        return round(self.min_free_gb * GB)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class HttpSettings(Settings):
+    """Health, metrics and live pictures over HTTP. There is no login: pictures of your cameras are readable by whoever
+    can reach the port."""
+
+    enabled: bool = True
+    """false: no server."""
+    host: str = "127.0.0.1"
+    """Address to listen on; anything but a loopback address needs `allow_public`."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8720
+    """Port; 0 = any free one."""
+    allow_public: bool = False
+    """Listen on other addresses than loopback: only behind a proxy that asks for a password, or inside a container
+    whose port is published to loopback."""
+    max_viewers: Annotated[int, Field(ge=0, le=100)] = 4
+    """Clients that may look at one camera's pictures at a time."""
+    base_url: str | None = None
+    """Address under which people reach this server, for links in messages; null = http://host:port."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _absolute(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"https?://[^\s/]+\S*", url):
+            raise ValueError("must begin with http:// or https://, a host and no blanks")
+        return url
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.allow_public and not _is_loopback(self.host):
+            raise ValueError(
+                f"host is {self.host!r}: everyone who reaches this machine could look through its cameras, as there is "
+                "no login. Use 127.0.0.1 and a proxy with a password in front, or say `allow_public: true`"
+            )
+        return self
+
+
+class WorkerSettings(Settings):
+    """How the work is done."""
+
+    threads: Annotated[int | None, Field(ge=1)] = None
+    """CPU threads of the backbone; null = torch's choice."""
+    device: str = "auto"
+    """Where the backbone runs: auto, cpu, cuda, cuda:1, …"""
+    precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
+    """Of the backbone's arithmetic; int8 needs a network that `amiss weights quantise` made."""
+    max_restarts: Annotated[int, Field(ge=1)] = 5
+    """A camera's worker that fails is started again; after so many failures within `restarts_within_s` …"""
+    restarts_within_s: Annotated[float, Field(gt=0)] = 60.0
+    """… it is started only every so many seconds."""
+    stop_s: Annotated[float, Field(ge=0)] = 10.0
+    """On a stop: longest wait for events to be closed and messages to be sent."""
+
+
+class Config(Settings):
+    """A configuration of `amiss watch`. Relative paths start at the folder of the file."""
+
+    cameras: Annotated[dict[Name, CameraSettings], Field(min_length=1)]
+    """Name → camera."""
+    detector: Path | None = None
+    """Detector directory, e.g. run/selected; cameras may have their own."""
+    weights: Path | None = None
+    """File of its backbone's weights, where they are not found by name."""
+    defaults: CameraDefaults = CameraDefaults()
+    """What holds for every camera that doesn't say otherwise."""
+    database: Annotated[SecretStr, Field(json_schema_extra={"default": _DATABASE})] = SecretStr(_DATABASE)
+    """SQLAlchemy's address: sqlite:///file or postgresql+psycopg://user:password@host/database."""
+    media: Path = Path("media")
+    """Folder of clips and snapshots."""
+    state: Path = Path("state")
+    """Folder of what must outlast a restart besides the database: the spool of events, calibrations."""
+    retention: RetentionSettings = RetentionSettings()
+    """How long clips and snapshots stay."""
+    channels: dict[Name, ChannelSettings] = Field(default_factory=dict)
+    """Name → where messages go."""
+    rules: tuple[Rule, ...] = ()
+    """Which events are told to whom."""
+    http: HttpSettings = HttpSettings()
+    """Health, metrics and live pictures."""
+    workers: WorkerSettings = WorkerSettings()
+    """How the work is done."""
+
+    @field_validator("database")
+    @classmethod
+    def _known_database(cls, url: SecretStr) -> SecretStr:
+        if not re.match(r"^(sqlite|postgresql|postgres|mysql|mariadb)(\+\w+)?://", url.get_secret_value()):
+            raise ValueError("must be an address like sqlite:///amiss.db or postgresql+psycopg://user@host/name")
+        return url
