@@ -8,8 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -24,39 +23,13 @@ from amiss.pages import render
 from amiss.video import redact
 from amiss.watch.config import HttpSettings
 from amiss.watch.http._preview import Preview
-from amiss.watch.http._shown import ShownEvent
+from amiss.watch.http._watcher_view import WatcherView
 
 _FRAME_S = 0.1  # at most ten live pictures a second
 _BOUNDARY = "amissframe"
 
 
-class View(Protocol):
-    """What the server shows of a watcher."""
-
-    def cameras(self) -> list[dict[str, Any]]:
-        """The cameras' states, redacted."""
-
-    def alive(self) -> bool:
-        """Whether the supervisor still goes round."""
-
-    def not_ready(self) -> list[str]:
-        """What keeps the watcher from being ready; empty = nothing."""
-
-    def metrics_text(self) -> bytes:
-        """Prometheus' text format."""
-
-    def preview(self, camera: str) -> Preview | None:
-        """A camera's live pictures; None = no such camera."""
-
-    def event(self, event_id: str) -> ShownEvent | None:
-        """An event; None = no such one."""
-
-    def media_file(self, event_id: str, kind: str, part: int = 1) -> Path | None:
-        """The file of an event's `clip` (of several, which part) or `snapshot`, inside the media folder; None = there
-        is none."""
-
-
-def create_app(view: View, settings: HttpSettings) -> FastAPI:
+def create_app(view: WatcherView, settings: HttpSettings) -> FastAPI:
     """The application. There is no login; media are served by event id, never by path."""
     app = FastAPI(title="amiss watch", docs_url=None, redoc_url=None, openapi_url=None)
     if not settings.allow_public:  # a page in a browser on this machine must not reach the cameras by a name of its own
@@ -156,7 +129,7 @@ class HttpServer:
         OutputError: the port can't be had.
     """
 
-    def __init__(self, view: View, settings: HttpSettings) -> None:
+    def __init__(self, view: WatcherView, settings: HttpSettings) -> None:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

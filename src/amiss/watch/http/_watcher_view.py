@@ -52,23 +52,26 @@ class Watched:
 
 
 class WatcherView:
-    """See `View`. Everything in it is redacted."""
+    """What the server shows of a watcher. Everything in it is redacted."""
 
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
         self.metrics = Metrics(watched.cameras, self.gauges, self.deliveries)
 
     def cameras(self) -> list[dict[str, Any]]:
-        """See `View`."""
+        """The cameras' states."""
         return [status.to_dict() for status in self._watched.cameras()]
 
     def alive(self) -> bool:
-        """See `View`."""
+        """Whether the supervisor still goes round."""
         health = self._watched.health()
         return not health.started or health.since_tick_s < _STANDSTILL_S
 
     def not_ready(self) -> list[str]:
-        """See `View`. A camera that is away is no reason: nothing can be done here about it."""
+        """What keeps the watcher from being ready; empty = nothing.
+
+        A camera that is away is no reason: nothing can be done here about it.
+        """
         health = self._watched.health()
         reasons = [] if health.started else ["starting"]
         status = self._watched.store.status()
@@ -86,15 +89,15 @@ class WatcherView:
         return reasons
 
     def metrics_text(self) -> bytes:
-        """See `View`."""
+        """Prometheus' text format."""
         return self.metrics.text()
 
     def preview(self, camera: str) -> Preview | None:
-        """See `View`."""
+        """A camera's live pictures; None = no such camera."""
         return self._watched.preview(camera)
 
     def event(self, event_id: str) -> ShownEvent | None:
-        """See `View`."""
+        """An event; None = no such one."""
         stored = self._watched.store.get_event(event_id)
         if stored is None:
             return None
@@ -103,7 +106,10 @@ class WatcherView:
         return ShownEvent(stored.event, stored.protected, parts)
 
     def media_file(self, event_id: str, kind: str, part: int = 1) -> Path | None:
-        """See `View`."""
+        """The file of an event's `clip` (of several, which part) or `snapshot`, inside the media folder.
+
+        None = there is none.
+        """
         stored = self._watched.store.get_event(event_id)
         name = getattr(stored.event, kind) if stored is not None and kind in ("clip", "snapshot") else None
         if name is None:
