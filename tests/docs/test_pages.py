@@ -25,3 +25,36 @@ def test_every_test_that_the_page_of_faults_names_exists() -> None:
         file = ROOT / "tests" / path
         assert file.is_file(), f"faults.md names {path}, which isn't there"
         assert not name or any(fnmatch(test, name) for test in functions_of(file)), f"faults.md names {path}::{name}"
+
+
+def templates(tree: ast.AST) -> list[str]:
+    """The texts of a file as a reader may see them: … for each value that is filled in."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(re.sub(r"%[sdg]|%\.\d[fg]", "…", node.value))
+    return found
+
+
+def is_in(message: str, template: str) -> bool:
+    """Whether the parts of a message between its … stand in a template, in their order."""
+    at = 0
+    for part in filter(None, (part.strip() for part in message.split("…"))):
+        found = template.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
+
+
+def test_the_messages_of_troubleshooting_are_those_of_the_program() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^### `(.+?)` \{", page, re.MULTILINE)
+    assert len(messages) > 40
+    texts = [
+        text for file in (ROOT / "src").rglob("*.py") for text in templates(ast.parse(file.read_text(encoding="utf-8")))
+    ]
+    unknown = [message for message in messages if not any(is_in(message, text) for text in texts)]
+    assert not unknown
