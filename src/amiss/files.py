@@ -3,17 +3,15 @@
 import hashlib
 import json
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from amiss.errors import OutputError
+from filelock import lock_descriptor
 
-if sys.platform != "win32":
-    import fcntl
+from amiss.errors import OutputError
 
 TEMPORARY_PREFIX = ".partial-"
 
@@ -64,25 +62,22 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
 def lock(descriptor: int, name: str | os.PathLike[str], *, wait: bool = False) -> bool:
     """Lock an open file or folder for this process, until it is closed or the process dies, however it dies.
 
-    A file system that knows no locks gives a warning and counts as locked; Windows isn't asked.
+    A file system that knows no locks gives a warning and counts as locked.
 
     Args:
-        descriptor: of the file.
+        descriptor: of the file; on Windows it can't be a folder's.
         name: of the file, for the warning.
         wait: until the one who has it lets go.
 
     Returns:
         False where another one has it.
     """
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            reason = error.strerror or error
-            warnings.warn(f"{name} can't be locked ({reason}): see to it that no two write there", stacklevel=3)
-    return True
+    try:
+        return lock_descriptor(descriptor, blocking=wait)
+    except OSError as error:
+        reason = error.strerror or error
+        warnings.warn(f"{name} can't be locked ({reason}): see to it that no two write there", stacklevel=3)
+        return True
 
 
 @contextmanager
