@@ -1,12 +1,14 @@
 import hashlib
+import subprocess
+import sys
 from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 
 from amiss.datasets import read_manifest
-from amiss.demo import _set, make_demo_set
-from amiss.demo._set import _shots, draw_video
+from amiss.demo import _videos, make_demo_set
+from amiss.demo._videos import _shots, draw_video
 from amiss.video import VideoReader
 
 
@@ -45,9 +47,9 @@ def test_normal_videos_have_no_anomaly(tmp_path):
 
 
 def test_demo_set_on_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(_set, "TRAIN_PLACES", [("corridor", "fighting")])
-    monkeypatch.setattr(_set, "TEST_PLACES", [("street", "blast")])
-    monkeypatch.setattr(_set, "N_FRAMES", (60, 70))
+    monkeypatch.setattr(_videos, "TRAIN_PLACES", [("corridor", "fighting")])
+    monkeypatch.setattr(_videos, "TEST_PLACES", [("street", "blast")])
+    monkeypatch.setattr(_videos, "N_FRAMES", (60, 70))
     seen = []
     demo = make_demo_set(tmp_path / "demo", seed=1, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(n, 5) for n in range(1, 6)]
@@ -67,8 +69,13 @@ def test_demo_set_on_disk(tmp_path, monkeypatch):
 
 
 def test_every_kind_of_anomaly_can_be_learned():
-    trained = {event for _, event in _set.TRAIN_PLACES}
-    assert (
-        {event for _, event in _set.TEST_PLACES} == trained == {"running", "fighting", "falling", "intrusion", "blast"}
-    )
-    assert len({kind for kind, _ in _set.TRAIN_PLACES}) >= 4
+    trained = {event for _, event in _videos.TRAIN_PLACES}
+    assert trained == {"running", "fighting", "falling", "intrusion", "blast"}
+    assert {event for _, event in _videos.TEST_PLACES} == trained
+    assert len({kind for kind, _ in _videos.TRAIN_PLACES}) >= 4
+
+
+def test_the_drawing_is_loaded_by_the_demo_only():
+    code = "import sys, amiss.datasets; print([name for name in sys.modules if name.startswith('amiss.demo')])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"

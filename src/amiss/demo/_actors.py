@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from amiss.demo._world import (
+from amiss.demo._drawing import (
     CIRCLE,
     Camera,
     Colour,

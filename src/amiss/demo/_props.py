@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from amiss.demo._world import (
+from amiss.demo._drawing import (
     HEIGHT,
     WIDTH,
     Camera,

@@ -12,17 +12,14 @@ import numpy as np
 from amiss.backbones import create_backbone
 from amiss.datasets import Manifest, Video, read_manifest
 from amiss.demo._report import write_demo_report
-from amiss.demo._set import DemoSet, make_demo_set
+from amiss.demo._videos import DemoSet, make_demo_set
 from amiss.detection import Detector, ScoreResult
 from amiss.engines import create_engine
 from amiss.errors import OutputError
 from amiss.evaluation import EvaluationResult, evaluate
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import write_json
-from amiss.jobs._detect import DetectOutputs, detect
-from amiss.jobs._evaluate import score_videos
-from amiss.jobs._extract import extract
-from amiss.jobs._progress import OnProgress, silent
+from amiss.jobs import DetectOutputs, OnProgress, detect, extract, score_videos, silent
 from amiss.training import load_recipe, train
 
 BACKBONE = "motion"

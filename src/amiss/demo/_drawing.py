@@ -17,6 +17,8 @@ OVERSAMPLE = 2  # stills are drawn this much larger and averaged down
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 Rng = np.random.Generator
+FloorPixel = Callable[[float, float], tuple[int, int]]
+"""(X, Z) on the ground → pixel of its flat texture."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ class Scene:
 def ground(
     rng: Rng,
     camera: Camera,
-    paint: Callable[[Image, Callable[[float, float], tuple[int, int]], float], None],
+    paint: Callable[[Image, FloorPixel, float], None],
     colour: Colour,
     roughness: float = 10.0,
 ) -> Image:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from amiss.demo._actors import Person, Point, Puff, Script, new_person
-from amiss.demo._moves import Stage, advance, walk
-from amiss.demo._world import FPS
+from amiss.demo._daily_life import Stage, advance, walk
+from amiss.demo._drawing import FPS
 
 
 def start_event(stage: Stage, kind: str, start: int, length: int) -> None:

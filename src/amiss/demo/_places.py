@@ -5,21 +5,11 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from amiss.demo._props import (
-    bench,
-    box,
-    draw_facade,
-    draw_shadow,
-    draw_sky,
-    fence,
-    lamp_post,
-    light_map,
-    parked_car,
-    tree,
-)
-from amiss.demo._world import (
+from amiss.demo._corridor import draw_corridor
+from amiss.demo._drawing import (
     OVERSAMPLE,
     Camera,
+    FloorPixel,
     Image,
     Prop,
     Rng,
@@ -32,8 +22,18 @@ from amiss.demo._world import (
     shade,
     vary,
 )
-
-Place = Callable[[float, float], tuple[int, int]]
+from amiss.demo._props import (
+    bench,
+    box,
+    draw_facade,
+    draw_shadow,
+    draw_sky,
+    fence,
+    lamp_post,
+    light_map,
+    parked_car,
+    tree,
+)
 
 
 def make_scene(kind: str, rng: Rng, night: bool) -> Scene:
@@ -66,7 +66,7 @@ def _street(rng: Rng, night: bool) -> Scene:
     view = camera.zoomed(OVERSAMPLE)
     crossing = rng.uniform(-7, 7) if rng.random() < 0.7 else None
 
-    def paint(flat: Image, at: Place, ppm: float) -> None:
+    def paint(flat: Image, at: FloorPixel, ppm: float) -> None:
         for z0, z1 in ((0.0, near), (far, wall)):
             pavement = flat[at(0, z0)[1] : at(0, z1)[1]]
             pavement[:] = np.clip(pavement.astype(np.int16) + 52, 0, 255).astype(np.uint8)
@@ -138,7 +138,7 @@ def _plaza(rng: Rng, night: bool) -> Scene:
     ring = rng.uniform(13, 18) if rng.random() < 0.6 else None
     slabs = vary(rng, (160, 152, 140), 10)
 
-    def paint(flat: Image, at: Place, ppm: float) -> None:
+    def paint(flat: Image, at: FloorPixel, ppm: float) -> None:
         for i, x in enumerate(np.arange(-26, 26, tile)):
             for j, z in enumerate(np.arange(0, 46, tile)):
                 (a, b), (c, d) = at(x, z), at(x + tile, z + tile)
@@ -195,7 +195,7 @@ def _parking(rng: Rng, night: bool) -> Scene:
     view = camera.zoomed(OVERSAMPLE)
     row, fence_z, bay = rng.uniform(13.0, 13.4), rng.uniform(16.2, 16.8), 2.7
 
-    def paint(flat: Image, at: Place, ppm: float) -> None:
+    def paint(flat: Image, at: FloorPixel, ppm: float) -> None:
         for x in np.arange(-25.6, 25, bay):
             cv2.line(flat, at(x, row - 2.4), at(x, row + 2.4), (206, 204, 196), 3)
         cv2.line(flat, at(-26, row + 2.4), at(26, row + 2.4), (206, 204, 196), 3)
@@ -249,104 +249,13 @@ def _parking(rng: Rng, night: bool) -> Scene:
     )
 
 
-def _corridor(rng: Rng, night: bool) -> Scene:
-    camera = Camera(rng.uniform(235, 265), rng.uniform(2.7, 2.95), rng.uniform(84, 98))
-    view = camera.zoomed(OVERSAMPLE)
-    half, high, end, tile = rng.uniform(3.2, 4.2), rng.uniform(3.5, 3.8), rng.uniform(22, 26), rng.uniform(0.6, 1.0)
-    wall = vary(rng, [(196, 190, 172), (176, 190, 188), (204, 196, 190)][rng.integers(3)], 8)
-    check = rng.random() < 0.6
-
-    def paint(flat: Image, at: Place, ppm: float) -> None:
-        for i, x in enumerate(np.arange(-6, 6, tile)):
-            for j, z in enumerate(np.arange(0, 28, tile)):
-                if check and (i + j) % 2:
-                    (a, b), (c, d) = at(x, z), at(x + tile, z + tile)
-                    part = flat[b:d, a:c]
-                    part[:] = (part * 0.86).astype(np.uint8)
-            cv2.line(flat, at(x, 0), at(x, 28), (120, 116, 110), 1)
-
-    canvas = ground(rng, view, paint, vary(rng, (150, 142, 130), 8), 4)
-    canvas[: int(view.horizon) + 2] = shade(wall, 0.9)
-    fill_world(
-        canvas, view, [(-half, high, 1.2), (half, high, 1.2), (half, high, end), (-half, high, end)], shade(wall, 1.12)
-    )
-    for side in (-half, half):
-        fill_world(
-            canvas,
-            view,
-            [(side, 0, 1.2), (side, high, 1.2), (side, high, end), (side, 0, end)],
-            shade(wall, 0.93 if side < 0 else 0.86),
-        )
-        fill_world(
-            canvas, view, [(side, 0, 1.2), (side, 0.14, 1.2), (side, 0.14, end), (side, 0, end)], shade(wall, 0.5)
-        )
-        fill_world(
-            canvas, view, [(side, 0.95, 1.2), (side, 1.05, 1.2), (side, 1.05, end), (side, 0.95, end)], shade(wall, 0.7)
-        )
-        for z in np.arange(rng.uniform(6, 8), end - 1.5, rng.uniform(3.6, 5)):
-            colour = vary(rng, [(110, 78, 52), (70, 92, 112), (128, 128, 126)][rng.integers(3)], 8)
-            fill_world(canvas, view, [(side, 0, z), (side, 2.15, z), (side, 2.15, z + 1.1), (side, 0, z + 1.1)], colour)
-            if rng.random() < 0.7:
-                poster = vary(rng, rng.integers(60, 220, 3).tolist(), 10)
-                fill_world(
-                    canvas,
-                    view,
-                    [(side, 1.3, z + 1.7), (side, 2.2, z + 1.7), (side, 2.2, z + 2.6), (side, 1.3, z + 2.6)],
-                    poster,
-                )
-    fill_world(canvas, view, [(-half, 0, end), (half, 0, end), (half, high, end), (-half, high, end)], shade(wall, 0.8))
-    fill_world(canvas, view, [(-1.1, 0, end), (1.1, 0, end), (1.1, 2.3, end), (-1.1, 2.3, end)], (150, 172, 178))
-    line_world(canvas, view, [(0, 0, end), (0, 2.3, end)], (80, 90, 94), 0.1)
-    fill_world(canvas, view, [(-0.5, 2.5, end), (0.5, 2.5, end), (0.5, 2.8, end), (-0.5, 2.8, end)], (40, 170, 80))
-    for z in np.arange(3, end - 1, 3.2):
-        fill_world(
-            canvas,
-            view,
-            [(-0.7, high, z), (0.7, high, z), (0.7, high, z + 1.1), (-0.7, high, z + 1.1)],
-            (255, 255, 248),
-        )
-        glow = canvas.copy()  # the lamp mirrored in the polished floor
-        fill_world(glow, view, [(-0.6, 0, z), (0.6, 0, z), (0.6, 0, z + 1.0), (-0.6, 0, z + 1.0)], (236, 234, 226))
-        cv2.addWeighted(cv2.GaussianBlur(glow, (0, 0), 3), 0.22, canvas, 0.78, 0, dst=canvas)
-    props = [
-        box(float(rng.choice([-1, 1])) * (half - 0.5), rng.uniform(8, 12), (0.6, 1.0, 0.5), vary(rng, (92, 96, 100)))
-    ]
-    if rng.random() < 0.6:
-        props.append(
-            box(
-                float(rng.choice([-1, 1])) * (half - 0.45),
-                rng.uniform(13, 17),
-                (0.8, 1.9, 0.7),
-                vary(rng, (150, 40, 40), 25),
-            )
-        )
-    background, sprites = finish(canvas, view, props)
-    footpaths = []
-    for x in (-half * 0.45, 0.0, half * 0.45):
-        footpaths += [Way((x, end - 0.4), (x * 0.6, 3.4), 0.4), Way((x * 0.6, 3.4), (x, end - 0.4), 0.4)]
-    side_z = rng.uniform(11, 14)
-    footpaths += [Way((-half, side_z), (half * 0.4, 3.4), 0.3), Way((half, side_z + 3), (-half * 0.3, end - 0.4), 0.3)]
-    return Scene(
-        "corridor",
-        camera,
-        background,
-        sprites,
-        light_map(rng, night, [(160.0, 170.0), (160.0, 90.0)], (240, 246, 255), indoors=True),
-        footpaths,
-        [],
-        (-half * 0.4, half * 0.4, 6.2, 8.2),
-        pace=rng.uniform(0.5, 0.8),
-        flicker=float(rng.uniform(0.0, 0.14)),
-    )
-
-
 def _yard(rng: Rng, night: bool) -> Scene:
     camera = Camera(rng.uniform(300, 335), rng.uniform(4.8, 5.5), rng.uniform(10, 24))
     view = camera.zoomed(OVERSAMPLE)
     fence_z, back = rng.uniform(13.4, 14.4), rng.uniform(26, 29)
     steel = vary(rng, [(128, 140, 150), (150, 140, 120), (116, 130, 120)][rng.integers(3)], 8)
 
-    def paint(flat: Image, at: Place, ppm: float) -> None:
+    def paint(flat: Image, at: FloorPixel, ppm: float) -> None:
         for z in np.arange(0, 46, 4.0):
             cv2.line(flat, at(-26, z), at(26, z), (92, 90, 86), 2)
         for x in np.arange(-26, 26, 4.0):
@@ -438,6 +347,6 @@ SCENES: dict[str, Callable[[Rng, bool], Scene]] = {
     "street": _street,
     "plaza": _plaza,
     "parking": _parking,
-    "corridor": _corridor,
+    "corridor": draw_corridor,
     "yard": _yard,
 }

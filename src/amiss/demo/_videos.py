@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from amiss.datasets._manifest import Manifest, Split, Video, write_manifest
+from amiss.datasets import Manifest, Split, Video, write_manifest
 from amiss.demo._actors import Puff
-from amiss.demo._events import start_event
-from amiss.demo._moves import Stage, daily_life, populate
-from amiss.demo._scenes import make_scene
-from amiss.demo._world import FPS, HEIGHT, WIDTH, Image, Rng, Scene, Sprite, fill
+from amiss.demo._anomalies import start_event
+from amiss.demo._daily_life import Stage, daily_life, populate
+from amiss.demo._drawing import FPS, HEIGHT, WIDTH, Image, Rng, Scene, Sprite, fill
+from amiss.demo._places import make_scene
 from amiss.video import VideoWriter
 
 # Kind of place and anomaly; each row is one place with two videos, one with the anomaly and one without.

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from amiss.demo._actors import Actor, Car, Person, Point, Script, new_person
+from amiss.demo._drawing import FPS, Rng, Scene, Way, vary
 from amiss.demo._props import CAR_COLOURS
-from amiss.demo._world import FPS, Rng, Scene, Way, vary
 
 
 @dataclass
