@@ -1,0 +1,44 @@
+"""Pages that people read: short lines, files and tests that are there, and the house as it is built."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from helpers import ROOT
+
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "examples").glob("*.md"), *(ROOT / "docs").rglob("*.md")],
+    key=lambda path: path.as_posix(),
+)
+NAMED = re.compile(r"`((?:src|tests|docs|examples|benchmarks|deploy)/[\w./*-]+)`")
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_lines_are_short(page: Path) -> None:
+    long = [
+        f"{number}: {line[:60]}"
+        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 120 and not line.lstrip().startswith("|")  # a row of a table is one line
+    ]
+    assert not long
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_that_are_named_are_there(page: Path) -> None:
+    wanted = {path for path in NAMED.findall(page.read_text(encoding="utf-8")) if "name" not in Path(path).stem}
+    assert [path for path in sorted(wanted) if not any(ROOT.glob(path.rstrip("/")))] == []
+
+
+def test_the_house_page_has_every_room_on_its_floor() -> None:
+    page = (ROOT / "docs/explanations/house.md").read_text(encoding="utf-8")
+    table = page.partition("## The floors")[2].partition("\n## ")[0]
+    floors = [set(re.findall("`(.+?)`", row.split("|")[1])) for row in table.splitlines() if row.startswith("| `")]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    house = next(contract for contract in contracts if contract["name"].startswith("The house"))
+    assert floors == [set(floor.split(" | ")) for floor in house["layers"]]
