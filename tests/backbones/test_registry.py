@@ -1,7 +1,6 @@
 import re
 import subprocess
 import sys
-import tomllib
 
 import numpy as np
 import pytest
@@ -301,17 +300,6 @@ def test_a_third_party_may_give_its_preprocessing_only():
         backbone.encode(FRAMES)
     backbone.preprocessing = Preprocessing(value_range=(0.0, 255.0))
     np.testing.assert_allclose(backbone.encode(FRAMES)[0].numpy(), FRAMES.mean((0, 1, 2)), rtol=1e-4)
-
-
-def test_the_example_of_contributing_works(monkeypatch, tmp_path):
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    code, toml = (text.split(f"```{language}\n")[1].split("```")[0] for language in ("python", "toml"))
-    ((name, value),) = tomllib.loads(toml)["project"]["entry-points"]["amiss.backbones"].items()
-    install_plugin(monkeypatch, tmp_path, "amiss.backbones", name, value, code)
-    assert list_backbones()[-1].name == name
-    backbone = create_backbone(name)
-    np.testing.assert_allclose(backbone.encode(FRAMES)[0].numpy(), FRAMES.mean((0, 1, 2)), rtol=1e-4)
-    assert create_backbone_for(backbone.spec).spec == backbone.spec
 
 
 def test_a_third_party_that_is_no_entry_is_refused(monkeypatch, tmp_path):
