@@ -24,64 +24,23 @@ from PIL import Image
 from amiss.errors import UsageError, VideoError
 from amiss.video import (
     Backoff,
-    EncodedPacket,
-    EncodedStream,
+    FileBegan,
+    FileEnded,
+    FileOutcome,
     LiveFrame,
-    LiveSource,
     PacketWriter,
     SourceSettings,
+    StateChange,
     VideoReader,
+    open_source,
     redact,
 )
 from amiss.video._decode import open_video
-from amiss.video._timeline import MediaTimeline, Timeline
+from amiss.video.live._timeline import MediaTimeline, Timeline
+from helpers.sources import Watched
 from helpers.streams import Connection, FakeCamera, free_port, transport_stream, write_stream
 
-FAST = Backoff(first_s=0.05, cap_s=0.2)
 SECRET = "s3cr3t"
-
-
-class Watched:
-    """A source with what it said and gave."""
-
-    def __init__(self, url: str, **options: object) -> None:
-        self.states: list[tuple[str, str]] = []
-        self.packets: list[tuple[EncodedStream, EncodedPacket]] = []
-        timeouts = {name: options.pop(name, 0.6) for name in ("open_timeout_s", "read_timeout_s")}
-        options = {"backoff": FAST, **options}
-        self.source = LiveSource(
-            url,
-            SourceSettings(**timeouts),  # type: ignore[arg-type]
-            on_state=lambda state, reason: self.states.append((state, reason)),
-            on_packet=lambda stream, packet: self.packets.append((stream, packet)),
-            **options,  # type: ignore[arg-type]
-        )
-
-    def frames(
-        self, n: int, until: Callable[[LiveFrame], bool] = lambda frame: False, limit_s: float = 20
-    ) -> list[LiveFrame]:
-        """Take n frames, or up to one that `until` says; fails after `limit_s`."""
-        timer = threading.Timer(limit_s, self.source.stop)
-        timer.start()
-        found = []
-        try:
-            for frame in self.source:
-                found.append(frame)
-                if len(found) == n or until(frame):
-                    break
-            else:
-                if timer.finished.is_set():
-                    pytest.fail(f"{len(found)} frames after {limit_s} s; states {self.states}")
-        finally:
-            timer.cancel()
-        times = [frame.time for frame in found]
-        assert all(a < b for a, b in pairwise(times))
-        assert all(time.utcoffset() == timedelta(0) for time in times)
-        return found
-
-    @property
-    def words(self) -> list[str]:
-        return [state for state, _ in self.states]
 
 
 def test_a_stream_gives_every_frame_with_its_time() -> None:
@@ -261,7 +220,7 @@ def test_another_picture_size_goes_on_in_the_first_and_starts_a_new_stream_of_pa
 
 @pytest.mark.faults
 def test_a_slow_consumer_skips_to_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amiss.video._live.LAG_S", 0.5)
+    monkeypatch.setattr("amiss.video.live._camera.LAG_S", 0.5)
     chunks = transport_stream(n_frames=250, gop=10)
 
     def script(connection: Connection) -> None:
@@ -273,7 +232,7 @@ def test_a_slow_consumer_skips_to_what_is_new(monkeypatch: pytest.MonkeyPatch) -
         watched = Watched(camera.url, read_timeout_s=5)
         slept = False
         lags = []
-        for frame in watched.source:
+        for frame in watched:
             lags.append(time.monotonic() - frame.monotonic_s)
             if frame.index == 60 and not slept:
                 slept = True
@@ -314,7 +273,7 @@ def test_hls_is_read_and_must_not_read_local_files(tmp_path: Path) -> None:
         assert {frame.image.shape for frame in frames} == {(64, 96, 3)}
         evil = Watched(f"http://127.0.0.1:{server.server_port}/evil.m3u8")
         threading.Timer(1.0, evil.source.stop).start()
-        assert list(evil.source) == []
+        assert list(evil) == []
     finally:
         server.shutdown()
         server.server_close()
@@ -342,14 +301,14 @@ def test_stop_ends_a_silent_camera_within_its_timeout() -> None:
         watched = Watched(camera.url)
         threading.Timer(0.1, watched.source.stop).start()
         began = time.monotonic()
-        assert list(watched.source) == []
+        assert list(watched) == []
         assert time.monotonic() - began < 3
     assert watched.words[-1] == "stopped"
 
 
 def test_replay_gives_a_files_frames_and_times(tmp_path: Path) -> None:
     path = write_stream(tmp_path / "a.ts")
-    frames = list(LiveSource(f"replay:{path}?speed=0"))
+    frames = list(Watched(f"replay:{path}?speed=0"))
     expected = list(VideoReader(path))
     assert len(frames) == len(expected) == 50
     assert all((a.image == b.image).all() for a, b in zip(frames, expected, strict=True))
@@ -369,7 +328,7 @@ def test_replay_keeps_time_and_loops(tmp_path: Path) -> None:
 
 def test_a_replay_without_a_file_says_so() -> None:
     with pytest.raises(VideoError, match="does not exist"):
-        list(LiveSource("replay:/nowhere/a.mp4"))
+        list(Watched("replay:/nowhere/a.mp4"))
 
 
 def test_a_folder_is_scored_file_by_file_and_remembered(tmp_path: Path) -> None:
@@ -387,7 +346,7 @@ def test_a_folder_is_scored_file_by_file_and_remembered(tmp_path: Path) -> None:
 
     again = Watched(f"folder:{tmp_path}")
     threading.Timer(1.5, again.source.stop).start()
-    rest = list(again.source)
+    rest = list(again)
     assert {frame.connection for frame in rest} == {1}  # a.ts had not been finished when the first was left
     assert any("broken.mp4" in reason for _, reason in again.states)
     seen = [json.loads(line)["name"] for line in (tmp_path / ".amiss-scored.jsonl").read_text().splitlines()]
@@ -395,13 +354,13 @@ def test_a_folder_is_scored_file_by_file_and_remembered(tmp_path: Path) -> None:
 
     third = Watched(f"folder:{tmp_path}")
     threading.Timer(0.5, third.source.stop).start()
-    assert list(third.source) == []
+    assert list(third) == []
 
 
 def test_a_folder_that_vanishes_is_waited_for(tmp_path: Path) -> None:
     watched = Watched(f"folder:{tmp_path / 'later'}")
     threading.Timer(0.4, watched.source.stop).start()
-    assert list(watched.source) == []
+    assert list(watched) == []
     assert "reconnecting" in watched.words
 
 
@@ -419,7 +378,7 @@ def test_a_folder_that_vanishes_is_waited_for(tmp_path: Path) -> None:
 )
 def test_addresses_that_are_none(url: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
-        LiveSource(url)
+        open_source(url)
     assert words in str(caught.value)
     assert SECRET not in str(caught.value)
 
@@ -444,7 +403,7 @@ def test_credentials_are_nowhere(
     with FakeCamera(script) as camera:
         watched = Watched(f"{scheme}://admin:{SECRET}@127.0.0.1:{camera.port}/x?pwd={SECRET}")
         threading.Timer(0.8, watched.source.stop).start()
-        assert list(watched.source) == []
+        assert list(watched) == []
     out, err = capfd.readouterr()
     said = " ".join([watched.source.name, str(watched.states), out, err, caplog.text])
     assert SECRET not in said
@@ -534,7 +493,7 @@ def test_a_wall_clock_that_is_set_is_followed_within_a_connection(step_s: float)
 
         watched = Watched(camera.url, wall=wall)
         frames = []
-        for frame in watched.source:
+        for frame in watched:
             frames.append((frame, told[-1] - timedelta(seconds=watched.source.lag_s)))
             if len(frames) == 90:
                 break
@@ -591,7 +550,7 @@ def test_a_timeout_within_a_file_is_none(tmp_path: Path) -> None:
     damaged[3000:4000] = os.urandom(1000)
     path = tmp_path / "a.ts"
     path.write_bytes(damaged)
-    assert 10 < len(list(LiveSource(f"replay:{path}?speed=0"))) <= 50
+    assert 10 < len(list(Watched(f"replay:{path}?speed=0"))) <= 50
 
 
 def test_a_file_that_changed_while_it_was_scored_is_scored_again(tmp_path: Path) -> None:
@@ -630,9 +589,9 @@ def test_a_file_that_is_moved_away_during_the_look_at_the_folder_is_left_out(
         with scandir(folder) as entries:
             yield [Entry(entry) for entry in entries]
 
-    monkeypatch.setattr("amiss.video._live_inputs.os.scandir", moving)
+    monkeypatch.setattr("amiss.video.live._drop_box.os.scandir", moving)
     watched = Watched(f"folder:{tmp_path}", once=True)
-    assert {frame.file.split()[0] for frame in watched.source} == {"b.ts"}
+    assert {frame.file.split()[0] for frame in watched} == {"b.ts"}
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_scored_once(tmp_path: Path) -> None:
@@ -641,7 +600,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_scored_once(tmp_path: Path)
     (tmp_path / ".amiss-scored.jsonl").symlink_to(tmp_path / "missing" / "file")  # can't be written, not even by root
     watched = Watched(f"folder:{tmp_path}")
     threading.Timer(1.5, watched.source.stop).start()
-    assert len(list(watched.source)) == 50
+    assert len(list(watched)) == 50
     assert any("No such file" in reason for _, reason in watched.states)
 
 
@@ -682,7 +641,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], objec
         container = Failing(path, then)
         return container, container.stream
 
-    monkeypatch.setattr("amiss.video._live.open_video", open_)
+    monkeypatch.setattr("amiss.video.live._folder.open_video", open_)
 
 
 @pytest.mark.faults
@@ -698,7 +657,7 @@ def test_a_file_that_may_not_be_read_is_left_out_until_the_next_start(
             raise PermissionError(13, "Permission denied", str(path))
         return open_video(path)
 
-    monkeypatch.setattr("amiss.video._live.open_video", open_)
+    monkeypatch.setattr("amiss.video.live._folder.open_video", open_)
     watched = Watched(f"folder:{tmp_path}", once=True)
     assert len(watched.frames(1000)) == 50
     assert ("running", "a.mp4: can't be read: Permission denied") in watched.states
@@ -740,13 +699,37 @@ def test_a_folder_that_goes_within_a_file_leaves_none_out(tmp_path: Path, monkey
             monkeypatch.undo()
 
     failing(monkeypatch, "a.ts", go)
-    ends: list[tuple[str, str]] = []
-    watched = Watched(
-        f"folder:{folder}", on_file_end=lambda name, problem, fate: ends.append((name, fate)) or fate
-    )  # fmt: skip
-    watched.frames(1000, until=lambda frame: len(ends) == 2, limit_s=10)
+    watched = Watched(f"folder:{folder}")
+    watched.frames(1000, until=lambda frame: len(watched.ended) == 2, limit_s=10)
     assert "reconnecting" in watched.words
+    ends = [(ended.name, ended.outcome) for ended in watched.ended]
     assert ends == [("a.ts", "again"), ("a.ts", "skip")]  # nothing is tried while it is away; then the disk fails again
+
+
+def test_nothing_comes_and_nothing_is_remembered_before_a_file_is_acknowledged(tmp_path: Path) -> None:
+    for index, name in enumerate(("a.ts", "b.ts", "c.ts")):
+        finished(tmp_path / name, 3 - index)
+    source = open_source(f"folder:{tmp_path}", once=True)
+    items = iter(source)
+
+    def next_end() -> FileEnded:
+        return next(item for item in items if isinstance(item, FileEnded))
+
+    first = next_end()
+    assert (first.name, first.problem, first.outcome) == ("a.ts", "", FileOutcome.DONE)
+    timer = threading.Timer(0.3, first.acknowledge, (FileOutcome.SKIP,))
+    timer.start()
+    began = next(items)
+    assert not timer.is_alive()
+    assert began == FileBegan("b.ts")
+    assert noted(tmp_path) == []
+    next_end().acknowledge()
+    assert next(items) == FileBegan("c.ts")
+    assert noted(tmp_path) == ["b.ts"]
+    next_end()
+    threading.Timer(0.3, source.stop).start()
+    assert list(items) == [StateChange("stopped")]
+    assert noted(tmp_path) == ["b.ts"]
 
 
 def test_damaged_files_are_named_and_not_tried_again(tmp_path: Path) -> None:
@@ -754,13 +737,9 @@ def test_damaged_files_are_named_and_not_tried_again(tmp_path: Path) -> None:
     for name, data in (("a.mp4", b"no video"), ("b.ts", whole[:3000] + bytes(1000) + whole[4000:])):
         (tmp_path / name).write_bytes(data)
         os.utime(tmp_path / name, (1_600_000_000,) * 2)
-    ends: dict[str, tuple[str, str]] = {}
-
-    def end(name: str, problem: str, fate: str) -> str:
-        ends[name] = problem, fate
-        return fate
-
-    assert 10 < len(Watched(f"folder:{tmp_path}", once=True, on_file_end=end).frames(1000)) <= 50
+    watched = Watched(f"folder:{tmp_path}", once=True)
+    assert 10 < len(watched.frames(1000)) <= 50
+    ends = {ended.name: (ended.problem, ended.outcome) for ended in watched.ended}
     assert ends["a.mp4"] == ("can't be read as a video: Invalid data found when processing input", "done")
     assert "damaged packet" in ends["b.ts"][0]
     assert ends["b.ts"][1] == "done"
@@ -771,27 +750,26 @@ def test_an_idle_folder_shows_no_file(tmp_path: Path) -> None:
     finished(tmp_path / "a.ts")
     watched = Watched(f"folder:{tmp_path}")
     threading.Timer(1.0, watched.source.stop).start()
-    assert len(list(watched.source)) == 50
+    assert len(list(watched)) == 50
     assert watched.states[-2:] == [("running", "waiting for files"), ("stopped", "")]
 
 
 @pytest.mark.parametrize("raw", [b"caf\xe9.ts", b"a\nERROR forged.ts", b"a\x1b[31m.ts", "a\u202egpj.ts".encode()])
 def test_a_name_that_is_no_text_or_not_printable_is_shown_with_question_marks(tmp_path: Path, raw: bytes) -> None:
     path = finished(tmp_path / os.fsdecode(raw))
-    names: list[str] = []
-    watched = Watched(f"folder:{tmp_path}", once=True, on_file_begin=names.append)
-    said = [frame.file for frame in watched.frames(1000)] + [reason for _, reason in watched.states] + names
+    watched = Watched(f"folder:{tmp_path}", once=True)
+    said = [frame.file for frame in watched.frames(1000)] + [reason for _, reason in watched.states] + watched.begun
     assert len(watched.states) >= 3
     assert all(text.isprintable() for text in said)
-    assert any("?" in name for name in names)
+    assert any("?" in name for name in watched.begun)
 
     replayed = Watched(f"replay:{quote(os.fsencode(path))}?speed=0")
     frames = replayed.frames(1000)
     assert len(frames) == 50
-    assert {frame.file.rsplit(" ", 2)[0] for frame in frames} == set(names)
+    assert {frame.file.rsplit(" ", 2)[0] for frame in frames} == set(watched.begun)
     path.write_bytes(b"no video")
     with pytest.raises(VideoError, match="can't be read as a video") as caught:
-        list(LiveSource(f"replay:{quote(os.fsencode(path))}"))
+        list(Watched(f"replay:{quote(os.fsencode(path))}"))
     assert str(caught.value).isprintable()
 
 

@@ -12,18 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amiss.video import (
-    Backoff,
-    EncodedPacket,
-    EncodedStream,
-    LiveFrame,
-    LiveSource,
-    PacketWriter,
-    SourceSettings,
-    VideoReader,
-    VideoWriter,
-)
+from amiss.video import Backoff, LiveFrame, PacketWriter, VideoReader, VideoWriter
 from helpers import ROOT
+from helpers.sources import Watched
 from helpers.streams import free_port
 
 pytestmark = pytest.mark.rtsp
@@ -90,24 +81,24 @@ def server(clip: Path) -> Iterator[Server]:
         made.kill()
 
 
-def take(source: LiveSource, until: Callable[[list[LiveFrame]], bool], limit_s: float = 30) -> list[LiveFrame]:
-    timer = threading.Timer(limit_s, source.stop)
+def take(watched: Watched, until: Callable[[list[LiveFrame]], bool], limit_s: float = 30) -> list[LiveFrame]:
+    timer = threading.Timer(limit_s, watched.source.stop)
     timer.start()
     frames: list[LiveFrame] = []
-    for frame in source:
+    for frame in watched:
         frames.append(frame)
         if until(frames):
             break
     timer.cancel()
-    assert until(frames), f"{len(frames)} frames in {limit_s} s; {source.state} {source.reason}"
+    assert until(frames), f"{len(frames)} frames in {limit_s} s; {watched.states[-1]}"
     assert all(a.time < b.time for a, b in pairwise(frames))
     return frames
 
 
 def test_every_frame_of_a_looped_stream_comes_in_order_and_on_time(server: Server, tmp_path: Path) -> None:
-    packets: list[tuple[EncodedStream, EncodedPacket]] = []
-    source = LiveSource(server.url, on_packet=lambda *pair: packets.append(pair))
-    frames = take(source, lambda frames: len(frames) == 130)
+    watched = Watched(server.url, open_timeout_s=10, read_timeout_s=10)
+    source, packets = watched.source, watched.packets
+    frames = take(watched, lambda frames: len(frames) == 130)
     numbers = [number(frame) for frame in frames]
     assert all(b == (a + 1) % 75 for a, b in pairwise(numbers))  # also across the seam of the loop
     steps = np.diff([frame.monotonic_s for frame in frames[60:]])
@@ -124,10 +115,7 @@ def test_every_frame_of_a_looped_stream_comes_in_order_and_on_time(server: Serve
 
 @pytest.mark.faults
 def test_a_server_that_is_killed_and_comes_back_is_found_again(server: Server) -> None:
-    said: list[tuple[str, str]] = []
-    source = LiveSource(server.url, SourceSettings(read_timeout_s=2, open_timeout_s=2),
-                        backoff=Backoff(first_s=0.2, cap_s=0.5),
-                        on_state=lambda *pair: said.append(pair))  # fmt: skip
+    watched = Watched(server.url, read_timeout_s=2, open_timeout_s=2, backoff=Backoff(first_s=0.2, cap_s=0.5))
     events = iter([lambda: (server.kill(), threading.Timer(1.5, server.start).start())])
 
     def until(frames: list[LiveFrame]) -> bool:
@@ -135,23 +123,20 @@ def test_a_server_that_is_killed_and_comes_back_is_found_again(server: Server) -
             next(events)()
         return frames[-1].connection > 1 and len(frames) > 60
 
-    frames = take(source, until)
+    frames = take(watched, until)
     after = next(i for i, frame in enumerate(frames) if frame.connection > 1)
     assert frames[after].time - frames[after - 1].time > timedelta(seconds=1)
     assert number(frames[after]) == 0  # the new server begins its loop anew: nothing is left of the old one
-    assert {"running", "reconnecting"} <= {state for state, _ in said}
-    assert PASSWORD not in str(said)
-    assert "guard" not in str(said)
+    assert {"running", "reconnecting"} <= set(watched.words)
+    assert PASSWORD not in str(watched.states)
+    assert "guard" not in str(watched.states)
 
 
 @pytest.mark.faults
 def test_a_server_that_freezes_is_left_and_found_again(server: Server) -> None:
     from signal import SIGCONT, SIGSTOP
 
-    said: list[str] = []
-    source = LiveSource(server.url, SourceSettings(read_timeout_s=1, open_timeout_s=1),
-                        backoff=Backoff(first_s=0.2, cap_s=0.5),
-                        on_state=lambda state, reason: said.append(state))  # fmt: skip
+    watched = Watched(server.url, read_timeout_s=1, open_timeout_s=1, backoff=Backoff(first_s=0.2, cap_s=0.5))
 
     def until(frames: list[LiveFrame]) -> bool:
         if len(frames) == 20:
@@ -159,18 +144,20 @@ def test_a_server_that_freezes_is_left_and_found_again(server: Server) -> None:
             threading.Timer(3.0, server.signal, (SIGCONT,)).start()
         return frames[-1].connection > 1 and len(frames) > 60
 
-    take(source, until)
-    assert "stalled" in said
-    assert source.counters.stalls >= 1
-    assert time.monotonic() - source._timeline._last[1] < 1.0  # nothing late
+    frames = take(watched, until)
+    assert "stalled" in watched.words
+    assert watched.source.counters.stalls >= 1
+    assert time.monotonic() - frames[-1].monotonic_s < 1.0  # nothing late
 
 
 def test_wrong_credentials_are_said_and_not_shown(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
-    said: list[str] = []
-    source = LiveSource(server.url.replace("p%40ss", "wr0ng"), backoff=Backoff(first_s=0.1, cap_s=0.2),
-                        on_state=lambda state, reason: said.append(reason))  # fmt: skip
-    threading.Timer(1.0, source.stop).start()
-    assert list(source) == []
+    watched = Watched(
+        server.url.replace("p%40ss", "wr0ng"), open_timeout_s=10, read_timeout_s=10,
+        backoff=Backoff(first_s=0.1, cap_s=0.2),
+    )  # fmt: skip
+    threading.Timer(1.0, watched.source.stop).start()
+    assert list(watched) == []
+    said = [reason for _, reason in watched.states]
     assert any("401 Unauthorized" in reason for reason in said)
     out, err = capfd.readouterr()
-    assert "wr0ng" not in " ".join([*said, out, err, source.name])
+    assert "wr0ng" not in " ".join([*said, out, err, watched.source.name])

@@ -106,15 +106,20 @@ def test_a_service_says_what_its_calibration_is_worth(config: Callable[..., Conf
 def test_a_second_ctrl_c_while_the_worker_ends_loses_nothing(
     config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait, pressed = module._wait, []
+    stop, join, asked, pressed = CameraWorker.stop, CameraWorker.join, [], []
 
-    def interrupted_wait(thread: threading.Thread, longest_s: float) -> None:
-        if isinstance(thread, CameraWorker) and thread._source._stop.is_set() and not pressed:
+    def noted_stop(self: CameraWorker) -> None:
+        asked.append(True)
+        stop(self)
+
+    def interrupted_join(self: CameraWorker, timeout: float | None = None) -> None:
+        if asked and not pressed:
             pressed.append(True)
             raise KeyboardInterrupt
-        wait(thread, longest_s)
+        join(self, timeout)
 
-    monkeypatch.setattr(module, "_wait", interrupted_wait)
+    monkeypatch.setattr(CameraWorker, "stop", noted_stop)
+    monkeypatch.setattr(CameraWorker, "join", interrupted_join)
     found, path = calibrate_camera(config(), "yard", 10, hours=12, on_progress=interrupted(30))
     assert pressed
     assert path.exists()
@@ -157,10 +162,10 @@ def test_what_was_seen_before_the_camera_failed_is_used(
 ) -> None:
     score = CameraWorker._scored
 
-    def failing(self: CameraWorker, value: float) -> None:
-        if self._counters.scores == 40:
+    def failing(self: CameraWorker, clip: object, value: float) -> None:
+        if self._n_scores == 40:
             raise AmissError("the disk of the engine is gone")
-        score(self, value)
+        score(self, clip, value)  # type: ignore[arg-type]
 
     monkeypatch.setattr(CameraWorker, "_scored", failing)
     settings = config()

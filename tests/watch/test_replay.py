@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from amiss.video import LiveSource
+from amiss.video import LiveFrame, open_source
 from helpers.streams import write_stream
 
 watch = pytest.importorskip("amiss.watch._replay", reason="needs amiss[watch]")
@@ -18,7 +18,8 @@ def test_a_video_of_any_name_is_played(tmp_path: Path, raw: bytes) -> None:
     config, stored = watch.single_video(path, tmp_path / "detector", None, tmp_path / "out")
     (camera,) = config.cameras.values()
     assert camera.url.get_secret_value().isprintable()
-    assert len(list(LiveSource(f"{camera.url.get_secret_value()}?speed=0"))) == 10
+    items = open_source(f"{camera.url.get_secret_value()}?speed=0")
+    assert sum(isinstance(item, LiveFrame) for item in items) == 10
     assert stored is None
 
 

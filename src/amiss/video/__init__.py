@@ -5,33 +5,55 @@ from amiss.video._backoff import Backoff
 from amiss.video._clips import Clip, FrameGroup, FrameGrouper, iter_clips
 from amiss.video._cut import cut_clip
 from amiss.video._gate import GateSettings, StillnessGate
-from amiss.video._live import LiveSource
-from amiss.video._live_inputs import parse_address, showable
-from amiss.video._live_types import FileFate, LiveCounters, LiveFrame, SourceState
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._reader import Frame, VideoReader, count_frames, read_frames_at
-from amiss.video._redact import redact
+from amiss.video._redact import redact, showable
 from amiss.video._resample import Resampler
 from amiss.video._source_settings import SourceSettings
 from amiss.video._writer import VideoWriter
+from amiss.video.live import (
+    CameraSource,
+    FileBegan,
+    FileEnded,
+    FileOutcome,
+    FolderSource,
+    LiveCounters,
+    LiveFrame,
+    LiveItem,
+    LivePacket,
+    LiveSource,
+    ReplaySource,
+    SourceState,
+    StateChange,
+    open_source,
+    parse_address,
+)
 
 __all__ = [
     "Backoff",
+    "CameraSource",
     "Clip",
     "EncodedPacket",
     "EncodedStream",
-    "FileFate",
+    "FileBegan",
+    "FileEnded",
+    "FileOutcome",
+    "FolderSource",
     "Frame",
     "FrameGroup",
     "FrameGrouper",
     "GateSettings",
     "LiveCounters",
     "LiveFrame",
+    "LiveItem",
+    "LivePacket",
     "LiveSource",
     "PacketWriter",
+    "ReplaySource",
     "Resampler",
     "SourceSettings",
     "SourceState",
+    "StateChange",
     "StillnessGate",
     "VideoReader",
     "VideoWriter",
@@ -39,6 +61,7 @@ __all__ = [
     "count_frames",
     "cut_clip",
     "iter_clips",
+    "open_source",
     "parse_address",
     "read_frames_at",
     "redact",

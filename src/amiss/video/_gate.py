@@ -29,7 +29,8 @@ class StillnessGate:
 
     Four frames of the clip, and the last of the clip before, are reduced to 64 columns of grey and compared. A change
     of the light over the whole picture, if it is even, counts as none. The first still clip after movement is never
-    spared, and in a still scene one is let through every `refresh_s`: their features stand for those that are spared.
+    spared, and in a still scene one is let through every `refresh_s`: these are the reference clips, whose features the
+    spared ones take.
     """
 
     def __init__(self, settings: GateSettings) -> None:
@@ -52,8 +53,8 @@ class StillnessGate:
         return False
 
     @property
-    def stands(self) -> bool:
-        """Whether the last clip was still: if it was let through, its features stand for the spared ones after it."""
+    def is_reference(self) -> bool:
+        """Whether the last clip was still: if it was let through, it is the reference of the spared ones after it."""
         return self._seen_s is not None
 
     def reset(self) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -39,7 +38,6 @@ Scores = NDArray[np.float64]
 MISSING_S = 2.0  # clips that are missing for longer begin another recording
 STOP_S = 5.0  # longest wait for the last clips; for threads to end, beyond their camera's timeouts
 ALMOST = 0.9  # of an earlier calibration's hours may replace it though they are too few
-_POLL_S = 0.05
 _STEPS = 10_000
 
 
@@ -96,11 +94,12 @@ def calibrate_camera(
     alarm = settings.alarm
     on = alarm.on if alarm.on is not None else detector.calibration.threshold
     start = alarm.with_thresholds(on, None if alarm.off is None else min(alarm.off, on))
-    try:
+    with ExitStack() as ends:
+        ends.callback(models.close)
         if hours is None:
             recordings, clip_s = _score_videos(detector, pool.engine, settings, videos, on_progress)
         else:
-            recordings, clip_s = _score_live(camera, settings, detector, pool, hours, on_progress)
+            recordings, clip_s = _score_live(camera, settings, detector, pool, hours, on_progress, ends)
         found = false_alarm_threshold(recordings, clip_s, per_hour, start)
         # Rounded up: times differ by microseconds from run to run, and smoothed scores with them.
         on, off = found.settings.thresholds
@@ -131,25 +130,13 @@ def calibrate_camera(
             return Calibrated(calibration, found.message), write_calibration(config.state, calibration)
         except OutputError as error:
             raise OutputError(f"{error}. {stated}") from error
-    finally:
-        _end(camera, settings, models)
 
 
-def _end(camera: str, settings: CameraSettings, models: Models) -> None:
-    """Wait for all threads: one that is in torch when Python ends would abort the process."""
-    longest_s = settings.source.open_timeout_s + settings.source.read_timeout_s + STOP_S
+def _close(worker: CameraWorker) -> None:
+    """Wait for its threads: one that is in torch when Python ends would abort the process."""
+    source = worker.settings.source
     with suppress(KeyboardInterrupt):  # of somebody who waits for no silent camera
-        for thread in threading.enumerate():
-            if thread.name in (f"amiss-camera-{camera}", f"amiss-read-{camera}"):
-                _wait(thread, longest_s)
-    models.close()
-
-
-def _wait(thread: threading.Thread, longest_s: float) -> None:
-    """Like its `join`, which takes a thread for ended when Ctrl-C comes meanwhile (Python 3.11, 3.12)."""
-    until_s = time.monotonic() + longest_s
-    while thread.is_alive() and time.monotonic() < until_s:
-        time.sleep(_POLL_S)
+        worker.close(source.open_timeout_s + source.read_timeout_s + STOP_S)
 
 
 def _check_earlier(state: Path, found: CameraCalibration, stated: str) -> None:
@@ -211,14 +198,21 @@ def _clip_s(detector: Detector, videos: Sequence[Path]) -> float:
 
 
 def _score_live(
-    camera: str, settings: CameraSettings, detector: Detector, pool: EnginePool, hours: float, on_progress: OnProgress
+    camera: str,
+    settings: CameraSettings,
+    detector: Detector,
+    pool: EnginePool,
+    hours: float,
+    on_progress: OnProgress,
+    ends: ExitStack,
 ) -> tuple[list[Scores], float]:
-    """Scores of the camera as it is now; where it was lost, another recording begins."""
+    """Scores of the camera as it is now; where it was lost, another recording begins. `ends` waits for its worker."""
     scored: list[ClipScored] = []
     deaf = settings.model_copy(update={"alarm": settings.alarm.with_thresholds(2.0, 2.0)})
     worker = CameraWorker(
         camera, deaf, detector, pool, None, on_event=lambda _: None, on_score=scored.append,
     )  # fmt: skip
+    ends.callback(_close, worker)
     worker.start()
     begin = time.monotonic()
     passed_s = 0.0
@@ -228,10 +222,10 @@ def _score_live(
         try:
             while worker.is_alive() and (passed_s := time.monotonic() - begin) < hours * 3600:
                 on_progress(passed_s / unit_s, total, f"{unit}, {len(scored)} clips")
-                _wait(worker, 1.0)
+                worker.join(1.0)
         finally:
             worker.stop()
-            _wait(worker, STOP_S)
+            worker.join(STOP_S)
     except KeyboardInterrupt:  # also a second one, meanwhile
         log.warning("stopped after %.3g of %g hours: what was seen is used", passed_s / 3600, hours)
     if len(scored) < 2:

@@ -92,6 +92,27 @@ def test_a_live_lane_drops_the_oldest_and_keeps_the_newest(pool: EnginePool, eng
     assert lane.dropped == 6
 
 
+def test_what_happens_between_clips_keeps_its_place_and_is_never_dropped(
+    pool: EnginePool, engine: BrightnessEngine
+) -> None:
+    engine.delay = gate = Gate()
+    for is_live in (True, False):
+        lane: Lane[int] = pool.lane(size=2, is_live=is_live)
+        lane.put(0, clip(0.0))
+        gate.waiting.wait(5)
+        lane.put(1, clip(0.0))
+        for index in range(2, 7):
+            lane.put(index, None, is_kept=True)  # however many: no room is needed
+        if is_live:
+            for index in range(7, 10):
+                lane.put(index, clip(0.0))
+        gate.event.set()
+        assert [tag for tag, _ in take(lane, 8 if is_live else 7)] == [
+            *((0, 2, 3, 4, 5, 6, 8, 9) if is_live else range(7))
+        ]
+        assert lane.dropped == (2 if is_live else 0)
+
+
 def test_a_lane_of_a_file_waits_and_drops_nothing(pool: EnginePool, engine: BrightnessEngine) -> None:
     engine.delay = lambda: time.sleep(0.002)
     lane: Lane[int] = pool.lane(size=2, is_live=False)

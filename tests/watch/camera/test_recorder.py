@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amiss.errors import UsageError
-from amiss.video import EncodedPacket, EncodedStream, LiveSource, PacketWriter, VideoReader
+from amiss.video import EncodedPacket, EncodedStream, LivePacket, PacketWriter, VideoReader, open_source
 from amiss.watch.camera import Recorder, RecordingEnd, recover_clips
 from amiss.watch.config import RecordSettings
 from helpers.streams import write_stream
@@ -33,9 +33,8 @@ def at(seconds: float) -> datetime:
 def packets_of(folder: Path, **options: object) -> Packets:
     """A stream's packets, at 25 a second from T0."""
     path = write_stream(folder / "source.ts", **options)
-    found: Packets = []
-    for _ in LiveSource(f"replay:{path}?speed=0", on_packet=lambda stream, packet: found.append((stream, packet))):
-        pass
+    items = open_source(f"replay:{path}?speed=0", with_packets=True)
+    found = [(item.stream, item.packet) for item in items if isinstance(item, LivePacket)]
     return [(stream, replace(packet, time=at(index / 25))) for index, (stream, packet) in enumerate(found)]
 
 
@@ -405,13 +404,15 @@ def test_a_clip_of_a_killed_process_is_found_again(tmp_path: Path) -> None:
     source = write_stream(tmp_path / "source.ts", n_frames=250)
     code = f"""
 import os, signal, time, pathlib
-from amiss.video import LiveSource
+from amiss.video import LiveFrame, LivePacket, open_source
 from amiss.watch.camera import Recorder
 from amiss.watch.config import RecordSettings
 recorder = Recorder(pathlib.Path({str(tmp_path)!r}), "yard", RecordSettings(pre_s=1), on_end=print)
-for frame in LiveSource({f"replay:{source}?speed=0"!r}, on_packet=recorder.on_packet):
-    if frame.index == 100:
-        recorder.begin("{EVENT}", frame.time)
+for item in open_source({f"replay:{source}?speed=0"!r}, with_packets=True):
+    if isinstance(item, LivePacket):
+        recorder.on_packet(item.stream, item.packet)
+    elif isinstance(item, LiveFrame) and item.index == 100:
+        recorder.begin("{EVENT}", item.time)
 time.sleep(0.5)
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -15,12 +15,13 @@ from amiss.backbones import clip_spans
 from amiss.detection import causal_offline_scores
 from amiss.errors import SpecMismatchError, UsageError
 from amiss.features import extract_video
-from amiss.video import Backoff, GateSettings, LiveSource, VideoReader
+from amiss.video import Backoff, GateSettings, VideoReader, open_source
 from amiss.watch import CameraEvent
 from amiss.watch.camera import CameraWorker, EnginePool, Recorder
 from amiss.watch.camera._clips import LiveClip
 from amiss.watch.camera._events import EventMaker
 from amiss.watch.camera._pool import Lane
+from amiss.watch.camera._reader import CameraReader
 from helpers.cameras import ALARM, WHO, camera_settings, eventually, wall
 from helpers.fake_detector import SPEC, BrightnessEngine, BrightnessHead, brightness_detector
 from helpers.streams import Connection, FakeCamera, transport_stream, write_stream
@@ -54,16 +55,16 @@ def test_clips_that_come_while_the_worker_looks_whether_to_end_are_scored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_stream(tmp_path / "a.ts", n_frames=60)
-    is_empty = Lane.is_empty.fget
-    assert is_empty is not None
+    get = Lane.get
     with wall() as made:
 
-        def preempted(lane: Lane[object]) -> bool:
-            answer = is_empty(lane)
-            made.workers[0]._reader.join(5)
-            return bool(answer)
+        def preempted(lane: Lane[object], timeout_s: float) -> object:
+            item = get(lane, 0.0)
+            if item is None:
+                made.workers[0]._reader.join(5)
+            return item
 
-        monkeypatch.setattr(Lane, "is_empty", property(preempted))
+        monkeypatch.setattr(Lane, "get", preempted)
         made.watch(f"replay:{path}?speed=0", queue_clips=8).join(20)
     assert len(made.scores) == 4
 
@@ -180,7 +181,7 @@ def test_a_wall_clock_that_is_set_during_an_event_ends_it_and_the_next_has_the_r
     def now() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=shift[0])
 
-    monkeypatch.setattr("amiss.watch.camera._worker.LiveSource", lambda *a, **k: LiveSource(*a, **k, wall=now))
+    monkeypatch.setattr("amiss.watch.camera._worker.open_source", lambda *a, **k: open_source(*a, **k, wall=now))
     chunks = transport_stream(n_frames=300, bright=((40, 240),))
 
     def script(connection: Connection) -> None:
@@ -412,7 +413,7 @@ def test_a_picture_that_goes_wrong_in_any_way_is_a_problem_of_the_event(
 
 @pytest.mark.faults
 def test_still_clips_never_take_the_features_of_another_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the engine is too slow, the clip that stands for a still scene may be among those that are dropped."""
+    """Where the engine is too slow, the reference clip of a still scene may be among those that are dropped."""
     from amiss.video import VideoWriter
 
     path = tmp_path / "still.mp4"
@@ -422,13 +423,13 @@ def test_still_clips_never_take_the_features_of_another_scene(tmp_path: Path, mo
             image[:, : 0 if index < 4 * 16 else 30] = 90
             writer.write(image)
     starts: list[datetime] = []
-    send = CameraWorker._send
+    send = CameraReader._send
 
-    def noted(self: CameraWorker, clip: LiveClip) -> None:
+    def noted(self: CameraReader, clip: LiveClip) -> None:
         starts.append(clip.started)
         send(self, clip)
 
-    monkeypatch.setattr(CameraWorker, "_send", noted)
+    monkeypatch.setattr(CameraReader, "_send", noted)
     engine = BrightnessEngine()
     with wall(engine=engine) as made:
         engine.delay = lambda: eventually(lambda: made.workers and made.workers[0].counters().clips >= 10)

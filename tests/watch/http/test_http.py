@@ -21,7 +21,7 @@ httpx = pytest.importorskip("httpx", reason="needs amiss[dev]")
 from PIL import Image as PilImage
 
 from amiss.watch.camera import CameraCounters, CameraStatus
-from amiss.watch.camera._status import total
+from amiss.watch.camera._counters import total
 from amiss.watch.config import HttpSettings
 from amiss.watch.http import Health, HttpServer, Metrics, Preview, ShownEvent, Watched, WatcherView
 from amiss.watch.store import StoreStatus

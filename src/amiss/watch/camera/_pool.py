@@ -105,7 +105,7 @@ class EnginePool:
                 self._next = (self._next + turn) % n_lanes
                 break
             if lane.is_ready():
-                tag, prepared = lane.waiting.popleft()
+                tag, prepared, _ = lane.waiting.popleft()
                 assert prepared is not None
                 lane.is_running = True
                 lane.changed.notify_all()  # there is room
@@ -139,7 +139,7 @@ class Lane(Generic[T]):
         self.is_live = is_live
         self.dropped = 0
         """Clips dropped because the pool, or whoever fetches, was too slow."""
-        self.waiting: deque[tuple[T, Prepared | None]] = deque()
+        self.waiting: deque[tuple[T, Prepared | None, bool]] = deque()  # the last: whether it is kept
         self.results: deque[tuple[T, Result]] = deque()
         self.is_running = False
         self.is_closed = False
@@ -155,23 +155,31 @@ class Lane(Generic[T]):
             self.changed.notify_all()
         return bool(self.waiting) and len(self.results) < self.size
 
-    def put(self, tag: T, clip: Prepared | None) -> bool:
-        """Add a clip; None passes `tag` through in its turn, without the engine.
+    def put(self, tag: T, clip: Prepared | None, *, is_kept: bool = False) -> bool:
+        """Add a clip.
+
+        Args:
+            tag: comes back with the result.
+            clip: for the engine; None: `tag` passes through in its turn.
+            is_kept: it is no clip, but what happened between clips: it needs no room, and is never dropped.
 
         Returns:
             False where the lane is closed.
         """
         with self.changed:
-            while not self.is_live and len(self.waiting) >= self.size and not self.is_closed:
+            while not (is_kept or self.is_live or self.is_closed) and self._n_clips() >= self.size:
                 self.changed.wait()
             if self.is_closed:
                 return False
-            if len(self.waiting) >= self.size:
-                self.waiting.popleft()
+            if not is_kept and self._n_clips() >= self.size:
+                del self.waiting[[kept for _, _, kept in self.waiting].index(False)]
                 self.dropped += 1
-            self.waiting.append((tag, clip))
+            self.waiting.append((tag, clip, is_kept))
             self._work.notify_all()
             return True
+
+    def _n_clips(self) -> int:
+        return sum(not is_kept for _, _, is_kept in self.waiting)
 
     def get(self, timeout_s: float) -> tuple[T, Result] | None:
         """The next result; None if there is none within `timeout_s`."""

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from amiss.video import showable
 from amiss.watch._event import CameraState
-from amiss.watch.camera._worker import CameraCounters
+from amiss.watch.camera._counters import CameraCounters
 
 _HISTORY = 120  # last scores, for the curve on live pictures
-
-
-def total(a: CameraCounters, b: CameraCounters) -> CameraCounters:
-    """The counters of two workers together: a new one starts at zero."""
-    return CameraCounters(*(getattr(a, f.name) + getattr(b, f.name) for f in fields(CameraCounters)))
 
 
 @dataclass

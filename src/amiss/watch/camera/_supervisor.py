@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from amiss.errors import AmissError
 from amiss.video import redact
+from amiss.watch.camera._counters import CameraCounters, total
 from amiss.watch.camera._restarts import RestartPolicy
-from amiss.watch.camera._status import CameraStatus, total
-from amiss.watch.camera._worker import CameraCounters
+from amiss.watch.camera._status import CameraStatus
 from amiss.watch.config import WorkerSettings
 
 log = logging.getLogger("amiss.watch")

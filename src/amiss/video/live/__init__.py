@@ -1,0 +1,38 @@
+"""Live sources: cameras, files as if they were cameras, folders of files. Each gives one stream of what happened."""
+
+from amiss.video.live._address import Address, parse_address
+from amiss.video.live._camera import CameraSource
+from amiss.video.live._folder import FolderSource
+from amiss.video.live._items import (
+    FileBegan,
+    FileEnded,
+    FileOutcome,
+    LiveCounters,
+    LiveFrame,
+    LiveItem,
+    LivePacket,
+    SourceState,
+    StateChange,
+)
+from amiss.video.live._open import open_source
+from amiss.video.live._replay import ReplaySource
+from amiss.video.live._source import LiveSource
+
+__all__ = [
+    "Address",
+    "CameraSource",
+    "FileBegan",
+    "FileEnded",
+    "FileOutcome",
+    "FolderSource",
+    "LiveCounters",
+    "LiveFrame",
+    "LiveItem",
+    "LivePacket",
+    "LiveSource",
+    "ReplaySource",
+    "SourceState",
+    "StateChange",
+    "open_source",
+    "parse_address",
+]

@@ -1,0 +1,184 @@
+"""Encoded pictures to items of a live source: with times that strictly rise, in one size, counted."""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from fractions import Fraction
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from amiss.video._convert import RgbConverter
+from amiss.video._packets import EncodedPacket, EncodedStream
+from amiss.video.live._errors import LostError
+from amiss.video.live._items import LiveCounters, LiveFrame, LiveItem, LivePacket
+from amiss.video.live._timeline import FileSeconds, Timeline
+
+
+class LiveDecoder:
+    """Decodes all connections or files of one source, one after the other.
+
+    Every connection has its own libav decoder, so nothing from before comes after. A change of the picture's size goes
+    on in the first size.
+
+    Args:
+        timeline: gives times to frames.
+        wall: the wall clock, aware.
+        height: frames are scaled to this height; None keeps the source's.
+        threads: decoder threads; more than one delay frames.
+        with_packets: give encoded packets too.
+        follows_clock: begin another connection where the wall clock is set.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        wall: Callable[[], datetime],
+        *,
+        height: int | None,
+        threads: int,
+        with_packets: bool,
+        follows_clock: bool,
+    ) -> None:
+        self.counters = LiveCounters()
+        self.lag_s = 0.0
+        """How old the last frame was when it was decoded."""
+        self._timeline, self._wall = timeline, wall
+        self._height, self._threads = height, threads
+        self._with_packets, self._follows_clock = with_packets, follows_clock
+        self._convert: RgbConverter | None = None
+        self._copied: EncodedStream | None = None
+        self._connection = 0
+        self._file = ""
+
+    def count(self, **more: int) -> None:
+        """Add to the counters."""
+        self.counters = replace(self.counters, **{k: getattr(self.counters, k) + n for k, n in more.items()})
+
+    def begin(self, stream: VideoStream, *, file: str = "", new_size: bool = False) -> None:
+        """A connection, or a file, begins.
+
+        Args:
+            stream: its pictures.
+            file: see LiveFrame.
+            new_size: take on the size of its first picture.
+        """
+        self._stream, self._file, self._copied = stream, file, None
+        self._connection += 1
+        self._timeline.connect(self._wall(), time.monotonic())
+        if new_size:
+            self._convert = None
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = self._threads
+
+    def stamp_s(self, stamp: int | None) -> float | None:
+        """A stamp on the stream's own clock, in seconds."""
+        return None if stamp is None else stamp * float(self._stream.time_base or 0)
+
+    def lag_at(self, packet: "Packet[VideoStream]", now_s: float) -> float:
+        """How old the picture in a packet is."""
+        return self._timeline.lag_s(self.stamp_s(_stamp(packet)) or 0.0, now_s)
+
+    def decode(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame] | None:
+        """The pictures that a packet completes; None where it is damaged."""
+        try:
+            return self._stream.codec_context.decode(packet)
+        except av.FFmpegError:
+            self.count(damaged=1)
+            return None
+
+    def forget(self) -> None:
+        """Packets are left out: those that come have nothing to do with those that were decoded."""
+        self._stream.codec_context.flush_buffers()
+
+    def frame(self, picture: av.VideoFrame, stamp_s: float | None) -> LiveFrame:
+        """A picture as a frame with its time.
+
+        Raises:
+            VideoError: pictures of this kind can't be converted.
+        """
+        now_s = time.monotonic()
+        if self._follows_clock and self._timeline.was_set(self._wall(), now_s):
+            self._connection += 1
+        time_, mono_s = self._timeline.at(stamp_s, now_s)
+        self.lag_s = max(0.0, now_s - mono_s)
+        if self._convert is None:
+            self._convert = RgbConverter(picture, self._height)
+        image = self._convert(picture)
+        self.count(frames=1)
+        return LiveFrame(self.counters.frames - 1, time_, mono_s, image, self._connection, self._file)
+
+    def packets(self, packet: "Packet[VideoStream]") -> Iterator[LivePacket]:
+        """The packet as an item, if packets are wanted and those since a keyframe are there."""
+        if not self._with_packets:
+            return
+        size = self._stream.codec_context.width, self._stream.codec_context.height
+        data = bytes(packet)
+        if self._copied is None or (self._copied.width, self._copied.height) != size:
+            if not packet.is_keyframe:
+                return
+            self._copied = None
+            with suppress(ValueError, av.FFmpegError):  # of a codec that can't be copied
+                self._copied = EncodedStream(self._stream, size, data)
+            if self._copied is None:
+                return
+        time_ = self._timeline.latest or self._wall()
+        time_base = packet.time_base or Fraction(1, 90_000)
+        yield LivePacket(
+            self._copied,
+            EncodedPacket(data, time_, packet.is_keyframe, packet.pts, packet.dts, packet.duration or 0, time_base),
+        )
+
+    def file_items(
+        self, container: InputContainer, stop: threading.Event, speed: float = 0.0
+    ) -> Generator[LiveItem, None, LostError | None]:
+        """What is in a file, after `begin`; returns why the rest of it can't be read, if it can't.
+
+        Args:
+            container: the file.
+            stop: ends it.
+            speed: of the file's time; 0: as fast as it is taken.
+        """
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        seconds = FileSeconds(float(rate) if rate else None)
+        began_s = time.monotonic()
+        try:
+            for packet in _file_packets(container):
+                if stop.is_set():
+                    return None
+                if packet.stream_index != self._stream.index or not packet.size:
+                    continue
+                if speed and (stamp_s := self.stamp_s(_stamp(packet))) is not None:
+                    stop.wait(max(0.0, began_s + seconds.peek(stamp_s) / speed - time.monotonic()))
+                if (pictures := self.decode(packet)) is None:
+                    continue
+                if packet.is_corrupt or any(picture.is_corrupt for picture in pictures):
+                    self.count(damaged=1)
+                yield from self.packets(packet)
+                for picture in pictures:
+                    yield self.frame(picture, seconds.of(self.stamp_s(picture.pts)))
+        except LostError as error:
+            self.count(damaged=1)
+            return error
+        with suppress(av.FFmpegError):  # the last pictures
+            for picture in self._stream.codec_context.decode(None):
+                yield self.frame(picture, seconds.of(self.stamp_s(picture.pts)))
+        return None
+
+
+def _file_packets(container: InputContainer) -> "Iterator[Packet[VideoStream]]":
+    try:
+        for packet in container.demux():
+            yield cast("Packet[VideoStream]", packet)
+    except av.FFmpegError as error:
+        raise LostError(error.strerror or type(error).__name__) from error
+
+
+def _stamp(packet: "Packet[VideoStream]") -> int | None:
+    return packet.dts if packet.dts is not None else packet.pts

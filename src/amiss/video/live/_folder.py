@@ -1,0 +1,135 @@
+"""A folder into which finished video files are put: each is given once."""
+
+from collections.abc import Callable, Generator
+from datetime import datetime
+from pathlib import Path
+
+from amiss.errors import VideoError
+from amiss.video._backoff import Backoff
+from amiss.video._decode import open_video
+from amiss.video._redact import showable
+from amiss.video._source_settings import SourceSettings
+from amiss.video.live._address import Address
+from amiss.video.live._decoding import LiveDecoder
+from amiss.video.live._drop_box import DropBox
+from amiss.video.live._errors import is_read_error, words_of
+from amiss.video.live._items import FileBegan, FileEnded, FileOutcome, LiveItem, StateChange
+from amiss.video.live._source import LiveSource
+from amiss.video.live._timeline import LONGEST_FRAME_S, MediaTimeline, utc_now
+
+IDLE = "waiting for files"
+POLL_S = 1.0
+ACKNOWLEDGED_POLL_S = 0.1
+
+
+class FolderSource(LiveSource):
+    """The finished video files of a folder, each once, oldest first, also those that come later; see DropBox.
+
+    Around the frames of every file come FileBegan and FileEnded; a file is remembered when its FileEnded is
+    acknowledged, and nothing more comes before that.
+
+    Args:
+        address: of the kind `folder`.
+        settings: how files are read.
+        backoff: waits while the folder can't be read.
+        threads: decoder threads.
+        with_packets: give encoded packets too.
+        once: end when no file is left, instead of waiting for more.
+        wall: the wall clock, aware.
+
+    Raises:
+        VideoError: while it is iterated, with `once`: the folder can't be read.
+    """
+
+    is_live = False
+
+    def __init__(
+        self,
+        address: Address,
+        settings: SourceSettings = SourceSettings(),  # noqa: B008  # frozen
+        *,
+        backoff: Backoff = Backoff(),  # noqa: B008  # frozen
+        threads: int = 1,
+        with_packets: bool = False,
+        once: bool = False,
+        wall: Callable[[], datetime] = utc_now,
+    ) -> None:
+        decoder = LiveDecoder(
+            MediaTimeline(LONGEST_FRAME_S), wall,  # no clip reaches into the next file
+            height=settings.height, threads=threads, with_packets=with_packets, follows_clock=False,
+        )  # fmt: skip
+        super().__init__(address.shown, decoder)
+        self._box = DropBox(Path(address.where))
+        self._backoff, self._once = backoff, once
+
+    def _items(self) -> Generator[LiveItem, None, str]:
+        box = self._box
+        attempt = 0
+        while not self._stop.is_set():
+            try:
+                for path, key in box.finished():
+                    outcome = yield from self._file(path, key)
+                    if outcome is None:
+                        return ""
+                    if outcome is FileOutcome.AGAIN:
+                        break
+                    attempt = 0
+                    box.remember(for_good=outcome is FileOutcome.DONE)
+            except OSError as error:
+                if self._once and not box.was_read:
+                    raise VideoError(f"{box.folder} can't be read: {error.strerror}") from None
+                attempt += 1
+                wait_s = self._backoff.wait_s(attempt)
+                reason = f"{error.filename or box.folder}: {error.strerror}; again in {wait_s:.1f} s"
+                yield self._state("reconnecting", reason)
+                self._stop.wait(wait_s)
+            else:
+                if self._once and box.is_worked_off:
+                    return ""
+                if self._last != StateChange("running", IDLE):
+                    yield self._state("running", IDLE)
+                self._stop.wait(POLL_S)
+        return ""
+
+    def _file(self, path: Path, key: str) -> Generator[LiveItem, None, FileOutcome | None]:
+        """All of one file; returns what becomes of it, None where nobody said so before `stop`."""
+        name = showable(path.name)
+        yield FileBegan(name)
+        problem, is_unread = yield from self._read(path, key, name)
+        if self._stop.is_set():
+            return None
+        if problem:
+            yield self._state("running", f"{name}: {problem}")
+        outcome = FileOutcome.DONE
+        if is_unread:  # is it the file, or has the whole folder gone?
+            outcome = FileOutcome.SKIP if self._box.still_has(path) else FileOutcome.AGAIN
+        ended = FileEnded(name, showable(problem), outcome)
+        yield ended
+        while not ended.wait(ACKNOWLEDGED_POLL_S):
+            if self._stop.is_set():
+                return None
+        return ended.outcome
+
+    def _read(self, path: Path, key: str, name: str) -> Generator[LiveItem, None, tuple[str, bool]]:
+        """Its frames; returns what is wrong with it ("": nothing), and whether it, or its rest, couldn't be read."""
+        before = self.counters
+        try:
+            container, stream = open_video(path)
+        except (OSError, VideoError) as error:
+            self._decoder.count(damaged=1)
+            problem = words_of(error, path).removeprefix(str(path)).lstrip(": ")
+            return problem, is_read_error(error) or is_read_error(error.__context__)
+        yield self._state("running", name)
+        try:
+            with container:
+                self._decoder.begin(stream, file=key, new_size=True)
+                lost = yield from self._decoder.file_items(container, self._stop)
+        except VideoError as error:  # its pictures are of a kind that can't be converted
+            self._decoder.count(damaged=1)
+            return str(error), False
+        if lost is not None:
+            return f"it can't be read to its end: {lost}", is_read_error(lost.__cause__)
+        if self.counters.frames == before.frames:
+            return "no frame can be decoded", False
+        damaged = self.counters.damaged - before.damaged
+        return f"{damaged} damaged packet{'s' if damaged > 1 else ''}" if damaged else "", False

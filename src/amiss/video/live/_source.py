@@ -1,0 +1,65 @@
+"""What all live sources have in common."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from typing import ClassVar
+
+from amiss.errors import AmissError
+from amiss.video._redact import redact, showable
+from amiss.video.live._decoding import LiveDecoder
+from amiss.video.live._items import LiveCounters, LiveItem, SourceState, StateChange
+
+
+class LiveSource(ABC):
+    """Gives all that happens at a camera, a replayed file or a folder, as one stream of items, in its order.
+
+    Iterate it once, in one thread. States: `connecting` → `running` → (`stalled` →) `reconnecting` → `running` …, and
+    `stopped` at last, unless the iteration is left before. Sound is not read. libav's own messages, which have
+    addresses in them, are never printed.
+
+    Args:
+        name: the address, as it can be shown.
+        decoder: makes items of its pictures.
+    """
+
+    is_live: ClassVar[bool]
+    """Whether time passes without the consumer: False for files, which wait."""
+
+    def __init__(self, name: str, decoder: LiveDecoder) -> None:
+        self.name = name
+        """The address without credentials."""
+        self._decoder = decoder
+        self._stop = threading.Event()
+        self._last = StateChange("connecting")
+
+    @property
+    def counters(self) -> LiveCounters:
+        """What was seen so far. May be asked for in any thread."""
+        return self._decoder.counters
+
+    @property
+    def lag_s(self) -> float:
+        """How old the last frame was when it was decoded."""
+        return self._decoder.lag_s
+
+    def stop(self) -> None:
+        """End the iteration at its next step; one that waits for a silent camera ends within its timeout."""
+        self._stop.set()
+
+    def __iter__(self) -> Generator[LiveItem, None, None]:
+        yield self._state("connecting")
+        try:
+            reason = yield from self._items()
+        except AmissError as error:
+            yield self._state("stopped", str(error))
+            raise
+        yield self._state("stopped", reason)
+
+    @abstractmethod
+    def _items(self) -> Generator[LiveItem, None, str]:
+        """All between the first state and the last; returns why it ends, in words or empty."""
+
+    def _state(self, state: SourceState, reason: str = "") -> StateChange:
+        self._last = StateChange(state, showable(redact(reason)))
+        return self._last

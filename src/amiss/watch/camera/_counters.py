@@ -1,0 +1,30 @@
+"""What a camera's worker counts."""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class CameraCounters:
+    """What a worker has seen since it began."""
+
+    frames: int = 0
+    dropped_frames: int = 0
+    """Left out before decoding, because the worker was too slow."""
+    damaged: int = 0
+    """Packets that couldn't be decoded, and a folder's files that couldn't be read or scored."""
+    reconnects: int = 0
+    stalls: int = 0
+    clips: int = 0
+    dropped_clips: int = 0
+    """Left out before the engine, because it was too slow."""
+    spared_clips: int = 0
+    """Not run, because the scene was still."""
+    failed_clips: int = 0
+    """That couldn't be scored."""
+    scores: int = 0
+    events: int = 0
+
+
+def total(a: CameraCounters, b: CameraCounters) -> CameraCounters:
+    """The counters of two workers together: a new one starts at zero."""
+    return CameraCounters(*(getattr(a, f.name) + getattr(b, f.name) for f in fields(CameraCounters)))

@@ -1,0 +1,104 @@
+"""The scoring side of a camera: features of clips → scores of clips."""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from amiss.detection import Detector, OnlineScorer
+from amiss.watch.camera._clips import LiveClip
+from amiss.watch.camera._pool import Result
+from amiss.watch.camera._reference import ReferenceClips
+
+MOST_FAILURES = 50  # clips in a row; then something is wrong with more than a clip
+GAP_S = 2.0  # clips before a longer gap are no context for those after it
+
+
+@dataclass(frozen=True)
+class SentClip:
+    """A clip on its way through the pool, without its pixels."""
+
+    clip: LiveClip
+    reference: int | None = None
+    """In a still scene: the number of the clip whose features it takes, or its own if others take its features."""
+    error: Exception | None = None
+    """Why it couldn't be prepared."""
+
+
+class ClipScorer:
+    """Scores clips in their order. After a gap it starts afresh: what was before is no context for what comes.
+
+    A clip that can't be scored costs its score and nothing else.
+
+    Args:
+        detector: its head scores.
+        references: have the features of clips that were spared.
+        window: clips that the head sees at once.
+        lookahead: clips to wait for before a clip is scored.
+    """
+
+    def __init__(self, detector: Detector, references: ReferenceClips, *, window: int, lookahead: int) -> None:
+        self.n_spared = 0
+        self.n_dropped = 0
+        """Spared clips whose reference clip was dropped."""
+        self.n_failed = 0
+        self.failures = 0
+        """Clips in a row that couldn't be scored."""
+        self.error: Exception | None = None
+        """What was wrong with the last of them."""
+        self._scorer = OnlineScorer(detector, window=window, lookahead=lookahead)
+        self._references = references
+        self._waiting: deque[LiveClip] = deque()  # given to the scorer, not scored yet
+        self._last: LiveClip | None = None  # that was given to it
+
+    @property
+    def lookahead_clips(self) -> int:
+        """Clips that must come after a clip before its score does."""
+        return self._scorer.lookahead_clips
+
+    @property
+    def problem(self) -> str:
+        """In words, where too many clips in a row couldn't be scored; else empty."""
+        if self.failures < MOST_FAILURES:
+            return ""
+        return f"{self.failures} clips in a row couldn't be scored: {self.error}"
+
+    def push(self, sent: SentClip, result: Result) -> list[tuple[LiveClip, float]]:
+        """Add a clip and what the pool made of it; returns the clips that can be scored now, with their scores."""
+        scored = self.finish() if self._is_after_gap(sent.clip) else []
+        error = sent.error or (result if isinstance(result, Exception) else None)
+        features = result if isinstance(result, np.ndarray) else None
+        if error is not None:
+            self._references.forget()
+            self._fail(error)
+            return scored
+        if features is not None:
+            self._references.keep(sent.reference, features)
+        elif (features := self._references.features(sent.reference)) is not None:
+            self.n_spared += 1
+        else:
+            self.n_dropped += 1  # like its reference
+            return scored
+        try:
+            score = self._scorer.push(features)
+        except Exception as caught:
+            self._fail(caught)
+            return scored
+        self.failures, self._last = 0, sent.clip
+        self._waiting.append(sent.clip)
+        return scored if score is None else [*scored, (self._waiting.popleft(), score)]
+
+    def finish(self) -> list[tuple[LiveClip, float]]:
+        """The clips end, or have a gap: those that still wait, with their scores."""
+        self._last = None
+        return [(self._waiting.popleft(), score) for score in self._scorer.finish()]
+
+    def _is_after_gap(self, clip: LiveClip) -> bool:
+        if self._last is None:
+            return False
+        return clip.connection != self._last.connection or (clip.started - self._last.ended).total_seconds() > GAP_S
+
+    def _fail(self, error: Exception) -> None:
+        self.n_failed += 1
+        self.failures += 1
+        self.error = error
