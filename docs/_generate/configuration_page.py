@@ -68,8 +68,9 @@ def _first(path: str) -> str:
 
 
 def fields(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
-    """A model's fields, under the names that the file has for them."""
-    return [(field.alias or name, field) for name, field in model.model_fields.items()]
+    """A model's fields, under the names that the file has for them; those that are required first."""
+    named = [(field.alias or name, field) for name, field in model.model_fields.items()]
+    return sorted(named, key=lambda item: not item[1].is_required())
 
 
 def _parts(annotation: Any, is_mapping: bool = False, is_list: bool = False) -> Iterator[tuple[Any, bool, bool]]:

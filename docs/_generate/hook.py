@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -14,6 +15,7 @@ from error_page import fill_in_errors
 from python_pages import python_pages
 
 ROOT = Path(__file__).parents[2]
+_DRAWING = re.compile(r'<img [^>]*src="[^"]*images/([\w-]+\.svg)"[^>]*>')
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -31,6 +33,17 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     if page.file.src_uri == "reference/errors.md":
         return fill_in_errors(markdown)
     return markdown
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Put drawings into the page itself, whose colours they take on."""
+    return _DRAWING.sub(lambda image: drawing(image[1]), html)
+
+
+def drawing(name: str) -> str:
+    """A drawing without the colours that it has as a picture of its own."""
+    text = (ROOT / "docs" / "images" / name).read_text(encoding="utf-8")
+    return re.sub(r"^ *(svg\.diagram|@media).*\n", "", text, flags=re.MULTILINE)
 
 
 def changelog_page() -> str:
