@@ -6,7 +6,7 @@ The names below are imported when they are first used, so that what needs only a
 
 import typing
 
-from amiss.watch import _lazy
+from amiss.watch import _extras
 from amiss.watch._event import CameraEvent, CameraState, EventState
 from amiss.watch.config import Config, ConfigProblem, load_config, read_config
 
@@ -55,4 +55,4 @@ _ROOMS = {
 def __getattr__(name: str) -> typing.Any:
     if name not in _ROOMS:
         raise AttributeError(f"module 'amiss.watch' has no attribute {name!r}")
-    return _lazy.import_name(f"amiss.watch.{_ROOMS[name]}", name)
+    return _extras.import_name(f"amiss.watch.{_ROOMS[name]}", name)

@@ -3,6 +3,7 @@
 import email
 import email.message
 import email.policy
+import inspect
 import json
 import logging
 import smtplib
@@ -15,7 +16,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -23,11 +24,12 @@ pytest.importorskip("apprise", reason="needs amiss[watch]")
 pytest.importorskip("sqlalchemy", reason="needs amiss[watch]")
 
 from amiss.errors import AlertError, UsageError
-from amiss.watch.alerts import Alert, AppriseChannel, LogChannel, StatePublisher, WebhookChannel
+from amiss.watch.alerts import CHANNELS, Alert, AppriseChannel, LogChannel, StatePublisher, WebhookChannel
 from amiss.watch.alerts import _apprise as apprise_module
 from amiss.watch.alerts import _mqtt as mqtt_module
 from amiss.watch.alerts import _webhook as webhook_module
 from amiss.watch.alerts._channels import probe_alert
+from amiss.watch.config import ChannelSettings
 from amiss.watch.config._webhook_address import embedded_v4
 from helpers.events import make_event
 from helpers.mqtt import Listener
@@ -625,3 +627,19 @@ def test_probe(tmp_path: Path) -> None:
     body = json.loads((tmp_path / "a.jsonl").read_text())
     assert "this is a test of the channel log" in body["text"]
     assert probe_alert("log").key != alert.key
+
+
+# kinds
+
+
+def test_every_kind_takes_its_settings_and_has_their_defaults() -> None:
+    settings = {get_args(one.model_fields["kind"].annotation)[0]: one for one in get_args(get_args(ChannelSettings)[0])}
+    assert set(settings) == set(CHANNELS.names())
+    for kind, channel in CHANNELS.items():
+        fields = {name: field for name, field in settings[kind].model_fields.items() if name != "kind"}
+        takes = inspect.signature(channel).parameters
+        others = {"cameras", "presence"} if kind == "mqtt" else set()
+        assert set(takes) - {"name"} == set(fields) | others
+        for name, field in fields.items():
+            if not field.is_required() and takes[name].default is not None:
+                assert takes[name].default == field.get_default(call_default_factory=True), f"{kind}: {name}"

@@ -2,11 +2,11 @@
 
 import typing
 
-from amiss.watch import _lazy
+from amiss.watch import _extras
 from amiss.watch.alerts._apprise import AppriseChannel
 from amiss.watch.alerts._channels import Alert, Channel, LogChannel
 from amiss.watch.alerts._dispatcher import Dispatcher
-from amiss.watch.alerts._make import make_channels, send_test
+from amiss.watch.alerts._make import CHANNELS, make_channels, send_test
 from amiss.watch.alerts._publisher import StatePublisher
 from amiss.watch.alerts._webhook import WebhookChannel
 
@@ -14,6 +14,7 @@ if typing.TYPE_CHECKING:
     from amiss.watch.alerts._mqtt import MqttChannel
 
 __all__ = [
+    "CHANNELS",
     "Alert",
     "AppriseChannel",
     "Channel",
@@ -30,4 +31,4 @@ __all__ = [
 def __getattr__(name: str) -> typing.Any:
     if name != "MqttChannel":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _lazy.import_name("amiss.watch.alerts._mqtt", name)  # paho-mqtt is an extra of its own
+    return _extras.import_name("amiss.watch.alerts._mqtt", name)  # paho-mqtt is an extra of its own

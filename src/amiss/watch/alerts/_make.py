@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import SecretStr
+
 from amiss.errors import AlertError, AmissError, UsageError
-from amiss.watch._lazy import import_name
-from amiss.watch.alerts._apprise import AppriseChannel
-from amiss.watch.alerts._channels import Channel, LogChannel, probe_alert
-from amiss.watch.alerts._webhook import WebhookChannel
-from amiss.watch.config import AppriseSettings, Config, LogSettings, MqttSettings, WebhookSettings
+from amiss.registry import Registry
+from amiss.watch._extras import naming_extras
+from amiss.watch.alerts._channels import Channel, probe_alert
+from amiss.watch.alerts._publisher import ShowsStates
+from amiss.watch.config import Config
+
+CHANNELS: Registry[type] = Registry(
+    "kind of channel",
+    {
+        "apprise": "amiss.watch.alerts._apprise:AppriseChannel",
+        "webhook": "amiss.watch.alerts._webhook:WebhookChannel",
+        "mqtt": "amiss.watch.alerts._mqtt:MqttChannel",
+        "log": "amiss.watch.alerts._channels:LogChannel",
+    },
+)
+"""By `kind` in the configuration; made with a name and the fields of its settings (see `amiss.watch.config`)."""
 
 
 def make_channels(config: Config) -> list[Channel]:
@@ -54,27 +67,14 @@ def send_test(config: Config, channel: str | None = None) -> Iterator[tuple[str,
 
 def _channel(config: Config, name: str, cameras: tuple[str, ...] | None) -> Channel:
     """One channel; without cameras it is a visitor's, that tells of no states as a running service may."""
-    match config.channels[name]:
-        case AppriseSettings() as given:
-            return AppriseChannel(name, given.url, attach=given.attach, expire_s=given.expire_s)
-        case WebhookSettings() as given:
-            return WebhookChannel(
-                name, given.url, headers=given.headers, allow_private=given.allow_private, expire_s=given.expire_s
-            )
-        case LogSettings() as given:
-            return LogChannel(name, given.path, expire_s=given.expire_s)
-        case MqttSettings() as given:
-            channel: Channel = import_name("amiss.watch.alerts._mqtt", "MqttChannel")(
-                name,
-                given.host,
-                given.port,
-                username=given.username,
-                password=given.password,
-                tls=given.tls,
-                prefix=given.prefix,
-                discovery=given.discovery,
-                cameras=cameras or (),
-                presence=cameras is not None,
-                expire_s=given.expire_s,
-            )
-            return channel
+    settings = config.channels[name]
+    with naming_extras():
+        make = CHANNELS[settings.kind]
+    values = {field: value for field, value in settings if field != "kind"}
+    values = {
+        field: value.get_secret_value() if isinstance(value, SecretStr) else value for field, value in values.items()
+    }
+    if issubclass(make, ShowsStates):
+        values |= {"cameras": cameras or (), "presence": cameras is not None}
+    channel: Channel = make(name, **values)
+    return channel

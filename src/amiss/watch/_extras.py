@@ -1,5 +1,7 @@
-"""Names that need an extra, imported when they are first used."""
+"""What needs an extra is imported when it is first used; where its package is missing, the error names the extra."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -9,17 +11,20 @@ _EXTRAS = {"paho": "mqtt"}
 _OURS = ("alembic", "apprise", "fastapi", "paho", "prometheus_client", "psycopg", "sqlalchemy", "starlette", "uvicorn")
 
 
-def import_name(module: str, name: str) -> Any:
-    """`name` of a module.
-
-    Raises:
-        UsageError: a package of an extra is not installed.
-    """
+@contextmanager
+def naming_extras() -> Iterator[None]:
+    """Imports in here raise UsageError where a package of an extra is not installed."""
     try:
-        return getattr(import_module(module), name)
+        yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _OURS:
             raise
         extra = _EXTRAS.get(package, "watch")
         raise UsageError(f"{package} is not installed; watching cameras needs pip install 'amiss[{extra}]'") from None
+
+
+def import_name(module: str, name: str) -> Any:
+    """`name` of a module; see `naming_extras`."""
+    with naming_extras():
+        return getattr(import_module(module), name)
