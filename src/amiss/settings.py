@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import NoneType
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -19,6 +20,24 @@ Seconds = Annotated[float, Field(ge=0, le=86400)]
 Score = Annotated[float, Field(ge=0, le=1)]
 
 _SHOWN = (bool, int, float, str)
+_TYPES = {
+    f"{kind}_{mistake}": words
+    for kind, words in (
+        ("int", "a whole number"),
+        ("float", "a number"),
+        ("bool", "true or false"),
+        ("string", "text"),
+        ("list", "a list"),
+        ("tuple", "a list"),
+    )
+    for mistake in ("type", "parsing", "from_float")
+}
+_BOUNDS = {
+    "greater_than_equal": "at least",
+    "greater_than": "above",
+    "less_than_equal": "at most",
+    "less_than": "below",
+}
 
 
 class Settings(BaseModel):
@@ -90,8 +109,13 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Prob
             message, is_shown = f"there is no such field{hint(str(where[-1]), fields)}", False
         elif kind == "missing":
             message, is_shown = "is missing", False
+        elif kind in _TYPES:
+            message = f"must be {_TYPES[kind]}{' or null' if _may_be_null(model, where) else ''}"
         elif kind == "greater_than_equal" and found["ctx"]["ge"] == 0:
             message = "must not be negative"
+        elif kind in _BOUNDS:
+            (bound,) = found["ctx"].values()
+            message = f"must be {_BOUNDS[kind]} {bound:g}"
         else:
             message = message.replace("Input should be", "must be")
             message = message[:1].lower() + message[1:]
@@ -107,6 +131,17 @@ def hint(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing where none is like it."""
     close = closest(name, known)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _may_be_null(model: type[BaseModel], where: Iterable[str | int]) -> bool:
+    """Whether a value at this place may be null; False where that can't be told."""
+    parts: Iterable[Any] = [model]
+    types: list[Any] = []
+    for name in where:
+        fields = [part.model_fields[name] for part in parts if name in getattr(part, "model_fields", {})]
+        types = [part for field in fields for part in _types_in(field.annotation)]
+        parts = types
+    return NoneType in types
 
 
 def _models_in(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

@@ -1,11 +1,12 @@
 """Head registry: name → module, imported only when the head is asked for."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from amiss.errors import UsageError
 from amiss.heads._base import Head
+from amiss.heads._options import check_signature
 from amiss.registry import Registry
 
 HeadFactory = Callable[..., Head]
@@ -20,15 +21,6 @@ _TABLE: dict[str, HeadFactory | str] = {
     "distribution": "amiss.heads.distribution:create_distribution_head",
 }
 HEADS: Registry[HeadFactory] = Registry("head", _TABLE, group="amiss.heads", entry_type=Callable)  # type: ignore[arg-type]
-
-# annotation of an option: what it accepts, in words
-_TYPES: dict[Any, tuple[tuple[type, ...], str]] = {
-    int: ((int,), "a whole number"),
-    int | None: ((int, type(None)), "a whole number or null"),
-    float: ((int, float), "a number"),
-    bool: ((bool,), "true or false"),
-    str: ((str,), "text"),
-}
 
 
 def list_heads() -> list[str]:
@@ -54,25 +46,11 @@ def create_head(name: str, feature_dim: int, **options: Any) -> Head:
     """
     if feature_dim < 1:
         raise UsageError(f"feature_dim is {feature_dim}; it must be at least 1")
-    return build(f"head {name!r}", HEADS[name], feature_dim, options)
-
-
-def build(what: str, factory: Callable[..., Head], feature_dim: int, options: Mapping[str, Any]) -> Head:
-    """Call a head's factory with options that come from a user.
-
-    Raises:
-        UsageError: an option that the factory doesn't have, or of another type.
-    """
-    signature = inspect.signature(factory)
-    try:
-        signature.bind(feature_dim, **options)
-        for option, value in options.items():
-            parameter = signature.parameters.get(option)
-            if parameter is None or parameter.annotation not in _TYPES:
-                continue
-            types, words = _TYPES[parameter.annotation]
-            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-                raise TypeError(f"{option} is {value!r}; it must be {words}")
+    factory = HEADS[name]
+    if hasattr(factory, "Options"):  # it checks them itself
         return factory(feature_dim, **options)
-    except TypeError as error:
-        raise UsageError(f"{what}: {error}. Its options are {list(signature.parameters)[1:]}") from None
+    check_signature(factory, options, f"head {name!r}")
+    try:
+        return factory(feature_dim, **options)
+    except TypeError as error:  # of what annotations don't tell
+        raise UsageError(f"head {name!r}: {error}") from error

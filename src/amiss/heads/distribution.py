@@ -11,17 +11,18 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import AfterValidator
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from amiss.errors import UsageError
 from amiss.heads._base import Head, HeadOutput, LossTerms, bounded, crop_mean, full_mask
-from amiss.heads._registry import build
+from amiss.heads._options import Share, Weight
 from amiss.heads.densities import (
     FAMILIES,
     KS_LIMIT,
@@ -33,30 +34,13 @@ from amiss.heads.densities import (
     fit_density,
 )
 from amiss.heads.distribution_original import OriginalDistributionHead
-from amiss.heads.temporal import TemporalHead, check_options, gather_clips, mil_count, select_top, top_mean
+from amiss.heads.temporal import TemporalHead, TemporalOptions, gather_clips, mil_count, select_top, top_mean
 
-Variant = Literal["fitted", "original-2023", "original-2024"]
 SAMPLES = 512  # remembered per class
 GRID = 512  # points of the log-likelihood ratio
 LEAST_SPREAD = 1e-3  # of ln u within a class; below it there is nothing to fit
 MOMENTUM = 0.1  # of the running moments
 NORMAL, ANOMALOUS = 0, 1
-
-
-def create_distribution_head(feature_dim: int, *, variant: Variant = "fitted", **options: Any) -> Head:
-    """Densities of normal and of anomalous clips; variants `fitted`, `original-2023`, `original-2024`.
-
-    Other options as in `FittedDistributionHead` or `OriginalDistributionHead`.
-
-    Raises:
-        UsageError: unknown variant, or an option that it doesn't have or can't take.
-    """
-    if variant not in get_args(Variant):
-        raise UsageError(f"variant is {variant!r}; allowed are {list(get_args(Variant))}")
-    head = FittedDistributionHead if variant == "fitted" else OriginalDistributionHead
-    if variant != "fitted":
-        options["variant"] = variant
-    return build(f"head 'distribution', variant {variant!r}", head, feature_dim, options)
 
 
 @dataclass(frozen=True)
@@ -90,6 +74,31 @@ def log_magnitude(x_BTD: Tensor) -> Tensor:
     return t_BT
 
 
+def _check_density(name: str) -> str:
+    allowed = ["auto", *(family for family in FAMILIES if family != "geometric")]  # magnitudes are no counts
+    if name not in allowed:
+        raise ValueError(f"must be one of {allowed}")
+    return name
+
+
+class FittedOptions(TemporalOptions):
+    """Options of `distribution`, variant `fitted`."""
+
+    variant: Literal["fitted"] = "fitted"
+    """Names this form of the head."""
+    density: Annotated[str, AfterValidator(_check_density)] = "auto"
+    """`auto` (least AIC among the families whose Kolmogorov-Smirnov distance is at most 0.1, else a kernel estimate),
+    or the name of a family, with a warning where it doesn't fit."""
+    separation: Weight = 1.0
+    """λ."""
+    mix: Share = 0.5
+    """w."""
+    sparsity: Weight = 8e-3
+    """Weight of the mean score in anomalous bags."""
+    smoothness: Weight = 8e-4
+    """Weight of the mean squared difference of neighbours in anomalous bags."""
+
+
 class FittedDistributionHead(TemporalHead):
     """RTFM's network; the densities of feature magnitudes in normal and in anomalous clips separate and score.
 
@@ -98,18 +107,12 @@ class FittedDistributionHead(TemporalHead):
     log-normal densities by running moments. `finish` fits a density per class to the latest samples of training,
     magnitudes as eval mode gives them. A clip's score is
     (1 - w) σ(logit) + w σ(α LLR(u) + β), LLR = ln a(u) - ln n(u), with α and β by logistic regression. Before training,
-    or where all samples are the same, there is nothing to fit and the classifier scores alone. Options:
-        density: `auto` (least AIC among the families whose Kolmogorov-Smirnov distance is at most 0.1, else a kernel
-            estimate), or the name of a family, with a warning where it doesn't fit.
-        separation: λ.
-        mix: w.
-        sparsity, smoothness: weights of mean score and mean squared difference of neighbours in anomalous bags.
-        dropout: of features and classifier.
-        channels: of each branch of the temporal network.
+    or where all samples are the same, there is nothing to fit and the classifier scores alone.
     """
 
     name = "distribution"
-    variant = "fitted"
+    Options = FittedOptions
+    settings: FittedOptions
     samples: Tensor
     seen: Tensor
     mean: Tensor
@@ -120,27 +123,8 @@ class FittedDistributionHead(TemporalHead):
     stale: Tensor
     fitted: Tensor
 
-    def __init__(
-        self,
-        feature_dim: int,
-        *,
-        density: str = "auto",
-        separation: float = 1.0,
-        mix: float = 0.5,
-        sparsity: float = 8e-3,
-        smoothness: float = 8e-4,
-        dropout: float = 0.7,
-        channels: int = 512,
-    ) -> None:
-        super().__init__(feature_dim, dropout=dropout, channels=channels)
-        allowed = ["auto", *(family for family in FAMILIES if family != "geometric")]  # magnitudes are no counts
-        if density not in allowed:
-            raise UsageError(f"density is {density!r}; allowed are {allowed}")
-        if not 0 <= mix <= 1:
-            raise UsageError(f"mix is {mix}; it must be in [0, 1]")
-        check_options(separation=separation, sparsity=sparsity, smoothness=smoothness)
-        self.density, self.separation, self.mix = density, separation, mix
-        self.sparsity, self.smoothness = sparsity, smoothness
+    def __init__(self, feature_dim: int, **options: Any) -> None:
+        super().__init__(feature_dim, **options)
         self.register_buffer("samples", torch.zeros(2, SAMPLES))
         self.register_buffer("seen", torch.tensor(0))
         self.register_buffer("mean", torch.zeros(2))
@@ -150,12 +134,6 @@ class FittedDistributionHead(TemporalHead):
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
         self.register_buffer("stale", torch.tensor(False))
         self.register_buffer("fitted", torch.tensor(False))
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments that rebuild this head."""
-        names = ("variant", "density", "separation", "mix", "sparsity", "smoothness", "channels")
-        return {**{name: getattr(self, name) for name in names}, "dropout": self.dropout.p}
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; a bag's is the mean of its top T//16 + 1.
@@ -179,7 +157,8 @@ class FittedDistributionHead(TemporalHead):
         elif self.fitted:
             extras["log_ratio"] = self._log_ratio(t_BT)
             likelihood = torch.sigmoid(self.calibration[0] * extras["log_ratio"] + self.calibration[1])
-            scores = (1 - self.mix) * scores + self.mix * likelihood
+            mix = self.settings.mix
+            scores = (1 - mix) * scores + mix * likelihood
         scores = scores.masked_fill(~mask, 0)
         return HeadOutput(scores, top_mean(scores, mask), extras)
 
@@ -203,9 +182,9 @@ class FittedDistributionHead(TemporalHead):
         return LossTerms(
             {
                 "classification": F.binary_cross_entropy(top_mean(scores, mask), labels.to(scores.dtype)),
-                "separation": self.separation * (1 - js / math.log(2)),
-                "sparsity": self.sparsity * scores[anomalous].sum() / mask[anomalous].sum(),
-                "smoothness": self.smoothness * steps.sum() / both_real.sum().clamp(min=1),
+                "separation": self.settings.separation * (1 - js / math.log(2)),
+                "sparsity": self.settings.sparsity * scores[anomalous].sum() / mask[anomalous].sum(),
+                "smoothness": self.settings.smoothness * steps.sum() / both_real.sum().clamp(min=1),
             }
         )
 
@@ -282,9 +261,9 @@ class FittedDistributionHead(TemporalHead):
         return FittedDensities(normal, anomalous, divergences(anomalous, normal, grid), (u_normal, u_anomalous))
 
     def _fit_class(self, u: Array) -> Density:
-        if self.density == "auto":
+        if self.settings.density == "auto":
             return choose_density(u)
-        density = fit_density(u, self.density)
+        density = fit_density(u, self.settings.density)
         if density.ks > KS_LIMIT:
             warnings.warn(
                 f"distribution head: a {density.family} density doesn't fit (Kolmogorov-Smirnov {density.ks:.2f}): "
@@ -298,3 +277,23 @@ class FittedDistributionHead(TemporalHead):
         place = ((t_BT - self.span[0]) / (self.span[1] - self.span[0])).clamp(0, 1) * (GRID - 1)
         left = place.long().clamp(max=GRID - 2)
         return torch.lerp(self.log_ratio[left], self.log_ratio[left + 1], place - left)
+
+
+VARIANTS: dict[str, type[FittedDistributionHead | OriginalDistributionHead]] = {
+    "fitted": FittedDistributionHead,
+    "original-2023": OriginalDistributionHead,
+    "original-2024": OriginalDistributionHead,
+}
+
+
+def create_distribution_head(feature_dim: int, *, variant: Any = "fitted", **options: Any) -> Head:
+    """Densities of normal and of anomalous clips; variants `fitted`, `original-2023`, `original-2024`.
+
+    Other options as in `FittedOptions` or `OriginalOptions`.
+
+    Raises:
+        UsageError: unknown variant, or an option that it doesn't have or can't take.
+    """
+    if variant not in list(VARIANTS):
+        raise UsageError(f"variant is {variant!r}; allowed are {list(VARIANTS)}")
+    return VARIANTS[variant](feature_dim, variant=variant, **options)

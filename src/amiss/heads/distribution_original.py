@@ -8,17 +8,18 @@ N normal, A anomalous bags.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from amiss.errors import UsageError
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
+from amiss.heads._options import Weight
 from amiss.heads.temporal import (
     TemporalHead,
-    check_options,
+    TemporalOptions,
     flat_smoothness,
     flat_sparsity,
     gather_clips,
@@ -81,6 +82,42 @@ def js_divergence(p: Tensor, q: Tensor) -> Tensor:
     return ((kl(p) + kl(q)) / 2).float()
 
 
+class OriginalOptions(TemporalOptions):
+    """Options of `distribution`, variants `original-2023` and `original-2024`."""
+
+    variant: Literal["original-2023", "original-2024"] = "original-2024"
+    """`original-2023` (neighbours up to 2 clips apart, densities of crop-averaged features, a second term that spreads
+    the selected features apart), or `original-2024` (up to 3 apart, densities of all crops)."""
+    densities: Annotated[tuple[str, str], Field(strict=False)] = ("half-normal", "gamma")
+    """Families for anomalous and normal bags; None or left out = gumbel and normal in 2023, half-normal and gamma in
+    2024. `kernel` (2023 only) is a Gaussian kernel estimate per video."""
+    alpha: Weight = 1e-4
+    """Weight of the distribution term."""
+    sparsity: Weight = 8e-3
+    """Weight of the sparsity term."""
+    smoothness: Weight = 8e-4
+    """Weight of the smoothness term."""
+    spread: Weight = 50.0
+    """Weight of the 2023 variant's second term."""
+    spread_range: Annotated[float, Field(gt=0)] = 200.0
+    """Range of that term."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_densities(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values = {name: value for name, value in values.items() if name != "densities" or value is not None}
+        return ({"densities": ("gumbel", "normal")} if values.get("variant") == "original-2023" else {}) | values
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        usable = [family for family in LOG_DENSITIES if family not in UNUSABLE]
+        if self.variant == "original-2023":
+            usable.append("kernel")
+        if not set(self.densities) <= set(usable):
+            raise ValueError(f"densities is {list(self.densities)}; it must be two (anomalous, normal) of {usable}")
+        return self
+
+
 class OriginalDistributionHead(TemporalHead):
     """The head of FatemeBameri's code at every feature size (the published code runs only at 1024, or not at all).
 
@@ -89,55 +126,17 @@ class OriginalDistributionHead(TemporalHead):
     bag* beside them; densities have fixed constants; 10^ln p instead of p; only a clip's four largest density values
     count; the hinge max(0, 1 - JS) can't close, as JS ≤ ln 2; in training, the divergence of `original-2024` is 0 with
     zero gradient, because dropout and ReLU put every clip's largest density at x = 0; smoothness and sparsity run over
-    the flattened batch. Options:
-        variant: `original-2023` (neighbours up to 2 clips apart, densities of crop-averaged features, a second term
-            that spreads the selected features apart), or `original-2024` (up to 3 apart, densities of all crops).
-        densities: families for anomalous and normal bags; None = gumbel and normal in 2023, half-normal and gamma in
-            2024. `kernel` (2023 only) is a Gaussian kernel estimate per video.
-        alpha, sparsity, smoothness: weights of the distribution, sparsity and smoothness terms.
-        spread, spread_range: weight and range of the 2023 variant's second term.
-        dropout: of features, selection and classifier.
-        channels: of each branch of the temporal network.
+    the flattened batch.
     """
 
     name = "distribution"
+    Options = OriginalOptions
+    settings: OriginalOptions
 
-    def __init__(
-        self,
-        feature_dim: int,
-        *,
-        variant: str = "original-2024",
-        densities: tuple[str, str] | list[str] | None = None,
-        alpha: float = 1e-4,
-        sparsity: float = 8e-3,
-        smoothness: float = 8e-4,
-        spread: float = 50.0,
-        spread_range: float = 200.0,
-        dropout: float = 0.7,
-        channels: int = 512,
-    ) -> None:
-        super().__init__(feature_dim, dropout=dropout, channels=channels)
-        self.first = variant == "original-2023"
-        usable = [*(f for f in LOG_DENSITIES if f not in UNUSABLE), *(["kernel"] if self.first else [])]
-        default = ("gumbel", "normal") if self.first else ("half-normal", "gamma")
-        chosen = default if densities is None else tuple(densities)
-        if len(chosen) != 2 or any(family not in usable for family in chosen):
-            raise UsageError(
-                f"densities is {densities!r}; it must be two (anomalous, normal) of {usable} for {variant}"
-            )
-        check_options(alpha=alpha, sparsity=sparsity, smoothness=smoothness, spread=spread)
-        if spread_range <= 0:
-            raise UsageError(f"spread_range is {spread_range}; it must be above 0")
-        self.variant, self.densities, self.gaps = variant, chosen, 2 if self.first else 3
-        self.alpha, self.sparsity, self.smoothness = alpha, sparsity, smoothness
-        self.spread, self.spread_range = spread, spread_range
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments that rebuild this head."""
-        names = ("variant", "alpha", "sparsity", "smoothness", "spread", "spread_range", "channels")
-        values = {name: getattr(self, name) for name in names}
-        return {**values, "densities": list(self.densities), "dropout": self.dropout.p}
+    def __init__(self, feature_dim: int, **options: Any) -> None:
+        super().__init__(feature_dim, **options)
+        self.first = self.settings.variant == "original-2023"
+        self.gaps = 2 if self.first else 3
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; a bag's is the mean over its three selected clips.
@@ -175,21 +174,22 @@ class OriginalDistributionHead(TemporalHead):
 
     def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
         """BCE of video scores + α (max(0, 1 - JS) [+ spread term]) + sparsity and smoothness of the anomalous bags."""
+        own = self.settings
         index, weight = self.select(output, labels, crops)
         scores = crop_mean(output.scores, crops)
         video_scores = mean_of_clips(scores, index, weight)
         js = js_divergence(*self.density_vectors(output, labels, crops))
         terms = {
             "classification": F.binary_cross_entropy(video_scores, labels.to(scores.dtype)),
-            "distribution": self.alpha * (1 - js).clamp(min=0),
+            "distribution": own.alpha * (1 - js).clamp(min=0),
         }
         if self.first:
             distance = self._selected_distance(output, labels, crops, index, weight)
-            terms["spread"] = self.alpha * self.spread * (1 - distance.clamp(max=self.spread_range) / self.spread_range)
+            terms["spread"] = own.alpha * own.spread * (1 - distance.clamp(max=own.spread_range) / own.spread_range)
         anomalous = labels == 1
-        terms["sparsity"] = self.sparsity * flat_sparsity(scores[anomalous])
+        terms["sparsity"] = own.sparsity * flat_sparsity(scores[anomalous])
         mask = output.extras["mask"][::crops]
-        terms["smoothness"] = self.smoothness * flat_smoothness(scores[anomalous], mask[anomalous])
+        terms["smoothness"] = own.smoothness * flat_smoothness(scores[anomalous], mask[anomalous])
         return LossTerms(terms)
 
     def density_vectors(self, output: HeadOutput, labels: Tensor, crops: int) -> tuple[Tensor, Tensor]:
@@ -198,7 +198,7 @@ class OriginalDistributionHead(TemporalHead):
         if self.first:
             x, mask, of_row = crop_mean(x, crops), mask[::crops], labels
         vectors = []
-        for label, family in ((0, self.densities[1]), (1, self.densities[0])):
+        for label, family in ((0, self.settings.densities[1]), (1, self.settings.densities[0])):
             rows, real = x[of_row == label], mask[of_row == label]
             if family == "kernel":
                 vectors.append(kernel_log_density(rows, real)[real])

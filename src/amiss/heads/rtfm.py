@@ -6,18 +6,16 @@ Source: Tian et al., "Weakly-supervised Video Anomaly Detection with Robust Temp
 Shape letters: B bags · T clips · D feature dim · R rows = bags x crops · K selected clips · P pairs of bags.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from amiss.errors import UsageError
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
+from amiss.heads._options import Count, Weight
 from amiss.heads.temporal import (
     TemporalHead,
-    check_options,
+    TemporalOptions,
     flat_smoothness,
     flat_sparsity,
     mean_of_clips,
@@ -32,45 +30,33 @@ def magnitude_term(normal_PD: Tensor, anomalous_PD: Tensor, margin: float) -> Te
     return ((margin - anomalous_P).abs() + normal_P).square().mean()
 
 
+class RTFMOptions(TemporalOptions):
+    """Options of `rtfm`."""
+
+    k: Count = 3
+    """Clips selected per bag."""
+    margin: Weight = 100.0
+    """m that anomalous magnitudes are drawn to."""
+    alpha: Weight = 1e-4
+    """Weight of the magnitude term."""
+    sparsity: Weight = 8e-3
+    """Weight of the sparsity term."""
+    smoothness: Weight = 8e-4
+    """Weight of the smoothness term."""
+
+
 class RTFMHead(TemporalHead):
     """Multi-scale temporal network, feature magnitudes that select k clips of a bag, and a classifier scored on those.
 
     Any feature dim and crop count; the original has 2048 and 10 built in. Magnitudes and scores are averaged over crops
     before clips are selected. Kept quirks of the original: magnitudes are taken after dropout; in training a dropout
     mask hides most clips from the selection; smoothness and sparsity run over the flattened batch; the i-th normal bag
-    is paired with the i-th anomalous one (bags without a partner are left out of the magnitude term). Options:
-        k: clips selected per bag.
-        margin: m that anomalous magnitudes are drawn to.
-        alpha, sparsity, smoothness: weights of the magnitude, sparsity and smoothness terms.
-        dropout: of features, selection and classifier.
-        channels: of each branch of the temporal network.
+    is paired with the i-th anomalous one (bags without a partner are left out of the magnitude term).
     """
 
     name = "rtfm"
-
-    def __init__(
-        self,
-        feature_dim: int,
-        *,
-        k: int = 3,
-        margin: float = 100.0,
-        alpha: float = 1e-4,
-        sparsity: float = 8e-3,
-        smoothness: float = 8e-4,
-        dropout: float = 0.7,
-        channels: int = 512,
-    ) -> None:
-        super().__init__(feature_dim, dropout=dropout, channels=channels)
-        if k < 1:
-            raise UsageError(f"k is {k}; it must be at least 1")
-        check_options(margin=margin, alpha=alpha, sparsity=sparsity, smoothness=smoothness)
-        self.k, self.margin, self.alpha, self.sparsity, self.smoothness = k, margin, alpha, sparsity, smoothness
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments that rebuild this head."""
-        names = ("k", "margin", "alpha", "sparsity", "smoothness", "channels")
-        return {**{name: getattr(self, name) for name in names}, "dropout": self.dropout.p}
+    Options = RTFMOptions
+    settings: RTFMOptions
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; a bag's is the mean over its k clips of largest magnitude.
@@ -81,20 +67,21 @@ class RTFMHead(TemporalHead):
         x_BTD = self.dropout(self.temporal(bounded(features), mask))
         scores = torch.sigmoid(self.classifier(x_BTD)).masked_fill(~mask, 0)
         magnitudes = vector_norm(x_BTD, dim=2)
-        bag_score = mean_of_clips(scores, *select_top(magnitudes.detach(), mask, self.k))
+        bag_score = mean_of_clips(scores, *select_top(magnitudes.detach(), mask, self.settings.k))
         return HeadOutput(scores, bag_score, {"features": x_BTD, "magnitudes": magnitudes, "mask": mask})
 
     def select(self, output: HeadOutput, crops: int) -> tuple[Tensor, Tensor]:
         """Video scores [B] and mean features [R, D] of the clips that have the largest crop-averaged magnitudes."""
         magnitudes = crop_mean(output.extras["magnitudes"], crops)
         visible = self.dropout(torch.ones_like(magnitudes))
-        index, weight = select_top(visible * magnitudes, output.extras["mask"][::crops], self.k)
+        index, weight = select_top(visible * magnitudes, output.extras["mask"][::crops], self.settings.k)
         rows = (index.repeat_interleave(crops, dim=0), weight.repeat_interleave(crops, dim=0))
         video_scores = mean_of_clips(crop_mean(output.scores, crops), index, weight)
         return video_scores, mean_of_clips(output.extras["features"], *rows)
 
     def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
         """BCE of video scores + α · magnitude + sparsity and smoothness of the anomalous bags."""
+        weights = self.settings
         video_scores, selected_RD = self.select(output, crops)
         selected = selected_RD.reshape(len(labels), crops, -1)
         pairs = min(int((labels == 0).sum()), int((labels == 1).sum()))
@@ -104,8 +91,8 @@ class RTFMHead(TemporalHead):
         return LossTerms(
             {
                 "classification": F.binary_cross_entropy(video_scores, labels.to(video_scores.dtype)),
-                "magnitude": self.alpha * magnitude_term(normal, anomalous, self.margin),
-                "sparsity": self.sparsity * flat_sparsity(scores_AT),
-                "smoothness": self.smoothness * flat_smoothness(scores_AT, mask_AT),
+                "magnitude": weights.alpha * magnitude_term(normal, anomalous, weights.margin),
+                "sparsity": weights.sparsity * flat_sparsity(scores_AT),
+                "smoothness": weights.smoothness * flat_smoothness(scores_AT, mask_AT),
             }
         )

@@ -7,18 +7,15 @@ paper leaves a choice open, it is an option here.
 Shape letters: B bags · T clips · D feature dim · R rows = bags x crops. S = classifier's scores, A = attention.
 """
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from amiss.errors import UsageError
-from amiss.heads._base import Head, HeadOutput, LossTerms, bounded, full_mask
-from amiss.heads.temporal import MultiScaleTemporalNetwork, ScoreNetwork, check_options, top_mean
-
-Pool = Literal["topk", "mean", "all"]
-Reduction = Literal["mean", "sum"]
+from amiss.heads._base import HeadOutput, LossTerms, bounded, full_mask
+from amiss.heads._options import Count, Dropout, HeadOptions, HeadWithOptions, Share, Weight
+from amiss.heads.temporal import MultiScaleTemporalNetwork, ScoreNetwork, top_mean
 
 
 def suppress(scores_RT: Tensor, attention_RT: Tensor, mask_RT: Tensor, epsilon: float) -> Tensor:
@@ -51,75 +48,57 @@ class AttentionNetwork(nn.Module):
         return logits.squeeze(1)
 
 
-class SAAHead(Head):
+class SAAOptions(HeadOptions):
+    """Options of `saa`, with the paper's open points at their recommended values."""
+
+    epsilon: Share = 0.2
+    """How far the suppressed branch cuts into the attention's range (0.2; 0.7 is the other reading)."""
+    alpha: Share = 0.8
+    """Weight of the full branches; the suppressed ones get 1 - alpha."""
+    gamma: Weight = 0.8
+    """Weight of the norm term."""
+    mu: Weight = 0.01
+    """Weight of the smoothness term."""
+    sparsity: Weight = 1.0
+    """Weight of the sparsity term."""
+    guide_step: int = 400
+    """Step from which the attention is guided by S > 0.5 instead of S."""
+    pool: Literal["topk", "mean", "all"] = "topk"
+    """Video score of a branch: mean of the top T//16 + 1 clips, plain mean, or every clip against the label (it
+    explodes on the suppressed branches, where scores are exactly 0)."""
+    reduction: Literal["mean", "sum"] = "mean"
+    """Norm, smoothness and sparsity as mean over clips, or summed over clips and averaged over videos."""
+    regularise: Literal["all", "anomalous"] = "all"
+    """Smoothness and sparsity on all bags, or only on anomalous ones as in Sultani et al."""
+    detach_guide: bool = False
+    """No gradient through S where it guides A."""
+    dropout: Dropout = 0.7
+    """Everywhere."""
+    logit_dropout: bool = True
+    """False drops the quirk that dropout acts on the attention logit."""
+    channels: Count | None = None
+    """Of each branch of the temporal network; None = D/4, as published."""
+
+
+class SAAHead(HeadWithOptions):
     """Temporal embedding, attention A and classifier S; a clip's score is A · S.
 
     Each crop is a sample of its own in the loss. RGB and audio features are concatenated before they come here (1024 +
     128 for XD-Violence). Quirk kept: dropout acts on the attention logit itself, so that in training most of A is
-    exactly 0.5. Options, with the paper's open points at their recommended values:
-        epsilon: how far the suppressed branch cuts into the attention's range (0.2; 0.7 is the other reading).
-        alpha: weight of the full branches; the suppressed ones get 1 - alpha.
-        gamma, mu, sparsity: weights of the norm, smoothness and sparsity terms.
-        guide_step: step from which the attention is guided by S > 0.5 instead of S.
-        pool: video score of a branch: mean of the top T//16 + 1 clips, plain mean, or every clip against the label (it
-            explodes on the suppressed branches, where scores are exactly 0).
-        reduction: norm, smoothness and sparsity as mean over clips, or summed over clips and averaged over videos.
-        regularise: smoothness and sparsity on all bags, or only on anomalous ones as in Sultani et al.
-        detach_guide: no gradient through S where it guides A.
-        dropout: everywhere.
-        logit_dropout: False drops the quirk above.
-        channels: of each branch of the temporal network; None = D/4, as published.
+    exactly 0.5.
     """
 
     name = "saa"
+    Options = SAAOptions
+    settings: SAAOptions
 
-    def __init__(
-        self,
-        feature_dim: int,
-        *,
-        epsilon: float = 0.2,
-        alpha: float = 0.8,
-        gamma: float = 0.8,
-        mu: float = 0.01,
-        sparsity: float = 1.0,
-        guide_step: int = 400,
-        pool: Pool = "topk",
-        reduction: Reduction = "mean",
-        regularise: Literal["all", "anomalous"] = "all",
-        detach_guide: bool = False,
-        dropout: float = 0.7,
-        logit_dropout: bool = True,
-        channels: int | None = None,
-    ) -> None:
-        super().__init__()
-        for name, value, allowed in (
-            ("pool", pool, get_args(Pool)),
-            ("reduction", reduction, get_args(Reduction)),
-            ("regularise", regularise, ("all", "anomalous")),
-        ):
-            if value not in allowed:
-                raise UsageError(f"{name} is {value!r}; allowed are {list(allowed)}")
-        if not (0 <= epsilon <= 1 and 0 <= alpha <= 1):
-            raise UsageError(f"epsilon is {epsilon} and alpha is {alpha}; both must be in [0, 1]")
-        check_options(dropout=dropout, gamma=gamma, mu=mu, sparsity=sparsity)
-        if channels is not None and channels < 1:
-            raise UsageError(f"channels is {channels}; it must be at least 1")
-        self.feature_dim = feature_dim
-        self.epsilon, self.alpha, self.gamma, self.mu, self.sparsity = epsilon, alpha, gamma, mu, sparsity
-        self.guide_step, self.detach_guide, self.logit_dropout = guide_step, detach_guide, logit_dropout
-        self.pool, self.reduction, self.regularise = pool, reduction, regularise
-        self.channels = channels
+    def __init__(self, feature_dim: int, **options: Any) -> None:
+        super().__init__(feature_dim, **options)
+        dropout, channels = self.settings.dropout, self.settings.channels
         self.temporal = MultiScaleTemporalNetwork(feature_dim, channels or max(1, feature_dim // 4))
-        self.attention = AttentionNetwork(feature_dim, dropout, logit_dropout)
+        self.attention = AttentionNetwork(feature_dim, dropout, self.settings.logit_dropout)
         self.classifier = ScoreNetwork(feature_dim, dropout)
         self.dropout = nn.Dropout(dropout)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments that rebuild this head."""
-        names = ("epsilon", "alpha", "gamma", "mu", "sparsity", "guide_step", "pool", "reduction", "regularise",
-                 "detach_guide", "logit_dropout", "channels")  # fmt: skip
-        return {**{name: getattr(self, name) for name in names}, "dropout": self.dropout.p}
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores A · S [B, T] of features [B, T, D]; a bag's is the mean of its top T//16 + 1.
@@ -136,39 +115,40 @@ class SAAHead(Head):
 
     def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
         """Multi-branch classification, guide and norm of the attention, smoothness and sparsity (equations 9-15)."""
+        own = self.settings
         attention, class_scores, mask = (output.extras[name] for name in ("attention", "class_scores", "mask"))
         labels = labels.repeat_interleave(crops)
         normal, anomalous = labels == 0, labels == 1
         branches = {"class": class_scores, "attended": output.scores}
         terms = {}
         for name, scores in branches.items():
-            suppressed = suppress(scores, attention, mask, self.epsilon)
-            terms[name] = self.alpha * self._classification(scores, mask, labels)
-            terms[f"{name}_suppressed"] = (1 - self.alpha) * self._classification(suppressed, mask, labels)
-        target = class_scores.detach() if self.detach_guide else class_scores
-        if step >= self.guide_step:
+            suppressed = suppress(scores, attention, mask, own.epsilon)
+            terms[name] = own.alpha * self._classification(scores, mask, labels)
+            terms[f"{name}_suppressed"] = (1 - own.alpha) * self._classification(suppressed, mask, labels)
+        target = class_scores.detach() if own.detach_guide else class_scores
+        if step >= own.guide_step:
             target = (class_scores > 0.5).to(attention.dtype)
         terms["guide_normal"] = mean_over(attention[normal].square(), mask[normal])
         terms["guide_anomalous"] = mean_over((attention - target)[anomalous].square(), mask[anomalous])
-        terms["norm"] = self.gamma * self._reduce(attention[anomalous], mask[anomalous])
-        chosen = anomalous if self.regularise == "anomalous" else torch.ones_like(anomalous)
+        terms["norm"] = own.gamma * self._reduce(attention[anomalous], mask[anomalous])
+        chosen = anomalous if own.regularise == "anomalous" else torch.ones_like(anomalous)
         both_real = (mask[:, 1:] & mask[:, :-1])[chosen]
         smooth = [self._reduce(scores[chosen].diff(dim=1).square(), both_real) for scores in branches.values()]
         sparse = [self._reduce(scores[chosen], mask[chosen]) for scores in branches.values()]
-        terms["smoothness"] = self.mu * torch.stack(smooth).sum()
-        terms["sparsity"] = self.sparsity * torch.stack(sparse).sum()
+        terms["smoothness"] = own.mu * torch.stack(smooth).sum()
+        terms["sparsity"] = own.sparsity * torch.stack(sparse).sum()
         return LossTerms(terms)
 
     def _classification(self, scores_RT: Tensor, mask_RT: Tensor, labels_R: Tensor) -> Tensor:
         """Binary cross-entropy of one branch against the bags' labels."""
         target = labels_R.to(scores_RT.dtype)
-        if self.pool == "all":
+        if self.settings.pool == "all":
             return F.binary_cross_entropy(scores_RT[mask_RT], target[:, None].expand_as(scores_RT)[mask_RT])
-        if self.pool == "mean":
+        if self.settings.pool == "mean":
             return F.binary_cross_entropy(scores_RT.sum(dim=1) / mask_RT.sum(dim=1).clamp(min=1), target)
         return F.binary_cross_entropy(top_mean(scores_RT, mask_RT), target)
 
     def _reduce(self, values_RT: Tensor, mask_RT: Tensor) -> Tensor:
-        if self.reduction == "sum":
+        if self.settings.reduction == "sum":
             return (values_RT * mask_RT).sum(dim=1).mean()
         return mean_over(values_RT, mask_RT)

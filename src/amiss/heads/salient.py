@@ -6,20 +6,32 @@ Source: Watanabe, Okabe, Harada, Kashima, "Real-World Video Anomaly Detection by
 Shape letters: B bags · T clips · D feature dim · R attention hops.
 """
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from amiss.errors import UsageError
-from amiss.heads._base import Head, HeadOutput, LossTerms, bounded, full_mask
-from amiss.heads.temporal import check_options
-
-ClipScores = Literal["attention", "chunk"]
+from amiss.heads._base import HeadOutput, LossTerms, bounded, full_mask
+from amiss.heads._options import Count, Dropout, HeadOptions, HeadWithOptions
 
 
-class SalientHead(Head):
+class SalientOptions(HeadOptions):
+    """Options of `salient`. Published with `d_a` and `r` of 64 and 3, and of 128 and 7."""
+
+    d_a: Count = 64
+    """Hidden units of the attention."""
+    r: Count = 3
+    """Hops of the attention."""
+    dropout: Dropout = 0.3
+    """Of the attention weights, in training."""
+    chunk: Count | None = 32
+    """Clips per piece in evaluation; None = whole video. Training runs had 32, the published numbers have 28."""
+    clip_scores: Literal["attention", "chunk"] = "attention"
+    """`attention`, or `chunk`: every clip of a piece gets the piece's score, as the original evaluates."""
+
+
+class SalientHead(HeadWithOptions):
     """Self-attention picks the clips that decide; the bag is scored as a whole, with no ranking and no sparsity.
 
     A = softmax_t(W₂ tanh(W₁ xᵀ)), M = Xᵀ A, score = σ(fc2(fc1(M))), with no activation between fc1 and fc2.
@@ -27,44 +39,21 @@ class SalientHead(Head):
     The method scores bags. A clip's score is its share of the attention times the bag's score, scaled so that the bag's
     largest clip has the bag's score. Trained on bags of T clips, it sees long videos in pieces of `chunk` clips (the
     last one shorter), each a bag of its own; the video's bag score is the largest of theirs. Each crop is a sample of
-    its own in the loss. Options:
-        d_a, r: hidden units and hops of the attention; published with 64 and 3, 128 and 7.
-        dropout: of the attention weights, in training.
-        chunk: clips per piece in evaluation; None = whole video. Training runs had 32, the published numbers have 28.
-        clip_scores: `attention`, or `chunk`: every clip of a piece gets the piece's score, as the original evaluates.
+    its own in the loss.
     """
 
     name = "salient"
+    Options = SalientOptions
+    settings: SalientOptions
 
-    def __init__(
-        self,
-        feature_dim: int,
-        *,
-        d_a: int = 64,
-        r: int = 3,
-        dropout: float = 0.3,
-        chunk: int | None = 32,
-        clip_scores: ClipScores = "attention",
-    ) -> None:
-        super().__init__()
-        if min(d_a, r, chunk or 1) < 1:
-            raise UsageError(f"d_a is {d_a}, r is {r} and chunk is {chunk}; they must be at least 1")
-        if clip_scores not in get_args(ClipScores):
-            raise UsageError(f"clip_scores is {clip_scores!r}; allowed are {list(get_args(ClipScores))}")
-        check_options(dropout=dropout)
-        self.feature_dim = feature_dim
-        self.d_a, self.r, self.chunk, self.clip_scores = d_a, r, chunk, clip_scores
+    def __init__(self, feature_dim: int, **options: Any) -> None:
+        super().__init__(feature_dim, **options)
+        d_a, r = self.settings.d_a, self.settings.r
         self.w1 = nn.Linear(feature_dim, d_a)
         self.w2 = nn.Linear(d_a, r)
         self.fc1 = nn.Linear(feature_dim * r, 32)
         self.fc2 = nn.Linear(32, 1)
-        self.dropout = nn.Dropout(dropout)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments that rebuild this head."""
-        names = ("d_a", "r", "chunk", "clip_scores")
-        return {**{name: getattr(self, name) for name in names}, "dropout": self.dropout.p}
+        self.dropout = nn.Dropout(self.settings.dropout)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; in eval mode in pieces of `chunk` clips.
@@ -72,17 +61,18 @@ class SalientHead(Head):
         `extras`: attention [B, T, R], summing to 1 over the clips of a piece.
         """
         mask = full_mask(features) if mask is None else mask
-        if self.training or self.chunk is None or self.chunk >= features.shape[1]:
+        chunk = self.settings.chunk
+        if self.training or chunk is None or chunk >= features.shape[1]:
             return self._score_bags(features, mask)
         n_bags, n_clips, _ = features.shape
-        n_pieces = -(-n_clips // self.chunk)
-        missing = n_pieces * self.chunk - n_clips
+        n_pieces = -(-n_clips // chunk)
+        missing = n_pieces * chunk - n_clips
         pieces = self._score_bags(
-            F.pad(features, (0, 0, 0, missing)).reshape(n_bags * n_pieces, self.chunk, -1),
-            F.pad(mask, (0, missing)).reshape(n_bags * n_pieces, self.chunk),
+            F.pad(features, (0, 0, 0, missing)).reshape(n_bags * n_pieces, chunk, -1),
+            F.pad(mask, (0, missing)).reshape(n_bags * n_pieces, chunk),
         )
         scores = pieces.scores.reshape(n_bags, -1)[:, :n_clips]
-        attention = pieces.extras["attention"].reshape(n_bags, -1, self.r)[:, :n_clips]
+        attention = pieces.extras["attention"].reshape(n_bags, -1, self.settings.r)[:, :n_clips]
         return HeadOutput(scores, pieces.bag_score.reshape(n_bags, -1).amax(dim=1), {"attention": attention})
 
     def _score_bags(self, features: Tensor, mask: Tensor) -> HeadOutput:
@@ -91,7 +81,7 @@ class SalientHead(Head):
         attention_BTR = logits_BTR.softmax(dim=1) * mask[..., None]
         salient_BDR = x_BTD.transpose(1, 2) @ self.dropout(attention_BTR)
         bag_score = torch.sigmoid(self.fc2(self.fc1(salient_BDR.flatten(1)))).squeeze(-1) * mask.any(dim=1)
-        if self.clip_scores == "chunk":
+        if self.settings.clip_scores == "chunk":
             share_BT = mask.to(bag_score.dtype)
         else:
             mass_BT = attention_BTR.sum(dim=2)

@@ -7,17 +7,17 @@ Shape letters: B bags · T clips · D feature dim · N normal bags · A anomalou
 """
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Literal, Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
-from amiss.errors import UsageError
-from amiss.heads._base import Head, HeadOutput, LossTerms, bounded, crop_mean, full_mask
+from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
+from amiss.heads._options import Count, Dropout, HeadOptions, HeadWithOptions, Weight
 
 SMOOTHNESS = 8e-5
 SPARSITY = 8e-5
-WEIGHT_PENALTY = 0.001
 
 
 def all_pairs_hinge(normal_N: Tensor, anomalous_A: Tensor) -> Tensor:
@@ -58,23 +58,47 @@ def top_mean(scores_BT: Tensor, mask_BT: Tensor, k: int, *, largest: bool = True
     return picked.masked_fill(~real, 0).sum(dim=1) / real.sum(dim=1).clamp(min=1)
 
 
-class _RankingHead(Head):
+class SultaniOptions(HeadOptions):
+    """Options of `sultani`."""
+
+    dropout: Dropout = 0.6
+    """After the first and second layer."""
+    weight_penalty: Weight = 0.001
+    """Times ΣW² over the kernels of all three layers (biases are free)."""
+
+
+class TopKOptions(HeadOptions):
+    """Options of `topk`."""
+
+    k: Count = 3
+    """Clips per bag that are ranked."""
+    dropout: Dropout = 0.6
+    """After the first and second layer."""
+    weight_penalty: Weight = 0.001
+    """Times Σ‖θ‖₂ over layers, not squared, biases included."""
+    normal: Literal["top", "top-and-bottom"] = "top"
+    """Which scores stand for a normal bag: `top`, the k highest, or `top-and-bottom`, k/2 highest and k/2 lowest (the
+    code of December 2021, with k = 4)."""
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        if self.normal == "top-and-bottom" and self.k % 2:
+            raise ValueError(f"normal='top-and-bottom' needs an even k; it is {self.k}")
+        return self
+
+
+class _RankingHead(HeadWithOptions):
     """The network. D → 512, ReLU, dropout → 32 (linear), dropout → 1, sigmoid; weights drawn Xavier-normal."""
 
     per_clip = True
+    settings: SultaniOptions | TopKOptions
 
-    def __init__(self, feature_dim: int, dropout: float, weight_penalty: float) -> None:
-        super().__init__()
-        if not 0 <= dropout < 1:
-            raise UsageError(f"dropout is {dropout}; it must be in [0, 1)")
-        if weight_penalty < 0:
-            raise UsageError(f"weight_penalty is {weight_penalty}; it must not be negative")
-        self.feature_dim = feature_dim
-        self.weight_penalty = weight_penalty
+    def __init__(self, feature_dim: int, **options: Any) -> None:
+        super().__init__(feature_dim, **options)
         self.fc1 = nn.Linear(feature_dim, 512)
         self.fc2 = nn.Linear(512, 32)
         self.fc3 = nn.Linear(32, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(self.settings.dropout)
         for layer in (self.fc1, self.fc2, self.fc3):
             nn.init.xavier_normal_(layer.weight)
 
@@ -100,22 +124,16 @@ class _RankingHead(Head):
 class SultaniHead(_RankingHead):
     """Sultani et al. 2018: the maxima of all normal and anomalous bags of the batch are ranked against each other.
 
-    Biases start at zero, as in Keras. Options:
-        dropout: after the first and second layer.
-        weight_penalty: times ΣW² over the kernels of all three layers (biases are free).
+    Biases start at zero, as in Keras.
     """
 
     name = "sultani"
+    Options = SultaniOptions
 
-    def __init__(self, feature_dim: int, *, dropout: float = 0.6, weight_penalty: float = WEIGHT_PENALTY) -> None:
-        super().__init__(feature_dim, dropout, weight_penalty)
+    def __init__(self, feature_dim: int, **options: Any) -> None:
+        super().__init__(feature_dim, **options)
         for layer in (self.fc1, self.fc2, self.fc3):
             nn.init.zeros_(layer.bias)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments that rebuild this head."""
-        return {"dropout": self.dropout.p, "weight_penalty": self.weight_penalty}
 
     def bag_scores(self, scores_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """The highest score of each bag."""
@@ -124,7 +142,7 @@ class SultaniHead(_RankingHead):
     def weight_term(self) -> Tensor:
         """λ ΣW² over kernels."""
         kernels = (self.fc1.weight, self.fc2.weight, self.fc3.weight)
-        return self.weight_penalty * torch.stack([kernel.square().sum() for kernel in kernels]).sum()
+        return self.settings.weight_penalty * torch.stack([kernel.square().sum() for kernel in kernels]).sum()
 
     def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
         """All-pairs hinge + sparsity and smoothness summed over anomalous bags + weight penalty."""
@@ -145,60 +163,28 @@ class TopKHead(_RankingHead):
     """Top-k ranking: the sums of the k highest scores are ranked pair by pair; k = 1 is ekosman's loss.
 
     The i-th normal bag of the batch is paired with the i-th anomalous one; bags without a partner are left out of the
-    ranking. In a bag of fewer than k clips all of them count, at the same weight in the hinge. Options:
-        k: number of clips per bag that are ranked.
-        dropout: after the first and second layer.
-        weight_penalty: times Σ‖θ‖₂ over layers, not squared, biases included.
-        normal: which scores stand for a normal bag: `top`, the k highest, or `top-and-bottom`, k/2 highest and k/2
-            lowest (the code of December 2021, with k = 4).
+    ranking. In a bag of fewer than k clips all of them count, at the same weight in the hinge.
     """
 
     name = "topk"
-
-    def __init__(
-        self,
-        feature_dim: int,
-        *,
-        k: int = 3,
-        dropout: float = 0.6,
-        weight_penalty: float = WEIGHT_PENALTY,
-        normal: str = "top",
-    ) -> None:
-        super().__init__(feature_dim, dropout, weight_penalty)
-        if k < 1:
-            raise UsageError(f"k is {k}; it must be at least 1")
-        if normal not in ("top", "top-and-bottom"):
-            raise UsageError(f"normal is {normal!r}; allowed are 'top' and 'top-and-bottom'")
-        if normal == "top-and-bottom" and k % 2:
-            raise UsageError(f"normal='top-and-bottom' needs an even k; it is {k}")
-        self.k = k
-        self.normal = normal
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments that rebuild this head."""
-        return {
-            "k": self.k,
-            "dropout": self.dropout.p,
-            "weight_penalty": self.weight_penalty,
-            "normal": self.normal,
-        }
+    Options = TopKOptions
+    settings: TopKOptions
 
     def bag_scores(self, scores_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """Mean of the k highest scores of each bag."""
-        return top_mean(scores_BT, mask_BT, self.k)
+        return top_mean(scores_BT, mask_BT, self.settings.k)
 
     def _normal_scores(self, scores_NT: Tensor, mask_NT: Tensor) -> Tensor:
-        if self.normal == "top":
+        if self.settings.normal == "top":
             return self.bag_scores(scores_NT, mask_NT)
-        half = self.k // 2
+        half = self.settings.k // 2
         return (top_mean(scores_NT, mask_NT, half) + top_mean(scores_NT, mask_NT, half, largest=False)) / 2
 
     def weight_term(self) -> Tensor:
         """λ Σ‖θ‖₂ over layers, kernel and bias of a layer as one vector."""
         layers = (self.fc1, self.fc2, self.fc3)
         norms = [torch.cat([layer.weight.flatten(), layer.bias]).norm() for layer in layers]
-        return self.weight_penalty * torch.stack(norms).sum()
+        return self.settings.weight_penalty * torch.stack(norms).sum()
 
     def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
         """Paired top-k hinge + sparsity and smoothness averaged over pairs + weight penalty."""
@@ -207,7 +193,7 @@ class TopKHead(_RankingHead):
         hinge = paired_hinge(
             self._normal_scores(normal[:pairs], normal_mask[:pairs]),
             self.bag_scores(anomalous[:pairs], anomalous_mask[:pairs]),
-            self.k,
+            self.settings.k,
         )
         return LossTerms(
             {

@@ -9,12 +9,13 @@ normalisation and the non-local block leave them out. Unlike the source, running
 Shape letters: B bags · T clips · D feature dim · C channels · I inner channels of the non-local block.
 """
 
+from typing import Any, ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from amiss.errors import UsageError
-from amiss.heads._base import Head
+from amiss.heads._options import Count, Dropout, HeadOptions, HeadWithOptions
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
@@ -128,40 +129,34 @@ class ScoreNetwork(nn.Module):
         return logits.squeeze(-1)
 
 
-class TemporalHead(Head):
+class TemporalOptions(HeadOptions):
+    """Options that all heads with RTFM's network have."""
+
+    dropout: Dropout = 0.7
+    """Of features, classifier and, where clips are selected by it, selection."""
+    channels: Count = 512
+    """Of each branch of the temporal network."""
+
+
+class TemporalHead(HeadWithOptions):
     """RTFM's network, which the distribution heads use too: temporal network, dropout, score network.
 
     Starts with Xavier-uniform weights and zero biases.
     """
 
-    def __init__(self, feature_dim: int, *, dropout: float, channels: int) -> None:
-        super().__init__()
-        if channels < 1:
-            raise UsageError(f"channels is {channels}; it must be at least 1")
-        check_options(dropout=dropout)
-        self.feature_dim = feature_dim
-        self.channels = channels
-        self.temporal = MultiScaleTemporalNetwork(feature_dim, channels)
-        self.classifier = ScoreNetwork(feature_dim, dropout)
-        self.dropout = nn.Dropout(dropout)
+    Options: ClassVar[type[TemporalOptions]] = TemporalOptions
+    settings: TemporalOptions
+
+    def __init__(self, feature_dim: int, **options: Any) -> None:
+        super().__init__(feature_dim, **options)
+        self.temporal = MultiScaleTemporalNetwork(feature_dim, self.settings.channels)
+        self.classifier = ScoreNetwork(feature_dim, self.settings.dropout)
+        self.dropout = nn.Dropout(self.settings.dropout)
         for layer in self.modules():
             if isinstance(layer, nn.Conv1d | nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
-
-
-def check_options(*, dropout: float = 0.0, **weights: float) -> None:
-    """Check the numbers that these heads have in common.
-
-    Raises:
-        UsageError: dropout outside [0, 1), or a loss weight below 0; names it.
-    """
-    if not 0 <= dropout < 1:
-        raise UsageError(f"dropout is {dropout}; it must be in [0, 1)")
-    for name, weight in weights.items():
-        if not weight >= 0:
-            raise UsageError(f"{name} is {weight}; it must not be negative")
 
 
 def mil_count(mask_BT: Tensor) -> Tensor:

@@ -132,7 +132,7 @@ rules:
     ]
     said = {where: message for _, where, message in found}
     assert "no such field; did you mean 'on'?" in said["defaults.alarm.onn"]
-    assert "less than or equal to 1" in said["cameras.door.alarm.on"]
+    assert "at most 1" in said["cameras.door.alarm.on"]
     assert "no login" in said["http"]
     assert "is missing" in said["cameras.door2.url"]
     assert not any("sesame" in message for message in said.values())
@@ -180,7 +180,7 @@ rules:
             "never stay open",
         ),
         ("detector: detector\ncameras: {a: {url: 'rtsp://x'}}\ndatabase: amiss.db", 3, "sqlite:///amiss.db"),
-        ("detector: detector\ndefaults: {lookahead_clips: 65}\ncameras: {a: {url: 'rtsp://x'}}", 2, "equal to 64"),
+        ("detector: detector\ndefaults: {lookahead_clips: 65}\ncameras: {a: {url: 'rtsp://x'}}", 2, "at most 64"),
         ("detector: detector\nworkers: {stop_s: yes}\ncameras: {a: {url: 'rtsp://x'}}", 2, "is 'yes'; "),
     ],
 )
