@@ -56,7 +56,7 @@ def command_section(name: str, command: Any) -> str:
     return "\n\n".join(parts)
 
 
-def _wrapped(pieces: list[str], width: int = 96) -> str:
+def _wrapped(pieces: list[str], width: int = 80) -> str:
     lines, indent = [pieces[0]], " " * (len(pieces[0]) + 1)
     for piece in pieces[1:]:
         if len(lines[-1]) + len(piece) < width:

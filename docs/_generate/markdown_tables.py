@@ -29,6 +29,8 @@ def type_in_words(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     limits = ", ".join(filter(None, map(_limits, metadata)))
     if not limits:
         return words
+    if words == "text":
+        limits = "not empty"
     head, null, _ = words.partition(" or null")
     return f"{head}, {limits}{',' if null else ''}{null}"
 
