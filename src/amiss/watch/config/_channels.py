@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
 from amiss.settings import Settings
-
-CHANNEL_KINDS = ("apprise", "webhook", "mqtt", "log")
 
 
 class _Channel(Settings):
@@ -79,4 +77,6 @@ class LogSettings(_Channel):
     """The file; lines are appended."""
 
 
-ChannelSettings = Annotated[AppriseSettings | WebhookSettings | MqttSettings | LogSettings, Field(discriminator="kind")]
+_Any = AppriseSettings | WebhookSettings | MqttSettings | LogSettings
+ChannelSettings = Annotated[_Any, Field(discriminator="kind")]
+CHANNEL_KINDS = tuple(get_args(settings.model_fields["kind"].annotation)[0] for settings in get_args(_Any))
