@@ -44,3 +44,13 @@ def test_the_house_page_has_every_room_on_its_floor() -> None:
     ]
     house = next(contract for contract in contracts if contract["name"].startswith("The house"))
     assert floors == [set(floor.split(" | ")) for floor in house["layers"]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_that_are_included_are_there(page: Path) -> None:
+    marks = [line.strip() for line in page.read_text(encoding="utf-8").splitlines() if re.match(r"\s*-+ ?8 ?<", line)]
+    for mark in marks:
+        found = re.fullmatch(r'--8<-- "([\w/.-]+)(?::(\w+))?"', mark)
+        assert found, f"{mark} includes nothing"
+        text = (ROOT / found[1]).read_text(encoding="utf-8")
+        assert not found[2] or f"[start:{found[2]}]" in text, f"{mark}: no such part"
