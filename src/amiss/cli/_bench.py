@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._data import Json
+from amiss.cli._options import Json
 
 
 def add_to(app: typer.Typer) -> None:

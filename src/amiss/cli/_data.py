@@ -6,34 +6,7 @@ from typing import Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.errors import UsageError
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Weights = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="`default`, `random`, an id (`amiss weights list`), or a file; for one part of a fusion: `NAME=ID` or "
-        "`NAME=FILE` (repeat it)."
-    ),
-]
-EngineName = Annotated[str, typer.Option("--engine", help="auto, torch or openvino; see `amiss doctor`.")]
-Precision = Annotated[
-    str,
-    typer.Option(help="auto, fp32, bf16 (faster where the processor has it) or int8 (`amiss weights quantise`)."),
-]
-
-
-def weight_choice(weights: list[str] | None) -> str | dict[str, str]:
-    """What `--weights` says: one choice for all parts of a fusion, or one per part.
-
-    Raises:
-        UsageError: several choices without names.
-    """
-    named = dict(item.split("=", 1) for item in weights or [] if "=" in item and not Path(item).exists())
-    plain = [item for item in weights or [] if item.split("=", 1)[0] not in named]
-    if len(plain) > 1 or (plain and named):
-        raise UsageError(f"--weights {plain}: several weights need names, --weights NAME=FILE")
-    return named or (plain[0] if plain else "default")
+from amiss.cli._options import EngineName, FeatureFolder, Json, Precision, Preset, Targets, Weights, weight_choice
 
 
 def add_to(app: typer.Typer) -> None:
@@ -57,19 +30,14 @@ def build(
     class_name: Annotated[str | None, typer.Option("--class", help="Only this class of anomalies.")] = None,
 ) -> None:
     """Write the manifest of a dataset."""
-    from amiss.datasets import build_dataset, write_manifest
+    from amiss.jobs import build_manifest
 
     with console.progress("decode") as on_progress:
-        built = build_dataset(name, root, class_name, lambda done, total: on_progress(done, total, "videos"))
-    for problem in built.problems:
+        report = build_manifest(name, root, out, class_name, on_progress)
+    for problem in report.problems:
         console.warn(str(problem))
-    manifest = built.manifest
-    write_manifest(manifest, out)
-    counts = {
-        "train": len(manifest.split("train")),
-        "val": len(manifest.split("val")),
-        "test": len(manifest.split("test")),
-    }
+    manifest = report.manifest
+    counts = {split: len(manifest.split(split)) for split in ("train", "val", "test")}
     parts = ", ".join(f"{count} {split}" for split, count in counts.items() if count)
     anomalous = sum(video.label for video in manifest.videos)
     console.note(f"{out}: {len(manifest.videos)} videos ({parts}), {anomalous} anomalous")
@@ -77,21 +45,20 @@ def build(
 
 def check(manifest: Annotated[Path, typer.Argument(help="Manifest to check.")]) -> None:
     """Check a manifest by decoding every video in it."""
-    from amiss.datasets import check_dataset, read_manifest
+    from amiss.jobs import check_manifest
 
-    read = read_manifest(manifest)
     with console.progress("decode") as on_progress:
-        problems = check_dataset(read, lambda done, total: on_progress(done, total, "videos"))
-    errors = [problem for problem in problems if problem.is_error]
-    for problem in problems:
+        report = check_manifest(manifest, on_progress)
+    for problem in report.problems:
         (console.fail if problem.is_error else console.warn)(str(problem))
-    console.note(f"{len(read.videos)} videos, {len(errors)} errors, {len(problems) - len(errors)} warnings")
-    if errors:
+    n_warnings = len(report.problems) - report.n_errors
+    console.note(f"{len(report.manifest.videos)} videos, {report.n_errors} errors, {n_warnings} warnings")
+    if report.n_errors:
         raise typer.Exit(1)
 
 
 def extract(
-    targets: Annotated[list[Path], typer.Argument(help="Video files, folders of them, or a manifest.csv.")],
+    targets: Targets,
     backbone: Annotated[str, typer.Option(help="Backbone, see `amiss backbones`; join with `+` to fuse.")],
     out: Annotated[Path, typer.Option(help="Folder of the feature set; a stopped run goes on where it was.")],
     weights: Weights = None,
@@ -100,26 +67,28 @@ def extract(
     frame_rate: Annotated[
         float | None, typer.Option(help="Frames per second that videos are resampled to; default: their own.")
     ] = None,
-    preset: Annotated[
-        str, typer.Option(help="Preprocessing of a named project, see `amiss presets`; default: the weights' own.")
-    ] = "default",
+    preset: Preset = "default",
     engine: EngineName = "auto",
     precision: Precision = "auto",
 ) -> None:
     """Extract features of videos into a feature set."""
-    from amiss.backbones import create_backbone
-    from amiss.engines import create_engine
-    from amiss.jobs import extract as extract_videos
-    from amiss.jobs import video_files
+    from amiss.jobs import extract_targets
 
-    videos = video_files(targets)
-    built = create_backbone(
-        backbone, weight_choice(weights), crops=crops, stride=stride, frame_rate=frame_rate, preset=preset
-    )
-    chosen = create_engine(built, engine=engine, precision=precision)
-    console.note(f"engine: {chosen.description}")
     with console.progress("extract") as on_progress:
-        report = extract_videos(videos, chosen, out, on_progress)
+        report = extract_targets(
+            targets,
+            backbone,
+            out,
+            weights=weight_choice(weights),
+            crops=crops,
+            stride=stride,
+            frame_rate=frame_rate,
+            preset=preset,
+            engine=engine,
+            precision=precision,
+            on_start=lambda chosen: console.note(f"engine: {chosen.description}"),
+            on_progress=on_progress,
+        )
     console.finish(report, f"videos extracted to {out}")
 
 
@@ -132,40 +101,39 @@ def import_(
     ] = None,
 ) -> None:
     """Import features that other projects wrote."""
-    from amiss.features import import_features
+    from amiss.jobs import import_feature_set
 
-    count = import_features(path, out, layout)
+    count = import_feature_set(path, out, layout)
     console.note(f"{count} videos imported to {out}")
 
 
 def export(
-    features: Annotated[Path, typer.Argument(help="Feature set.")],
+    features: FeatureFolder,
     layout: Annotated[str, typer.Option(help="rtfm, wu, ekosman, sultani, csv or hdf5.")],
     out: Annotated[Path, typer.Option(help="Folder to write, empty or new.")],
 ) -> None:
     """Export a feature set in the layout of another project."""
-    from amiss.features import export_features, open_feature_set
+    from amiss.jobs import export_feature_set
 
-    count = export_features(open_feature_set(features), out, layout)
+    count = export_feature_set(features, layout, out)
     console.note(f"{count} videos exported to {out}")
 
 
 def check_features(
-    features: Annotated[Path, typer.Argument(help="Feature set.")],
+    features: FeatureFolder,
     other: Annotated[Path | None, typer.Argument(help="Another feature set to compare it with.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check every file of a feature set; with another one, compare the two."""
-    from amiss.jobs import check_feature_set, compare_feature_sets
+    from amiss.jobs import check_feature_set
 
-    check = check_feature_set(features)
-    comparison = compare_feature_sets(features, other) if other else None
+    check = check_feature_set(features, other)
     if as_json:
-        console.print_json(check.to_dict() | {"comparison": comparison})
+        console.print_json(check.to_dict())
     else:
         console.print_table(["field", "value"], list(check.summary.items()))
-        if comparison:
-            console.print_table(["comparison", "value"], list(comparison.items()))
+        if check.comparison:
+            console.print_table(["comparison", "value"], list(check.comparison.items()))
     for message in check.problems:
         console.fail(message)
     if check.problems:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._data import EngineName, Json, Precision
+from amiss.cli._options import EngineName, Json, Precision
+from amiss.errors import UsageError
 
 if TYPE_CHECKING:
     from amiss.detection import ScoreResult
@@ -34,30 +35,22 @@ def detect(
     as_json: Json = False,
 ) -> None:
     """Score videos: when does something anomalous happen?"""
-    from amiss.detection import Detector
-    from amiss.errors import UsageError
-    from amiss.features import open_feature_set
-    from amiss.jobs import DetectOutputs, video_files
-    from amiss.jobs import detect as detect_videos
+    from amiss.jobs import DetectOutputs, detect_targets
 
     if out is None and (plot or annotate or clips):
         raise UsageError("--plot, --annotate and --clips need --out, the folder to write to")
-    loaded = Detector.load(detector)
-    stored = open_feature_set(features) if features else None
-    found: dict[str, Path | None] = dict.fromkeys(stored.records) if stored is not None and not videos else {}
-    if not found:
-        found |= video_files(videos or [])
-    if stored is None:
-        loaded.prepare(weights, engine=engine, precision=precision)
     results: dict[str, ScoreResult] = {}
     try:
         with console.progress("detect") as on_progress:
-            report = detect_videos(
-                found,
-                loaded,
+            report = detect_targets(
+                videos or [],
+                detector,
                 out=out,
                 outputs=DetectOutputs(plot=plot, annotate=annotate, clips=clips),
-                features=stored,
+                features=features,
+                weights=weights,
+                engine=engine,
+                precision=precision,
                 on_progress=on_progress,
                 on_result=results.__setitem__,
             )

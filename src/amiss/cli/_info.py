@@ -1,11 +1,9 @@
 """Commands that list what there is: backbones, presets, heads, recipes, datasets, protocols; doctor."""
 
-from dataclasses import asdict
-
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._data import Json
+from amiss.cli._options import Json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,7 +27,7 @@ def backbones(as_json: Json = False) -> None:
 
 def presets(as_json: Json = False) -> None:
     """List the presets: how published projects preprocessed frames for which backbones."""
-    from amiss.backbones import describe_presets
+    from amiss.jobs import describe_presets
 
     entries = describe_presets()
     if as_json:
@@ -45,35 +43,30 @@ def presets(as_json: Json = False) -> None:
 
 def heads(as_json: Json = False) -> None:
     """List the heads."""
-    from amiss.heads import describe_heads
+    from amiss.jobs import describe_heads
 
-    _show([{"name": name, "what": what} for name, what in describe_heads().items()], ["name", "what"], as_json)
+    _show(describe_heads(), ["name", "what"], as_json)
 
 
 def recipes(as_json: Json = False) -> None:
     """List the recipes, with their sources and their differences from them."""
-    from amiss.training import list_recipes
+    from amiss.jobs import describe_recipes
 
-    entries = [recipe.model_dump(mode="json") for recipe in list_recipes()]
-    _show(entries, ["name", "head", "source", "differences"], as_json)
+    _show(describe_recipes(), ["name", "head", "source", "differences"], as_json)
 
 
 def datasets(as_json: Json = False) -> None:
     """List the datasets that `amiss dataset build` knows."""
-    from amiss.datasets import list_datasets
+    from amiss.jobs import describe_datasets
 
-    _show([asdict(info) for info in list_datasets()], ["name", "title", "size", "needs", "licence"], as_json)
+    _show(describe_datasets(), ["name", "title", "size", "needs", "licence"], as_json)
 
 
 def protocols(as_json: Json = False) -> None:
     """List the protocols: rules that turn scores and annotations into a metric."""
-    from amiss.evaluation import ALIASES, PROTOCOLS
+    from amiss.jobs import describe_protocols
 
-    entries: list[dict[str, object]] = [
-        {"name": p.id, "dataset": p.dataset, "rule": p.summary} for p in PROTOCOLS.values()
-    ]
-    entries += [{"name": alias, "dataset": alias.split("/")[0], "rule": f"= {name}"} for alias, name in ALIASES.items()]
-    _show(entries, ["name", "dataset", "rule"], as_json)
+    _show(describe_protocols(), ["name", "dataset", "rule"], as_json)
 
 
 def doctor(as_json: Json = False) -> None:

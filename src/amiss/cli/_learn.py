@@ -1,12 +1,16 @@
 """Commands that learn and measure: train, evaluate."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._data import Json
+from amiss.cli._options import Json, Manifest
+from amiss.errors import UsageError
+
+if TYPE_CHECKING:
+    from amiss.training import Recipe
 
 _METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far")
 
@@ -19,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Recipe, see `amiss recipes`; or a recipe.yaml.")],
-    data: Annotated[Path, typer.Option(help="Manifest.")],
+    data: Manifest,
     features: Annotated[Path, typer.Option(help="Feature set.")],
     out: Annotated[Path, typer.Option(help="Run directory.")],
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; default 0.", min=0)] = None,
@@ -29,26 +33,23 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a head on a feature set; writes detectors."""
-    from amiss.datasets import read_manifest
-    from amiss.errors import UsageError
-    from amiss.features import open_feature_set
-    from amiss.training import load_recipe, train_seeds
-    from amiss.training import train as train_one
+    from amiss.jobs import train_recipe
 
     if seed is not None and seeds is not None:
         raise UsageError(f"--seed {seed} and --seeds {seeds} exclude each other: --seeds trains with 0 … {seeds - 1}")
-    settings = load_recipe(recipe, set_ or [])
-    console.note(f"{settings.name}: {settings.source}")
-    if settings.differences:
-        console.note(f"differences: {settings.differences.strip()}")
-    manifest, feature_set = read_manifest(data), open_feature_set(features)
     with console.progress("train") as on_progress:
-        if seeds is None:
-            reports = [
-                train_one(settings, manifest, feature_set, out, seed=seed or 0, resume=resume, progress=on_progress)
-            ]
-        else:
-            reports = train_seeds(settings, manifest, feature_set, out, seeds, resume=resume, progress=on_progress)
+        reports = train_recipe(
+            recipe,
+            data,
+            features,
+            out,
+            seed=seed or 0,
+            seeds=seeds,
+            settings=set_ or [],
+            resume=resume,
+            on_start=_tell_source,
+            on_progress=on_progress,
+        )
     if as_json:
         console.print_json([report.to_dict() for report in reports])
         return
@@ -58,24 +59,24 @@ def train(
     console.note(f"detectors: {out}/{'' if seeds is None else 'seed*/'}selected")
 
 
+def _tell_source(recipe: "Recipe") -> None:
+    console.note(f"{recipe.name}: {recipe.source}")
+    if recipe.differences:
+        console.note(f"differences: {recipe.differences.strip()}")
+
+
 def evaluate(
     what: Annotated[Path, typer.Argument(help="Run directory, detector, or scores (.json, .npz, .npy).")],
-    data: Annotated[Path, typer.Option(help="Manifest.")],
+    data: Manifest,
     features: Annotated[Path | None, typer.Option(help="Feature set, for runs and detectors.")] = None,
     protocol: Annotated[str, typer.Option(help="Protocol, see `amiss protocols`.")] = "exact",
     out: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure frame-level AUC and AP on the test videos of a manifest."""
-    from amiss.datasets import read_manifest
-    from amiss.features import open_feature_set
-    from amiss.files import write_json
     from amiss.jobs import evaluate_any
 
-    stored = open_feature_set(features) if features else None
-    result = evaluate_any(what, read_manifest(data), stored, protocol)
-    if out is not None:
-        write_json(out, result)
+    result = evaluate_any(what, data, features, protocol, out=out)
     if as_json:
         console.print_json(result)
     else:

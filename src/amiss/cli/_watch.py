@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._data import Json
+from amiss.cli._options import Json
 from amiss.errors import UsageError, VideoError
 
 if TYPE_CHECKING:

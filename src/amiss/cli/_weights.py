@@ -2,16 +2,13 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._data import Json, Weights, weight_choice
+from amiss.cli._options import Json, Preset, Weights, weight_choice
 from amiss.errors import AmissError
-
-if TYPE_CHECKING:
-    from amiss.jobs import OnProgress
 
 Names = Annotated[list[str] | None, typer.Argument(help="Backbones, see `amiss backbones`; none = all.")]
 
@@ -29,9 +26,9 @@ def add_to(app: typer.Typer) -> None:
 
 def list_(names: Names = None, as_json: Json = False) -> None:
     """List published weights: size, licence, SHA-256 as far as it is known, and whether they are on this machine."""
-    from amiss.backbones import list_weights
+    from amiss.jobs import describe_weights
 
-    entries = [record.to_dict() for record in list_weights(names or ())]
+    entries = describe_weights(names or ())
     if as_json:
         console.print_json(entries)
         return
@@ -48,73 +45,43 @@ def fetch(
     weights: Annotated[str, typer.Option(help="Id of the weights, see `amiss weights list`.")] = "default",
 ) -> None:
     """Download published weights; a download that broke off is gone on with, and one that fails stops no other."""
-    from amiss.backbones import fetch_weights
+    from amiss.jobs import fetch_weights
 
-    codes = []
-    for name in _networks(names):
-        with console.progress(f"download {name}") as on_progress:
+    def show(name: str, found: Path | AmissError) -> None:
+        console.fail(str(found)) if isinstance(found, AmissError) else console.note(f"{name}: {found}")
 
-            def tell(done: int, total: int | None, on_progress: "OnProgress" = on_progress) -> None:
-                on_progress(done / 1e6, (total or 0) / 1e6, "MB")
-
-            try:
-                path = fetch_weights(name, weights, tell)
-            except AmissError as error:
-                console.fail(str(error))
-                codes.append(error.exit_code)
-            else:
-                console.note(f"{name}: {path}")
-    if codes:
+    found = fetch_weights(names, weights, on_result=show, progress=lambda name: console.progress(f"download {name}"))
+    if codes := [error.exit_code for error in found.values() if isinstance(error, AmissError)]:
         raise typer.Exit(max(codes))
-
-
-def _networks(names: list[str]) -> list[str]:
-    """Backbones, each once; of a fusion those that aren't formulas, which have no weights."""
-    from amiss.backbones import find_backbone
-
-    networks = []
-    for name in names:
-        for part in name.split("+"):
-            info = find_backbone(part)
-            if part == name or info is None or info.weights != ("none",):
-                networks.append(part)
-    return list(dict.fromkeys(networks))
 
 
 def verify(names: Names = None, as_json: Json = False) -> None:
     """Check the weights on this machine by their SHA-256; where it isn't known, whether they can be read."""
-    from amiss.backbones import list_weights
+    from amiss.jobs import verify_weights
 
-    entries, wrong = [], []
-    for record in list_weights(names or ()):
-        verdict, sha256 = record.verify()
-        if names or verdict != "missing":
-            entries.append(record.to_dict() | {"verdict": verdict, "sha256": sha256})
-        if verdict == "wrong":
-            wrong.append(record)
+    check = verify_weights(names or ())
     if as_json:
-        console.print_json(entries)
+        console.print_json(check.entries)
     else:
         columns = ["backbone", "id", "verdict", "sha256", "path"]
-        console.print_table(columns, [[entry[name] for name in columns] for entry in entries])
-    for record in wrong:
-        console.fail(record.advice())
-    here = sum(entry["verdict"] != "missing" for entry in entries)
-    console.note(f"{here} weight files on this machine, {len(wrong)} wrong")
-    if wrong:
+        console.print_table(columns, [[entry[name] for name in columns] for entry in check.entries])
+    for problem in check.problems:
+        console.fail(problem)
+    console.note(f"{check.n_here} weight files on this machine, {len(check.problems)} wrong")
+    if check.problems:
         raise typer.Exit(1)
 
 
 def where(names: Names = None, as_json: Json = False) -> None:
     """Tell the folders in which weights are looked for, or the files of some backbones."""
-    from amiss.backbones import list_weights, weights_folders
+    from amiss.jobs import describe_weights, describe_weights_folders
 
     if not names:
-        folders = [{"folder": str(path), "exists": path.exists()} for path in weights_folders()]
+        folders = describe_weights_folders()
         rows = [[entry["folder"], "yes" if entry["exists"] else "no"] for entry in folders]
         console.print_json(folders) if as_json else console.print_table(["folder, in this order", "exists"], rows)
         return
-    entries = [record.to_dict() for record in list_weights(names)]
+    entries = describe_weights(names)
     if as_json:
         console.print_json(entries)
     else:
@@ -125,18 +92,16 @@ def quantise(
     backbone: Annotated[str, typer.Argument(help="Backbone, see `amiss backbones`; of a fusion, each network.")],
     targets: Annotated[list[Path], typer.Argument(help="Videos like those to come: files, folders, a manifest.csv.")],
     weights: Weights = None,
-    preset: Annotated[
-        str, typer.Option(help="Preprocessing of a named project, see `amiss presets`; default: the weights' own.")
-    ] = "default",
+    preset: Preset = "default",
     as_json: Json = False,
 ) -> None:
     """Make an int8 network for `--precision int8`: up to twice as fast on CPUs, and less exact; it tells how much."""
-    from amiss.backbones import create_backbone
-    from amiss.jobs import quantise_backbone, video_files
+    from amiss.jobs import quantise_on_targets
 
-    built = create_backbone(backbone, weight_choice(weights), preset=preset)
     with console.progress("quantise") as on_progress:
-        reports = quantise_backbone(built, video_files(targets), on_progress)
+        reports = quantise_on_targets(
+            backbone, targets, weights=weight_choice(weights), preset=preset, on_progress=on_progress
+        )
     if as_json:
         console.print_json([asdict(report) | {"path": str(report.path)} for report in reports])
         return

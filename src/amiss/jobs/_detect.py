@@ -1,7 +1,7 @@
 """amiss detect: videos → scores, figures, marked videos, event clips."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from amiss.backbones import check_same_features
 from amiss.detection import Detector, ScoreResult
 from amiss.errors import AmissError, FeatureError, OutputError, UsageError
 from amiss.evaluation import figure_png, plot_score_curve
-from amiss.features import FeatureSet
+from amiss.features import FeatureSet, open_feature_set
 from amiss.files import atomic_path
 from amiss.jobs._progress import JobReport, OnProgress, silent
+from amiss.jobs._targets import video_files
 from amiss.video import annotate_video, cut_clip, read_frames_at
 
 _THUMBNAILS = 7
@@ -31,6 +32,49 @@ class DetectOutputs:
     clips: bool = False
 
 
+def detect_targets(
+    targets: Sequence[str | os.PathLike[str]],
+    detector: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    outputs: DetectOutputs | None = None,
+    features: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    engine: str = "auto",
+    precision: str = "auto",
+    on_progress: OnProgress = silent,
+    on_result: Callable[[str, ScoreResult], object] = lambda *_: None,
+) -> JobReport:
+    """Score files, folders, a manifest, or stored features; see `detect`.
+
+    Args:
+        targets: video files, folders of them, or a manifest; none = all videos of `features`.
+        detector: its directory.
+        out: see `detect`, as the next.
+        outputs: further outputs.
+        features: folder of a feature set, scored instead of running the backbone.
+        weights: file of the backbone's weights, where they are not found by name.
+        engine: see `amiss.engines.create_engine`, as the next.
+        precision: of the backbone.
+        on_progress: told videos done, of how many, and which one it is.
+        on_result: given each video's id and result as soon as it is there.
+
+    Raises:
+        DetectorError, FeatureError, VideoError, ManifestError: one of the paths is missing or wrong.
+        UsageError: no target and no features; also as `detect`, like the rest.
+    """
+    loaded = Detector.load(detector)
+    stored = open_feature_set(features) if features is not None else None
+    videos: dict[str, Path | None] = dict.fromkeys(stored.records) if stored is not None and not targets else {}
+    if not videos:
+        videos |= video_files(targets)
+    if stored is None:
+        loaded.prepare(weights, engine=engine, precision=precision)
+    return detect(
+        videos, loaded, out=out, outputs=outputs, features=stored, on_progress=on_progress, on_result=on_result
+    )
+
+
 def detect(
     videos: Mapping[str, Path | None],
     detector: Detector,
@@ -39,7 +83,7 @@ def detect(
     outputs: DetectOutputs | None = None,
     features: FeatureSet | None = None,
     on_progress: OnProgress = silent,
-    on_result: Callable[[str, ScoreResult], None] | None = None,
+    on_result: Callable[[str, ScoreResult], object] = lambda *_: None,
 ) -> JobReport:
     """Score videos and write what was asked for; a video that fails is reported and the rest goes on.
 
@@ -83,8 +127,7 @@ def detect(
         report.done.append(video_id)
         if result.problem:
             report.warnings[video_id] = result.problem
-        if on_result is not None:
-            on_result(video_id, result)
+        on_result(video_id, result)
     on_progress(len(videos), len(videos), "")
     return report
 

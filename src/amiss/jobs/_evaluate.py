@@ -8,56 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from amiss.backbones import check_same_features, clip_spans
-from amiss.datasets import Manifest, Video
+from amiss.datasets import Manifest, read_manifest
 from amiss.detection import Detector
-from amiss.errors import DetectorError, FeatureError, UsageError
-from amiss.evaluation import EvaluationResult, Scores, VideoScores, evaluate, read_scores
-from amiss.features import FeatureSet
+from amiss.errors import DetectorError, UsageError
+from amiss.evaluation import EvaluationResult, evaluate, read_scores
+from amiss.features import FeatureSet, open_feature_set
+from amiss.files import write_json
+from amiss.jobs._score_videos import score_videos
 
 SEED_METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far", "brier", "ece")
-
-
-def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Video]) -> tuple[Scores, list[str]]:
-    """Score the stored features of videos.
-
-    Returns:
-        Scores by video id, and the ids of videos that can't be scored because all their features are zero (that is
-        how the C3D layout stores videos that were too short for it).
-
-    Raises:
-        SpecMismatchError: the features aren't of the kind that the detector was trained on.
-        FeatureError: a video has no features, or nobody knows how many frames it has.
-    """
-    check_same_features(features.spec, detector.spec, str(features.folder))
-    scores, unscored = {}, []
-    for video in videos:
-        rows = features.load(video.video_id)
-        if not rows.any():
-            unscored.append(video.video_id)
-            continue
-        n_frames, fps = frames_and_rate(video, features)
-        spans = clip_spans(features.spec, len(rows), n_frames, fps)
-        scores[video.video_id] = VideoScores(detector.score_features(rows), tuple(spans))
-    return scores, unscored
-
-
-def frames_and_rate(video: Video, features: FeatureSet) -> tuple[int, float | None]:
-    """Decoded frames and frame rate of a video, from the manifest, else from the feature set's index.
-
-    Raises:
-        FeatureError: neither knows the number of frames, or they differ.
-    """
-    record = features.records[video.video_id]
-    if video.n_frames is not None and record.n_frames is not None and video.n_frames != record.n_frames:
-        raise FeatureError(
-            f"{video.video_id}: manifest says {video.n_frames} frames, but {record.n_frames} were decoded for its "
-            "features; correct the manifest (amiss dataset check) or extract again"
-        )
-    n_frames = video.n_frames or record.n_frames
-    if n_frames is None:
-        raise FeatureError(f"{video.video_id}: neither manifest nor feature set says how many frames it has")
-    return n_frames, video.fps or record.fps
 
 
 def detector_folders(folder: Path) -> dict[str, list[Path]]:
@@ -101,9 +60,21 @@ def evaluate_run(
 
 
 def evaluate_any(
-    what: str | os.PathLike[str], manifest: Manifest, features: FeatureSet | None = None, protocol: str = "exact"
+    what: str | os.PathLike[str],
+    manifest: Manifest | str | os.PathLike[str],
+    features: FeatureSet | str | os.PathLike[str] | None = None,
+    protocol: str = "exact",
+    *,
+    out: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a run directory, a detector, or a score file; what `amiss evaluate` prints and writes.
+
+    Args:
+        what: path of a run directory, of a detector, or of scores.
+        manifest: whose test videos are measured, or its file.
+        features: of them, or the folder; scores need none.
+        protocol: id, see `amiss protocols`.
+        out: file that the result is written to as JSON.
 
     Returns:
         The evaluation result. Of a run, that of its `selected` detectors, as means over the seeds, with `std` beside
@@ -112,8 +83,17 @@ def evaluate_any(
     Raises:
         DetectorError: `what` is none of these.
         UsageError: a run or detector without a feature set.
+        ManifestError, FeatureError: manifest or features can't be read.
     """
-    path = Path(what)
+    stored = features if isinstance(features, FeatureSet | None) else open_feature_set(features)
+    read = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
+    result = _evaluate(Path(what), read, stored, protocol)
+    if out is not None:
+        write_json(out, result)
+    return result
+
+
+def _evaluate(path: Path, manifest: Manifest, features: FeatureSet | None, protocol: str) -> dict[str, Any]:
     if path.is_file():
         return evaluate(read_scores(path, manifest), manifest, protocol).to_dict()
     if features is None and path.is_dir():

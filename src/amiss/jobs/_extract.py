@@ -2,13 +2,60 @@
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from amiss.engines import Engine
+from amiss.backbones import create_backbone
+from amiss.engines import Engine, create_engine
 from amiss.errors import FeatureError, VideoError
 from amiss.features import FeatureSetWriter, extract_videos
 from amiss.jobs._progress import JobReport, OnProgress, silent
+from amiss.jobs._targets import video_files
+
+
+def extract_targets(
+    targets: Sequence[str | os.PathLike[str]],
+    backbone: str,
+    out: str | os.PathLike[str],
+    *,
+    weights: str | Mapping[str, str] = "default",
+    crops: int = 1,
+    stride: int | None = None,
+    frame_rate: float | None = None,
+    preset: str = "default",
+    engine: str = "auto",
+    precision: str = "auto",
+    on_start: Callable[[Engine], object] = lambda _: None,
+    on_progress: OnProgress = silent,
+) -> JobReport:
+    """Extract features of files, folders or a manifest into a feature set; see `extract`.
+
+    Args:
+        targets: video files, folders of them, or a manifest.
+        backbone: see `amiss.create_backbone`, as the next five.
+        out: folder of the feature set, new or of the same spec.
+        weights: which.
+        crops: spatial views of each clip.
+        stride: frames from one clip to the next; None = the preset's.
+        frame_rate: that videos are resampled to; None = their own.
+        preset: preprocessing of a named project.
+        engine: see `amiss.engines.create_engine`, as the next.
+        precision: of the network.
+        on_start: given the engine before the first video.
+        on_progress: told videos done, of how many, and which one it is.
+
+    Raises:
+        UsageError: no target, an unknown name, or another process is writing into `out`.
+        VideoError, ManifestError: a target is missing or wrong.
+        WeightsError: the weights are missing or damaged.
+        FeatureError: `out` holds features of another spec.
+        OutputError: it can't be written.
+    """
+    videos = video_files(targets)
+    built = create_backbone(backbone, weights, crops=crops, stride=stride, frame_rate=frame_rate, preset=preset)
+    chosen = create_engine(built, engine=engine, precision=precision)
+    on_start(chosen)
+    return extract(videos, chosen, out, on_progress)
 
 
 def extract(

@@ -17,17 +17,23 @@ class FeatureCheck:
 
     summary: dict[str, Any]
     problems: tuple[str, ...]
+    comparison: dict[str, Any] | None = None
+    """With another feature set, see `compare_feature_sets`; None where there was none."""
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return asdict(self)
 
 
-def check_feature_set(folder: str | os.PathLike[str]) -> FeatureCheck:
+def check_feature_set(folder: str | os.PathLike[str], other: str | os.PathLike[str] | None = None) -> FeatureCheck:
     """Read every file: shape, dtype, checksum, finite values, rows that are all zero.
 
+    Args:
+        folder: of the feature set.
+        other: of another one to compare it with.
+
     Raises:
-        FeatureError: not a feature set.
+        FeatureError: not a feature set, or the two share no video.
     """
     features = open_feature_set(folder)
     problems, zero_videos, rows = [], 0, 0
@@ -59,7 +65,7 @@ def check_feature_set(folder: str | os.PathLike[str]) -> FeatureCheck:
         "mean row norm": float(np.mean(norms)) if norms else None,
         "spec hash": features.spec.hash[:12],
     }
-    return FeatureCheck(summary, tuple(problems))
+    return FeatureCheck(summary, tuple(problems), compare_feature_sets(folder, other) if other is not None else None)
 
 
 def compare_feature_sets(folder: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str, Any]:

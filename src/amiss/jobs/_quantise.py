@@ -1,5 +1,6 @@
 """Quantising a backbone on clips of videos."""
 
+import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from amiss.backbones import Backbone, FusedBackbone, find_backbone, weights_folders
+from amiss.backbones import Backbone, FusedBackbone, create_backbone, find_backbone, weights_folders
 from amiss.engines import Engine, Prepared, QuantisedNetwork, create_engine, quantise
 from amiss.errors import UsageError
 from amiss.jobs._progress import OnProgress, silent
+from amiss.jobs._targets import video_files
 from amiss.video import VideoReader, iter_clips
 
 LEAST_COSINE = 0.99
@@ -28,25 +30,43 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class QuantiseReport:
-    """What became of one network.
-
-    Attributes:
-        backbone: Registry name.
-        path: File of the quantised network.
-        cosine: See `QuantisedNetwork`.
-        contrast: See `QuantisedNetwork`.
-        ms: Processor time per clip in int8.
-        ms_before: The same in the precision that is taken otherwise.
-        before: Engine and precision that are taken otherwise.
-    """
+    """What became of one network."""
 
     backbone: str
+    """Registry name."""
     path: Path
+    """File of the quantised network."""
     cosine: float
+    """See `QuantisedNetwork`."""
     contrast: float
+    """See `QuantisedNetwork`."""
     ms: float
+    """Processor time per clip in int8."""
     ms_before: float
+    """The same in the precision that is taken otherwise."""
     before: str
+    """Engine and precision that are taken otherwise."""
+
+
+def quantise_on_targets(
+    backbone: str,
+    targets: Sequence[str | os.PathLike[str]],
+    *,
+    weights: str | Mapping[str, str] = "default",
+    preset: str = "default",
+    on_progress: OnProgress = silent,
+) -> list[QuantiseReport]:
+    """Quantise a backbone on clips of files, folders or a manifest; see `quantise_backbone`.
+
+    Args:
+        backbone: see `amiss.create_backbone`, as the last two.
+        targets: video files, folders of them, or a manifest.
+        weights: which.
+        preset: preprocessing of a named project.
+        on_progress: told of every step.
+    """
+    built = create_backbone(backbone, weights, preset=preset)
+    return quantise_backbone(built, video_files(targets), on_progress)
 
 
 def quantise_backbone(

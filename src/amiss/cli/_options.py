@@ -1,0 +1,41 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amiss.errors import UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Targets = Annotated[list[Path], typer.Argument(help="Video files, folders of them, or a manifest.csv.")]
+Manifest = Annotated[Path, typer.Option("--data", help="Manifest.")]
+FeatureFolder = Annotated[Path, typer.Argument(help="Feature set.")]
+Preset = Annotated[
+    str, typer.Option(help="Preprocessing of a named project, see `amiss presets`; default: the weights' own.")
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="`default`, `random`, an id (`amiss weights list`), or a file; for one part of a fusion: `NAME=ID` or "
+        "`NAME=FILE` (repeat it)."
+    ),
+]
+EngineName = Annotated[str, typer.Option("--engine", help="auto, torch or openvino; see `amiss doctor`.")]
+Precision = Annotated[
+    str,
+    typer.Option(help="auto, fp32, bf16 (faster where the processor has it) or int8 (`amiss weights quantise`)."),
+]
+
+
+def weight_choice(weights: list[str] | None) -> str | dict[str, str]:
+    """What `--weights` says: one choice for all parts of a fusion, or one per part.
+
+    Raises:
+        UsageError: several choices without names.
+    """
+    named = dict(item.split("=", 1) for item in weights or [] if "=" in item and not Path(item).exists())
+    plain = [item for item in weights or [] if item.split("=", 1)[0] not in named]
+    if len(plain) > 1 or (plain and named):
+        raise UsageError(f"--weights {plain}: several weights need names, --weights NAME=FILE")
+    return named or (plain[0] if plain else "default")

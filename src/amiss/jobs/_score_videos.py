@@ -1,0 +1,52 @@
+"""Stored features of videos → scores."""
+
+from collections.abc import Iterable
+
+from amiss.backbones import check_same_features, clip_spans
+from amiss.datasets import Video
+from amiss.detection import Detector
+from amiss.errors import FeatureError
+from amiss.evaluation import Scores, VideoScores
+from amiss.features import FeatureSet
+
+
+def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Video]) -> tuple[Scores, list[str]]:
+    """Score the stored features of videos.
+
+    Returns:
+        Scores by video id, and the ids of videos that can't be scored because all their features are zero (that is
+        how the C3D layout stores videos that were too short for it).
+
+    Raises:
+        SpecMismatchError: the features aren't of the kind that the detector was trained on.
+        FeatureError: a video has no features, or nobody knows how many frames it has.
+    """
+    check_same_features(features.spec, detector.spec, str(features.folder))
+    scores, unscored = {}, []
+    for video in videos:
+        rows = features.load(video.video_id)
+        if not rows.any():
+            unscored.append(video.video_id)
+            continue
+        n_frames, fps = frames_and_rate(video, features)
+        spans = clip_spans(features.spec, len(rows), n_frames, fps)
+        scores[video.video_id] = VideoScores(detector.score_features(rows), tuple(spans))
+    return scores, unscored
+
+
+def frames_and_rate(video: Video, features: FeatureSet) -> tuple[int, float | None]:
+    """Decoded frames and frame rate of a video, from the manifest, else from the feature set's index.
+
+    Raises:
+        FeatureError: neither knows the number of frames, or they differ.
+    """
+    record = features.records[video.video_id]
+    if video.n_frames is not None and record.n_frames is not None and video.n_frames != record.n_frames:
+        raise FeatureError(
+            f"{video.video_id}: manifest says {video.n_frames} frames, but {record.n_frames} were decoded for its "
+            "features; correct the manifest (amiss dataset check) or extract again"
+        )
+    n_frames = video.n_frames or record.n_frames
+    if n_frames is None:
+        raise FeatureError(f"{video.video_id}: neither manifest nor feature set says how many frames it has")
+    return n_frames, video.fps or record.fps

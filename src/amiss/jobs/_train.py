@@ -1,0 +1,52 @@
+"""amiss train: a recipe on a feature set → detectors."""
+
+import os
+from collections.abc import Callable, Sequence
+
+from amiss.datasets import read_manifest
+from amiss.features import open_feature_set
+from amiss.jobs._progress import OnProgress, silent
+from amiss.training import Recipe, TrainReport, load_recipe, train, train_seeds
+
+
+def train_recipe(
+    recipe: str,
+    data: str | os.PathLike[str],
+    features: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    seeds: int | None = None,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    on_start: Callable[[Recipe], object] = lambda _: None,
+    on_progress: OnProgress = silent,
+) -> list[TrainReport]:
+    """Train with one seed, or with several.
+
+    Args:
+        recipe: name, see `amiss recipes`, or a file.
+        data: manifest.
+        features: folder of the feature set.
+        out: run directory; with `seeds`, of one run directory each.
+        seed: of everything random.
+        seeds: train with the seeds 0 to so many, less one, instead.
+        settings: fields of the recipe to change, as `key=value`.
+        resume: go on with a run that was stopped.
+        on_start: given the recipe, with the changes in it, before anything is read.
+        on_progress: told steps done, and of how many.
+
+    Returns:
+        One report per seed.
+
+    Raises:
+        UsageError: unknown recipe or field.
+        ManifestError, FeatureError: manifest or features can't be read, or don't fit.
+        DetectorError: `out` has another run.
+    """
+    chosen = load_recipe(recipe, settings)
+    on_start(chosen)
+    manifest, stored = read_manifest(data), open_feature_set(features)
+    if seeds is not None:
+        return train_seeds(chosen, manifest, stored, out, seeds, resume=resume, progress=on_progress)
+    return [train(chosen, manifest, stored, out, seed=seed, resume=resume, progress=on_progress)]
