@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from helpers.command import amiss
-from helpers.videos import Image, cut_short, write_audio, write_video
+from helpers.videos import Image, count_frames, cut_short, write_audio, write_video
 
 AMISS = [sys.executable, "-m", "amiss"]
 
@@ -71,7 +71,6 @@ def test_readme_path_scores_a_video(trained: Path, tmp_path: Path) -> None:
     assert (out / "new.png").read_bytes().startswith(b"\x89PNG")
     clips = sorted(out.glob("new.event*.mp4"))
     assert len(clips) == len(result["events"])
-    from amiss.video import count_frames
 
     assert count_frames(out / "new.annotated.mp4") == 120
     for clip, event in zip(clips, result["events"], strict=True):

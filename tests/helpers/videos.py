@@ -12,6 +12,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from amiss.video import check_video
+
 Image = NDArray[np.uint8]
 BITS = 12
 RATE = 44100
@@ -152,6 +154,11 @@ def damage(source: Path, destination: Path, start: float = 0.4, end: float = 0.5
     data[first:last] = np.random.default_rng(seed).integers(0, 256, last - first, dtype=np.uint8).tobytes()
     destination.write_bytes(data)
     return destination
+
+
+def count_frames(path: Path) -> int:
+    """How many frames decode."""
+    return check_video(path).n_frames
 
 
 def loop(source: Path, destination: Path, times: int) -> Path:

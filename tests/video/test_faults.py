@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from amiss.errors import VideoError
-from amiss.video import VideoReader, count_frames, cut_clip, read_frames_at
-from helpers.videos import cut_short, damage, read_number, write_audio, write_video
+from amiss.video import VideoReader, cut_clip, read_frames_at
+from helpers.videos import count_frames, cut_short, damage, read_number, write_audio, write_video
 
 
 def missing(folder: Path) -> Path:

@@ -11,8 +11,17 @@ import numpy as np
 import pytest
 
 from amiss.errors import UsageError, VideoError
-from amiss.video import Frame, VideoReader, count_frames, iter_clips, read_frames_at
-from helpers.videos import corners, loop, numbered, read_number, write_audio, write_changing_size, write_video
+from amiss.video import Frame, VideoReader, iter_clips, read_frames_at
+from helpers.videos import (
+    corners,
+    count_frames,
+    loop,
+    numbered,
+    read_number,
+    write_audio,
+    write_changing_size,
+    write_video,
+)
 
 ODD_FILES: dict[str, dict[str, object]] = {
     "h264.mp4": {},

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amiss.errors import OutputError, UsageError, VideoError
-from amiss.video import VideoReader, VideoWriter, annotate_video, count_frames, cut_clip, read_frames_at
+from amiss.video import VideoReader, VideoWriter, annotate_video, cut_clip, read_frames_at
 from amiss.video import _cut as cut_module
-from helpers.videos import corners, cut_short, damage, loop, numbered, read_number, write_video
+from helpers.videos import corners, count_frames, cut_short, damage, loop, numbered, read_number, write_video
 
 
 def numbers(path: Path) -> list[int]:

@@ -30,12 +30,13 @@ pytest.importorskip("sqlalchemy", reason="needs amiss[watch]")
 httpx = pytest.importorskip("httpx", reason="needs amiss[dev]")
 
 from amiss.cli import app
-from amiss.video import VideoReader, count_frames
+from amiss.video import VideoReader
 from amiss.watch._service import WatchService
 from amiss.watch.config import load_config
 from helpers import ROOT
 from helpers.motion import make_motion_detector, write_scene
 from helpers.mqtt import Listener
+from helpers.videos import count_frames
 
 AMISS = [sys.executable, "-m", "amiss"]
 

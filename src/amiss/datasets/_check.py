@@ -1,9 +1,10 @@
 """Checking a manifest against the files."""
 
 from amiss.datasets._manifest import Manifest
-from amiss.datasets._problems import Problem, decode, duplicates, events_beyond
+from amiss.datasets._problems import Problem, duplicates, events_beyond
 from amiss.datasets._sources import Progress
 from amiss.errors import VideoError
+from amiss.video import check_video
 
 
 def check_dataset(manifest: Manifest, progress: Progress | None = None) -> list[Problem]:
@@ -27,7 +28,7 @@ def check_dataset(manifest: Manifest, progress: Progress | None = None) -> list[
                 problems.append(Problem("missing", f"{name}: {video.path} does not exist", name))
                 continue
             try:
-                shown = decode(video.path)
+                shown = check_video(video.path)
             except VideoError as error:
                 problems.append(Problem("unreadable", f"{name}: {error}", name))
                 continue

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from amiss.datasets._annotations import Annotation, read_table
 from amiss.datasets._manifest import Manifest, Split, Video, find_videos, video_id_of
-from amiss.datasets._problems import Problem, decode, duplicates, events_beyond
+from amiss.datasets._problems import Problem, duplicates, events_beyond
 from amiss.datasets._sources import BuiltDataset, Progress
 from amiss.errors import ManifestError, UsageError, VideoError
+from amiss.video import check_video
 
 LABELS = {"normal": 0, "anomalous": 1, "abnormal": 1, "anomaly": 1, "anomalies": 1}
 SPLITS: dict[str, Split] = {"train": "train", "training": "train", "val": "val", "test": "test", "testing": "test"}
@@ -62,7 +63,7 @@ def build_folder(root: Path, class_name: str | None = None, progress: Progress |
         if video.video_id in copies or video.path is None:
             continue
         try:
-            shown = decode(video.path)
+            shown = check_video(video.path)
         except VideoError as error:
             problems.append(Problem("unreadable", f"{video.video_id}: {error}; left out", video.video_id))
             continue

@@ -1,4 +1,4 @@
-"""What can be wrong with a dataset's files, and looking at one file to find out."""
+"""What can be wrong with a dataset's files, and what a file's header says."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -30,28 +30,6 @@ class Problem:
     def is_error(self) -> bool:
         """Whether results would be wrong or training would fail; the others are for the reader to judge."""
         return self.kind in ("missing", "unreadable", "length", "leak")
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What decoding a file showed."""
-
-    n_frames: int
-    fps: float
-    problem: str | None
-    """What is damaged or missing at the end; None where all is well."""
-
-
-def decode(path: Path) -> Decoded:
-    """Decode a whole file.
-
-    Raises:
-        VideoError: it is missing, or nothing in it can be decoded.
-    """
-    with VideoReader(path) as reader:
-        for _ in reader:
-            pass
-        return Decoded(reader.n_frames, reader.fps, reader.problem)
 
 
 def stated(path: Path) -> tuple[int | None, float]:

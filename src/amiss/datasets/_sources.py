@@ -9,8 +9,9 @@ from typing import NamedTuple, get_args
 
 from amiss.datasets._annotations import Annotation
 from amiss.datasets._manifest import VIDEO_SUFFIXES, Manifest, Split, Video
-from amiss.datasets._problems import Problem, decode, duplicates, events_beyond, first_names, stated
+from amiss.datasets._problems import Problem, duplicates, events_beyond, first_names, stated
 from amiss.errors import ManifestError, VideoError
+from amiss.video import check_video
 
 Progress = Callable[[int, int], None]
 
@@ -158,7 +159,7 @@ def _look(one: Annotation, path: Path) -> tuple[float | None, list[Problem]]:
         n_stated, fps = stated(path)
         if one.n_frames is None or n_stated == one.n_frames:
             return fps, []
-        shown = decode(path)
+        shown = check_video(path)
     except VideoError as error:
         return None, [Problem("unreadable", f"{name}: {error}", name)]
     problems = [Problem("damaged", f"{name}: {shown.problem}", name)] if shown.problem else []

@@ -6,7 +6,7 @@ from amiss.video._clips import Clip, FrameGroup, FrameGrouper, iter_clips
 from amiss.video._cut import cut_clip
 from amiss.video._gate import GateSettings, StillnessGate
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
-from amiss.video._reader import Frame, VideoReader, count_frames, read_frames_at
+from amiss.video._reader import Frame, VideoCheck, VideoReader, check_video, read_frames_at
 from amiss.video._redact import redact, showable
 from amiss.video._resample import Resampler
 from amiss.video._source_settings import SourceSettings
@@ -55,10 +55,11 @@ __all__ = [
     "SourceState",
     "StateChange",
     "StillnessGate",
+    "VideoCheck",
     "VideoReader",
     "VideoWriter",
     "annotate_video",
-    "count_frames",
+    "check_video",
     "cut_clip",
     "iter_clips",
     "open_source",

@@ -12,8 +12,8 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from amiss.errors import UsageError
-from amiss.video._convert import Image
 from amiss.video._reader import VideoReader
+from amiss.video._rgb import Image
 from amiss.video._writer import VideoWriter
 
 Colour = tuple[int, int, int]

@@ -7,8 +7,8 @@ from typing import Generic, Literal, TypeVar
 import numpy as np
 
 from amiss.errors import UsageError
-from amiss.video._convert import Image
 from amiss.video._reader import Frame
+from amiss.video._rgb import Image
 
 Stamp = TypeVar("Stamp")
 Tail = Literal["pad", "drop"]

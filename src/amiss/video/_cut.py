@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 
 from amiss.errors import UsageError, VideoError
-from amiss.video._convert import RgbConverter
 from amiss.video._decode import Decoder, open_video
+from amiss.video._rgb import RgbConverter
 from amiss.video._writer import VideoWriter
 
 SEEK_FROM = 500  # frames; decoding fewer takes no longer than looking for a keyframe

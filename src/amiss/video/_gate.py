@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from amiss.settings import Settings
-from amiss.video._convert import Image
+from amiss.video._rgb import Image
 
 COLUMNS = 64  # of the small picture that is compared
 LOOKS = 4  # frames of a clip that are compared

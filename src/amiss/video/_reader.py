@@ -11,9 +11,9 @@ from typing import Self
 import av
 
 from amiss.errors import UsageError, VideoError
-from amiss.video._convert import Image, RgbConverter
 from amiss.video._decode import Decoder
 from amiss.video._resample import Resampler
+from amiss.video._rgb import Image, RgbConverter
 
 
 @dataclass(frozen=True)
@@ -153,21 +153,34 @@ class VideoReader:
         self.close()
 
 
-def count_frames(path: str | os.PathLike[str]) -> int:
-    """The number of frames that decode, found by decoding them all (headers are not asked).
+@dataclass(frozen=True)
+class VideoCheck:
+    """What decoding a whole file showed."""
+
+    n_frames: int
+    """Frames that decode; headers are not asked."""
+    fps: float
+    """Native frames per second on average."""
+    problem: str | None
+    """What is damaged, or missing at the end, in one line; None where all is well."""
+
+
+def check_video(path: str | os.PathLike[str]) -> VideoCheck:
+    """Decode a whole file, without making pictures of it.
 
     Raises:
-        VideoError: the file can't be read, or nothing in it can be decoded.
+        VideoError: the file can't be read, nothing in it can be decoded, or not be shown in RGB.
     """
     decoder = Decoder(Path(path))
     try:
-        for _ in decoder:
-            pass
+        for index, (picture, _) in enumerate(decoder):
+            if index == 0:
+                RgbConverter(picture)(picture)
     finally:
         decoder.close()
     if not decoder.n_frames:
         raise decoder.nothing_decodes()
-    return decoder.n_frames
+    return VideoCheck(decoder.n_frames, decoder.fps, decoder.problem())
 
 
 def read_frames_at(path: str | os.PathLike[str], indices: Sequence[int], height: int | None = None) -> list[Image]:

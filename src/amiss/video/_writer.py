@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from amiss.errors import OutputError, UsageError, VideoError
 from amiss.files import atomic_path
-from amiss.video._convert import Image
+from amiss.video._rgb import Image
 
 CODEC = "libx264"
 # The same pictures must give the same file. x264's macroblock tree doesn't (its decisions vary from run to run, even

@@ -12,11 +12,11 @@ import pytest
 
 from amiss.detection import causal_offline_scores
 from amiss.features import extract_video
-from amiss.video import count_frames
 from helpers.cameras import ALARM, Wall, eventually, wall
 from helpers.fake_detector import SPEC, BrightnessEngine, brightness_detector
 from helpers.motion import make_motion_detector, write_scene
 from helpers.streams import write_stream
+from helpers.videos import count_frames
 
 BRIGHT = ((20, 40), (130, 180))
 

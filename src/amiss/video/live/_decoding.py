@@ -14,8 +14,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from amiss.video._convert import RgbConverter
 from amiss.video._packets import EncodedPacket, EncodedStream
+from amiss.video._rgb import RgbConverter
 from amiss.video.live._errors import LostError
 from amiss.video.live._items import LiveCounters, LiveFrame, LiveItem, LivePacket
 from amiss.video.live._timeline import FileSeconds, Timeline

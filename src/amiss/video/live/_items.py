@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from amiss.video._convert import Image
 from amiss.video._packets import EncodedPacket, EncodedStream
+from amiss.video._rgb import Image
 
 SourceState = Literal["connecting", "running", "stalled", "reconnecting", "stopped"]
 
