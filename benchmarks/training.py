@@ -29,10 +29,8 @@ from amiss.detection import Normalisation
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set, pool
 from amiss.files import write_json, write_text
 from amiss.heads import Head, create_head
-from amiss.training import Recipe, load_recipe
-from amiss.training._bags import fit_normalisation, load_bags, resolve
+from amiss.training import Recipe, fit_normalisation, load_bags, load_recipe, make_optimiser, resolve_recipe
 from amiss.training._loop import TrainingLoop
-from amiss.training._optimisers import make_optimiser
 from amiss.training._run import RunFolder
 
 VIDEOS = 60  # per class
@@ -125,7 +123,7 @@ def measure(recipe: Recipe, data: Data, rounds: int, steps: int) -> dict[str, li
     """Iterations per second of each rival, per round."""
     with tempfile.TemporaryDirectory(prefix="amiss-benchmark-") as root:
         features, videos = make_features(data, Path(root) / "features")
-        recipe = resolve(recipe, features)
+        recipe = resolve_recipe(recipe, features)
         settled = {"steps": steps * (rounds + 1), "evaluate_every": steps}
         recipe = recipe.model_copy(update=settled)
         normalisation = fit_normalisation(recipe, videos, features)

@@ -67,11 +67,10 @@ class StoreError(AmissError):
 
 
 class AlertError(AmissError):
-    """A channel did not take an alert.
+    """A channel did not take an alert."""
 
-    Attributes:
-        permanent: True where sending it again can't help.
-    """
+    permanent: bool
+    """Whether sending it again can't help."""
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)

@@ -9,14 +9,17 @@ from amiss.datasets import Manifest, Video
 from amiss.evaluation import (
     Detection,
     VideoScores,
+    delay_frames,
     evaluate,
     event_average_precision,
+    false_alarm_curve,
+    hit_score,
+    latency_aware_ap,
     propose_events,
     recall_at_false_alarms,
     runs_above,
     temporal_iou,
 )
-from amiss.evaluation._event_metrics import delay_frames, false_alarm_curve, hit_score, latency_aware_ap
 
 
 def test_runs() -> None:

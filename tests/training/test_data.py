@@ -13,11 +13,20 @@ from amiss.datasets import Manifest, Video
 from amiss.detection import Normalisation
 from amiss.errors import FeatureError, ManifestError, UsageError
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set, pool
-from amiss.training import BatchSettings, SelectionSettings, load_recipe
-from amiss.training._bags import find_all_zero, fit_normalisation, hash_data, load_bags, resolve
-from amiss.training._holdout import split_training
-from amiss.training._sampling import draw_batch
-from amiss.training._selection import HeldOutScore, Selection
+from amiss.training import (
+    BatchSettings,
+    HeldOutScore,
+    Selection,
+    SelectionSettings,
+    draw_batch,
+    find_all_zero,
+    fit_normalisation,
+    hash_data,
+    load_bags,
+    load_recipe,
+    resolve_recipe,
+    split_training,
+)
 
 SAMPLINGS = ["epochs", "without-replacement", "with-replacement"]
 
@@ -164,7 +173,7 @@ def test_bags_are_pooled_normalised_and_stacked(
 ) -> None:
     monkeypatch.setattr("amiss.training._bags._IN_MEMORY", in_memory)
     features = feature_set(tmp_path / "f", {"train0": 5, "train1": 40})
-    recipe = resolve(load_recipe("topk", ["segments=8"]), features)
+    recipe = resolve_recipe(load_recipe("topk", ["segments=8"]), features)
     assert recipe.normalise == "standard"
     chosen = videos(1, 1)
     normalisation = fit_normalisation(recipe, chosen, features)
@@ -181,7 +190,7 @@ def test_bags_are_pooled_normalised_and_stacked(
 
 def test_unpooled_bags_are_padded_and_masked(tmp_path: Path) -> None:
     features = feature_set(tmp_path / "f", {"train0": 5, "train1": 9})
-    recipe = resolve(load_recipe("topk", ["pooling=none", "normalise=none"]), features)
+    recipe = resolve_recipe(load_recipe("topk", ["pooling=none", "normalise=none"]), features)
     x_BTD, mask, _ = load_bags(recipe, videos(1, 1), features, Normalisation("none")).batch([0, 1])
     assert x_BTD.shape == (4, 9, 3)
     assert mask.sum(dim=1).tolist() == [5, 5, 9, 9]
@@ -190,15 +199,15 @@ def test_unpooled_bags_are_padded_and_masked(tmp_path: Path) -> None:
 
 def test_segments_stay_and_are_given_unit_length(tmp_path: Path) -> None:
     features = feature_set(tmp_path / "f", {"train0": 32}, segments=32)
-    recipe = resolve(load_recipe("sultani2018", ["segments=8"]), features)
+    recipe = resolve_recipe(load_recipe("sultani2018", ["segments=8"]), features)
     assert (recipe.pooling, recipe.segments, recipe.normalise) == ("none", 32, "l2")
 
 
 def test_unit_length_pooling_needs_unit_length_at_test_time(tmp_path: Path) -> None:
     features = feature_set(tmp_path / "f", {"train0": 32})
-    assert resolve(load_recipe("topk", ["pooling=matlab"]), features).normalise == "l2"
+    assert resolve_recipe(load_recipe("topk", ["pooling=matlab"]), features).normalise == "l2"
     with pytest.raises(UsageError, match="normalise must be 'l2' or 'l2\\+standard'"):
-        resolve(load_recipe("topk", ["pooling=matlab", "normalise=standard"]), features)
+        resolve_recipe(load_recipe("topk", ["pooling=matlab", "normalise=standard"]), features)
 
 
 def test_videos_that_cannot_be_used(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from amiss.errors import UsageError
-from amiss.training._optimisers import OPTIMISERS, make_optimiser
+from amiss.training import OPTIMISERS, make_optimiser
 
 
 def trajectory(name: str, steps: int = 40) -> np.ndarray:

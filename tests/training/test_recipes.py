@@ -57,7 +57,7 @@ def test_overrides_reach_every_field() -> None:
         ("lr=3", "Did you mean 'optimiser.lr'"),
         ("optimiser=adam", "no field 'optimiser'"),
         ("selection.holdouts=0", "Did you mean 'selection.holdout'"),
-        ("steps=0", "steps is 0: .*greater than or equal to 1"),
+        ("steps=0", "steps is 0; must be at least 1"),
         ("steps=many", "steps is 'many'"),
         ("pooling=mean", "pooling is 'mean'.*rtfm"),
         ("head_options.k.x=1", "no field 'head_options.k.x'"),

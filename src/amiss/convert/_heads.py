@@ -41,6 +41,7 @@ class _Reference:
     """How an original names its layers, and where its sizes show."""
 
     head: str
+    """Registry name of our head."""
     layers: dict[str, str]
     """Original name of a layer → ours."""
     first: str

@@ -88,7 +88,9 @@ class AlarmChange:
     """News of an alarm: `opened` once, `updated` with every clip that extends it, `closed` once."""
 
     kind: Literal["opened", "updated", "closed"]
+    """What happened."""
     alarm: Alarm
+    """The alarm as it is now."""
 
 
 class AlarmTracker:

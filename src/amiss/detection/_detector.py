@@ -36,8 +36,11 @@ class Detector:
     spec: FeatureSpec
     """Of the clip features that the head takes."""
     head: Head
+    """Features → scores."""
     normalisation: Normalisation
+    """What features go through before the head."""
     calibration: Calibration
+    """From which score on something is an event."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Recipe, data hash, git revision, package versions."""
     name: str = "detector"

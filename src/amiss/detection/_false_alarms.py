@@ -28,6 +28,7 @@ class FalseAlarmThreshold:
     upper_per_hour: float
     """Upper bound of the rate, by the exact Poisson interval at `confidence`."""
     confidence: float
+    """Of the upper bound, 0..1."""
     is_enough: bool
     """Whether the hours can show the rate that was asked for: `upper_per_hour <= per_hour`."""
     message: str

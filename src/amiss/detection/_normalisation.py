@@ -23,6 +23,7 @@ class Normalisation:
     """
 
     kind: NormalisationKind
+    """Which of them."""
     mean: NDArray[np.float32] | None = None
     """[D] training mean, for `standard`."""
     std: NDArray[np.float32] | None = None

@@ -19,8 +19,11 @@ class ClipScore:
     """Score of one clip over native frames [start, end)."""
 
     start: int
+    """First frame."""
     end: int
+    """Frame after the last."""
     score: float
+    """0..1."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,19 @@ class Event:
     """Frames [start, end) in which the score is at or above the threshold."""
 
     start: int
+    """First frame."""
     end: int
+    """Frame after the last."""
     start_s: float
+    """Seconds from the first frame."""
     end_s: float
+    """Seconds from the first frame."""
     score: float
     """Largest score in the event."""
     peak_frame: int
     """Middle of the clip with the largest score."""
     peak_s: float
+    """The same in seconds."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,19 @@ class ScoreResult:
     """A scored video, the JSON that `amiss detect` writes."""
 
     video: str
+    """File or id of the video."""
     fps: float
+    """Native frames per second."""
     n_frames: int
+    """Decoded frames."""
     detector: str
+    """Where the detector was loaded from."""
     threshold: float
+    """From this score on a frame belongs to an event."""
     clips: tuple[ClipScore, ...]
+    """In order."""
     events: tuple[Event, ...]
+    """In order."""
     problem: str | None = None
     """What is missing where the video could be decoded only in part."""
 

@@ -24,11 +24,13 @@ class SeedSummary:
     """A metric over training seeds."""
 
     mean: float
+    """Over seeds."""
     std: float
     """Sample standard deviation over seeds; 0 for a single seed."""
     ci95: tuple[float, float]
     """Of the mean, over resampled seeds and resampled videos."""
     n_seeds: int
+    """How many."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,15 @@ class Comparison:
     """How much better A is than B in a metric, on the same videos."""
 
     a: str
+    """Name of the first system."""
     b: str
+    """Name of the second."""
     metric: str
+    """One of `METRICS`."""
     difference: float
     """A - B, each the mean over its seeds."""
     ci95: tuple[float, float]
+    """Of the difference."""
     p: float
     """Two-sided, from the bootstrap."""
     p_holm: float

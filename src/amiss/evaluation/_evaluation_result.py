@@ -21,8 +21,11 @@ class EvaluationResult:
     """Metrics of one set of scores under one protocol. None = undefined; `undefined` says why."""
 
     protocol: str
+    """Its id."""
     n_videos: int
+    """Test videos."""
     n_frames: int
+    """Frames that count under the protocol."""
     n_positive: int
     """Anomalous frames."""
     auc: float | None
@@ -40,14 +43,17 @@ class EvaluationResult:
     far: float | None
     """Share of the frames of normal videos with a score of at least 0.5."""
     brier: float | None
+    """Mean squared difference of score and label over frames."""
     ece: float | None
     """Expected calibration error over frames."""
     per_class: dict[str, dict[str, Any]]
+    """Class → its metrics, see `per_class_metrics`."""
     events: dict[str, Any]
     """Event metrics, see `event_metrics`."""
     ci95: dict[str, list[float]]
     """95 % intervals [low, high] from resampling whole videos."""
     n_bootstrap: int
+    """Replicates behind the intervals; 0 = no intervals."""
     n_excluded: int
     """Test videos that were left out on request."""
     undefined: dict[str, str]

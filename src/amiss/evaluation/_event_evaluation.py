@@ -34,8 +34,11 @@ class _ScoredVideo:
     """A video with its events."""
 
     video: Video
+    """Row of the manifest."""
     scores: NDArray[np.float64]
+    """[L] of its frames."""
     events: list[Interval]
+    """Its annotated events."""
 
     @cached_property
     def seconds(self) -> float:

@@ -22,9 +22,13 @@ class Detection:
     """A detected event."""
 
     video_id: str
+    """Its video."""
     start: int
+    """First frame."""
     end: int
+    """Frame after the last."""
     score: float
+    """Larger = surer."""
 
 
 def runs_above(mask: NDArray[np.bool_]) -> list[Interval]:

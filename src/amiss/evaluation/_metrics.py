@@ -18,9 +18,13 @@ class Runs:
     """Stretches of consecutive frames of one video that share score and label: frames, 16 times fewer to look at."""
 
     video: NDArray[np.int64]
+    """[R] index of the video of each run."""
     score: NDArray[np.float64]
+    """[R]"""
     label: NDArray[np.bool_]
+    """[R] True = anomalous."""
     length: NDArray[np.int64]
+    """[R] frames."""
 
     def select(self, which: NDArray[np.bool_]) -> "Runs":
         """Some of the runs."""

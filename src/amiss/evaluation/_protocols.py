@@ -12,8 +12,11 @@ class Protocol:
     """One rule. Rules differ in how many frames count, which of them are anomalous, and which are never scored."""
 
     id: str
+    """As users type it."""
     dataset: str
+    """Which dataset it is of; `any` = every."""
     summary: str
+    """The rule in a line."""
     length: Literal["decoded", "ceil16", "floor16", "wu16"] = "decoded"
     """Frames that count: all decoded ones, or whole 16-frame clips (rounded up, rounded down, as in Wu's features)."""
     labels: Literal["half-open", "inclusive", "one-based", "repeat-last"] = "half-open"

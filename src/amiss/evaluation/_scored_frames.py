@@ -33,7 +33,9 @@ class ScoredFrames:
     """Frames of V test videos, one video after the other (N in all)."""
 
     protocol: str
+    """Id of the protocol."""
     videos: tuple[Video, ...]
+    """The V videos."""
     offsets: NDArray[np.int64]
     """[V + 1] video v has frames offsets[v] .. offsets[v + 1] - 1."""
     scores: Frames

@@ -29,6 +29,7 @@ class LossTerms:
     """Named, already weighted loss terms; the loss is their sum."""
 
     terms: dict[str, Tensor]
+    """Name → scalar, weight included."""
 
     @property
     def total(self) -> Tensor:

@@ -43,10 +43,13 @@ class Density:
     """A fitted density of one real variable."""
 
     family: str
+    """One of `FAMILIES`."""
     parameters: tuple[float, ...]
     """As scipy takes them; weights, means, standard deviations of a mixture; bandwidth of a kernel estimate."""
     log_pdf: Callable[[Array], Array]
+    """ln of the density at points [N] → [N]."""
     cdf: Callable[[Array], Array]
+    """Cumulative distribution at points [N] → [N]."""
     aic: float
     """Akaike's criterion 2k - 2 ln L; infinite for a kernel estimate, which has no count of parameters."""
     ks: float
@@ -60,7 +63,9 @@ class Divergences:
     js: float
     """Jensen-Shannon divergence, 0 .. ln 2."""
     kl_anomalous_normal: float
+    """Kullback-Leibler divergence of the anomalous density from the normal one."""
     kl_normal_anomalous: float
+    """The same the other way round."""
     wasserstein: float
     """Wasserstein-1 distance, in units of the variable."""
 

@@ -48,8 +48,11 @@ class FittedDensities:
     """The two densities of the statistic, and how far they lie apart."""
 
     normal: Density
+    """Of clips of normal bags."""
     anomalous: Density
+    """Of selected clips of anomalous bags."""
     divergences: Divergences
+    """Between the two."""
     samples: tuple[Array, Array]
     """What they were fitted to: of normal clips, of anomalous clips."""
 

@@ -1,21 +1,41 @@
-"""Training: recipes, sampling, trainer, model selection without the test set; writes detectors."""
+"""Training: recipes, sampling, trainer, model selection without the test set; writes detectors.
 
-from amiss.training._bags import hash_data
+`train` does it all. Its parts are here for loops of one's own: `resolve_recipe`, `split_training`, `find_all_zero`,
+`fit_normalisation`, `load_bags`, `draw_batch`, `make_optimiser`, `Selection`.
+"""
+
+from amiss.training._bags import Bags, find_all_zero, fit_normalisation, hash_data, load_bags, resolve_recipe
+from amiss.training._holdout import Split, split_training
+from amiss.training._optimisers import OPTIMISERS, make_optimiser
 from amiss.training._recipe import BatchSettings, OptimiserSettings, Recipe, SelectionSettings
 from amiss.training._recipe_files import list_recipes, load_recipe, recipe_to_yaml
 from amiss.training._run import TrainReport
+from amiss.training._sampling import draw_batch
+from amiss.training._selection import HeldOutScore, Selection
 from amiss.training._trainer import train, train_seeds
 
 __all__ = [
+    "OPTIMISERS",
+    "Bags",
     "BatchSettings",
+    "HeldOutScore",
     "OptimiserSettings",
     "Recipe",
+    "Selection",
     "SelectionSettings",
+    "Split",
     "TrainReport",
+    "draw_batch",
+    "find_all_zero",
+    "fit_normalisation",
     "hash_data",
     "list_recipes",
+    "load_bags",
     "load_recipe",
+    "make_optimiser",
     "recipe_to_yaml",
+    "resolve_recipe",
+    "split_training",
     "train",
     "train_seeds",
 ]

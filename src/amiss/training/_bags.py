@@ -31,7 +31,9 @@ class Bags:
     """Bags [C, T, D] float32 and their labels."""
 
     features: tuple[NDArray[np.float32], ...]
+    """One array [C, T, D] per bag."""
     labels: NDArray[np.intp]
+    """[B] 0 = normal, 1 = anomalous."""
     stacked: Tensor | None = None
     """The same bags as one tensor [B, C * T * D], where all have the same length: it is gathered from in parallel."""
 
@@ -68,7 +70,7 @@ class Bags:
         return torch.from_numpy(padded).flatten(0, 1), mask, labels
 
 
-def resolve(recipe: Recipe, features: FeatureSet) -> Recipe:
+def resolve_recipe(recipe: Recipe, features: FeatureSet) -> Recipe:
     """The recipe with `auto` settled for these features, and pooling off where they are segments already.
 
     Raises:

@@ -17,6 +17,7 @@ class Split:
     """Training videos to fit on, and videos to select on."""
 
     fit: tuple[Video, ...]
+    """Videos that weights are fitted on."""
     held_out: tuple[Video, ...]
     """Empty where there is nothing to select on."""
     note: str

@@ -2,20 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from amiss.features import PoolingRule
+from amiss.settings import Settings
 
 _FORMER_NAMES = {"radam-seed002": "radam-rectified-only"}  # of optimisers, in recipes of older runs
 
 NormaliseChoice = Literal["auto", "none", "l2", "standard", "l2+standard"]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class OptimiserSettings(_Settings):
+class OptimiserSettings(Settings):
     """How weights are moved."""
 
     name: Annotated[
@@ -32,7 +29,7 @@ class OptimiserSettings(_Settings):
     """As the optimiser defines it; beside the penalty that a head's loss may have."""
 
 
-class BatchSettings(_Settings):
+class BatchSettings(Settings):
     """What a training step sees: normal bags first, then anomalous ones."""
 
     normal: Annotated[int, Field(ge=1)] = 30
@@ -44,7 +41,7 @@ class BatchSettings(_Settings):
     replacement a video stands twice in a batch only where its class has fewer videos than the batch takes."""
 
 
-class SelectionSettings(_Settings):
+class SelectionSettings(Settings):
     """Which step's weights become the `selected` detector. The test set has no part in it."""
 
     holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.15
@@ -63,7 +60,7 @@ class SelectionSettings(_Settings):
     """Evaluations without gain until training stops; None = train for `steps`."""
 
 
-class Recipe(_Settings):
+class Recipe(Settings):
     """Everything that decides a training run but data and seed."""
 
     name: str
@@ -74,7 +71,7 @@ class Recipe(_Settings):
     """Where it differs from its source, and how to undo that."""
     head: str
     """Registry name of the head."""
-    head_options: dict[str, Any] = {}
+    head_options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the head."""
     pooling: PoolingRule = "rtfm"
     """How the clips of a training video become segments; `none` = clips as they are. Features that are segments already

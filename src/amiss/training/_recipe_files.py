@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from amiss.errors import UsageError
 from amiss.registry import Registry, did_you_mean
+from amiss.settings import problems_of
 from amiss.training._recipe import Recipe
 from amiss.training._shipped_recipes import RECIPES
 
@@ -65,15 +66,10 @@ def _validated(values: Mapping[str, Any], source: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        problems = []
-        for problem in error.errors():
-            key = ".".join(str(part) for part in problem["loc"])
-            if problem["type"] == "extra_forbidden":
-                problems.append(_no_field(key))
-            elif problem["type"] == "missing":
-                problems.append(f"{key} is missing")
-            else:
-                problems.append(f"{key} is {problem['input']!r}: {problem['msg'].lower()}")
+        problems = [
+            _no_field(problem.field) if problem.kind == "extra_forbidden" else str(problem)
+            for problem in problems_of(error, Recipe)
+        ]
         raise UsageError(f"recipe {source}: {'; '.join(problems)}") from None
 
 

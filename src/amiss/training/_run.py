@@ -22,12 +22,15 @@ class TrainReport:
     """What became of a training run; `report.json` in its directory."""
 
     recipe: str
+    """Its name."""
     seed: int
+    """Of weights, batches, dropout and the held-out part."""
     steps: int
     """Steps trained."""
     stopped: str
     """`early` (patience ran out) or `budget` (all steps of the recipe)."""
     selected_step: int
+    """Step whose weights are the `selected` detector."""
     selected_auc: float | None
     """Video-level AUC on held-out videos at the selected step; None where nothing was held out."""
     last_auc: float | None
@@ -35,6 +38,7 @@ class TrainReport:
     threshold: float
     """Of the selected detector."""
     seconds: float
+    """From start to end, over all resumed parts."""
     step_seconds: float
     """Processor seconds in training steps alone, on all threads."""
     parameters: int

@@ -37,12 +37,15 @@ class Selection:
     """Keeps track of the best step so far, by smoothed clip-level AUC, and of when to stop."""
 
     settings: SelectionSettings
+    """How it is chosen."""
     history: list[HeldOutScore] = field(default_factory=list)
+    """Score of every evaluation so far."""
     best: float = 0.0
     """Smoothed clip-level AUC at the selected step."""
     best_step: int = 0
     """The selected step; 0 = none yet."""
     without_gain: int = 0
+    """Evaluations since the selected step."""
 
     def add(self, score: HeldOutScore, step: int) -> bool:
         """Note the score of a step; True where this step is the best so far, which takes `smoothing` evaluations."""

@@ -19,7 +19,7 @@ from amiss.errors import UsageError
 from amiss.features import FeatureSet
 from amiss.files import write_json
 from amiss.heads import Head, create_head
-from amiss.training._bags import find_all_zero, fit_normalisation, hash_data, load_bags, resolve
+from amiss.training._bags import find_all_zero, fit_normalisation, hash_data, load_bags, resolve_recipe
 from amiss.training._holdout import Split, split_training
 from amiss.training._loop import TrainingLoop
 from amiss.training._provenance import git_revision, package_versions
@@ -71,7 +71,7 @@ def train(
         AmissError: the loss is no longer finite.
     """
     began = time.monotonic()
-    recipe = resolve(recipe, features)
+    recipe = resolve_recipe(recipe, features)
     videos = manifest.split("train", "val")
     skipped = find_all_zero(videos, features)
     identity = {"seed": seed, "data_hash": hash_data(videos, features)}
