@@ -10,21 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from amiss.errors import UsageError
 from amiss.evaluation import get_protocol
+from amiss.settings import Settings, in_words
 from amiss.training import Recipe, load_recipe
 
 Metric = Literal["auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc"]
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class DatasetChoice(_Part):
+class DatasetChoice(Settings):
     """A dataset: built from a folder by name, or a manifest."""
 
     name: str
@@ -67,7 +64,7 @@ class DatasetChoice(_Part):
         return self
 
 
-class FeatureChoice(_Part):
+class FeatureChoice(Settings):
     """Features: stored ones, or a backbone to extract them with."""
 
     name: str
@@ -103,7 +100,7 @@ class FeatureChoice(_Part):
         return self
 
 
-class RecipeChoice(_Part):
+class RecipeChoice(Settings):
     """A recipe, and what is changed in it."""
 
     recipe: str
@@ -118,7 +115,7 @@ class RecipeChoice(_Part):
     """Names of the features it is for; default: all."""
 
 
-class ScoresChoice(_Part):
+class ScoresChoice(Settings):
     """Someone's scores or detector, measured beside the suite's own systems."""
 
     name: str
@@ -143,7 +140,15 @@ class ScoresChoice(_Part):
         return self
 
 
-class Suite(_Part):
+def _seeds(value: Any) -> Any:
+    """One message where each type of the field has its own."""
+    is_list = isinstance(value, list) and value and all(type(seed) is int for seed in value)
+    if not is_list and not (type(value) is int and value >= 1):
+        raise ValueError("must be how many, 1 or more, or a list of seeds")
+    return value
+
+
+class Suite(Settings):
     """Recipes x feature sets x seeds x protocols, on one or several datasets."""
 
     name: str
@@ -158,7 +163,7 @@ class Suite(_Part):
     """Recipes."""
     scores: list[ScoresChoice] = []
     """Others' scores and detectors."""
-    seeds: Annotated[int, Field(ge=1)] | Annotated[list[int], Field(min_length=1)] = 3
+    seeds: Annotated[int | list[int], BeforeValidator(_seeds)] = 3
     """How many training seeds (0, 1, …), or which."""
     bootstrap: Annotated[int, Field(ge=100)] = 1000
     """Resamplings of the test videos, for intervals and comparisons."""
@@ -224,7 +229,7 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
         suite = Suite.model_validate(_expand(raw, ""))
         list_variants(suite := _with_absolute_paths(suite, file.resolve().parent))
     except ValidationError as error:
-        raise UsageError(f"suite {file}: {'; '.join(_in_words(error))}") from None
+        raise UsageError(f"suite {file}: {in_words(error, Suite)}") from None
     except UsageError as error:
         raise UsageError(f"suite {file}: {error}") from None
     return suite
@@ -315,18 +320,3 @@ def _with_absolute_paths(suite: Suite, folder: Path) -> Suite:
             ],
         }
     )
-
-
-def _in_words(error: ValidationError) -> Iterator[str]:
-    """Each problem with the path of its field."""
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"] if part not in ("constrained-int", "int"))
-        match problem["type"]:
-            case "extra_forbidden":
-                yield f"{key}: there is no such field"
-            case "missing":
-                yield f"{key} is missing"
-            case "value_error":
-                yield (f"{key}: " if key else "") + problem["msg"].removeprefix("Value error, ")
-            case _:
-                yield f"{key} is {problem['input']!r}: {problem['msg'].lower()}"
