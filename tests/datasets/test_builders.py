@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -201,6 +202,10 @@ def test_avenue_numbers_and_wrong_calls(tmp_path):
 def test_list_is_complete():
     names = [info.name for info in list_datasets()]
     assert len(set(names)) == len(names)
+    for name in names:  # it is built by the name on its card
+        with pytest.raises((ManifestError, UsageError)) as error:
+            build_dataset(name, Path("nowhere"))
+        assert "unknown dataset" not in str(error.value)
     assert {"folder", "ucf-crime", "xd-violence", "shanghaitech", "cuhk-avenue", "ucsd-ped1", "ucsd-ped2"} <= set(names)
     assert all(info.source and info.licence for info in list_datasets() if info.name != "folder")
 

@@ -11,8 +11,8 @@ from amiss.datasets._annotations import (
     read_ucsd_matlab,
     read_xd,
 )
-from amiss.datasets._builders import DatasetInfo, build_dataset, list_datasets
 from amiss.datasets._check import check_dataset
+from amiss.datasets._dataset import DatasetInfo
 from amiss.datasets._manifest import (
     VIDEO_SUFFIXES,
     Manifest,
@@ -26,6 +26,7 @@ from amiss.datasets._manifest import (
     write_manifest,
 )
 from amiss.datasets._problems import Problem
+from amiss.datasets._registry import build_dataset, list_datasets
 from amiss.datasets._sources import BuiltDataset
 
 __all__ = [

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from amiss.datasets._annotations import Annotation, read_table
+from amiss.datasets._dataset import Dataset, DatasetInfo
 from amiss.datasets._manifest import Manifest, Split, Video, find_videos, video_id_of
 from amiss.datasets._problems import Problem, duplicates, events_beyond
 from amiss.datasets._sources import BuiltDataset, Progress
@@ -114,3 +115,9 @@ def _events(root: Path, videos: list[Video]) -> dict[str, Annotation]:
         if one.events and not labels[video_id]:
             raise ManifestError(f"{file}: {video_id} lies below normal/ but has events")
     return events
+
+
+FOLDER = Dataset(
+    DatasetInfo(name="folder", title="your own videos", size="any", needs=f"{LAYOUT}; events.csv if frames are known"),
+    build_folder,
+)

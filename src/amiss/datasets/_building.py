@@ -1,0 +1,51 @@
+"""What the builders of public datasets share."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from amiss.datasets._annotations import Annotation, read_table
+from amiss.datasets._problems import Problem
+from amiss.datasets._sources import BuiltDataset, Sources
+from amiss.errors import UsageError
+
+
+def header(path: Path) -> str:
+    """The first line of a table."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return file.readline()
+
+
+def split_table(path: Path) -> dict[str, tuple[str, int]]:
+    """`{video_id: (split, label)}` of a table with these columns."""
+    return {one.video_id: (one.split or "", one.label or 0) for one in read_table(path, "split", "label")}
+
+
+def masks_of(sources: Sources, *patterns: str) -> dict[str, Annotation]:
+    """Annotations by video, from tables of anomalous frames."""
+    return {one.video_id: one for path in sources.find(*patterns) for one in read_table(path, "events")}
+
+
+def joined(split: dict[str, tuple[str, int]], known: dict[str, Annotation]) -> Iterable[Annotation]:
+    """The split's videos, with what annotations know of each."""
+    for video_id, (part, label) in split.items():
+        yield replace(known.get(video_id, Annotation(video_id)), split=part, label=label)
+
+
+def without_events(name: str, built: BuiltDataset) -> BuiltDataset:
+    """Add a problem where anomalous test videos have no annotated frames."""
+    bare = [video.video_id for video in built.manifest.split("test") if video.label and not video.events]
+    if not bare:
+        return built
+    text = f"{name}: {len(bare)} anomalous test videos have no annotated frames, like {bare[0]}"
+    return built._replace(problems=(Problem("events", f"{text}; frame metrics take them as normal"), *built.problems))
+
+
+def no_classes(name: str, class_name: str | None) -> None:
+    """Refuse a class, for a dataset without classes.
+
+    Raises:
+        UsageError: one was given.
+    """
+    if class_name is not None:
+        raise UsageError(f"{name} has no classes to choose from; leave the class out")
