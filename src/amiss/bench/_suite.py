@@ -36,13 +36,13 @@ class DatasetChoice(Settings):
     """Name in the report; default: the name, and the class."""
     folds: Annotated[int | None, Field(ge=2)] = None
     """Cross-validation for datasets without a test split: so many folds, groups kept whole."""
-    protocols: Annotated[list[str], Field(min_length=1)] = ["exact"]
+    protocols: list[str] = Field(default=["exact"], min_length=1)
     """The first one is what models are ranked by; all are computed from the same scores."""
     metric: Metric | None = None
     """What is ranked by; default: auc, or video_auc where only labels of whole videos are known."""
     leaks: Literal["error", "drop"] = "error"
     """Videos with the same features in training and test: an error, or the training copies are left out."""
-    ground_truth: dict[str, Path] = {}
+    ground_truth: dict[str, Path] = Field(default={})
     """Protocol → published ground-truth vector (.npy), which must be the one that the protocol generates."""
 
     @model_validator(mode="before")
@@ -107,7 +107,7 @@ class RecipeChoice(Settings):
     """Of `amiss recipes`, or a recipe.yaml."""
     name: str = ""
     """Name in the report; default: the recipe's."""
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default={})
     """Field → value. A list of values is swept: one system per combination."""
     datasets: list[str] | None = None
     """Labels of the datasets it is for; default: all."""
@@ -157,11 +157,11 @@ class Suite(Settings):
     """What a reader should know."""
     datasets: Annotated[list[DatasetChoice], Field(min_length=1)]
     """Datasets."""
-    features: list[FeatureChoice] = []
+    features: list[FeatureChoice] = Field(default=[])
     """Feature sets."""
-    recipes: list[RecipeChoice] = []
+    recipes: list[RecipeChoice] = Field(default=[])
     """Recipes."""
-    scores: list[ScoresChoice] = []
+    scores: list[ScoresChoice] = Field(default=[])
     """Others' scores and detectors."""
     seeds: Annotated[int | list[int], BeforeValidator(_seeds)] = 3
     """How many training seeds (0, 1, …), or which."""
