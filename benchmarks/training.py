@@ -31,7 +31,7 @@ from amiss.files import write_json, write_text
 from amiss.heads import Head, create_head
 from amiss.training import Recipe, fit_normalisation, load_bags, load_recipe, make_optimiser, resolve_recipe
 from amiss.training._loop import TrainingLoop
-from amiss.training._run import RunFolder
+from amiss.training._run_folder import RunFolder
 
 VIDEOS = 60  # per class
 

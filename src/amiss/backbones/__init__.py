@@ -5,15 +5,23 @@ from amiss.backbones._fusion import FusedBackbone
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._presets import describe_presets, presets_of
 from amiss.backbones._published_spec import published_spec
-from amiss.backbones._registry import create_backbone, create_backbone_for, find_backbone, list_backbones
+from amiss.backbones._registry import (
+    create_backbone,
+    create_backbone_for,
+    find_backbone,
+    list_architectures,
+    list_backbones,
+)
 from amiss.backbones._sizes import SIZES
 from amiss.backbones._spec import CLIP_LEN, FeatureSpec, check_same_features, clip_spans
+from amiss.backbones._video_network import Architecture
 from amiss.backbones._weights_list import WeightsRecord, fetch_weights, list_weights
 from amiss.backbones.weights import PublishedWeights, find_weights, weights_folders
 
 __all__ = [
     "CLIP_LEN",
     "SIZES",
+    "Architecture",
     "Backbone",
     "BackboneEntry",
     "BackboneInfo",
@@ -30,6 +38,7 @@ __all__ = [
     "fetch_weights",
     "find_backbone",
     "find_weights",
+    "list_architectures",
     "list_backbones",
     "list_weights",
     "presets_of",

@@ -11,6 +11,7 @@ from amiss.backbones._fusion import FusedBackbone
 from amiss.backbones._preprocessing import CROPS
 from amiss.backbones._presets import apply_preset, preprocessing_of
 from amiss.backbones._spec import FeatureSpec, differing_fields
+from amiss.backbones._video_network import Architecture
 from amiss.backbones.weights import find_weights
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
 from amiss.files import sha256_file
@@ -58,6 +59,12 @@ def list_backbones() -> list[BackboneInfo]:
     An entry point that doesn't load is left out, and a warning says so.
     """
     return [entry.info for _, entry in BACKBONES.items()]
+
+
+def list_architectures() -> list[Architecture]:
+    """The networks whose original checkpoints `amiss.convert` reads: their family's file names the tensors."""
+    modules = [importlib.import_module(name) for name in FAMILIES]
+    return [architecture for module in modules for architecture in getattr(module, "ARCHITECTURES", ())]
 
 
 def find_backbone(name: str) -> BackboneInfo | None:

@@ -2,6 +2,6 @@
 
 from amiss.convert._checkpoint_files import read_checkpoint
 from amiss.convert._heads import EVALUATION_OPTIONS
-from amiss.convert._reference import from_reference
+from amiss.convert._kinds import from_reference
 
 __all__ = ["EVALUATION_OPTIONS", "from_reference", "read_checkpoint"]

@@ -3,16 +3,13 @@
 How each project names its tensors stands in the file of the family; here the families meet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from torch import nn
 
-from amiss.backbones import _c3d, _densenet3d, _i3d, _i3d_resnet50, _mfnet, _resnet3d
-from amiss.backbones._video_network import Architecture
-
-_FAMILIES = (_c3d, _i3d, _i3d_resnet50, _mfnet, _resnet3d, _densenet3d)
+from amiss.backbones import Architecture, list_architectures
 
 
 def _from_reference(architecture: Architecture, state_dict: Mapping[str, Any], **options: Any) -> nn.Module:
@@ -31,4 +28,6 @@ def _from_reference(architecture: Architecture, state_dict: Mapping[str, Any], *
     return architecture.filled(state_dict, f"the {architecture.name} checkpoint", **options)
 
 
-KINDS = {a.name: partial(_from_reference, a) for family in _FAMILIES for a in family.ARCHITECTURES}
+def backbone_kinds() -> dict[str, Callable[..., nn.Module]]:
+    """Kind of checkpoint → its reader, one for each architecture."""
+    return {architecture.name: partial(_from_reference, architecture) for architecture in list_architectures()}

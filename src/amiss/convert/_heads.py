@@ -1,6 +1,6 @@
 """Reference checkpoints of heads → our heads: tensors renamed, feature dim and sizes read from their shapes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -86,7 +86,7 @@ def _from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) ->
     """The head of a reference checkpoint, in eval mode.
 
     Args:
-        kind: key of `KINDS`.
+        kind: key of `HEAD_KINDS`.
         state_dict: tensors by their original names (SAA: PyTorch's or MindSpore's), perhaps under `state_dict` and with
             the prefix `module.`.
         options: of the head.
@@ -146,4 +146,4 @@ def _fill(head: Head, tensors: dict[str, Tensor], layers: Mapping[str, str], kin
     head.load_state_dict(filled)
 
 
-KINDS = {kind: partial(_from_reference, kind) for kind in _REFERENCES}
+HEAD_KINDS: dict[str, Callable[..., Head]] = {kind: partial(_from_reference, kind) for kind in _REFERENCES}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from amiss.evaluation._event_metrics import runs_above
-from amiss.evaluation._metrics import Runs, false_alarm_frames, per_video_auc, runs_of
+from amiss.evaluation._frame_metrics import Runs, false_alarm_frames, per_video_auc, runs_of
 from amiss.evaluation._scored_frames import ScoredFrames
 
 Values = NDArray[np.float64]

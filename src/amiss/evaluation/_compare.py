@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from amiss.errors import EvaluationError, UsageError
 from amiss.evaluation._bootstrap import bootstrap_metrics, intervals, resample_videos
-from amiss.evaluation._metrics import frame_metrics
+from amiss.evaluation._frame_metrics import frame_metrics
 from amiss.evaluation._scored_frames import ScoredFrames
 from amiss.evaluation._undefined import settle
 

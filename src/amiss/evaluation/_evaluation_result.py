@@ -10,7 +10,7 @@ from amiss.datasets import Manifest
 from amiss.errors import UsageError
 from amiss.evaluation._bootstrap import bootstrap_metrics, intervals, resample_videos
 from amiss.evaluation._event_evaluation import event_metrics
-from amiss.evaluation._metrics import frame_metrics, per_class_metrics
+from amiss.evaluation._frame_metrics import frame_metrics, per_class_metrics
 from amiss.evaluation._scored_frames import ScoredFrames, score_frames
 from amiss.evaluation._undefined import Undefined, settle
 from amiss.evaluation._video_scores import Scores

@@ -20,7 +20,7 @@ from amiss.evaluation._event_metrics import (
     recall_at_false_alarms,
     runs_above,
 )
-from amiss.evaluation._metrics import frame_labels_unknown
+from amiss.evaluation._frame_metrics import frame_labels_unknown
 from amiss.evaluation._scored_frames import ScoredFrames
 from amiss.evaluation._undefined import Metric, Undefined
 

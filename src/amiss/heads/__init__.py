@@ -1,7 +1,7 @@
 """Heads: features → anomaly score per clip, one file each, loss beside the network."""
 
 from amiss.heads._base import Head, HeadOutput, LossTerms, crop_mean, full_mask
-from amiss.heads._options import HeadOptions, HeadWithOptions
+from amiss.heads._head_options import HeadOptions, HeadWithOptions
 from amiss.heads._registry import create_head, describe_heads, list_heads
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Any
 
 from amiss.errors import UsageError
 from amiss.heads._base import Head
-from amiss.heads._options import check_signature
+from amiss.heads._head_options import check_signature
 from amiss.registry import Registry
 
 HeadFactory = Callable[..., Head]

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from amiss.errors import UsageError
 from amiss.heads._base import Head, HeadOutput, LossTerms, bounded, crop_mean, full_mask
-from amiss.heads._options import Share, Weight
+from amiss.heads._head_options import Share, Weight
 from amiss.heads.densities import (
     FAMILIES,
     KS_LIMIT,

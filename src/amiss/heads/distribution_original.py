@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
-from amiss.heads._options import Weight
+from amiss.heads._head_options import Weight
 from amiss.heads.temporal import (
     TemporalHead,
     TemporalOptions,

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
-from amiss.heads._options import Count, Weight
+from amiss.heads._head_options import Count, Weight
 from amiss.heads.temporal import (
     TemporalHead,
     TemporalOptions,

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amiss.heads._base import HeadOutput, LossTerms, bounded, full_mask
-from amiss.heads._options import Count, Dropout, HeadOptions, HeadWithOptions, Share, Weight
+from amiss.heads._head_options import Count, Dropout, HeadOptions, HeadWithOptions, Share, Weight
 from amiss.heads.temporal import MultiScaleTemporalNetwork, ScoreNetwork, top_mean
 
 

@@ -14,7 +14,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
-from amiss.heads._options import Count, Dropout, HeadOptions, HeadWithOptions, Weight
+from amiss.heads._head_options import Count, Dropout, HeadOptions, HeadWithOptions, Weight
 
 SMOOTHNESS = 8e-5
 SPARSITY = 8e-5

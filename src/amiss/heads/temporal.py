@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from amiss.heads._options import Count, Dropout, HeadOptions, HeadWithOptions
+from amiss.heads._head_options import Count, Dropout, HeadOptions, HeadWithOptions
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):

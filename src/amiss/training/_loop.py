@@ -16,7 +16,7 @@ from amiss.heads import Head, crop_mean
 from amiss.training._bags import Bags
 from amiss.training._optimisers import make_optimiser
 from amiss.training._recipe import Recipe
-from amiss.training._run import MetricsLog
+from amiss.training._run_folder import MetricsLog
 from amiss.training._sampling import draw_batch
 from amiss.training._selection import HeldOutScore, Selection
 

@@ -24,7 +24,7 @@ from amiss.training._holdout import Split, split_training
 from amiss.training._loop import TrainingLoop
 from amiss.training._provenance import git_revision, package_versions
 from amiss.training._recipe import Recipe
-from amiss.training._run import RunFolder, TrainReport
+from amiss.training._run_folder import RunFolder, TrainReport
 
 OnProgress = Callable[[float, float, str], None]
 """Called with (step, steps at most, how good it is)."""

@@ -5,10 +5,11 @@ from typing import Any
 
 from torch import nn
 
-from amiss.convert import _backbones, _heads
+from amiss.convert._backbones import backbone_kinds
+from amiss.convert._heads import HEAD_KINDS
 from amiss.registry import Registry
 
-KINDS: Registry[Callable[..., nn.Module]] = Registry("kind", {**_backbones.KINDS, **_heads.KINDS})
+KINDS: Registry[Callable[..., nn.Module]] = Registry("kind", lambda: {**backbone_kinds(), **HEAD_KINDS})
 
 
 def from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) -> nn.Module:
