@@ -10,7 +10,7 @@ from amiss.evaluation import figure_png, plot_densities
 from amiss.files import atomic_path, write_json
 
 if TYPE_CHECKING:
-    from amiss.heads.distribution import FittedDensities
+    from amiss.heads.densities import FittedDensities
 
 
 def write_densities(found: FittedDensities, folder: Path) -> None:

@@ -70,6 +70,20 @@ class Divergences:
     """Wasserstein-1 distance, in units of the variable."""
 
 
+@dataclass(frozen=True)
+class FittedDensities:
+    """The two densities of the statistic, and how far they lie apart."""
+
+    normal: Density
+    """Of clips of normal bags."""
+    anomalous: Density
+    """Of selected clips of anomalous bags."""
+    divergences: Divergences
+    """Between the two."""
+    samples: tuple[Array, Array]
+    """What they were fitted to: of normal clips, of anomalous clips."""
+
+
 def fits(family: str, samples: Array) -> bool:
     """Whether the samples lie in the support of a family: positive, or counts for `geometric`."""
     if family == "geometric":

@@ -9,7 +9,6 @@ Shape letters: B bags · T clips · D feature dim · R rows = bags x crops · N 
 
 import math
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +27,7 @@ from amiss.heads.densities import (
     KS_LIMIT,
     Array,
     Density,
-    Divergences,
+    FittedDensities,
     choose_density,
     divergences,
     fit_density,
@@ -41,20 +40,6 @@ GRID = 512  # points of the log-likelihood ratio
 LEAST_SPREAD = 1e-3  # of ln u within a class; below it there is nothing to fit
 MOMENTUM = 0.1  # of the running moments
 NORMAL, ANOMALOUS = 0, 1
-
-
-@dataclass(frozen=True)
-class FittedDensities:
-    """The two densities of the statistic, and how far they lie apart."""
-
-    normal: Density
-    """Of clips of normal bags."""
-    anomalous: Density
-    """Of selected clips of anomalous bags."""
-    divergences: Divergences
-    """Between the two."""
-    samples: tuple[Array, Array]
-    """What they were fitted to: of normal clips, of anomalous clips."""
 
 
 def js_of_samples(normal_N: Tensor, anomalous_A: Tensor, mean_2: Tensor, variance_2: Tensor) -> Tensor:
