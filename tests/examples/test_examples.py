@@ -1,4 +1,4 @@
-"""The scripts in examples/ run as their first lines say, and its package adds a head and a backbone to amiss."""
+"""The scripts in examples/ run as their first lines say, and its package adds a head, a backbone and a source."""
 
 import json
 import runpy
@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from amiss.backbones import create_backbone, create_backbone_for, list_backbones
+from amiss.errors import UsageError
 from amiss.heads import list_heads
+from amiss.video import open_source
 from helpers import ROOT
+from helpers.cameras import wall
 from helpers.motion import make_motion_detector, write_scene
 
 EXAMPLES = ROOT / "examples"
@@ -29,7 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return capsys.readouterr().out
 
     monkeypatch.syspath_prepend(EXAMPLES)
-    for name in ("made_data", "custom_head", "custom_backbone"):
+    for name in ("made_data", "custom_head", "custom_backbone", "custom_source"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return run
 
@@ -92,3 +96,25 @@ def test_custom_backbone(run: Run, tmp_path: Path) -> None:
         assert create_backbone_for(backbone.spec).spec == backbone.spec
     video = write_scene(tmp_path / "new.mp4", [(1, 40)])
     assert run("custom_backbone.py", video, "--out", tmp_path / "features").startswith("new: (3, 1, 3), first clip [")
+
+
+@pytest.mark.usefixtures("installed")
+def test_custom_source(run: Run, tmp_path: Path) -> None:
+    for index in range(20):
+        Image.new("RGB", (64, 48), (10 * index, 0, 0)).save(tmp_path / f"{index:03}.jpg")
+    printed = run("custom_source.py", tmp_path).splitlines()
+    assert printed[:3] == ["connecting ", "running 64x48", "frame 0 (48, 64, 3)"]
+    assert printed[-2:] == ["frame 19 (48, 64, 3)", "stopped no picture is left"]
+    url = f"pictures:{tmp_path}?fps=50"
+    with wall() as made:
+        worker = made.watch(url, height=24)
+        worker.join(20)
+    assert worker.error is None
+    assert worker.latest is not None
+    assert worker.latest.image.shape == (24, 32, 3)
+    assert [scored.score for scored in made.scores] == sorted(scored.score for scored in made.scores)
+    assert len(made.scores) == 2
+    with pytest.raises(UsageError, match=r"the form is pictures:DIR\[\?fps=5\]"):
+        open_source("pictures:somewhere?fps=fast")
+    with pytest.raises(UsageError, match=r"known forms are .*pictures:DIR"):
+        open_source("gopher://x")

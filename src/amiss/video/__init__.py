@@ -12,6 +12,7 @@ from amiss.video._resample import Resampler
 from amiss.video._source_settings import SourceSettings
 from amiss.video._writer import VideoWriter
 from amiss.video.live import (
+    SOURCES,
     CameraSource,
     FileBegan,
     FileEnded,
@@ -23,13 +24,15 @@ from amiss.video.live import (
     LivePacket,
     LiveSource,
     ReplaySource,
+    SourceOptions,
     SourceState,
     StateChange,
+    address_starts,
     open_source,
-    parse_address,
 )
 
 __all__ = [
+    "SOURCES",
     "Backoff",
     "CameraSource",
     "Clip",
@@ -51,6 +54,7 @@ __all__ = [
     "PacketWriter",
     "ReplaySource",
     "Resampler",
+    "SourceOptions",
     "SourceSettings",
     "SourceState",
     "StateChange",
@@ -58,12 +62,12 @@ __all__ = [
     "VideoCheck",
     "VideoReader",
     "VideoWriter",
+    "address_starts",
     "annotate_video",
     "check_video",
     "cut_clip",
     "iter_clips",
     "open_source",
-    "parse_address",
     "read_frames_at",
     "redact",
     "showable",

@@ -19,7 +19,7 @@ from amiss.detection import Detector, causal_offline_scores, false_alarm_thresho
 from amiss.engines import Engine
 from amiss.errors import AmissError, ConfigError, DetectorError, EvaluationError, OutputError, UsageError
 from amiss.features import extract_video
-from amiss.video import VideoReader, parse_address
+from amiss.video import FolderSource, VideoReader, open_source
 from amiss.watch.camera import CameraWorker, ClipScored, EnginePool, Models, model_key
 from amiss.watch.config import (
     CameraCalibration,
@@ -85,7 +85,7 @@ def calibrate_camera(
     settings = config.cameras[camera]
     if settings.detector is None:
         raise ConfigError(f"camera {camera} has no detector")
-    if hours is not None and parse_address(settings.url.get_secret_value()).kind == "folder":
+    if hours is not None and isinstance(open_source(settings.url.get_secret_value()), FolderSource):
         raise UsageError(f"camera {camera} is a folder, whose files would count as scored: give them as videos")
     check_calibration(config.state, camera)
     key = model_key(settings.detector, settings.weights)

@@ -1,6 +1,5 @@
 """Live sources: cameras, files as if they were cameras, folders of files. Each gives one stream of what happened."""
 
-from amiss.video.live._address import Address, parse_address
 from amiss.video.live._camera import CameraSource
 from amiss.video.live._folder import FolderSource
 from amiss.video.live._items import (
@@ -14,12 +13,13 @@ from amiss.video.live._items import (
     SourceState,
     StateChange,
 )
-from amiss.video.live._open import open_source
+from amiss.video.live._open import SOURCES, address_starts, open_source
+from amiss.video.live._options import SourceOptions
 from amiss.video.live._replay import ReplaySource
 from amiss.video.live._source import LiveSource
 
 __all__ = [
-    "Address",
+    "SOURCES",
     "CameraSource",
     "FileBegan",
     "FileEnded",
@@ -31,8 +31,9 @@ __all__ = [
     "LivePacket",
     "LiveSource",
     "ReplaySource",
+    "SourceOptions",
     "SourceState",
     "StateChange",
+    "address_starts",
     "open_source",
-    "parse_address",
 ]

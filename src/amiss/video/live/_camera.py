@@ -1,8 +1,9 @@
 """A camera or a stream: connected to anew for ever."""
 
+import platform
 import time
-from collections.abc import Callable, Generator, Iterator
-from datetime import datetime
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
 from typing import cast
 
 import av
@@ -10,54 +11,42 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from amiss.video._backoff import Backoff
-from amiss.video._source_settings import SourceSettings
-from amiss.video.live._address import Address
-from amiss.video.live._decoding import LiveDecoder
+from amiss.errors import UsageError
+from amiss.video._redact import redact
 from amiss.video.live._errors import LostError, StalledError
 from amiss.video.live._items import LiveItem
+from amiss.video.live._options import SourceOptions
 from amiss.video.live._source import LiveSource
-from amiss.video.live._timeline import Timeline, utc_now
 
 LAG_S = 5.0  # a consumer that is further behind skips to a keyframe
 STEADY_S = 10.0  # a connection that gave frames for so long was good: the next wait is short again
 
 
+@dataclass(frozen=True)
+class _Input:
+    """What libav is told."""
+
+    where: str
+    format: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
 class CameraSource(LiveSource):
-    """A camera or a stream.
+    """A camera or a stream: `rtsp://`, `rtsps://`, `http://`, `https://` (MPEG-TS, HLS, MJPEG), `device:0`,
+    `/dev/video0`.
 
     One that gives no picture for `read_timeout_s` is stalled and is connected to anew. Every connection has its own
     decoder, so nothing from before comes after. Where the consumer is more than 5 s behind, pictures up to the next
     timely keyframe are left out and counted; packets are not. A change of the picture's size goes on in the first size.
-
-    Args:
-        address: of the kind `network` or `device`.
-        settings: how it is read.
-        backoff: waits between attempts.
-        threads: decoder threads; more than one delay frames.
-        with_packets: give encoded packets too.
-        wall: the wall clock, aware.
     """
 
+    form = "rtsp://…, rtsps://…, http://…, https://…, device:0"
     is_live = True
 
-    def __init__(
-        self,
-        address: Address,
-        settings: SourceSettings = SourceSettings(),  # noqa: B008  # frozen
-        *,
-        backoff: Backoff = Backoff(),  # noqa: B008  # frozen
-        threads: int = 1,
-        with_packets: bool = False,
-        wall: Callable[[], datetime] = utc_now,
-    ) -> None:
-        decoder = LiveDecoder(
-            Timeline(), wall,
-            height=settings.height, threads=threads, with_packets=with_packets, follows_clock=True,
-        )  # fmt: skip
-        super().__init__(address.shown, decoder)
-        self._address, self._backoff = address, backoff
-        self._timeouts = settings.open_timeout_s, settings.read_timeout_s
+    def __init__(self, url: str, options: SourceOptions = SourceOptions()) -> None:  # noqa: B008  # frozen
+        super().__init__(url, options)
+        self._input = _input(url, options.settings.transport)
+        self._timeouts = options.settings.open_timeout_s, options.settings.read_timeout_s
 
     def _items(self) -> Generator[LiveItem, None, str]:
         attempt = 0
@@ -78,7 +67,7 @@ class CameraSource(LiveSource):
             self._decoder.count(reconnects=1)
             was_steady = self.counters.frames > frames and time.monotonic() - began_s >= STEADY_S
             attempt = 1 if was_steady else attempt + 1
-            wait_s = self._backoff.wait_s(attempt)
+            wait_s = self.options.backoff.wait_s(attempt)
             yield self._state("reconnecting", f"{lost}; next attempt in {wait_s:.1f} s")
             self._stop.wait(wait_s)
         return ""
@@ -86,9 +75,9 @@ class CameraSource(LiveSource):
     def _open(self) -> InputContainer:
         try:
             return av.open(
-                self._address.where,
-                format=self._address.format,
-                options=self._address.options,
+                self._input.where,
+                format=self._input.format,
+                options=self._input.options,
                 timeout=self._timeouts,
                 metadata_errors="replace",
             )
@@ -145,7 +134,7 @@ class CameraSource(LiveSource):
         if isinstance(error, av.error.ExitError):
             return f"{before}no answer within {timeout_s:g} s"
         hint = ""
-        if "@" in self._address.where.partition("//")[2].partition("/")[2]:
+        if "@" in self._input.where.partition("//")[2].partition("/")[2]:
             hint = " (in a password, / is written %2F and @ is written %40)"
         return f"{before}{error.strerror or type(error).__name__}{hint}"
 
@@ -156,3 +145,36 @@ def _main_stream(container: InputContainer) -> VideoStream:
         raise LostError("there is no video in the stream")
     best = container.streams.best("video")
     return best if isinstance(best, VideoStream) and best in streams else streams[0]
+
+
+def _input(url: str, transport: str) -> _Input:
+    scheme, _, rest = url.partition(":")
+    scheme = scheme.lower()
+    if url.startswith("/dev/"):
+        return _device(url)
+    if scheme == "device" and rest:
+        return _device(rest)
+    if not rest.startswith("//") or len(rest) < 3:
+        raise UsageError(f"{redact(url)!r} is no address of a camera; known forms are {CameraSource.form}")
+    if any(c.isspace() or c in '"<>' or not c.isprintable() for c in url):
+        raise UsageError(f"{redact(url)}: an address has no blanks, quotes or brackets; write them as %20, %22, …")
+    # A stream (an HLS playlist, a redirect) must not make libav read local files.
+    if scheme in ("http", "https"):
+        return _Input(url, None, {"protocol_whitelist": "http,https,httpproxy,tcp,tls,crypto,data"})
+    return _Input(
+        url,
+        None,
+        {
+            "rtsp_transport": transport,
+            "allowed_media_types": "video",
+            "protocol_whitelist": "rtsp,rtsps,rtp,udp,tcp,tls,crypto,http,https",
+        },
+    )
+
+
+def _device(name: str) -> _Input:
+    if platform.system() == "Linux":
+        return _Input(f"/dev/video{name}" if name.isdigit() else name, "v4l2")
+    if platform.system() == "Darwin":
+        return _Input(f"{name}:none", "avfoundation", {"framerate": "30"})
+    return _Input(name if name.startswith("video=") else f"video={name}", "dshow")

@@ -2,10 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from fractions import Fraction
 from typing import cast
 
@@ -18,6 +17,7 @@ from amiss.video._packets import EncodedPacket, EncodedStream
 from amiss.video._rgb import RgbConverter
 from amiss.video.live._errors import LostError
 from amiss.video.live._items import LiveCounters, LiveFrame, LiveItem, LivePacket
+from amiss.video.live._options import SourceOptions
 from amiss.video.live._timeline import FileSeconds, Timeline
 
 
@@ -29,29 +29,15 @@ class LiveDecoder:
 
     Args:
         timeline: gives times to frames.
-        wall: the wall clock, aware.
-        height: frames are scaled to this height; None keeps the source's.
-        threads: decoder threads; more than one delay frames.
-        with_packets: give encoded packets too.
+        options: of the source.
         follows_clock: begin another connection where the wall clock is set.
     """
 
-    def __init__(
-        self,
-        timeline: Timeline,
-        wall: Callable[[], datetime],
-        *,
-        height: int | None,
-        threads: int,
-        with_packets: bool,
-        follows_clock: bool,
-    ) -> None:
+    def __init__(self, timeline: Timeline, options: SourceOptions, *, follows_clock: bool) -> None:
         self.counters = LiveCounters()
         self.lag_s = 0.0
         """How old the last frame was when it was decoded."""
-        self._timeline, self._wall = timeline, wall
-        self._height, self._threads = height, threads
-        self._with_packets, self._follows_clock = with_packets, follows_clock
+        self._timeline, self._options, self._follows_clock = timeline, options, follows_clock
         self._convert: RgbConverter | None = None
         self._copied: EncodedStream | None = None
         self._connection = 0
@@ -61,21 +47,23 @@ class LiveDecoder:
         """Add to the counters."""
         self.counters = replace(self.counters, **{k: getattr(self.counters, k) + n for k, n in more.items()})
 
-    def begin(self, stream: VideoStream, *, file: str = "", new_size: bool = False) -> None:
+    def begin(self, stream: VideoStream | None = None, *, file: str = "", new_size: bool = False) -> None:
         """A connection, or a file, begins.
 
         Args:
-            stream: its pictures.
+            stream: its pictures; None: they come from elsewhere, and go to `frame`.
             file: see LiveFrame.
             new_size: take on the size of its first picture.
         """
-        self._stream, self._file, self._copied = stream, file, None
+        self._file, self._copied = file, None
         self._connection += 1
-        self._timeline.connect(self._wall(), time.monotonic())
+        self._timeline.connect(self._options.wall(), time.monotonic())
         if new_size:
             self._convert = None
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = self._threads
+        if stream is not None:
+            self._stream = stream
+            stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = self._options.threads
 
     def stamp_s(self, stamp: int | None) -> float | None:
         """A stamp on the stream's own clock, in seconds."""
@@ -97,26 +85,30 @@ class LiveDecoder:
         """Packets are left out: those that come have nothing to do with those that were decoded."""
         self._stream.codec_context.flush_buffers()
 
-    def frame(self, picture: av.VideoFrame, stamp_s: float | None) -> LiveFrame:
+    def frame(self, picture: av.VideoFrame, stamp_s: float | None = None) -> LiveFrame:
         """A picture as a frame with its time.
+
+        Args:
+            picture: decoded, or made by `av.VideoFrame.from_ndarray`.
+            stamp_s: on the stream's own clock; None: it is from now.
 
         Raises:
             VideoError: pictures of this kind can't be converted.
         """
         now_s = time.monotonic()
-        if self._follows_clock and self._timeline.was_set(self._wall(), now_s):
+        if self._follows_clock and self._timeline.was_set(self._options.wall(), now_s):
             self._connection += 1
         time_, mono_s = self._timeline.at(stamp_s, now_s)
         self.lag_s = max(0.0, now_s - mono_s)
         if self._convert is None:
-            self._convert = RgbConverter(picture, self._height)
+            self._convert = RgbConverter(picture, self._options.settings.height)
         image = self._convert(picture)
         self.count(frames=1)
         return LiveFrame(self.counters.frames - 1, time_, mono_s, image, self._connection, self._file)
 
     def packets(self, packet: "Packet[VideoStream]") -> Iterator[LivePacket]:
         """The packet as an item, if packets are wanted and those since a keyframe are there."""
-        if not self._with_packets:
+        if not self._options.with_packets:
             return
         size = self._stream.codec_context.width, self._stream.codec_context.height
         data = bytes(packet)
@@ -128,7 +120,7 @@ class LiveDecoder:
                 self._copied = EncodedStream(self._stream, size, data)
             if self._copied is None:
                 return
-        time_ = self._timeline.latest or self._wall()
+        time_ = self._timeline.latest or self._options.wall()
         time_base = packet.time_base or Fraction(1, 90_000)
         yield LivePacket(
             self._copied,

@@ -1,21 +1,17 @@
 """A folder into which finished video files are put: each is given once."""
 
-from collections.abc import Callable, Generator
-from datetime import datetime
+from collections.abc import Generator
 from pathlib import Path
 
-from amiss.errors import VideoError
-from amiss.video._backoff import Backoff
+from amiss.errors import UsageError, VideoError
 from amiss.video._decode import open_video
-from amiss.video._redact import showable
-from amiss.video._source_settings import SourceSettings
-from amiss.video.live._address import Address
-from amiss.video.live._decoding import LiveDecoder
+from amiss.video._redact import redact, showable
 from amiss.video.live._drop_box import DropBox
 from amiss.video.live._errors import is_read_error, words_of
 from amiss.video.live._items import FileBegan, FileEnded, FileOutcome, LiveItem, StateChange
+from amiss.video.live._options import SourceOptions
 from amiss.video.live._source import LiveSource
-from amiss.video.live._timeline import LONGEST_FRAME_S, MediaTimeline, utc_now
+from amiss.video.live._timeline import LONGEST_FRAME_S, MediaTimeline
 
 IDLE = "waiting for files"
 POLL_S = 1.0
@@ -23,44 +19,25 @@ ACKNOWLEDGED_POLL_S = 0.1
 
 
 class FolderSource(LiveSource):
-    """The finished video files of a folder, each once, oldest first, also those that come later; see DropBox.
+    """The finished video files of a folder, `folder:DIR`: each once, oldest first, also those that come later; see
+    DropBox.
 
-    Around the frames of every file come FileBegan and FileEnded; a file is remembered when its FileEnded is
+    Around the frames of every file come FileBegan and FileEnded. A file is remembered when its FileEnded is
     acknowledged, and nothing more comes before that.
-
-    Args:
-        address: of the kind `folder`.
-        settings: how files are read.
-        backoff: waits while the folder can't be read.
-        threads: decoder threads.
-        with_packets: give encoded packets too.
-        once: end when no file is left, instead of waiting for more.
-        wall: the wall clock, aware.
 
     Raises:
         VideoError: while it is iterated, with `once`: the folder can't be read.
     """
 
+    form = "folder:DIR"
     is_live = False
 
-    def __init__(
-        self,
-        address: Address,
-        settings: SourceSettings = SourceSettings(),  # noqa: B008  # frozen
-        *,
-        backoff: Backoff = Backoff(),  # noqa: B008  # frozen
-        threads: int = 1,
-        with_packets: bool = False,
-        once: bool = False,
-        wall: Callable[[], datetime] = utc_now,
-    ) -> None:
-        decoder = LiveDecoder(
-            MediaTimeline(LONGEST_FRAME_S), wall,  # no clip reaches into the next file
-            height=settings.height, threads=threads, with_packets=with_packets, follows_clock=False,
-        )  # fmt: skip
-        super().__init__(address.shown, decoder)
-        self._box = DropBox(Path(address.where))
-        self._backoff, self._once = backoff, once
+    def __init__(self, url: str, options: SourceOptions = SourceOptions()) -> None:  # noqa: B008  # frozen
+        super().__init__(url, options, MediaTimeline(LONGEST_FRAME_S))  # no clip reaches into the next file
+        folder = url.partition(":")[2]
+        if not folder:
+            raise UsageError(f"{redact(url)!r} has no folder; the form is {self.form}")
+        self._box = DropBox(Path(folder))
 
     def _items(self) -> Generator[LiveItem, None, str]:
         box = self._box
@@ -76,15 +53,15 @@ class FolderSource(LiveSource):
                     attempt = 0
                     box.remember(for_good=outcome is FileOutcome.DONE)
             except OSError as error:
-                if self._once and not box.was_read:
+                if self.options.once and not box.was_read:
                     raise VideoError(f"{box.folder} can't be read: {error.strerror}") from None
                 attempt += 1
-                wait_s = self._backoff.wait_s(attempt)
+                wait_s = self.options.backoff.wait_s(attempt)
                 reason = f"{error.filename or box.folder}: {error.strerror}; again in {wait_s:.1f} s"
                 yield self._state("reconnecting", reason)
                 self._stop.wait(wait_s)
             else:
-                if self._once and box.is_worked_off:
+                if self.options.once and box.is_worked_off:
                     return ""
                 if self._last != StateChange("running", IDLE):
                     yield self._state("running", IDLE)

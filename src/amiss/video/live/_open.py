@@ -3,14 +3,37 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from amiss.errors import UsageError
+from amiss.registry import Registry
 from amiss.video._backoff import Backoff
+from amiss.video._redact import redact
 from amiss.video._source_settings import SourceSettings
-from amiss.video.live._address import parse_address
-from amiss.video.live._camera import CameraSource
-from amiss.video.live._folder import FolderSource
-from amiss.video.live._replay import ReplaySource
+from amiss.video.live._options import SourceOptions
 from amiss.video.live._source import LiveSource
 from amiss.video.live._timeline import utc_now
+
+_CAMERA = "amiss.video.live._camera:CameraSource"
+SOURCES: Registry[type[LiveSource]] = Registry(
+    "source",
+    {
+        "rtsp": _CAMERA,
+        "rtsps": _CAMERA,
+        "http": _CAMERA,
+        "https": _CAMERA,
+        "device": _CAMERA,
+        "replay": "amiss.video.live._replay:ReplaySource",
+        "folder": "amiss.video.live._folder:FolderSource",
+    },
+    group="amiss.sources",
+    entry_type=type,
+)
+"""What an address has before its first colon → its kind of source."""
+_WITH_HOST = ("rtsp", "rtsps", "http", "https")
+
+
+def address_starts() -> tuple[str, ...]:
+    """What an address may begin with."""
+    return (*(f"{name}://" if name in _WITH_HOST else f"{name}:" for name in SOURCES.names()), "/dev/")
 
 
 def open_source(
@@ -23,12 +46,12 @@ def open_source(
     once: bool = False,
     wall: Callable[[], datetime] = utc_now,
 ) -> LiveSource:
-    """The source of an address; nothing is connected to, or opened, before it is iterated.
+    """The source of an address. Nothing is connected to, or opened, before it is iterated: this also checks an address.
 
     Args:
         url: `rtsp://` or `rtsps://`, `http://` or `https://` (MPEG-TS, HLS, MJPEG), `device:0` or `/dev/video0`;
             `replay:FILE?loop=1&speed=1` (a file as if it were a camera; speed 0: as fast as it is consumed);
-            `folder:DIR` (each finished file once).
+            `folder:DIR` (each finished file once); or of a kind that another package adds.
         settings: how it is read.
         backoff: waits between attempts.
         threads: decoder threads; more than one delay frames.
@@ -37,13 +60,13 @@ def open_source(
         wall: the wall clock, aware.
 
     Raises:
-        UsageError: the address has no known form.
+        UsageError: the address has no known form; the message has no credentials.
     """
-    address = parse_address(url, settings.transport)
-    if address.kind == "replay":
-        return ReplaySource(address, settings, threads=threads, with_packets=with_packets, wall=wall)
-    if address.kind == "folder":
-        return FolderSource(
-            address, settings, backoff=backoff, threads=threads, with_packets=with_packets, once=once, wall=wall
-        )
-    return CameraSource(address, settings, backoff=backoff, threads=threads, with_packets=with_packets, wall=wall)
+    options = SourceOptions(
+        settings=settings, backoff=backoff, threads=threads, with_packets=with_packets, once=once, wall=wall
+    )
+    scheme, colon, _ = ("device", ":", "") if url.startswith("/dev/") else url.partition(":")
+    if not colon or scheme.lower() not in SOURCES:
+        forms = ", ".join(dict.fromkeys(kind.form for _, kind in SOURCES.items()))
+        raise UsageError(f"{redact(url)!r} is no address of a camera; known forms are {forms}")
+    return SOURCES[scheme.lower()](url, options)

@@ -9,6 +9,8 @@ from amiss.errors import AmissError
 from amiss.video._redact import redact, showable
 from amiss.video.live._decoding import LiveDecoder
 from amiss.video.live._items import LiveCounters, LiveItem, SourceState, StateChange
+from amiss.video.live._options import SourceOptions
+from amiss.video.live._timeline import MediaTimeline, Timeline
 
 
 class LiveSource(ABC):
@@ -18,18 +20,30 @@ class LiveSource(ABC):
     `stopped` at last, unless the iteration is left before. Sound is not read. libav's own messages, which have
     addresses in them, are never printed.
 
+    A kind of source says what its addresses look like and whether it is live, checks its address when it is made,
+    without opening anything, and gives all else in `_items`. It waits by `self._stop.wait`, and tells of states by
+    `yield self._state(…)`.
+
     Args:
-        name: the address, as it can be shown.
-        decoder: makes items of its pictures.
+        url: the address; what it may be is told by `form`.
+        options: how it is read.
+        timeline: gives times to frames; None: Timeline where it is live, else MediaTimeline.
+
+    Raises:
+        UsageError: the address makes no sense; without credentials.
     """
 
+    form: ClassVar[str]
+    """How its addresses look, for people."""
     is_live: ClassVar[bool]
     """Whether time passes without the consumer: False for files, which wait."""
 
-    def __init__(self, name: str, decoder: LiveDecoder) -> None:
-        self.name = name
+    def __init__(self, url: str, options: SourceOptions, timeline: Timeline | None = None) -> None:
+        self.name = redact(url)
         """The address without credentials."""
-        self._decoder = decoder
+        self.options = options
+        timeline = timeline or (Timeline() if self.is_live else MediaTimeline())
+        self._decoder = LiveDecoder(timeline, options, follows_clock=self.is_live)
         self._stop = threading.Event()
         self._last = StateChange("connecting")
 

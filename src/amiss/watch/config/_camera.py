@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from amiss.detection import AlarmSettings
 from amiss.errors import UsageError
 from amiss.settings import Settings
-from amiss.video import GateSettings, SourceSettings, parse_address, redact
-
-SCHEMES = ("rtsp://", "rtsps://", "http://", "https://", "device:", "/dev/video", "replay:", "folder:")
+from amiss.video import GateSettings, SourceSettings, address_starts, open_source, redact
 
 
 class CameraSourceSettings(SourceSettings):
@@ -69,10 +68,13 @@ class CameraSettings(CameraDefaults):
     @classmethod
     def _known_form(cls, url: SecretStr) -> SecretStr:
         plain = url.get_secret_value()
-        if not plain.lower().startswith(SCHEMES):
-            raise ValueError(f"must start with one of {', '.join(SCHEMES)}")
+        if not plain.lower().startswith(starts := address_starts()):
+            given = re.match(r"[a-z][a-z0-9+.-]*://", plain, re.IGNORECASE)  # of the address only this is no secret
+            raise ValueError(
+                f"must start with one of {', '.join(starts)}" + (f"; not with {given[0]}" if given else "")
+            )
         try:
-            parse_address(plain)
+            open_source(plain)
         except UsageError as error:  # without the address: nobody here knows what of it is secret
             shown = redact(plain)
             raise ValueError(str(error).replace(f"{shown}: ", "").replace(repr(shown), "this")) from None
