@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from amiss.engines import Engine
 from amiss.errors import AmissError, OutputError, StoreError
 from amiss.video import LiveFrame, redact
-from amiss.watch._event import CameraEvent, CameraState
+from amiss.watch._reporter import Reporter
 from amiss.watch._score_log import ScoreLog
 from amiss.watch.alerts import Channel, Dispatcher, StatePublisher, make_channels
 from amiss.watch.camera import (
     CameraStatus,
     CameraWorker,
-    ClipScored,
     DetectorIdentity,
     ModelKey,
     Models,
@@ -31,13 +28,12 @@ from amiss.watch.camera import (
 )
 from amiss.watch.config import CameraSettings, Config, load_config, read_calibration, resolve_thresholds
 from amiss.watch.http import Health, HttpServer, Preview, Watched, WatcherView
-from amiss.watch.store import Retention, Store, open_store
+from amiss.watch.store import MediaKeeper, Retention, Store, open_store
 
 log = logging.getLogger("amiss.watch")
 
 TICK_S = 0.25
 _FILE_CHECK_S = 2.0
-_RETENTION_S = 30.0
 _WORKERS_SHARE = 0.6  # of the time for a stop; the rest is for the database and messages
 _NEEDS_RESTART = ("database", "media", "state", "workers")
 
@@ -83,7 +79,6 @@ class WatchService:
         self._workers: dict[str, CameraWorker] = {}  # the newest of each camera
         # plain flags: a signal handler that interrupts the main thread must not ask for a lock which that one holds
         self._stop_asked = self._reload_asked = False
-        self._stopping = threading.Event()
         self.reload_problem = ""
         self._seen_file = _stamp(file)
         self.started = False
@@ -102,9 +97,9 @@ class WatchService:
                 health=self.health,
             )
         )
-        self.media_bytes = 0
         self._wanted: Mapping[str, WatchedCamera] = wanted
         self._publisher = StatePublisher()
+        self._reporter = Reporter(self.store, self._publisher, self.view.metrics, score_log)
         self._http: HttpServer | None = None
         try:
             self._http = self._open_http(config)
@@ -114,7 +109,7 @@ class WatchService:
                 self._http.stop()
             self.store.close(0)
             raise
-        self._retention = self._make_retention(config)
+        self._media = MediaKeeper(self._make_retention(config))
 
     def run(self, on_started: Callable[[], None] = lambda: None) -> None:
         """Watch until `ask_to_stop`, or to the end of all files with `once`; then stop gracefully.
@@ -188,7 +183,7 @@ class WatchService:
             self._dispatcher.close(self.config.workers.stop_s)
             self._dispatcher = self._make_dispatcher(channels)
             self._dispatcher.start()
-        self._retention = self._make_retention(config)
+        self._media.retention = self._make_retention(config)
         log.info("configuration read again: %d cameras", len(wanted))
         with suppress(StoreError):
             self.store.audit("reload", f"{len(wanted)} cameras")
@@ -203,7 +198,7 @@ class WatchService:
             self._http.start()
             log.info("health, metrics and live pictures at %s", self._http.url)
         self._dispatcher.start()
-        threading.Thread(target=self._keep_media, name="amiss-retention", daemon=True).start()
+        self._media.start()
         self.supervisor.set_cameras(self._wanted)
         self.supervisor.tick()
         self.started = True
@@ -211,7 +206,7 @@ class WatchService:
             self.store.audit("start", f"{len(self._wanted)} cameras")
 
     def _stop(self) -> None:
-        self._stopping.set()
+        self._media.stop()
         stop_s = self.config.workers.stop_s
         until = time.monotonic() + stop_s
 
@@ -261,9 +256,9 @@ class WatchService:
             self._models.pool(camera.model),
             self.config.media,
             once=self._once,
-            on_event=lambda event: self._on_event(status, event),
-            on_state=lambda _, state, reason: self._on_state(status, state, reason),
-            on_score=lambda scored: self._on_score(status, scored),
+            on_event=lambda event: self._reporter.event(status, event),
+            on_state=lambda _, state, reason: self._reporter.state(status, state, reason),
+            on_score=lambda scored: self._reporter.score(status, scored),
             identity=DetectorIdentity(str(camera.model.folder), camera.model.sha256, self._spec_hash(camera)),
         )
         status.lookahead_clips = worker.lookahead_clips
@@ -280,49 +275,6 @@ class WatchService:
 
     def _spec_hash(self, camera: WatchedCamera) -> str:
         return self._models.detector(camera.model).spec.hash
-
-    def _on_score(self, status: CameraStatus, scored: ClipScored) -> None:
-        status.set_score(scored.ended, scored.smoothed)
-        self.view.metrics.score_latency.labels(scored.camera).observe(scored.latency_s)
-        if self.score_log is not None:
-            self.score_log.write(scored.ended, scored.camera, scored.score, scored.smoothed, status.event_id,
-                                 scored.file, scored.file_s)  # fmt: skip
-
-    def _on_state(self, status: CameraStatus, state: CameraState, reason: str) -> None:
-        if status.set_state(state, reason):
-            log.log(logging.INFO if state in ("connecting", "running", "stopped") else logging.WARNING,
-                    "%s: %s%s", status.name, state, f" ({reason})" if reason else "")  # fmt: skip
-        self.store.set_camera_state(status.name, state, reason)
-        self._publisher.state(status.name, state)
-
-    def _on_event(self, status: CameraStatus, event: CameraEvent) -> None:
-        is_new = event.state == "open" and status.event_id != event.event_id
-        self.store.save_event(event)
-        self._publisher.event(event)
-        if is_new:
-            latency_s = (datetime.now(UTC) - event.started).total_seconds()
-            self.view.metrics.event_latency.labels(event.camera).observe(max(0.0, latency_s))
-            log.warning("%s: event %s opened, score %.3f%s", event.camera, event.event_id, event.peak_score,
-                        f", in {event.place}" if event.place else "")  # fmt: skip
-        if event.state != "open" and status.event_id == event.event_id:
-            log.warning("%s: event %s %s, peak %.3f%s", event.camera, event.event_id, event.state, event.peak_score,
-                        f"; {event.problem}" if event.problem else "")  # fmt: skip
-        status.follow(event.event_id, is_open=event.state == "open")
-
-    def _keep_media(self) -> None:
-        said = None
-        while not self._stopping.wait(_RETENTION_S):
-            try:
-                report = self._retention.run_once(datetime.now(UTC))
-                self.media_bytes, problem = report.used_bytes, report.problem
-                if report.n_events:
-                    log.info("clips and pictures of %d old events removed, %.1f MB", report.n_events,
-                             report.freed_bytes / 1e6)  # fmt: skip
-            except OSError as error:
-                problem = f"{self.config.media}: {error.strerror}"
-            if problem and problem != said:
-                log.error("old clips and pictures: %s", problem)
-            said = problem
 
     def _make_retention(self, config: Config) -> Retention:
         return Retention(
@@ -355,7 +307,7 @@ class WatchService:
             since_tick_s=time.monotonic() - self.supervisor.last_tick,
             config_problem=self.reload_problem,
             log_problem="" if self.score_log is None else self.score_log.problem,
-            media_bytes=self.media_bytes,
+            media_bytes=self._media.used_bytes,
         )
 
     @property

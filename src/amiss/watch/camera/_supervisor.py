@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 from amiss.errors import AmissError
 from amiss.video import redact
@@ -40,13 +40,12 @@ class Worker(Protocol):
         """Its counters, since it began."""
 
 
-MakeWorker = Callable[[str, Any, CameraStatus], Worker]
-"""(camera, its settings, its status) → a worker that isn't started yet."""
+SettingsT = TypeVar("SettingsT")
 
 
 @dataclass
-class _Watched:
-    settings: Any
+class _Watched(Generic[SettingsT]):
+    settings: SettingsT
     status: CameraStatus
     policy: RestartPolicy
     worker: Worker | None = None
@@ -59,12 +58,13 @@ class _Watched:
     """Workers that were asked to end; a new one starts only when they have."""
 
 
-class Supervisor:
+class Supervisor(Generic[SettingsT]):
     """Keeps one worker per camera running. A camera's failures never touch another camera.
 
     Args:
-        make_worker: makes a camera's worker.
-        make_status: makes a camera's status.
+        make_worker: (camera, its settings, its status) → a worker that isn't started yet.
+        make_status: (camera, its settings) → its status. Settings are all that decides how a camera is watched: a
+            worker goes on as long as they stay equal.
         workers: how often a worker is started again.
         restart: start failed workers again; False: a failure is an end.
         now: a monotonic clock in seconds.
@@ -72,8 +72,8 @@ class Supervisor:
 
     def __init__(
         self,
-        make_worker: MakeWorker,
-        make_status: Callable[[str, Any], CameraStatus],
+        make_worker: Callable[[str, SettingsT, CameraStatus], Worker],
+        make_status: Callable[[str, SettingsT], CameraStatus],
         workers: WorkerSettings,
         *,
         restart: bool = True,
@@ -81,7 +81,7 @@ class Supervisor:
     ) -> None:
         self._make_worker, self._make_status, self._workers, self._now = make_worker, make_status, workers, now
         self._restart = restart
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, _Watched[SettingsT]] = {}
         self._leaving: list[Worker] = []
         self.last_tick = now()
 
@@ -105,7 +105,7 @@ class Supervisor:
         """Whether a worker that was asked to end still runs."""
         return bool(self._leaving) or any(watched.retiring for watched in self._watched.values())
 
-    def set_cameras(self, wanted: Mapping[str, Any]) -> None:
+    def set_cameras(self, wanted: Mapping[str, SettingsT]) -> None:
         """Watch these cameras, name → settings; those whose settings stay equal go on as they are."""
         for name in [name for name in self._watched if name not in wanted]:
             leaving = self._watched.pop(name)
@@ -132,7 +132,7 @@ class Supervisor:
         for name, watched in self._watched.items():
             self._look_after(name, watched)
 
-    def _look_after(self, name: str, watched: _Watched) -> None:
+    def _look_after(self, name: str, watched: _Watched[SettingsT]) -> None:
         watched.retiring = [worker for worker in watched.retiring if worker.is_alive()]
         worker = watched.worker
         if worker is not None:
@@ -155,7 +155,7 @@ class Supervisor:
             watched.worker = None
             self._failed(name, watched, error)
 
-    def _failed(self, name: str, watched: _Watched, error: Exception) -> None:
+    def _failed(self, name: str, watched: _Watched[SettingsT], error: Exception) -> None:
         now = self._now()
         watched.next_start = watched.policy.next_start(now)
         watched.status.restarts += 1
@@ -168,12 +168,12 @@ class Supervisor:
         unforeseen = None if isinstance(error, AmissError) else error
         log.error("%s: its worker failed: %s%s", name, watched.status.problem, again, exc_info=unforeseen)
 
-    def _forget(self, watched: _Watched) -> None:
+    def _forget(self, watched: _Watched[SettingsT]) -> None:
         if watched.worker is not None:
             watched.earlier = watched.status.counts = total(watched.earlier, watched.worker.counters())
         watched.worker = None
 
-    def _retire(self, watched: _Watched) -> None:
+    def _retire(self, watched: _Watched[SettingsT]) -> None:
         if watched.worker is not None:
             watched.worker.stop()
             watched.retiring.append(watched.worker)

@@ -4,7 +4,7 @@ from amiss.watch.store._archive import Archive, AuditEntry, CameraRow, Review, o
 from amiss.watch.store._deliveries import MAX_DELAY_S, Delivery, DeliveryState
 from amiss.watch.store._event_rows import StoredEvent, Verdict
 from amiss.watch.store._outbox import Claim, Outbox
-from amiss.watch.store._retention import Retention, RetentionReport
+from amiss.watch.store._retention import MediaKeeper, Retention, RetentionReport
 from amiss.watch.store._store import Store, StoreStatus, open_store
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Claim",
     "Delivery",
     "DeliveryState",
+    "MediaKeeper",
     "Outbox",
     "Retention",
     "RetentionReport",

@@ -1,15 +1,20 @@
 """Deleting old clips and pictures: by days, by bytes, and when the disk is nearly full."""
 
+import logging
 import shutil
+import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from amiss.files import TEMPORARY_PREFIX
 from amiss.watch.config import RetentionSettings
 
+log = logging.getLogger("amiss.watch.store")
+
+_PERIOD_S = 30.0
 ABANDONED = timedelta(days=1)  # temporary files older than this belong to nobody
 
 
@@ -150,3 +155,42 @@ class Retention:
                 for camera in day_folder.iterdir():
                     camera.rmdir()
                 day_folder.rmdir()
+
+
+class MediaKeeper:
+    """Runs a retention twice a minute, in a thread of its own; what goes wrong is logged once."""
+
+    def __init__(self, retention: Retention) -> None:
+        self.retention = retention
+        """May be replaced at any time."""
+        self.used_bytes = 0
+        """By the media folder, when it was last looked at."""
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="amiss-retention", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; returns at once."""
+        self._stopping.set()
+
+    def _work(self) -> None:
+        said = None
+        while not self._stopping.wait(_PERIOD_S):
+            problem = self._run_once()
+            if problem and problem != said:
+                log.error("old clips and pictures: %s", problem)
+            said = problem
+
+    def _run_once(self) -> str | None:
+        retention = self.retention
+        try:
+            report = retention.run_once(datetime.now(UTC))
+        except OSError as error:
+            return f"{retention.media}: {error.strerror}"
+        self.used_bytes = report.used_bytes
+        if report.n_events:
+            log.info("clips and pictures of %d old events removed, %.1f MB", report.n_events, report.freed_bytes / 1e6)
+        return report.problem
