@@ -6,7 +6,7 @@ A setting is declared once, on the floor that uses it. What is above nests it an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import NoneType
 from typing import Annotated, Any, Self, get_args
 
@@ -79,21 +79,23 @@ class Problem:
     """Fields and indices that lead to it."""
     message: str
     """In words, without the value."""
-    value: bool | int | float | str | None = None
-    """What was given, where it can be shown in a line and is no secret."""
+    value: bool | int | float | str | None = field(default=None, repr=False)
+    """What was given, where it fits into a line."""
+    is_secret: bool = False
+    """Whether the value may hold a secret; it is in no text then."""
     kind: str = ""
     """pydantic's name for the mistake, such as `missing`."""
 
     @property
-    def field(self) -> str:
+    def place(self) -> str:
         """Where, with dots."""
         return ".".join(map(str, self.where))
 
     def __str__(self) -> str:
-        value = "" if self.value is None else f"is {self.value!r}"
+        value = "" if self.value is None or self.is_secret else f"is {self.value!r}"
         if self.message.startswith("is "):
-            return f"{self.field} {self.message}"
-        where = " ".join(part for part in (self.field, value) if part)
+            return f"{self.place} {self.message}"
+        where = " ".join(part for part in (self.place, value) if part)
         return f"{where}{'; ' if value else ': ' if where else ''}{self.message}"
 
 
@@ -104,7 +106,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Prob
     for found in error.errors(include_url=False):
         where, kind, value = found["loc"], found["type"], found["input"]
         message = found["msg"].removeprefix("Value error, ")
-        is_shown = isinstance(value, _SHOWN) and not secrets.intersection(where)
+        is_shown = isinstance(value, _SHOWN)
         if kind == "extra_forbidden":
             message, is_shown = f"there is no such field{hint(str(where[-1]), fields)}", False
         elif kind == "missing":
@@ -119,7 +121,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Prob
         else:
             message = message.replace("Input should be", "must be")
             message = message[:1].lower() + message[1:]
-        yield Problem(where, message, value if is_shown else None, kind)
+        yield Problem(where, message, value if is_shown else None, not secrets.isdisjoint(where), kind)
 
 
 def in_words(error: ValidationError, model: type[BaseModel]) -> str:

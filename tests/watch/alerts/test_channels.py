@@ -10,13 +10,13 @@ import smtplib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -29,7 +29,14 @@ from amiss.watch.alerts import _apprise as apprise_module
 from amiss.watch.alerts import _mqtt as mqtt_module
 from amiss.watch.alerts import _webhook as webhook_module
 from amiss.watch.alerts._channels import probe_alert
-from amiss.watch.config import ChannelSettings
+from amiss.watch.config import (
+    CHANNEL_KINDS,
+    AppriseSettings,
+    ChannelSettings,
+    LogSettings,
+    MqttSettings,
+    WebhookSettings,
+)
 from amiss.watch.config._webhook_address import embedded_v4
 from helpers.events import make_event
 from helpers.mqtt import Listener
@@ -90,7 +97,11 @@ def mailbox() -> Iterator[tuple[Mailbox, int]]:
 
 
 def mail_channel(port: int, to: str = "guard@example.org") -> AppriseChannel:
-    return AppriseChannel("mail", f"mailto://127.0.0.1:{port}?from=nvr@example.org&to={to}&mode=insecure")
+    return apprise_channel(f"mailto://127.0.0.1:{port}?from=nvr@example.org&to={to}&mode=insecure")
+
+
+def apprise_channel(url: str) -> AppriseChannel:
+    return AppriseChannel("mail", AppriseSettings(url=url))
 
 
 def test_mail_carries_snapshot_link_and_a_stable_message_id(mailbox: tuple[Mailbox, int], tmp_path: Path) -> None:
@@ -195,13 +206,13 @@ def test_password_is_in_no_error_and_no_log(monkeypatch: pytest.MonkeyPatch, cap
 
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(smtplib.SMTP, "__init__", chatty)
-    channel = AppriseChannel("mail", "mailto://joe:hunter2%20s%40cret@mail.example.org?to=a@example.org&mode=insecure")
+    channel = apprise_channel("mailto://joe:hunter2%20s%40cret@mail.example.org?to=a@example.org&mode=insecure")
     with pytest.raises(AlertError) as caught:
         channel.send(an_alert())
     assert "535" in str(caught.value)
     assert "s@cret" not in str(caught.value) + caplog.text
     with pytest.raises(UsageError) as refused:
-        AppriseChannel("mail", "nosuchservice://joe:hunter2secret@host")
+        apprise_channel("nosuchservice://joe:hunter2secret@host")
     assert "hunter2secret" not in str(refused.value) + caplog.text
 
 
@@ -213,15 +224,13 @@ def test_short_and_quoted_passwords_are_hidden_too(monkeypatch: pytest.MonkeyPat
     for password in ("abc", "s%40me"):
         url = f"mailto://joe:{password}@mail.example.org?to=a@example.org&mode=insecure"
         with pytest.raises(AlertError) as caught:
-            AppriseChannel("mail", url).send(an_alert())
+            apprise_channel(url).send(an_alert())
         said = str(caught.value)
         assert not any(form in said for form in ([password] if password == "abc" else ["s@me", "s%40me"]))
 
 
 def test_a_mail_host_that_can_be_none_is_an_error_in_words() -> None:
-    channel = AppriseChannel(
-        "mail", f"mailto://127.0.0.1?smtp={'a' * 70}&from=a@example.org&to=b@example.org&mode=insecure"
-    )
+    channel = apprise_channel(f"mailto://127.0.0.1?smtp={'a' * 70}&from=a@example.org&to=b@example.org&mode=insecure")
     with pytest.raises(AlertError, match="mail server a"):
         channel.send(an_alert())
 
@@ -282,10 +291,14 @@ def posts() -> Iterator[tuple[Posts, int]]:
 LOOPBACK = ("127.0.0.0/8",)
 
 
+def webhook(url: str, **settings: Any) -> WebhookChannel:
+    return WebhookChannel("hook", WebhookSettings(url=url, **settings))
+
+
 def test_webhook_posts_the_event_with_its_key(posts: tuple[Posts, int]) -> None:
     kept, port = posts
     url = f"http://joe:p%40ss@127.0.0.1:{port}/hook?x=1"
-    channel = WebhookChannel("hook", url, headers={"X-Site": "7"}, allow_private=LOOPBACK)
+    channel = webhook(url, headers={"X-Site": "7"}, allow_private=LOOPBACK)
     alert = an_alert()
     channel.send(alert)
     ((path, headers, body),) = kept.seen
@@ -305,7 +318,7 @@ def test_webhook_posts_the_event_with_its_key(posts: tuple[Posts, int]) -> None:
 def test_webhook_that_is_refused(posts: tuple[Posts, int], status: int, permanent: bool) -> None:
     kept, port = posts
     kept.answers = [status]
-    channel = WebhookChannel("hook", f"http://127.0.0.1:{port}/", allow_private=LOOPBACK)
+    channel = webhook(f"http://127.0.0.1:{port}/", allow_private=LOOPBACK)
     with pytest.raises(AlertError, match=str(status)) as caught:
         channel.send(an_alert())
     assert caught.value.permanent == permanent
@@ -318,7 +331,7 @@ def test_webhook_follows_no_redirect(posts: tuple[Posts, int]) -> None:
     kept.answers = [302]
     kept.location = f"http://127.0.0.1:{port}/elsewhere"
     with pytest.raises(AlertError, match="redirects aren't followed"):
-        WebhookChannel("hook", f"http://127.0.0.1:{port}/", allow_private=LOOPBACK).send(an_alert())
+        webhook(f"http://127.0.0.1:{port}/", allow_private=LOOPBACK).send(an_alert())
     assert [path for path, _, _ in kept.seen] == ["/"]
 
 
@@ -326,9 +339,9 @@ def test_webhook_goes_to_no_private_address_unless_listed(posts: tuple[Posts, in
     kept, port = posts
     for host in ("127.0.0.1", "localhost", "0.0.0.0", "169.254.169.254", "10.1.2.3", "[::1]", "[::ffff:127.0.0.1]"):
         with pytest.raises(UsageError, match="private address"):
-            WebhookChannel("hook", f"http://{host}:{port}/", allow_private=("192.168.0.0/16",))
+            webhook(f"http://{host}:{port}/", allow_private=("192.168.0.0/16",))
     with pytest.raises(AlertError, match="private address"):  # so written it is known only when it is looked up
-        WebhookChannel("hook", f"http://127.1:{port}/", allow_private=("192.168.0.0/16",)).send(an_alert())
+        webhook(f"http://127.1:{port}/", allow_private=("192.168.0.0/16",)).send(an_alert())
     assert kept.seen == []
 
 
@@ -343,7 +356,7 @@ def test_name_that_resolves_to_a_private_address(posts: tuple[Posts, int], monke
 
     monkeypatch.setattr(webhook_module.socket, "getaddrinfo", resolve)
     with pytest.raises(AlertError, match="private address"):
-        WebhookChannel("hook", f"http://innocent.example:{port}/").send(an_alert())
+        webhook(f"http://innocent.example:{port}/").send(an_alert())
     assert looked_up == ["innocent.example"]  # one look-up: what was checked is what is used
 
 
@@ -362,14 +375,14 @@ def test_embedded_addresses(address: str, inside: str) -> None:
      "http://[::1/", "http://x/hook?token=sesame y", "http://x/sésame", "http://a sesame/"],
 )  # fmt: skip
 def test_webhook_urls_that_are_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="channel hook") as caught:
-        WebhookChannel("hook", url)
+    with pytest.raises(UsageError, match="WebhookSettings: ") as caught:
+        webhook(url)
     assert "sesame" not in str(caught.value)
     with pytest.raises(UsageError, match="header 'X-Key'") as caught:
-        WebhookChannel("hook", "http://x.example/", headers={"X-Key": "two lines\r\nsesame"})
+        webhook("http://x.example/", headers={"X-Key": "two lines\r\nsesame"})
     assert "sesame" not in str(caught.value)
     with pytest.raises(UsageError, match="allow_private"):
-        WebhookChannel("hook", "http://x/", allow_private=("nonsense",))
+        webhook("http://x/", allow_private=("nonsense",))
 
 
 def test_webhook_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,12 +390,12 @@ def test_webhook_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         with pytest.raises(AlertError, match="timed out"):
-            WebhookChannel("hook", url, allow_private=LOOPBACK).send(an_alert())
+            webhook(url, allow_private=LOOPBACK).send(an_alert())
 
 
 def test_apprise_json_has_the_key_too(posts: tuple[Posts, int]) -> None:
     kept, port = posts
-    channel = AppriseChannel("json", f"json://127.0.0.1:{port}/x")
+    channel = AppriseChannel("json", AppriseSettings(url=f"json://127.0.0.1:{port}/x"))
     channel.send(an_alert())
     ((path, headers, body),) = kept.seen
     assert (path, headers["idempotency-key"]) == ("/x", KEY)
@@ -395,8 +408,12 @@ def test_apprise_json_has_the_key_too(posts: tuple[Posts, int]) -> None:
 # MQTT
 
 
-def mqtt_channel(port: int, **options: Any) -> mqtt_module.MqttChannel:
-    channel = mqtt_module.MqttChannel("mqtt", "127.0.0.1", port, **options)
+def mqtt_channel(
+    port: int, cameras: Sequence[str] = (), *, presence: bool = True, **options: Any
+) -> mqtt_module.MqttChannel:
+    channel = mqtt_module.MqttChannel("mqtt", MqttSettings(host="127.0.0.1", port=port, **options))
+    if presence:
+        channel.announce(cameras)
     channel.open()
     return channel
 
@@ -525,7 +542,9 @@ def test_mqtt_visitor_says_nothing_of_presence(broker: Callable[[], int]) -> Non
 def test_mqtt_failed_alerts_leave_no_thread_and_not_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("paho.mqtt.client", reason="needs amiss[mqtt]")
     before = threading.active_count()
-    mqtt_module.MqttChannel("mqtt", "127.0.0.1", free_port()).close()  # nothing is connected before `open`
+    mqtt_module.MqttChannel(
+        "mqtt", MqttSettings(host="127.0.0.1", port=free_port())
+    ).close()  # not connected before `open`
     assert threading.active_count() == before
     monkeypatch.setattr(mqtt_module, "TIMEOUT_S", 0.01)
     monkeypatch.setattr(mqtt_module, "_MOST_REMEMBERED", 5)
@@ -545,8 +564,11 @@ class Shower(LogChannel):
     """A channel that notes the states which it is told."""
 
     def __init__(self) -> None:
-        super().__init__("shower", Path())
+        super().__init__("shower", LogSettings(path=Path()))
         self.seen: list[Any] = []
+
+    def announce(self, cameras: Sequence[str]) -> None:
+        pass
 
     def publish_event(self, event: Any) -> None:
         self.seen.append((event.camera, event.event_id))
@@ -558,7 +580,7 @@ class Shower(LogChannel):
 def test_a_new_channel_is_told_what_is_so_now(tmp_path: Path) -> None:
     showing = StatePublisher()
     first, second = Shower(), Shower()
-    showing.set_channels([first, LogChannel("log", tmp_path)], ["gate"])
+    showing.set_channels([first, LogChannel("log", LogSettings(path=tmp_path))], ["gate"])
     newest = make_event()
     showing.state("gate", "connecting")
     showing.state("gate", "running")
@@ -604,7 +626,7 @@ def test_a_removed_camera_is_told_of_once_more_and_forgotten() -> None:
 
 def test_log_appends_and_never_repeats(tmp_path: Path) -> None:
     path = tmp_path / "log" / "alerts.jsonl"
-    channel = LogChannel("log", path)
+    channel = LogChannel("log", LogSettings(path=path))
     channel.send(an_alert())
     channel.send(an_alert())
     with path.open("ab") as file:
@@ -618,12 +640,12 @@ def test_log_appends_and_never_repeats(tmp_path: Path) -> None:
 
 def test_log_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(AlertError, match="can't be written"):
-        LogChannel("log", tmp_path).send(an_alert())
+        LogChannel("log", LogSettings(path=tmp_path)).send(an_alert())
 
 
 def test_probe(tmp_path: Path) -> None:
     alert = probe_alert("log")
-    LogChannel("log", tmp_path / "a.jsonl").send(alert)
+    LogChannel("log", LogSettings(path=tmp_path / "a.jsonl")).send(alert)
     body = json.loads((tmp_path / "a.jsonl").read_text())
     assert "this is a test of the channel log" in body["text"]
     assert probe_alert("log").key != alert.key
@@ -632,14 +654,9 @@ def test_probe(tmp_path: Path) -> None:
 # kinds
 
 
-def test_every_kind_takes_its_settings_and_has_their_defaults() -> None:
-    settings = {get_args(one.model_fields["kind"].annotation)[0]: one for one in get_args(get_args(ChannelSettings)[0])}
-    assert set(settings) == set(CHANNELS.names())
+def test_every_kind_takes_its_settings() -> None:
+    settings = {one.model_fields["kind"].default: one for one in get_args(get_args(ChannelSettings)[0])}
+    assert set(settings) == set(CHANNELS.names()) == set(CHANNEL_KINDS)
     for kind, channel in CHANNELS.items():
-        fields = {name: field for name, field in settings[kind].model_fields.items() if name != "kind"}
-        takes = inspect.signature(channel).parameters
-        others = {"cameras", "presence"} if kind == "mqtt" else set()
-        assert set(takes) - {"name"} == set(fields) | others
-        for name, field in fields.items():
-            if not field.is_required() and takes[name].default is not None:
-                assert takes[name].default == field.get_default(call_default_factory=True), f"{kind}: {name}"
+        assert list(inspect.signature(channel).parameters) == ["name", "settings"]
+        assert get_type_hints(channel.__init__)["settings"] is settings[kind]

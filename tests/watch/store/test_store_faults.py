@@ -29,7 +29,7 @@ from amiss.errors import AlertError, StoreError
 from amiss.video import Backoff
 from amiss.watch.alerts import Alert, Dispatcher, LogChannel
 from amiss.watch.alerts import _dispatcher as dispatcher_module
-from amiss.watch.config import Rule
+from amiss.watch.config import LogSettings, Rule
 from amiss.watch.store import _database as database_module
 from amiss.watch.store import _store as store_module
 from amiss.watch.store import open_store
@@ -295,8 +295,9 @@ _SENDER = """
     from amiss.watch.alerts import Dispatcher
     from amiss.watch.store import open_store
     from amiss.watch.alerts import WebhookChannel
+    from amiss.watch.config import WebhookSettings
     store = open_store(sys.argv[1], Path(sys.argv[2]))
-    hook = WebhookChannel("log", sys.argv[3], allow_private=["127.0.0.0/8"])
+    hook = WebhookChannel("log", WebhookSettings(url=sys.argv[3], allow_private=["127.0.0.0/8"]))
     Dispatcher(store, [hook]).start()
     time.sleep(60)
 """
@@ -333,6 +334,7 @@ def test_kill_during_a_delivery(database_url: str, tmp_path: Path) -> None:
 def test_mail_server_that_refuses_then_takes_and_forgets_then_works(tmp_path: Path) -> None:
     controllers = pytest.importorskip("aiosmtpd.controller", reason="needs aiosmtpd")
     from amiss.watch.alerts import AppriseChannel
+    from amiss.watch.config import AppriseSettings
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -350,7 +352,10 @@ def test_mail_server_that_refuses_then_takes_and_forgets_then_works(tmp_path: Pa
             return answer
 
     store = open_store(f"sqlite:///{tmp_path}/e.db", tmp_path / "spool", rules=RULES)
-    channel = AppriseChannel("log", f"mailto://127.0.0.1:{port}?from=a@example.org&to=b@example.org&mode=insecure")
+    channel = AppriseChannel(
+        "log",
+        AppriseSettings(url=f"mailto://127.0.0.1:{port}?from=a@example.org&to=b@example.org&mode=insecure"),
+    )
     dispatcher = Dispatcher(store, [channel], backoff=QUICK)
     dispatcher.start()
     store.save_event(make_event())
@@ -412,10 +417,10 @@ def test_log_channel_over_a_kill_between_writing_and_recording(tmp_path: Path) -
             raise Died
 
     with pytest.raises(Died):
-        Dispatcher(store, [Dies("log", tmp_path / "a.jsonl")]).run_once()
+        Dispatcher(store, [Dies("log", LogSettings(path=tmp_path / "a.jsonl"))]).run_once()
     store.close()
     store = open_store(f"sqlite:///{tmp_path}/e.db", tmp_path / "spool")
-    Dispatcher(store, [LogChannel("log", tmp_path / "a.jsonl")]).run_once()
+    Dispatcher(store, [LogChannel("log", LogSettings(path=tmp_path / "a.jsonl"))]).run_once()
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 1
     assert store.count_deliveries() == {"sent": 1}
     store.close()

@@ -1,6 +1,5 @@
 """Alerts through Apprise; mail with a Message-ID that stays the same over attempts."""
 
-import difflib
 import email
 import logging
 import re
@@ -16,12 +15,12 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # its PGP support looks for imghdr
     import apprise
     from apprise.exception import AppriseException
-    from apprise.plugins import N_MGR
     from apprise.plugins.email.base import NotifyEmail
 
 from amiss._version import __version__
-from amiss.errors import AlertError, UsageError
-from amiss.watch.alerts._channels import EXPIRE_S, Alert
+from amiss.errors import AlertError
+from amiss.watch.alerts._channels import Alert
+from amiss.watch.config import AppriseSettings
 
 log = logging.getLogger("amiss.watch.alerts")
 
@@ -30,68 +29,36 @@ _SECRET_LENGTH = 4
 _MOST_REMEMBERED = 1000  # alerts that some recipients have
 
 
-# our dispatcher retries; a call that Apprise abandons after its own time might still arrive
-_ASSET = apprise.AppriseAsset(
-    app_id="amiss", app_desc="amiss", app_url="", async_mode=False, service_timeout=0, pgp_autogen=False,
-    http_redirects=False,
-)  # fmt: skip
-logging.getLogger("apprise").propagate = False  # what it says comes back as a result, and is cleaned there
-
-
-def service_of(url: str) -> Any:
-    """Apprise's service of a URL; connects nothing.
-
-    Raises:
-        UsageError: Apprise has no such service, or can't read the URL; the message has none of its secrets.
-    """
-    scheme = url.partition("://")[0].lower()
-    schemes: list[str] = N_MGR.schemas()  # type: ignore[no-untyped-call]
-    if scheme not in schemes:
-        close = difflib.get_close_matches(scheme, schemes, n=1)
-        raise UsageError(f"Apprise has no service {scheme}://{f'; did you mean {close[0]}://?' if close else ''}")
-    service = apprise.Apprise.instantiate(url, asset=_ASSET)
-    if service is None:
-        raise UsageError(f"Apprise can't use this {scheme}:// URL; see its page on the service")
-    return service
-
-
 class AppriseChannel:
     """One Apprise URL: mail, Telegram, ntfy, … (see Apprise's list of services).
 
     Mail has the idempotency key in its Message-ID, so that a mail that was taken twice is recognised; JSON, XML and
     form posts have it in the header Idempotency-Key. Other services have no place for it.
-
-    Raises:
-        UsageError: Apprise doesn't know the URL.
     """
 
-    def __init__(self, name: str, url: str, *, attach: bool = True, expire_s: float = EXPIRE_S) -> None:
+    def __init__(self, name: str, settings: AppriseSettings) -> None:
         self.name = name
-        self.expire_s = expire_s
-        self._url = url
-        self._attach = attach
+        self.expire_s = settings.expire_s
+        self._settings = settings
         self._taken: dict[str, set[str]] = {}  # mail: recipients that have an alert which others don't have yet
-        try:
-            service = service_of(url)
-        except UsageError as error:
-            raise UsageError(f"channel {name}: {error}") from None
-        self._secrets = _secrets(url, service.url(privacy=True), service.password)
+        service = settings.service()
+        self._secrets = _secrets(settings.url.get_secret_value(), service.url(privacy=True), service.password)
 
     def open(self) -> None:
         """Nothing is kept open."""
 
     def send(self, alert: Alert) -> None:
         """See `Channel.send`."""
-        service = service_of(self._url)
-        files = [str(alert.snapshot)] if self._attach and alert.snapshot and service.attachment_support else []
+        service = self._settings.service()
+        files = [str(alert.snapshot)] if self._settings.attach and alert.snapshot and service.attachment_support else []
         if isinstance(service, NotifyEmail):
-            attachments = apprise.AppriseAttachment(files, asset=_ASSET) if files else None
+            attachments = apprise.AppriseAttachment(files, asset=service.asset) if files else None
             self._mail(service, alert, attachments)
             return
         headers = getattr(service, "headers", None)
         if isinstance(headers, dict):
             headers["Idempotency-Key"] = alert.key
-        sender = apprise.Apprise(service, asset=_ASSET)
+        sender = apprise.Apprise(service, asset=service.asset)
         try:
             result = sender.notify(body=alert.text, title=alert.title, attach=files or None, body_format="text")
         except ValueError as error:  # such as a host that can't be one

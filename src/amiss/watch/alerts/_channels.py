@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from amiss._version import __version__
 from amiss.errors import AlertError
 from amiss.watch._event import CameraEvent
+from amiss.watch.config import LogSettings
 
-EXPIRE_S = 86400.0
 _TAIL = 1 << 16
 
 
@@ -91,10 +91,10 @@ class Channel(Protocol):
 class LogChannel:
     """Appends alerts to a file of JSON lines; the same alert never stands there twice."""
 
-    def __init__(self, name: str, path: Path, *, expire_s: float = EXPIRE_S) -> None:
+    def __init__(self, name: str, settings: LogSettings) -> None:
         self.name = name
-        self.expire_s = expire_s
-        self._path = path
+        self.expire_s = settings.expire_s
+        self._path = settings.path
 
     def open(self) -> None:
         """Nothing is kept open."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from amiss.errors import AlertError, StoreError
 from amiss.video import Backoff
-from amiss.watch.alerts._channels import EXPIRE_S, Alert, Channel
+from amiss.watch.alerts._channels import Alert, Channel
+from amiss.watch.config import EXPIRE_S
 from amiss.watch.store import MAX_DELAY_S, Claim, DeliveryState, Store
 
 log = logging.getLogger("amiss.watch.alerts")

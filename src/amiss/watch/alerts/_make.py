@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import SecretStr
-
 from amiss.errors import AlertError, AmissError, UsageError
 from amiss.registry import Registry
 from amiss.watch._extras import naming_extras
@@ -22,20 +20,22 @@ CHANNELS: Registry[type] = Registry(
         "log": "amiss.watch.alerts._channels:LogChannel",
     },
 )
-"""By `kind` in the configuration; made with a name and the fields of its settings (see `amiss.watch.config`)."""
+"""By `kind` in the configuration; made with a name and its settings (see `amiss.watch.config`)."""
 
 
 def make_channels(config: Config) -> list[Channel]:
     """The channels, new; they must be closed.
 
     Raises:
-        UsageError: a channel's settings make no sense, or paho-mqtt is not installed.
+        UsageError: a package that a channel needs is not installed.
     """
-    cameras = tuple(name for name, camera in config.cameras.items() if camera.enabled)
+    cameras = [name for name, camera in config.cameras.items() if camera.enabled]
     made: list[Channel] = []
     try:
         for name in config.channels:
-            made.append(_channel(config, name, cameras))
+            made.append(channel := _channel(config, name))
+            if isinstance(channel, ShowsStates):
+                channel.announce(cameras)
     except AmissError:
         for channel in made:
             channel.close()
@@ -54,7 +54,7 @@ def send_test(config: Config, channel: str | None = None) -> Iterator[tuple[str,
     if channel is not None and channel not in config.channels:
         raise UsageError(f"there is no channel {channel!r}; there are {', '.join(config.channels)}")
     for name in config.channels if channel is None else [channel]:
-        made = _channel(config, name, None)
+        made = _channel(config, name)
         try:
             made.open()
             made.send(probe_alert(name))
@@ -65,16 +65,9 @@ def send_test(config: Config, channel: str | None = None) -> Iterator[tuple[str,
             made.close()
 
 
-def _channel(config: Config, name: str, cameras: tuple[str, ...] | None) -> Channel:
-    """One channel; without cameras it is a visitor's, that tells of no states as a running service may."""
+def _channel(config: Config, name: str) -> Channel:
     settings = config.channels[name]
     with naming_extras():
         make = CHANNELS[settings.kind]
-    values = {field: value for field, value in settings if field != "kind"}
-    values = {
-        field: value.get_secret_value() if isinstance(value, SecretStr) else value for field, value in values.items()
-    }
-    if issubclass(make, ShowsStates):
-        values |= {"cameras": cameras or (), "presence": cameras is not None}
-    channel: Channel = make(name, **values)
+    channel: Channel = make(name, settings)
     return channel

@@ -23,7 +23,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from amiss._version import __version__
 from amiss.errors import AlertError
 from amiss.watch._event import CameraEvent, CameraState
-from amiss.watch.alerts._channels import EXPIRE_S, Alert
+from amiss.watch.alerts._channels import Alert
+from amiss.watch.config import MqttSettings
 
 log = logging.getLogger("amiss.watch.alerts")
 
@@ -34,63 +35,43 @@ _MOST_REMEMBERED = 1000  # alerts that were published and not acknowledged
 class MqttChannel:
     """An MQTT broker. `open` connects in the background and stays connected; alerts wait in the outbox until it is.
 
-    Args:
-        name: The channel's name.
-        host: Name or address of the broker.
-        port: Its port.
-        username: User, if it wants one.
-        password: Password, if it wants one.
-        tls: Encrypt, and check the broker's certificate.
-        prefix: First part of all topics.
-        discovery: Home Assistant's discovery prefix; None = no discovery.
-        cameras: Names of the cameras that are announced.
-        presence: Say online and offline; False for a passing visitor beside a service that does.
-        expire_s: See `Channel`.
+    It is a passing visitor, beside a service that says online and offline, until `announce`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        host: str,
-        port: int = 1883,
-        *,
-        username: str | None = None,
-        password: str | None = None,
-        tls: bool = False,
-        prefix: str = "amiss",
-        discovery: str | None = "homeassistant",
-        cameras: Sequence[str] = (),
-        presence: bool = True,
-        expire_s: float = EXPIRE_S,
-    ) -> None:
+    def __init__(self, name: str, settings: MqttSettings) -> None:
         self.name = name
-        self.expire_s = expire_s
-        self._broker = f"{host}:{port}"
-        self._prefix = prefix.strip("/")
-        self._discovery = discovery
-        self._cameras = tuple(cameras)
-        self._presence = presence
-        # said again at every connection: the broker may have forgotten; an alarm of an earlier run is over
-        self._retained = {self._topic(camera, "alarm"): "OFF" for camera in cameras}
+        self.expire_s = settings.expire_s
+        self._broker = f"{settings.host}:{settings.port}"
+        self._prefix = settings.prefix.strip("/")
+        self._discovery = settings.discovery
+        self._cameras: tuple[str, ...] = ()
+        self._presence = False
+        self._retained: dict[str, str] = {}  # topic → what is said again at every connection
         self._newest: dict[str, str] = {}  # camera → its newest event's id
         self._states = threading.Lock()  # of the two above, and of the moment in which it is connected
         self._sent: dict[str, mqtt.MQTTMessageInfo] = {}
         self._connected = threading.Event()
         self._closing = False
         self._problem = "not connected yet"
-        self._address = host, port
+        self._address = settings.host, settings.port
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        if presence:
-            self._client.will_set(self._topic("availability"), "offline", qos=1, retain=True)
         self._client.reconnect_delay_set(1, 60)
-        if username is not None:
-            self._client.username_pw_set(username, password)
-        if tls:
+        if settings.username is not None:
+            password = settings.password
+            self._client.username_pw_set(settings.username, None if password is None else password.get_secret_value())
+        if settings.tls:
             self._client.tls_set()
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_offline
+
+    def announce(self, cameras: Sequence[str]) -> None:
+        """Say online and offline, and tell of these cameras: called once, before `open`."""
+        self._cameras, self._presence = tuple(cameras), True
+        # the broker may have forgotten; an alarm of an earlier run is over
+        self._retained = {self._topic(camera, "alarm"): "OFF" for camera in cameras}
+        self._client.will_set(self._topic("availability"), "offline", qos=1, retain=True)
 
     def open(self) -> None:
         """See `Channel.open`."""

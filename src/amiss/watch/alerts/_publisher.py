@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 from amiss.watch._event import CameraEvent, CameraState
@@ -13,6 +13,9 @@ from amiss.watch.alerts._channels import Channel
 @runtime_checkable
 class ShowsStates(Protocol):
     """A channel that shows every state."""
+
+    def announce(self, cameras: Sequence[str]) -> None:
+        """Tell of these cameras: called once, before `Channel.open`."""
 
     def publish_event(self, event: CameraEvent) -> None:
         """Show the newest state of a camera's event."""

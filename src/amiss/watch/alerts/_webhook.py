@@ -8,13 +8,12 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
 from amiss._version import __version__
 from amiss.errors import AlertError, UsageError
-from amiss.watch.alerts._channels import EXPIRE_S, Alert
-from amiss.watch.config import WebhookAddress, check_headers
+from amiss.watch.alerts._channels import Alert
+from amiss.watch.config import WebhookSettings
 
 TIMEOUT_S = 15.0
 _AGAIN_LATER = {401, 403, 404, 405, 408, 423, 425, 429}  # of the 4xx, those that somebody may mend
@@ -25,34 +24,15 @@ class WebhookChannel:
 
     The header `Idempotency-Key` is the same for every attempt, so a receiver can tell a second one.
 
-    Args:
-        name: The channel's name.
-        url: Where to; a user and password in it become basic authentication.
-        headers: Further headers, such as Authorization.
-        allow_private: Networks (CIDR) of private, loopback and link-local addresses that it may go to.
-        expire_s: See `Channel`.
-
-    Raises:
-        UsageError: the URL, a header or a network can't be read, or the URL names a private address that isn't listed.
+    A user and password in the URL become basic authentication.
     """
 
-    def __init__(
-        self,
-        name: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        allow_private: Sequence[str] = (),
-        expire_s: float = EXPIRE_S,
-    ) -> None:
-        try:
-            self._address = WebhookAddress(url, allow_private)
-            check_headers(headers or {})
-        except UsageError as error:
-            raise UsageError(f"channel {name}: {error}") from None
+    def __init__(self, name: str, settings: WebhookSettings) -> None:
         self.name = name
-        self.expire_s = expire_s
-        self._headers = {"Content-Type": "application/json", "User-Agent": f"amiss/{__version__}", **(headers or {})}
+        self.expire_s = settings.expire_s
+        self._address = settings.address()
+        self._headers = {"Content-Type": "application/json", "User-Agent": f"amiss/{__version__}"}
+        self._headers |= {header: value.get_secret_value() for header, value in settings.headers.items()}
         if self._address.authorization is not None:
             self._headers["Authorization"] = self._address.authorization
 

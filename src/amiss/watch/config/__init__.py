@@ -2,6 +2,8 @@
 
 from amiss.watch.config._camera import CameraDefaults, CameraSettings, CameraSourceSettings, RecordSettings
 from amiss.watch.config._channels import (
+    CHANNEL_KINDS,
+    EXPIRE_S,
     AppriseSettings,
     ChannelSettings,
     LogSettings,
@@ -19,9 +21,10 @@ from amiss.watch.config._thresholds import (
     resolve_thresholds,
     write_calibration,
 )
-from amiss.watch.config._webhook_address import WebhookAddress, check_headers
 
 __all__ = [
+    "CHANNEL_KINDS",
+    "EXPIRE_S",
     "AppriseSettings",
     "CameraCalibration",
     "CameraDefaults",
@@ -36,12 +39,10 @@ __all__ = [
     "RecordSettings",
     "RetentionSettings",
     "Rule",
-    "WebhookAddress",
     "WebhookSettings",
     "WorkerSettings",
     "calibration_file",
     "check_calibration",
-    "check_headers",
     "load_config",
     "read_calibration",
     "read_config",

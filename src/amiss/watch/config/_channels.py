@@ -5,45 +5,81 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from amiss.settings import Settings
+from amiss.watch._extras import import_name
+from amiss.watch.config._webhook_address import WebhookAddress, check_headers
+
+EXPIRE_S = 86400.0
 
 
 class _Channel(Settings):
-    expire_s: Annotated[float, Field(gt=0)] = 86400.0
+    expire_s: Annotated[float, Field(gt=0)] = EXPIRE_S
     """A message that could not be sent for so long is given up."""
 
 
 class AppriseSettings(_Channel):
     """Mail, Telegram, ntfy, Signal, a webhook, … : a service of Apprise (github.com/caronc/apprise)."""
 
-    kind: Literal["apprise"]
+    kind: Literal["apprise"] = "apprise"
     """This kind."""
-    url: Annotated[str, Field(repr=False, pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://")]
+    url: SecretStr
     """Apprise's address of the service, e.g. mailtos://user:password@example.org?to=me@example.org."""
     attach: bool = True
     """Send the snapshot along."""
+
+    def service(self) -> Any:
+        """Apprise's service of the URL, new.
+
+        Raises:
+            UsageError: Apprise has no such service or can't read the URL, or it is not installed.
+        """
+        of_url = import_name("amiss.watch.config._apprise_service", "service_of")
+        return of_url(self.url.get_secret_value())
+
+    @field_validator("url")
+    @classmethod
+    def _known_form(cls, url: SecretStr) -> SecretStr:
+        if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url.get_secret_value()):
+            raise ValueError("must begin with a service of Apprise, such as mailtos://")
+        return url
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.service()
+        return self
 
 
 class WebhookSettings(_Channel):
     """An HTTP POST of the event as JSON, with an Idempotency-Key. Redirects are not followed."""
 
-    kind: Literal["webhook"]
+    kind: Literal["webhook"] = "webhook"
     """This kind."""
-    url: Annotated[str, Field(repr=False, pattern=r"^https?://")]
-    """http:// or https:// address."""
-    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    url: SecretStr
+    """http:// or https:// address; a user and password in it become basic authentication."""
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Further headers, e.g. Authorization."""
     allow_private: tuple[str, ...] = ()
     """Networks (CIDR) of private addresses that it may go to, e.g. 192.168.1.0/24; public ones are always allowed."""
+
+    def address(self) -> WebhookAddress:
+        """The URL taken apart, with the networks that it may reach."""
+        return WebhookAddress(self.url.get_secret_value(), self.allow_private)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.address()
+        check_headers({name: value.get_secret_value() for name, value in self.headers.items()})
+        return self
 
 
 class MqttSettings(_Channel):
     """An MQTT broker: events as JSON, availability, Home Assistant discovery (needs amiss[mqtt])."""
 
-    kind: Literal["mqtt"]
+    kind: Literal["mqtt"] = "mqtt"
     """This kind."""
     host: str
     """Name or address of the broker."""
@@ -51,7 +87,7 @@ class MqttSettings(_Channel):
     """Its port."""
     username: str | None = None
     """User, if it wants one."""
-    password: Annotated[str | None, Field(repr=False)] = None
+    password: SecretStr | None = None
     """Password, if it wants one."""
     tls: bool = False
     """Encrypt, and check the broker's certificate."""
@@ -71,7 +107,7 @@ class MqttSettings(_Channel):
 class LogSettings(_Channel):
     """A file of JSON lines."""
 
-    kind: Literal["log"]
+    kind: Literal["log"] = "log"
     """This kind."""
     path: Path
     """The file; lines are appended."""
@@ -80,3 +116,7 @@ class LogSettings(_Channel):
 _Any = AppriseSettings | WebhookSettings | MqttSettings | LogSettings
 ChannelSettings = Annotated[_Any, Field(discriminator="kind")]
 CHANNEL_KINDS = tuple(get_args(settings.model_fields["kind"].annotation)[0] for settings in get_args(_Any))
+ChannelSettings = Annotated[AppriseSettings | WebhookSettings | MqttSettings | LogSettings, Field(discriminator="kind")]
+CHANNEL_KINDS: tuple[str, ...] = tuple(
+    channel.model_fields["kind"].default for channel in get_args(get_args(ChannelSettings)[0])
+)

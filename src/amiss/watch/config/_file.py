@@ -12,13 +12,12 @@ from typing import Any
 import yaml
 from pydantic import SecretStr, ValidationError
 
-from amiss.errors import ConfigError, UsageError
+from amiss.errors import ConfigError
 from amiss.settings import hint, problems_of
 from amiss.video import redact
 from amiss.watch.config._camera import CameraSettings, with_defaults
-from amiss.watch.config._channels import CHANNEL_KINDS, AppriseSettings, ChannelSettings, LogSettings, WebhookSettings
+from amiss.watch.config._channels import CHANNEL_KINDS, LogSettings
 from amiss.watch.config._config import Config
-from amiss.watch.config._webhook_address import WebhookAddress, check_headers
 
 _SECRET = re.compile(r"\$\$\{|\$\{(?:file:([^}]+)|([A-Za-z_]\w*))\}")
 _USER_INFO = re.compile(r"[^\s/'\"]+:(?!//)[^\s'\"]*@")  # user:password@, where no scheme says that it is an address
@@ -201,7 +200,6 @@ def _validated(text: str, read: _Read, folder: Path) -> Config | None:
         }
     )
     _check_references(config, read)
-    _check_addresses(config, read)
     return config
 
 
@@ -262,27 +260,6 @@ def _detector_problem(folder: Path) -> str:
     return ""
 
 
-def _check_addresses(config: Config, read: _Read) -> None:
-    """What channels would say at the first alert; nothing is connected."""
-    for name, channel in config.channels.items():
-        try:
-            _check_channel(channel)
-        except UsageError as error:
-            read.blame(("channels", name), str(error))
-
-
-def _check_channel(channel: ChannelSettings) -> None:
-    if isinstance(channel, WebhookSettings):
-        WebhookAddress(channel.url, channel.allow_private)
-        check_headers(channel.headers)
-    elif isinstance(channel, AppriseSettings):
-        try:
-            from amiss.watch.alerts._apprise import service_of
-        except ModuleNotFoundError:
-            raise UsageError("apprise is not installed; this channel needs pip install 'amiss[watch]'") from None
-        service_of(channel.url)
-
-
 def _shown(value: str) -> str:
     """A value of the file as it may be shown: nothing of what stands before an @, whatever its form."""
     before, at, after = redact(value).rpartition("@")
@@ -294,13 +271,14 @@ def _blame_all(error: ValidationError, inside: _Where, read: _Read) -> None:
     for found in problems_of(error, Config if not inside else CameraSettings):
         where = (*inside, *found.where)
         message = found.message
+        is_address = where[0] == "cameras" and where[-1] == "url"  # what of it is secret can be told
         if where == ("cameras",) and found.kind == "missing":
             message = "is missing, the cameras to watch"
         elif where[-1] == "[key]":
             message = "names are letters, digits, '_', '.' and '-', at most 64"
         elif found.kind.startswith("union_tag"):
             message = f"`kind` must be one of {', '.join(CHANNEL_KINDS)}"
-        elif found.value is not None and where[0] != "channels" and where not in read.secret:
+        elif found.value is not None and where not in read.secret and (is_address or not found.is_secret):
             value = found.value
             message = f"is {_shown(value) if isinstance(value, str) else value!r}; {message}"
         read.blame(where, message)
