@@ -6,7 +6,8 @@ A setting is declared once, on the floor that uses it. What is above nests it an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from types import NoneType
 from typing import Annotated, Any, Self, get_args
 
@@ -79,7 +80,7 @@ class Problem:
     """Fields and indices that lead to it."""
     message: str
     """In words, without the value."""
-    value: bool | int | float | str | None = field(default=None, repr=False)
+    value: bool | int | float | str | None = dataclass_field(default=None, repr=False)
     """What was given, where it fits into a line."""
     is_secret: bool = False
     """Whether the value may hold a secret; it is in no text then."""
@@ -121,7 +122,9 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Prob
         else:
             message = message.replace("Input should be", "must be")
             message = message[:1].lower() + message[1:]
-        yield Problem(where, message, value if is_shown else None, not secrets.isdisjoint(where), kind)
+        is_whole = kind.endswith("_type") and isinstance(value, str)  # in place of settings that may hold a secret
+        is_secret = not secrets.isdisjoint(where) or (is_whole and bool(secrets))
+        yield Problem(where, message, value if is_shown else None, is_secret, kind)
 
 
 def in_words(error: ValidationError, model: type[BaseModel]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # its PGP support looks for imghdr
     import apprise
+    import apprise.plugins.email.base
     from apprise.plugins import N_MGR
 
 from amiss.errors import UsageError
