@@ -88,15 +88,15 @@ class Problem:
     """pydantic's name for the mistake, such as `missing`."""
 
     @property
-    def place(self) -> str:
+    def field(self) -> str:
         """Where, with dots."""
         return ".".join(map(str, self.where))
 
     def __str__(self) -> str:
         value = "" if self.value is None or self.is_secret else f"is {self.value!r}"
         if self.message.startswith("is "):
-            return f"{self.place} {self.message}"
-        where = " ".join(part for part in (self.place, value) if part)
+            return f"{self.field} {self.message}"
+        where = " ".join(part for part in (self.field, value) if part)
         return f"{where}{'; ' if value else ': ' if where else ''}{self.message}"
 
 

@@ -114,8 +114,4 @@ class LogSettings(_Channel):
 
 _Any = AppriseSettings | WebhookSettings | MqttSettings | LogSettings
 ChannelSettings = Annotated[_Any, Field(discriminator="kind")]
-CHANNEL_KINDS = tuple(get_args(settings.model_fields["kind"].annotation)[0] for settings in get_args(_Any))
-ChannelSettings = Annotated[AppriseSettings | WebhookSettings | MqttSettings | LogSettings, Field(discriminator="kind")]
-CHANNEL_KINDS: tuple[str, ...] = tuple(
-    channel.model_fields["kind"].default for channel in get_args(get_args(ChannelSettings)[0])
-)
+CHANNEL_KINDS: tuple[str, ...] = tuple(settings.model_fields["kind"].default for settings in get_args(_Any))
