@@ -13,6 +13,7 @@ from command_pages import fill_in_commands
 from configuration_page import configuration_page
 from error_page import fill_in_errors
 from python_pages import python_pages
+from recipes_page import recipes_page
 
 ROOT = Path(__file__).parents[2]
 _DRAWING = re.compile(r'<img [^>]*src="[^"]*images/([\w-]+\.svg)"[^>]*>')
@@ -20,7 +21,12 @@ _DRAWING = re.compile(r'<img [^>]*src="[^"]*images/([\w-]+\.svg)"[^>]*>')
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made as a whole."""
-    pages = {"reference/configuration.md": configuration_page(), "changelog.md": changelog_page(), **python_pages()}
+    pages = {
+        "reference/configuration.md": configuration_page(),
+        "reference/recipes.md": recipes_page(),
+        "changelog.md": changelog_page(),
+        **python_pages(),
+    }
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     return files

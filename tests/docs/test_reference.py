@@ -9,11 +9,14 @@ import yaml
 
 from amiss.cli import app
 from amiss.errors import AmissError, UsageError
+from amiss.heads import list_heads
+from amiss.training import list_recipes
 from amiss.watch import Config
 from command_pages import commands, fill_in_commands
 from configuration_page import configuration_page
 from error_page import error_classes, fill_in_errors
 from helpers import ROOT
+from recipes_page import recipes_page
 
 DOCS = ROOT / "docs"
 
@@ -70,6 +73,17 @@ def test_every_setting_is_on_its_page_with_words() -> None:
         cells = [cell.strip() for cell in row.strip("| ").split(" | ")]
         assert cells[1], row
         assert cells[-1], row
+
+
+def test_every_recipe_and_every_option_of_a_head_is_on_its_page_with_words() -> None:
+    page = recipes_page()
+    for recipe in list_recipes():
+        assert f"| `{recipe.name}` |" in page
+    for name in list_heads():
+        assert f"## Head `{name}`" in page
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\| `[\w.]+` \| [^`]", line)]
+    assert {"`selection.patience`", "`margin`", "`densities`", "`clip_scores`"} <= {cells[0] for cells in rows}
+    assert all(cells[-1].strip() for cells in rows), rows
 
 
 def test_every_error_is_on_its_page() -> None:

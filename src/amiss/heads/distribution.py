@@ -78,9 +78,9 @@ class FittedOptions(TemporalOptions):
     """`auto` (least AIC among the families whose Kolmogorov-Smirnov distance is at most 0.1, else a kernel estimate),
     or the name of a family, with a warning where it doesn't fit."""
     separation: Weight = 1.0
-    """λ."""
+    """λ: weight of the term that drives the densities apart."""
     mix: Share = 0.5
-    """w."""
+    """w: share of the likelihood ratio in a clip's score."""
     sparsity: Weight = 8e-3
     """Weight of the mean score in anomalous bags."""
     smoothness: Weight = 8e-4
