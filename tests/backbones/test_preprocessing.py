@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amiss.backbones import FeatureSpec, Preprocessing, create_backbone
-from amiss.backbones._presets import preprocessing_of
 from amiss.errors import UsageError
 
 
@@ -31,7 +30,11 @@ def statistics(x):
 
 def test_mvit_sees_what_ekosman_gives_it(golden):
     arrays = np.load(golden / "transforms.npz")
-    x = preprocessing_of("mvit_v2_s", "ekosman", 1)(clip(240, 320, frames=16, seed=3))[0].numpy()
+    x = (
+        create_backbone("mvit_v2_s", "random", preset="ekosman")
+        .preprocess(clip(240, 320, frames=16, seed=3))[0]
+        .numpy()
+    )
     assert x.shape == tuple(arrays["mvit_shape"])
     np.testing.assert_allclose(x[:, ::5, ::37, ::41], arrays["mvit_sub"], atol=1e-4)
     np.testing.assert_allclose(statistics(x), arrays["mvit_stat"], atol=1e-4)
@@ -39,7 +42,8 @@ def test_mvit_sees_what_ekosman_gives_it(golden):
 
 def test_whole_crops_of_i3d_resnet50_equal_the_extractors(golden):
     """Made with Pillow 13's Lanczos, which the original leaves to whatever Pillow is installed."""
-    ten_crops = preprocessing_of("i3d_resnet50", "gottimukkala", 10)(clip(240, 320, frames=16, seed=3)).double().numpy()
+    extractor = create_backbone("i3d_resnet50", "random", crops=10, preset="gottimukkala")
+    ten_crops = extractor.preprocess(clip(240, 320, frames=16, seed=3)).double().numpy()
     expected = np.load(golden / "transforms.npz")["tencrop_stat"]
     np.testing.assert_allclose([statistics(x) for x in ten_crops], expected, atol=1e-4)
 

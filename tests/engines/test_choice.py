@@ -1,11 +1,13 @@
 """Which engine and precision a backbone gets."""
 
+import importlib
+import importlib.metadata
+
 import pytest
 
 from amiss.backbones import create_backbone, list_backbones
-from amiss.engines import Choice, choose, create_engine, engines_of
+from amiss.engines import Choice, choose, create_engine, engines_of, openvino_version
 from amiss.engines import _choice as module
-from amiss.engines import _openvino_package as package
 from amiss.errors import UsageError
 
 
@@ -69,11 +71,11 @@ def test_the_engines_of_every_backbone():
 
 def test_an_openvino_of_another_distribution(monkeypatch):
     def absent(name):
-        raise package.metadata.PackageNotFoundError(name)
+        raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(package.metadata, "version", absent)
-    monkeypatch.setattr(package.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(package.importlib, "import_module", lambda name: type("nightly", (), {"__version__": "2027.0"}))
-    assert package.openvino_version() == "2027.0"
-    monkeypatch.setattr(package.importlib, "import_module", lambda name: object())
-    assert package.openvino_version() == "unknown"
+    monkeypatch.setattr("importlib.metadata.version", absent)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr(importlib, "import_module", lambda name: type("nightly", (), {"__version__": "2027.0"}))
+    assert openvino_version() == "2027.0"
+    monkeypatch.setattr(importlib, "import_module", lambda name: object())
+    assert openvino_version() == "unknown"

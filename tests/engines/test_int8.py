@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 
 from amiss.backbones import create_backbone
 from amiss.cli import app
-from amiss.engines import _int8 as module
-from amiss.engines import create_engine, quantise
+from amiss.engines import QuantisedNetwork, create_engine, quantise
 from amiss.errors import UsageError, WeightsError
 from amiss.features import open_feature_set
 from amiss.jobs import _quantise as job
@@ -92,14 +91,12 @@ def test_a_network_that_was_not_quantised_is_an_error_that_says_how(weights: Pat
 
 
 @pytest.fixture(scope="module")
-def quantised() -> module.QuantisedNetwork:
+def quantised() -> QuantisedNetwork:
     backbone = create_backbone("resnet3d_10", "random")
     return quantise(backbone, [backbone.preprocess(np.stack(walk(seed, 16))) for seed in range(9)])
 
 
-def test_the_file_is_found_by_the_weights_and_a_damaged_one_is_said(
-    quantised: module.QuantisedNetwork, weights: Path
-) -> None:
+def test_the_file_is_found_by_the_weights_and_a_damaged_one_is_said(quantised: QuantisedNetwork, weights: Path) -> None:
     path = quantised.save(weights)
     backbone = create_backbone("resnet3d_10", "random")
     engine = create_engine(create_backbone("motion+resnet3d_10", "random"), precision="int8")
@@ -128,7 +125,7 @@ def test_it_is_for_one_preprocessing_and_one_size(weights: Path) -> None:
 
 
 def test_what_cannot_be_quantised(
-    quantised: module.QuantisedNetwork, videos: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+    quantised: QuantisedNetwork, videos: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backbone = create_backbone("resnet3d_10", "random")
     clip = backbone.preprocess(np.stack(walk(0, 16)))
@@ -142,7 +139,7 @@ def test_what_cannot_be_quantised(
     with pytest.raises(UsageError, match=r"resnet3d_10 in int8 agrees with float32 to a cosine of 0.*nothing"):
         quantise_backbone(backbone, some)
     assert list(weights.iterdir()) == []
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'amiss\[int8\]'"):
         quantise(backbone, [clip] * 9)
 

@@ -10,15 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._spec import FeatureSpec
-from amiss.backbones.weights import PublishedWeights, Weights, choose_weights, load_weights
+from amiss.backbones.weights import PublishedWeights, Weights, choose_weights, load_weights, random_weights
 
-RANDOM_SEED = 20180618
 SWAG_LICENCE = "BSD-3-Clause; weights (SWAG) CC-BY-NC-4.0, trained on images of Instagram and ImageNet-1k"
 _LICENCES = {"https://github.com/facebookresearch/SWAG/blob/main/LICENSE": SWAG_LICENCE}  # that weights name
 
@@ -73,8 +71,7 @@ def build_network(
     """
     from torchvision.models import get_model
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(RANDOM_SEED)
+    with random_weights():
         network: nn.Module = get_model(name, weights=None, **options)
     if classifier is None:
         classifier = [path for path, module in network.named_modules() if isinstance(module, nn.Linear)][-1]

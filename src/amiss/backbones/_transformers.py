@@ -24,10 +24,9 @@ from torch import Tensor, nn
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._spec import FeatureSpec
-from amiss.backbones.weights import PublishedWeights, choose_weights, read_weights
+from amiss.backbones.weights import PublishedWeights, choose_weights, random_weights, read_weights
 from amiss.errors import UsageError, WeightsError
 
-RANDOM_SEED = 20180618
 _SAMPLED = 4  # frames of a clip that CLIP sees
 _IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _CLIP: dict[str, Any] = {
@@ -110,8 +109,7 @@ def _load(tensors: Mapping[str, Tensor] | None, source: str, *what: Any) -> nn.M
     package = _package()
     network, config = getattr(package, network_class), getattr(package, config_class)(**settings)
     if tensors is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(RANDOM_SEED)
+        with random_weights():
             drawn: nn.Module = network(config)
             return drawn
     used = {name: t for name, t in tensors.items() if not name.startswith(unused)}

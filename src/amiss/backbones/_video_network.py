@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._spec import FeatureSpec
-from amiss.backbones.weights import PublishedWeights, choose_weights, fill_network, read_weights, unwrap
+from amiss.backbones.weights import PublishedWeights, choose_weights, fill_network, random_weights, read_weights, unwrap
 from amiss.errors import UsageError, WeightsError
-
-RANDOM_SEED = 20180618
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +64,7 @@ class Architecture:
         with torch.device("meta"):
             network = self.build()
         network.to_empty(device="cpu")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(RANDOM_SEED)
+        with random_weights():
             for module in network.modules():
                 match module:
                     case nn.Conv3d() | nn.Linear():  # gain 1: deep residual sums stay finite, also in 16 bits

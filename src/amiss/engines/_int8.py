@@ -37,21 +37,18 @@ _FILES = ("model.xml", "model.bin")
 
 @dataclass(frozen=True)
 class QuantisedNetwork:
-    """A quantised network, and what it comes to on clips that it wasn't made from.
-
-    Attributes:
-        file_name: Depends on the backbone, its weights and its preprocessing; the engine looks for it.
-        shape: Of its input, [1, 3, T, H, W]: its scales, and what it pads, are for this one.
-        content: OpenVINO's model: the bytes of its two files, by name.
-        cosine: The least of its features with those of float32, over the clips.
-        contrast: The same after the mean of float32 is taken from both: whether what tells clips apart is kept.
-    """
+    """A quantised network, and what it comes to on clips that it wasn't made from."""
 
     file_name: str
+    """Depends on the backbone, its weights and its preprocessing; the engine looks for it."""
     shape: tuple[int, ...]
+    """Of its input, [1, 3, T, H, W]: its scales, and what it pads, are for this one."""
     content: dict[str, NDArray[np.uint8]]
+    """OpenVINO's model: the bytes of its two files, by name."""
     cosine: float
+    """The least of its features with those of float32, over the clips."""
     contrast: float
+    """The same after the mean of float32 is taken from both: whether what tells clips apart is kept."""
 
     def save(self, folder: Path) -> Path:
         """Write it where weights are looked for.

@@ -157,10 +157,6 @@ class FeatureSetWriter:
     One process writes at a time. The index lists videos as they are added, and in order of their ids once the writer is
     closed: its bytes don't depend on which video was done first.
 
-    Attributes:
-        done: video ids that were complete when the writer was opened, or have been added since.
-        engines: what made those that were complete when the writer was opened, as far as it is on record.
-
     Raises:
         UsageError: another process is writing into the folder.
         FeatureError: the folder holds features of another spec, or is not empty and no feature set.
@@ -198,7 +194,9 @@ class FeatureSetWriter:
         self._drop_cut_line()
         records = _read_index(self._index)
         self.done = {video_id for video_id in records if (self.folder / f"{video_id}.npy").is_file()}
+        """Ids of videos that were complete when the writer was opened, or have been added since."""
         self.engines = {record.engine for name, record in records.items() if name in self.done and record.engine}
+        """What made those that were complete when the writer was opened, as far as it is on record."""
 
     def _drop_cut_line(self) -> None:
         """End the index with a whole line, so that the next one doesn't continue a line that a kill cut short."""

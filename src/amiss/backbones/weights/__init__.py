@@ -1,7 +1,7 @@
 """Weight files: where they are published, found on this machine, fetched, read, and how they fill a network."""
 
 from amiss.backbones.weights._caffe2 import is_caffe2, read_caffe2
-from amiss.backbones.weights._choice import Weights, choose_weights
+from amiss.backbones.weights._choice import Weights, choose_weights, random_weights
 from amiss.backbones.weights._download import OnBytes, download
 from amiss.backbones.weights._fetching import fetch_command, fetch_published
 from amiss.backbones.weights._filling import fill_network, load_weights
@@ -23,6 +23,7 @@ __all__ = [
     "is_caffe2",
     "load_weights",
     "locate",
+    "random_weights",
     "read_caffe2",
     "read_weights",
     "unwrap",

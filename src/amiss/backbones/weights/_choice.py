@@ -2,15 +2,20 @@
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from amiss.backbones.weights._fetching import fetch_published
 from amiss.backbones.weights._folders import locate
 from amiss.backbones.weights._published import PublishedWeights
 from amiss.errors import UsageError, WeightsError
 from amiss.files import sha256_file
+
+_SEED = 20180618  # of weights `random`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,3 +71,11 @@ def choose_weights(
             stacklevel=2,
         )
     return Weights(id=copies[0] if copies else path.name, sha256=sha256, path=path)
+
+
+@contextmanager
+def random_weights() -> Iterator[None]:
+    """A block in which weights are drawn, from a fixed seed; the global generator stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        yield
