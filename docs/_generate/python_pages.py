@@ -4,7 +4,7 @@ from __future__ import annotations
 
 PACKAGES = ("amiss", *(f"amiss.{room}" for room in (
     "video", "datasets", "evaluation", "backbones", "engines", "features", "heads", "convert", "detection", "training",
-    "watch", "watch.alerts",
+    "jobs", "bench", "watch", "watch.alerts",
 )))  # fmt: skip
 """Lowest floor first, as in the navigation."""
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from amiss.bench import load_suite
-from amiss.bench._suite import list_variants
+from amiss.bench import list_variants, load_suite
 from amiss.errors import UsageError
 from helpers import ROOT
 from helpers.bench import QUICK, write_suite

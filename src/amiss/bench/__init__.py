@@ -2,7 +2,7 @@
 
 from amiss.bench._results import BenchResult, CellResult, DatasetResult, SystemResult
 from amiss.bench._run import run_bench
-from amiss.bench._suite import Suite, load_suite
+from amiss.bench._suite import Suite, Variant, list_variants, load_suite
 from amiss.bench._tables import bench_tables
 
 __all__ = [
@@ -11,7 +11,9 @@ __all__ = [
     "DatasetResult",
     "Suite",
     "SystemResult",
+    "Variant",
     "bench_tables",
+    "list_variants",
     "load_suite",
     "run_bench",
 ]
