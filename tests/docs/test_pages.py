@@ -58,3 +58,25 @@ def test_the_messages_of_troubleshooting_are_those_of_the_program() -> None:
     ]
     unknown = [message for message in messages if not any(is_in(message, text) for text in texts)]
     assert not unknown
+
+
+def test_the_way_of_a_frame_is_drawn_and_told_in_names_of_the_program() -> None:
+    drawing = (DOCS / "images/frame-to-alert.svg").read_text(encoding="utf-8")
+    page = (DOCS / "explanations/frame-to-alert.md").read_text(encoding="utf-8")
+    table = "\n".join(line for line in page.splitlines() if line.startswith("| **"))
+    named = set(re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", " ".join(re.findall(r">([^<>]+)</text>", drawing)) + table))
+    assert {"LiveFrame", "CameraEvent"} <= named
+    source = ROOT / "src/amiss"
+    classes = {
+        node.name
+        for room in ("video", "watch")
+        for file in (source / room).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    }
+    assert named <= classes
+    folder = source
+    for path in re.findall(r"`([\w/]+(?:\.py|/))`", table):
+        file = source / path if "/" in path else folder / path
+        folder = file if path.endswith("/") else file.parent
+        assert file.exists(), f"frame-to-alert.md names {path}"
