@@ -1,6 +1,6 @@
 """`amiss watch` as a process: an RTSP camera, events with clips, mail that arrives; kills, reloads, stops."""
 
-# ruff: noqa: E402  # what can't be imported skips the tests
+# what can't be imported skips the tests
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ import re
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +25,7 @@ import pytest
 from typer.testing import CliRunner
 
 pytest.importorskip("sqlalchemy", reason="needs amiss[watch]")
-httpx = pytest.importorskip("httpx", reason="needs amiss[dev]")
+pytest.importorskip("httpx", reason="needs amiss[dev]")
 
 from amiss.cli import app
 from amiss.video import VideoReader
@@ -36,9 +34,9 @@ from amiss.watch.config import load_config
 from helpers import ROOT
 from helpers.motion import make_motion_detector, write_scene
 from helpers.mqtt import Listener
+from helpers.service import alerts, wait_for, watching
+from helpers.streams import free_port
 from helpers.videos import count_frames
-
-AMISS = [sys.executable, "-m", "amiss"]
 
 
 @pytest.fixture(scope="module")
@@ -51,87 +49,6 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six seconds of slow movement, four of fast, then slow again for long."""
     return write_scene(tmp_path_factory.mktemp("scene") / "scene.mp4", [(1, 150), (9, 100), (1, 400)])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "it") -> Any:
-    until = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < until, f"{what} did not happen within {timeout_s} s"
-        time.sleep(0.1)
-    return value
-
-
-class Watch:
-    """A running `amiss watch`."""
-
-    def __init__(self, folder: Path, config: str, *options: str) -> None:
-        self.folder, self.file = folder, folder / "watch.yaml"
-        self.port = free_port()
-        self.write(config)
-        self.log = (folder / "log.txt").open("ab")
-        self.process = subprocess.Popen(
-            [*AMISS, "watch", str(self.file), *options], stderr=self.log, env=os.environ | {"OMP_NUM_THREADS": "1"}
-        )
-
-    def write(self, config: str) -> None:
-        self.file.write_text(config + f"\nhttp: {{port: {self.port}}}\n")
-
-    def get(self, path: str) -> Any:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=10)
-
-    def camera(self, name: str) -> dict[str, Any]:
-        try:
-            return next((c for c in self.get("/api/cameras").json() if c["name"] == name), {})
-        except httpx.HTTPError:
-            return {}
-
-    def metric(self, line: str) -> float:
-        found = re.search(rf"^{re.escape(line)} (.*)$", self.get("/metrics").text, re.MULTILINE)
-        return float(found[1]) if found else 0.0
-
-    def events(self) -> list[dict[str, Any]]:
-        """Rows of the database, which is read while it is written."""
-        database = self.folder / "amiss.db"
-        if not database.exists():
-            return []
-        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-        connection.row_factory = sqlite3.Row
-        try:
-            return [dict(row) for row in connection.execute("select * from events order by started")]
-        except sqlite3.OperationalError:
-            return []
-        finally:
-            connection.close()
-
-    def text(self) -> str:
-        return (self.folder / "log.txt").read_text()
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        code = self.process.wait(timeout=60)
-        self.log.close()
-        return code
-
-
-@contextmanager
-def watching(folder: Path, config: str, *options: str) -> Iterator[Watch]:
-    watch = Watch(folder, config, *options)
-    try:
-        yield watch
-        assert "Traceback" not in watch.text(), watch.text()
-    finally:
-        if watch.process.poll() is None:
-            watch.process.kill()
-            watch.process.wait()
-        watch.log.close()
 
 
 class Mailbox:
@@ -265,11 +182,6 @@ rules:
     assert (after["event_id"], after["started"]) == (before["event_id"], before["started"])
     assert sorted(line["rule"] for line in lines) == ["closed", "opened"]
     assert {line["event"]["event_id"] for line in lines} == {after["event_id"]}
-
-
-def alerts(folder: Path) -> list[dict[str, Any]]:
-    file = folder / "alerts.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def test_a_graceful_stop_closes_the_open_event_with_its_clip_and_tells_it(detector: Path, tmp_path: Path) -> None:

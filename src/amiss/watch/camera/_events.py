@@ -91,11 +91,6 @@ class EventMaker:
         self._open: _Open | None = None
         self._unfinished: dict[str, _Open] = {}  # closed, but their clip or picture isn't complete
 
-    @property
-    def is_open(self) -> bool:
-        """Whether an event is open."""
-        return self._open is not None
-
     def scored(self, clip: LiveClip, score: float) -> float:
         """Add a clip's score.
 
