@@ -12,7 +12,7 @@ import numpy as np
 
 from amiss.detection import Detector
 from amiss.evaluation import evaluate
-from amiss.features import import_features, open_feature_set
+from amiss.features import import_features, list_layouts, open_feature_set
 from amiss.jobs import score_videos
 from amiss.training import load_recipe, train
 from made_data import make_features
@@ -60,6 +60,7 @@ def main() -> None:
         # --8<-- [end:train]
         low, high = result.ci95["auc"]
         print(f"{layout}: frame AUC {result.auc:.3f}, 95 % interval {low:.3f} to {high:.3f}")
+    print(f"other layouts: {', '.join(sorted(list_layouts().keys() - layouts.keys()))}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ SIZES = (1, 5, 16, 31, 32, 33, 40, 63, 64, 65, 100, 317, 1000)
         ("ekosman32", "ekosman", 32, "float64"),
         ("ekosman1", "ekosman", 1, "float64"),
         ("matlab32", "matlab", 32, "float64"),
-        ("seed001", "norm", 32, "float64"),
+        ("nevinbaiju", "norm", 32, "float64"),
     ],
 )
 def test_pooling_is_the_originals(golden: Path, key: str, rule: str, segments: int, dtype: str, n: int) -> None:

@@ -35,7 +35,7 @@ def arrays(golden: Path, variant: str) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def head(golden: Path, variant: str) -> OriginalDistributionHead:
-    return from_reference("distribution", crc_checkpoint(golden, "seed000_head_1024"), variant=variant)
+    return from_reference("distribution", crc_checkpoint(golden, "distribution_head_1024"), variant=variant)
 
 
 @pytest.fixture(scope="module")

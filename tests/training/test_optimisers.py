@@ -23,7 +23,7 @@ def trajectory(name: str, steps: int = 40) -> np.ndarray:
     return np.stack(path)
 
 
-@pytest.mark.parametrize(("name", "key"), [("radam-rectified-only", "radam_seed002"), ("radam", "radam_torch")])
+@pytest.mark.parametrize(("name", "key"), [("radam-rectified-only", "radam_rectified_only"), ("radam", "radam_torch")])
 def test_radam_follows_the_golden_trajectory(golden: Path, name: str, key: str) -> None:
     with np.load(golden / "salient.npz") as arrays:
         np.testing.assert_allclose(trajectory(name), arrays[key], rtol=1e-5, atol=1e-7)

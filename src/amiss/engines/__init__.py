@@ -2,11 +2,11 @@
 
 from amiss.engines._base import Engine, Prepared
 from amiss.engines._choice import Choice, bfloat16_arithmetic, choose, engines_of
+from amiss.engines._create import create_engine
 from amiss.engines._fused import FusedEngine
 from amiss.engines._int8 import QuantisedNetwork, quantise
 from amiss.engines._openvino import OpenVINOEngine
 from amiss.engines._openvino_package import openvino_version
-from amiss.engines._registry import create_engine
 from amiss.engines._torch import TorchEngine
 
 __all__ = [
