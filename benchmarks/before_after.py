@@ -12,6 +12,7 @@ is that of the ratios within a round. Start-up is part of it. Writes `DIR/before
 """
 
 import argparse
+import json
 import os
 import signal
 import statistics
@@ -23,7 +24,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -124,7 +124,7 @@ def watching(tree: Path, name: str, out: Path, address: str, detector: Path) -> 
         "cameras": {camera: {"url": f"{address}/{camera}"} for camera in eight_cameras(out)},
         "http": {"port": PORTS[name]},
     }
-    (folder / "watch.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    (folder / "watch.yaml").write_text(json.dumps(config), encoding="utf-8")
     process = amiss(tree, "watch", folder / "watch.yaml", "--log", folder / "scores.jsonl")
     try:
         yield process

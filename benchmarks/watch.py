@@ -36,7 +36,6 @@ from typing import Any
 
 import av
 import numpy as np
-import yaml
 
 from amiss.backbones import create_backbone
 from amiss.datasets import build_dataset
@@ -48,6 +47,7 @@ from amiss.heads import create_head
 from amiss.jobs import extract
 from amiss.training import load_recipe, train
 from amiss.video import GateSettings, StillnessGate, VideoReader, VideoWriter, iter_clips
+from amiss.yaml import write_yaml
 
 AMISS = [sys.executable, "-m", "amiss"]
 PORT, RTSP_PORT = 8791, 8792
@@ -131,7 +131,7 @@ def new_config(folder: Path, config: Mapping[str, Any]) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     file = folder / "watch.yaml"
-    file.write_text(yaml.safe_dump({**config, "http": {"port": PORT}}))
+    file.write_text(write_yaml({**config, "http": {"port": PORT}}))
     return file
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import typer
-import yaml
 
 from amiss.cli import app
 from amiss.errors import AmissError, UsageError
 from amiss.heads import list_heads
 from amiss.training import list_recipes
 from amiss.watch import Config
+from amiss.yaml import read_yaml
 from command_pages import commands, fill_in_commands
 from configuration_page import configuration_page
 from error_page import error_classes, fill_in_errors
@@ -101,5 +101,5 @@ def pages(nav: Any) -> list[str]:
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    listed = set(pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]))
+    listed = set(pages(read_yaml((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))[0]["nav"]))
     assert {file.relative_to(DOCS).as_posix() for file in DOCS.rglob("*.md")} <= listed

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from amiss.backbones import FeatureSpec
 from amiss.bench import run_bench as run
 from amiss.datasets import Manifest, Video, write_manifest
 from amiss.features import FeatureSetWriter
+from amiss.yaml import write_yaml
 
 DIM = 6
 QUICK = {"steps": 10, "evaluate_every": 5, "batch.normal": 8, "batch.anomalous": 8, "segments": 8}
@@ -77,7 +77,7 @@ def write_suite(folder: Path, **changes: Any) -> Path:
     """The suite as a file; None takes a field away."""
     fields = {name: value for name, value in suite_fields(**changes).items() if value is not None}
     path = folder / "suite.yaml"
-    path.write_text(yaml.safe_dump(fields, sort_keys=False))
+    path.write_text(write_yaml(fields))
     return path
 
 

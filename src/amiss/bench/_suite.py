@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from amiss.errors import UsageError
 from amiss.evaluation import get_protocol
 from amiss.settings import Settings, in_words
 from amiss.training import Recipe, load_recipe
+from amiss.yaml import YamlMistake, read_yaml
 
 Metric = Literal["auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc"]
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -220,8 +220,8 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
     """
     file = Path(path)
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raw, _ = read_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YamlMistake) as error:
         raise UsageError(f"suite {file} can't be read: {error}") from error
     if not isinstance(raw, dict):
         raise UsageError(f"suite {file} is not a mapping of fields; it needs at least name and datasets")

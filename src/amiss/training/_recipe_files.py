@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from amiss.errors import UsageError
@@ -14,6 +13,7 @@ from amiss.registry import Registry, did_you_mean
 from amiss.settings import problems_of
 from amiss.training._recipe import Recipe
 from amiss.training._shipped_recipes import RECIPES
+from amiss.yaml import YamlMistake, read_yaml, write_yaml
 
 _BY_NAME: Registry[Recipe] = Registry("recipe", {recipe.name: recipe for recipe in RECIPES})
 
@@ -44,7 +44,7 @@ def load_recipe(name: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 
 def recipe_to_yaml(recipe: Recipe) -> str:
     """The recipe as YAML; `load_recipe` reads it."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    return write_yaml(recipe.model_dump(mode="json"))
 
 
 def _find(name: str | os.PathLike[str]) -> dict[str, Any]:
@@ -54,8 +54,8 @@ def _find(name: str | os.PathLike[str]) -> dict[str, Any]:
     if path.suffix not in (".yaml", ".yml"):
         raise UsageError(f"{_BY_NAME.unknown(str(name))}; a file must end in .yaml")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values, _ = read_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YamlMistake) as error:
         raise UsageError(f"recipe {path} can't be read: {error}") from error
     if not isinstance(values, dict):
         raise UsageError(f"recipe {path} is not a mapping of fields")

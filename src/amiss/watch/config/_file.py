@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import SecretStr, ValidationError
 
 from amiss.errors import ConfigError
@@ -18,11 +17,11 @@ from amiss.video import redact
 from amiss.watch.config._camera import CameraSettings, with_defaults
 from amiss.watch.config._channels import CHANNEL_KINDS, LogSettings
 from amiss.watch.config._config import Config
+from amiss.yaml import Where, YamlMistake, read_yaml
 
 _SECRET = re.compile(r"\$\$\{|\$\{(?:file:([^}]+)|([A-Za-z_]\w*))\}")
 _USER_INFO = re.compile(r"[^\s/'\"]+:(?!//)[^\s'\"]*@")  # user:password@, where no scheme says that it is an address
 _QUOTED = re.compile(r"(['\"])((?:(?!\1).)*@(?:(?!\1).)*)\1")  # a value with an @, whatever else is in it
-_Where = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, order=True)
@@ -40,27 +39,12 @@ class ConfigProblem:
         return f"line {self.line}: {self.where}: {self.message}" if self.where else f"line {self.line}: {self.message}"
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's plain values: `on` and `off` are words, 22:00 is no number, only true and false are truth values."""
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("null", r"null|Null|NULL|~|", ["n", "N", "~", ""]),
-    ("int", r"[-+]?(?:0|[1-9]\d*)", "-+0123456789"),
-    ("float", r"[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?", "-+.0123456789"),
-    ("merge", r"<<", "<"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
-
-
 @dataclass
 class _Read:
     """A file on its way to a Config."""
 
-    lines: dict[_Where, int] = field(default_factory=dict)
-    secret: set[_Where] = field(default_factory=set)
+    lines: dict[Where, int] = field(default_factory=dict)
+    secret: set[Where] = field(default_factory=set)
     """Fields into which a secret was put: their values are never shown."""
     problems: list[ConfigProblem] = field(default_factory=list)
 
@@ -74,35 +58,21 @@ class _Read:
     def blame(self, where: Sequence[str | int], message: str) -> None:
         known = [part for i, part in enumerate(where) if i == 0 or not self._is_tag(where, i)]
         place = ".".join(_shown(str(part)) for part in known)
-        message = _QUOTED.sub(lambda quoted: f"{quoted[1]}{_shown(quoted[2])}{quoted[1]}", redact(message))
-        self.problems.append(ConfigProblem(self.line(known), place, _USER_INFO.sub("***@", message)))
+        self.problems.append(ConfigProblem(self.line(known), place, _cleaned(message)))
 
     def _is_tag(self, where: Sequence[str | int], i: int) -> bool:
         """pydantic puts the kind of a channel, and `[key]`, into its locations; the file has no such level."""
         return where[i] == "[key]" or (where[0] == "channels" and i == 2 and where[i] in CHANNEL_KINDS)
 
-    def value(self, node: yaml.Node, where: _Where, loader: _Loader) -> Any:
-        """The Python value of a node; notes its lines, duplicate keys and missing secrets."""
-        self.lines.setdefault(where, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            keys = [key.value for key, _ in node.value if key.value != "<<"]
-            for key, _ in node.value:
-                if keys.count(key.value) > 1:
-                    self.lines[(*where, key.value)] = key.start_mark.line + 1
-            for key in dict.fromkeys(key for key in keys if keys.count(key) > 1):
-                self.blame((*where, key), "stands twice; the first would be forgotten")
-            loader.flatten_mapping(node)
-            values = {}
-            for key, child in node.value:
-                self.lines[(*where, str(key.value))] = key.start_mark.line + 1
-                values[str(key.value)] = self.value(child, (*where, str(key.value)), loader)
-            return values
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(child, (*where, i), loader) for i, child in enumerate(node.value)]
-        value = loader.construct_object(node)
+    def fill(self, value: Any, where: Where = ()) -> Any:
+        """The value with secrets put in; notes which are missing."""
+        if isinstance(value, dict):
+            return {key: self.fill(child, (*where, key)) for key, child in value.items()}
+        if isinstance(value, list):
+            return [self.fill(child, (*where, i)) for i, child in enumerate(value)]
         return self._with_secrets(value, where) if isinstance(value, str) else value
 
-    def _with_secrets(self, text: str, where: _Where) -> str:
+    def _with_secrets(self, text: str, where: Where) -> str:
         def secret(match: re.Match[str]) -> str:
             file, variable = match.groups()
             if file is not None:
@@ -158,18 +128,14 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Confi
 
 def _validated(text: str, read: _Read, folder: Path) -> Config | None:
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        values = {} if node is None else read.value(node, (), loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "damaged"
-        reason = re.sub(r"'[^']{2,}'", "'***'", reason)  # a password that begins with * or !, without quotes
-        read.problems.append(ConfigProblem(mark.line + 1 if mark else 1, "", f"not YAML: {reason}"))
+        values, read.lines = read_yaml(text)
+    except YamlMistake as error:
+        message = error.message
+        if message.startswith("not YAML"):  # in quotes may stand a password that begins with * or !, without quotes
+            message = re.sub(r"'[^']{2,}'", "'***'", message)
+        read.problems.append(ConfigProblem(error.line, "", _cleaned(message)))
         return None
-    except RecursionError:
-        read.problems.append(ConfigProblem(1, "", "not a configuration: it refers to itself"))
-        return None
+    values = {} if values is None else read.fill(values)
     if not isinstance(values, dict):
         read.blame((), "a configuration is a mapping of fields, such as `cameras:`")
         return None
@@ -228,7 +194,7 @@ def _absolute_database(url: str, folder: Path) -> str:
 
 def _check_references(config: Config, read: _Read) -> None:
     for name, camera in config.cameras.items():
-        where: _Where = ("cameras", name, "detector")
+        where: Where = ("cameras", name, "detector")
         own = where in read.lines
         if camera.detector is None:
             read.blame(where[:2], "has no detector: give it one, or a common `detector:` for all")
@@ -260,6 +226,12 @@ def _detector_problem(folder: Path) -> str:
     return ""
 
 
+def _cleaned(message: str) -> str:
+    """A message without what may be a password in it."""
+    message = _QUOTED.sub(lambda quoted: f"{quoted[1]}{_shown(quoted[2])}{quoted[1]}", redact(message))
+    return _USER_INFO.sub("***@", message)
+
+
 def _shown(value: str) -> str:
     """A value of the file as it may be shown: nothing of what stands before an @, whatever its form."""
     before, at, after = redact(value).rpartition("@")
@@ -267,7 +239,7 @@ def _shown(value: str) -> str:
     return f"{scheme[0] if scheme else ''}***@{after}" if at else after
 
 
-def _blame_all(error: ValidationError, inside: _Where, read: _Read) -> None:
+def _blame_all(error: ValidationError, inside: Where, read: _Read) -> None:
     for found in problems_of(error, Config if not inside else CameraSettings):
         where = (*inside, *found.where)
         message = found.message
