@@ -29,7 +29,10 @@ def recipes_page() -> str:
     sections = [
         _INTRODUCTION,
         "## Recipes\n",
-        table(("recipe", "head", "source", "differences"), [recipe_row(recipe) for recipe in list_recipes()]),
+        table(("recipe", "head", "source"), [recipe_row(recipe) for recipe in list_recipes()]),
+        "What differs from the source:\n",
+        *(f"- `{recipe.name}`: {_with_code(recipe.differences)}" for recipe in list_recipes() if recipe.differences),
+        "",
         "## Fields of a recipe\n",
         table(_COLUMNS, list(_rows(Recipe))),
     ]
@@ -40,10 +43,13 @@ def recipes_page() -> str:
 
 
 def recipe_row(recipe: Recipe) -> tuple[str, ...]:
-    """A recipe's name, its head with the options that it sets, its source, and its differences from it."""
+    """A recipe's name, its head with the options that it sets, and its source."""
     options = ", ".join(f"{name}: {value}" for name, value in recipe.head_options.items())
-    return (f"`{recipe.name}`", f"`{recipe.head}`" + (f" ({options})" if options else ""), recipe.source,
-            re.sub(r"--set \S+?(?=[;).]*(\s|$))", r"`\g<0>`", recipe.differences))  # fmt: skip
+    return f"`{recipe.name}`", f"`{recipe.head}`" + (f" ({options})" if options else ""), recipe.source
+
+
+def _with_code(text: str) -> str:
+    return re.sub(r"--set \S+?(?=[;).]*(\s|$))", r"`\g<0>`", text)
 
 
 def heads() -> Iterator[tuple[str, str, type[HeadOptions]]]:
