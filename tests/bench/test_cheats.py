@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from amiss.bench import load_suite
-from amiss.bench._data import prepare_datasets
+from amiss.bench._prepare import prepare_datasets
 from amiss.datasets import Manifest, write_manifest
 from amiss.errors import AmissError, EvaluationError, FeatureError, ManifestError
 from amiss.evaluation import VideoScores, ground_truth_vector, write_scores

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from amiss.bench._cell import RESULTS
+from amiss.bench import RESULTS
 from helpers.bench import QUICK, make_data, run_bench, write_suite
 
 PINNED = {

@@ -1,11 +1,13 @@
 """Suites of recipes x feature sets x seeds, their results, tables and report."""
 
+from amiss.bench._cell import RESULTS
 from amiss.bench._results import BenchResult, CellResult, DatasetResult, SystemResult
 from amiss.bench._run import run_bench
 from amiss.bench._suite import Suite, Variant, list_variants, load_suite
 from amiss.bench._tables import bench_tables
 
 __all__ = [
+    "RESULTS",
     "BenchResult",
     "CellResult",
     "DatasetResult",

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from amiss._version import __version__
-from amiss.bench._data import Prepared
 from amiss.bench._measure import Subject
 from amiss.bench._plan import Plan, System
+from amiss.bench._prepare import Prepared
 from amiss.bench._results import (
     BenchResult,
     Cost,

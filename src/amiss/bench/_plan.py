@@ -10,7 +10,7 @@ from pathlib import Path
 from sklearn.model_selection import StratifiedGroupKFold
 
 from amiss.bench._cell import Cell
-from amiss.bench._data import Data, Prepared, prepare_data, prepare_datasets, slug
+from amiss.bench._prepare import Data, Prepared, prepare_data, prepare_datasets, slug
 from amiss.bench._suite import DatasetChoice, Suite, Variant, list_variants
 from amiss.datasets import Manifest
 from amiss.errors import ManifestError

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from amiss.bench._assemble import bench_result, dataset_result, system_result
 from amiss.bench._cell import Cell
-from amiss.bench._data import Data
 from amiss.bench._measure import Subject, compare_subjects, measure
 from amiss.bench._others import subject_of_scores
 from amiss.bench._plan import Plan, System, make_plan
+from amiss.bench._prepare import Data
 from amiss.bench._report import write_report
 from amiss.bench._results import KINDS, BenchResult, Measurement, score_file
 from amiss.bench._suite import load_suite

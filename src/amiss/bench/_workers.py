@@ -24,13 +24,18 @@ class Workers:
     def __init__(self, count: int) -> None:
         self.count = count
         self._started = False
+        self._warnings = warnings.catch_warnings()
 
     def __enter__(self) -> "Workers":
+        self._warnings.__enter__()
+        # joblib starts a worker anew that has come to hold much more memory than at first; no one need know
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._started:
             get_reusable_executor(reuse=True, kill_workers=True).shutdown(wait=True, kill_workers=True)
+        self._warnings.__exit__(None, None, None)
 
     def each(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[tuple[int, Outcome]]:
         """(number of the task, its outcome) as they are finished.
