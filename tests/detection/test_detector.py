@@ -95,6 +95,9 @@ def test_damaged_detectors_are_named(tmp_path: Path) -> None:
     (folder / "detector.json").write_text(json.dumps({**values, "head": {**values["head"], "feature_dim": 7}}))
     with pytest.raises(DetectorError, match="is damaged"):
         Detector.load(folder)
+    (folder / "detector.json").write_text(json.dumps({**values, "head": {"name": "topk"}, "normalisation": "l3"}))
+    with pytest.raises(DetectorError, match=r"head\.feature_dim is missing; head\.options is.*normalisation is 'l3'"):
+        Detector.load(folder)
     (folder / "detector.json").write_text(json.dumps(values))
     (folder / "head.safetensors").write_bytes(b"\0" * 40)
     with pytest.raises(DetectorError, match="can't be read"):

@@ -3,30 +3,58 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from amiss.backbones import FeatureSpec, clip_spans, create_backbone_for
 from amiss.detection._calibration import Calibration
-from amiss.detection._normalisation import FloatArray, Normalisation
+from amiss.detection._normalisation import FloatArray, Normalisation, NormalisationKind
 from amiss.detection._score_result import ClipScore, ScoreResult, find_events
 from amiss.engines import Engine, create_engine
 from amiss.errors import AmissError, DetectorError
 from amiss.features import extract_video
 from amiss.files import atomic_path, write_json
 from amiss.heads import Head, create_head, crop_mean
+from amiss.settings import in_words
 
 FORMAT = 1
 _HEAD_FILE, _JSON_FILE = "head.safetensors", "detector.json"
 _NORMALISATION = "normalisation."
 _HEAD = "head."
+
+
+class _StoredHead(BaseModel):
+    name: str
+    """Registry name."""
+    feature_dim: int
+    """D."""
+    options: dict[str, Any]
+    """Keyword arguments of the head."""
+
+
+class _DetectorFile(BaseModel):
+    """detector.json."""
+
+    format: int
+    """`FORMAT`."""
+    spec: dict[str, Any]
+    """FeatureSpec."""
+    head: _StoredHead
+    """What builds the head."""
+    normalisation: NormalisationKind
+    """Its statistics lie beside the head's weights."""
+    calibration: Calibration
+    """As it is."""
+    provenance: dict[str, Any]
+    """Recipe, data hash, git revision, package versions."""
 
 
 @dataclass
@@ -60,17 +88,15 @@ class Detector:
                 tensors[_NORMALISATION + name] = torch.from_numpy(values)
         with atomic_path(root / _HEAD_FILE) as temporary:
             temporary.write_bytes(save(tensors))  # save_file would make it readable for its owner only
-        write_json(
-            root / _JSON_FILE,
-            {
-                "format": FORMAT,
-                "spec": self.spec.to_dict(),
-                "head": {"name": self.head.name, "feature_dim": self.head.feature_dim, "options": self.head.options},
-                "normalisation": self.normalisation.kind,
-                "calibration": asdict(self.calibration),
-                "provenance": self.provenance,
-            },
+        stored = _DetectorFile(
+            format=FORMAT,
+            spec=self.spec.to_dict(),
+            head=_StoredHead(name=self.head.name, feature_dim=self.head.feature_dim, options=self.head.options),
+            normalisation=self.normalisation.kind,
+            calibration=self.calibration,
+            provenance=self.provenance,
         )
+        write_json(root / _JSON_FILE, stored.model_dump(mode="json"))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
@@ -95,20 +121,23 @@ class Detector:
         if values.get("format") != FORMAT:
             raise DetectorError(f"{root} has format {values.get('format')!r}; this amiss reads {FORMAT}: update amiss")
         try:
-            head = create_head(values["head"]["name"], values["head"]["feature_dim"], **values["head"]["options"])
+            stored = _DetectorFile.model_validate(values)
+            head = create_head(stored.head.name, stored.head.feature_dim, **stored.head.options)
             head.load_state_dict({k.removeprefix(_HEAD): t for k, t in tensors.items() if k.startswith(_HEAD)})
             head.finish()  # where it was saved in the middle of its training
             statistics = [
                 tensors[_NORMALISATION + n].numpy() if _NORMALISATION + n in tensors else None for n in ("mean", "std")
             ]
             return cls(
-                spec=FeatureSpec.from_dict(values["spec"], str(root / _JSON_FILE)),
+                spec=FeatureSpec.from_dict(stored.spec, str(root / _JSON_FILE)),
                 head=head.eval(),
-                normalisation=Normalisation(values["normalisation"], *statistics),
-                calibration=Calibration(**values["calibration"]),
-                provenance=values["provenance"],
+                normalisation=Normalisation(stored.normalisation, *statistics),
+                calibration=stored.calibration,
+                provenance=stored.provenance,
                 name=str(folder),
             )
+        except ValidationError as error:
+            raise DetectorError(f"{root} is damaged: detector.json: {in_words(error, _DetectorFile)}") from None
         except (KeyError, TypeError, RuntimeError, AmissError) as error:
             raise DetectorError(f"{root} is damaged: {error}") from error
 
