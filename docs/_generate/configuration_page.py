@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from amiss.watch import Config
@@ -41,7 +41,9 @@ def configuration_page() -> str:
     sections = [_INTRODUCTION]
     for path, model in models():
         heading = f"## {path} {{ #{_anchor(path)} }}" if path else "## The file"
-        rows = [(f"`{name}`", _type(field), _default(field), field.description or "") for name, field in fields(model)]
+        rows = [
+            (f"`{name}`", _type(field), _default(name, field), field.description or "") for name, field in fields(model)
+        ]
         sections.append(f"{heading}\n\n{_summary(model)}\n\n" + table(("field", "type", "default", "what"), rows))
     return "\n".join(sections)
 
@@ -102,10 +104,12 @@ def _anchor(path: str) -> str:
     return re.sub(r"[^a-z]+", "-", path.lower()).strip("-")
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
+def _default(name: str, field: FieldInfo) -> str:
+    if field.is_required() or name == "kind":
         return "required"
     value = field.get_default(call_default_factory=True)
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
     if isinstance(value, BaseModel) or value in ([], {}, ()):
         return ""
     return f"`{value}`" if isinstance(value, str | Path) else f"`{json.dumps(value, default=str)}`"

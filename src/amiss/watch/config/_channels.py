@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from amiss.settings import Settings
 from amiss.watch._extras import import_name
@@ -15,7 +15,15 @@ from amiss.watch.config._webhook_address import WebhookAddress, check_headers
 EXPIRE_S = 86400.0
 
 
+def _with_kind(schema: dict[str, Any]) -> None:
+    """A file must say the kind, though callers in Python need not."""
+    schema["required"] = ["kind", *schema.get("required", [])]
+    del schema["properties"]["kind"]["default"]
+
+
 class _Channel(Settings):
+    model_config = ConfigDict(json_schema_extra=_with_kind)
+
     expire_s: Annotated[float, Field(gt=0)] = EXPIRE_S
     """A message that could not be sent for so long is given up."""
 

@@ -10,6 +10,7 @@ from amiss.settings import Score, Seconds, Settings
 from amiss.watch._event import CameraEvent
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Clock = Annotated[str, Field(json_schema_extra={"pattern": r"^ *\d\d:\d\d *- *\d\d:\d\d *$"})]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[str, ...] = get_args(Day)
 _MIDNIGHT = time(0)
@@ -28,7 +29,7 @@ class Rule(Settings):
     """Events whose peak is lower are not told."""
     min_length_s: Seconds = 0.0
     """Shorter events are not told. With `on: opened` an event is told as soon as it has lasted so long."""
-    hours: str | None = None
+    hours: Clock | None = None
     """Local time of day in which the event must begin, `22:00-06:00` (may cross midnight; the end is not in it); null =
     always."""
     days: tuple[Day, ...] | None = None
@@ -90,7 +91,7 @@ def _times(hours: str) -> tuple[time, time]:
     """`22:00-06:00` as two times; `24:00` is midnight."""
     parts = hours.replace(" ", "").replace("24:00", "00:00").split("-")
     try:
-        begin, end = (time.fromisoformat(part) for part in parts)
+        begin, end = (datetime.strptime(part, "%H:%M").time() for part in parts)
     except ValueError:
         raise ValueError("hours are written like 22:00-06:00") from None
     return begin, end
