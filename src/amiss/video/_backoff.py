@@ -12,9 +12,13 @@ class Backoff:
     """Waits between attempts: `first_s`, then each `factor` times longer up to `cap_s`, spread by ±`jitter`."""
 
     first_s: float = 1.0
+    """The first wait."""
     factor: float = 2.0
+    """How many times longer the next one is."""
     cap_s: float = 60.0
+    """The longest wait."""
     jitter: float = 0.3
+    """How much longer or shorter each may be, as a share of it: cameras that were lost together don't come together."""
 
     def __post_init__(self) -> None:
         if not (0 < self.first_s <= self.cap_s and self.factor >= 1 and 0 <= self.jitter < 1):

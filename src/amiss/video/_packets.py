@@ -25,13 +25,19 @@ class EncodedPacket:
     """One encoded picture as the camera sent it."""
 
     data: bytes
+    """Of the codec."""
     time: datetime
     """Of about this picture: aware, UTC."""
     is_keyframe: bool
+    """Whether a file can begin with it."""
     pts: int | None
+    """When it is shown, on the stream's own clock, in units of `time_base`; None: not said."""
     dts: int | None
+    """When it is decoded, likewise."""
     duration: int
+    """For how long it is shown, likewise; 0: not said."""
     time_base: Fraction
+    """Seconds."""
 
 
 class EncodedStream:

@@ -61,13 +61,13 @@ class LiveDecoder:
         if new_size:
             self._convert = None
         if stream is not None:
-            self._stream = stream
+            self._stream, self._time_base_s = stream, float(stream.time_base or 0)
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = self._options.threads
 
     def stamp_s(self, stamp: int | None) -> float | None:
         """A stamp on the stream's own clock, in seconds."""
-        return None if stamp is None else stamp * float(self._stream.time_base or 0)
+        return None if stamp is None else stamp * self._time_base_s
 
     def lag_at(self, packet: "Packet[VideoStream]", now_s: float) -> float:
         """How old the picture in a packet is."""

@@ -8,13 +8,17 @@ class CameraCounters:
     """What a worker has seen since it began."""
 
     frames: int = 0
+    """Decoded."""
     dropped_frames: int = 0
     """Left out before decoding, because the worker was too slow."""
     damaged: int = 0
     """Packets that couldn't be decoded, and a folder's files that couldn't be read or scored."""
     reconnects: int = 0
+    """Times that the connection was lost, or an attempt failed."""
     stalls: int = 0
+    """Times that the connection stood but gave nothing."""
     clips: int = 0
+    """Made of its frames."""
     dropped_clips: int = 0
     """Left out before the engine, because it was too slow."""
     spared_clips: int = 0
@@ -22,7 +26,9 @@ class CameraCounters:
     failed_clips: int = 0
     """That couldn't be scored."""
     scores: int = 0
+    """Clips that were scored."""
     events: int = 0
+    """Events that opened."""
 
 
 def total(a: CameraCounters, b: CameraCounters) -> CameraCounters:

@@ -11,6 +11,7 @@ class DetectorIdentity:
     """What made a score."""
 
     name: str
+    """Its folder."""
     sha256: str
     """Of head.safetensors and detector.json, one after the other."""
     feature_spec: str

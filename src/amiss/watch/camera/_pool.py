@@ -21,8 +21,11 @@ class PoolCounters:
     """What a pool has done."""
 
     clips: int = 0
+    """That were run."""
     batches: int = 0
+    """Calls of the engine with several clips, or one."""
     failed: int = 0
+    """Clips on which the engine failed."""
     busy_s: float = 0.0
     """Time in the engine."""
 

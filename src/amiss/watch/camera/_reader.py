@@ -86,7 +86,8 @@ class CameraReader:
                     self._take(item)
         except Exception as caught:
             error = caught
-        self._lane.put(ReadingEnded(error), None, is_kept=True)
+        finally:
+            self._lane.put(ReadingEnded(error), None, is_kept=True)
 
     def _take(self, item: LiveItem) -> None:
         match item:

@@ -54,9 +54,13 @@ class ClipScored:
     """A clip's score, as soon as it is known."""
 
     camera: str
+    """Its name."""
     started: datetime
+    """Of the clip's first frame: aware, UTC."""
     ended: datetime
+    """When its last frame ends: aware, UTC."""
     score: float
+    """0 to 1."""
     smoothed: float
     """What the thresholds are held against."""
     latency_s: float
@@ -138,8 +142,7 @@ class CameraWorker:
         self._reader = CameraReader(camera, source, pool.engine, self._lane, references, recorder, clips_ahead)
         self._thread = OwnedThread(self._run, f"amiss-camera-{camera}")
         self._n_scores = self._n_unscored_files = 0
-        self._is_in_file = False
-        self._file_problem = ""  # why a folder's file couldn't be scored
+        self._file_problem: str | None = None  # within a folder's file: why it can't be scored, empty: it can
         self._scored_s = time.monotonic()
         self._stop_by_s = math.inf
         self._is_over = False
@@ -231,13 +234,13 @@ class CameraWorker:
             case SentClip():
                 self._tell_all(self._scorer.push(sent, result))
                 if problem := self._scorer.problem:
-                    if not self._is_in_file:
+                    if self._file_problem is None:
                         raise AmissError(problem) from self._scorer.error
                     self._file_problem = showable(problem)  # the file's end tells; the next one may be a good one
             case StateChange():
                 self._tell_state(sent.state, sent.reason)
             case FileBegan():
-                self._is_in_file = True
+                self._file_problem = ""
                 log.info("%s: %s begins", self.camera, sent.name)
             case FileEnded():
                 self._end_file(sent)
@@ -259,7 +262,7 @@ class CameraWorker:
             log.warning("%s: %s %s: %s", self.camera, ended.name, _IN_WORDS[outcome], problem)
         else:
             log.info("%s: %s ended", self.camera, ended.name)
-        self._is_in_file, self._file_problem, self._scorer.failures = False, "", 0
+        self._file_problem, self._scorer.failures = None, 0
         ended.acknowledge(outcome)
 
     def _close_if_lost(self) -> None:
