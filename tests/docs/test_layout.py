@@ -24,14 +24,17 @@ def test_lines_are_short(page: Path) -> None:
     long = [
         f"{number}: {line[:60]}"
         for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
-        if len(line) > 120 and not line.lstrip().startswith(("|", "#"))  # rows and headings are one line
+        if len(line) > 120
+        and not line.lstrip().startswith(("|", "#", "!["))  # rows, headings and pictures are one line
     ]
     assert not long
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_files_that_are_named_are_there(page: Path) -> None:
-    wanted = {path for path in NAMED.findall(page.read_text(encoding="utf-8")) if "name" not in Path(path).stem}
+    wanted = {path for path in NAMED.findall(page.read_text(encoding="utf-8")) if not path.endswith("_name.py")}
+    if page.name.startswith("add-a"):  # names files that the reader makes
+        wanted = {str(Path(path).parent) for path in wanted}
     assert [path for path in sorted(wanted) if not any(ROOT.glob(path.rstrip("/")))] == []
 
 
