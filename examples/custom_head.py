@@ -21,7 +21,7 @@ from amiss.heads import Head, HeadOutput, LossTerms, crop_mean, full_mask
 
 
 class LoudestClip(Head):
-    """Two layers; the highest score of a bag is pulled towards its label."""
+    """Two layers; the loudest clips of a bag decide, and are pulled towards its label."""
 
     name = "loudest-clip"  # the name of the entry point, too
     per_clip = True  # a clip is scored by itself, without its neighbours
@@ -44,7 +44,8 @@ class LoudestClip(Head):
         hidden = self.hidden(features.clamp(-1e4, 1e4)).relu()  # no product becomes infinite
         logits = self.score(self.dropout(hidden)).squeeze(-1)
         scores = torch.sigmoid(logits).masked_fill(~mask, 0)
-        return HeadOutput(scores, bag_score=scores.amax(dim=1))
+        mean = scores.pow(4).sum(dim=1) / mask.sum(dim=1)  # the fourth power: loud clips count most
+        return HeadOutput(scores, bag_score=mean.clamp(min=1e-12).pow(1 / 4))
 
     def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
         """Cross entropy of bags; `labels` [B] has one value per bag, not per crop."""
