@@ -1,0 +1,98 @@
+"""The scoring side of a camera by itself: gaps, reference clips, failures; and the threads that a worker owns."""
+
+import signal
+import threading
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from amiss.video import GateSettings, StillnessGate
+from amiss.watch.camera._clips import LiveClip
+from amiss.watch.camera._reference import ReferenceClips
+from amiss.watch.camera._scoring import MOST_FAILURES, ClipScorer, SentClip
+from amiss.watch.camera._thread import OwnedThread
+from helpers.fake_detector import BrightnessHead, brightness_detector
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+STILL = np.full((16, 48, 64, 3), 60, np.uint8)
+
+
+def clip(second: float, connection: int = 1) -> LiveClip:
+    """One that lasts a second."""
+    started = BEGAN + timedelta(seconds=second)
+    return LiveClip(STILL, started, started + timedelta(seconds=1), second, STILL[0], connection)
+
+
+def features(value: float) -> np.ndarray:
+    return np.array([[value, 1.0]], np.float32)
+
+
+def scorer(references: ReferenceClips | None = None, lookahead: int = 0) -> ClipScorer:
+    return ClipScorer(brightness_detector(), references or ReferenceClips(None), window=8, lookahead=lookahead)
+
+
+@pytest.mark.parametrize(("second", "connection"), [(5.5, 1), (2.0, 2)])
+def test_clips_before_a_gap_are_scored_without_those_after_it(
+    second: float, connection: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BrightnessHead, "per_clip", False)
+    made = scorer(lookahead=2)
+    assert made.push(SentClip(clip(0)), features(0.25)) == []
+    assert made.push(SentClip(clip(1)), features(0.5)) == []
+    before = made.push(SentClip(clip(second, connection)), features(0.75))
+    assert [(found.started, score) for found, score in before] == [
+        (clip(0).started, 0.25), (clip(1).started, 0.5)
+    ]  # fmt: skip
+    assert [score for _, score in made.finish()] == [0.75]
+
+
+def test_a_spared_clip_takes_its_references_features_or_is_dropped_like_it() -> None:
+    references = ReferenceClips(StillnessGate(GateSettings(enabled=True, refresh_s=60)))
+    assert references.spare(clip(0)) is None  # nothing to compare with but itself: run
+    reference = references.refer()
+    assert references.spare(clip(1)) == references.spare(clip(2)) == reference
+    made = scorer(references)
+    assert made.push(SentClip(clip(0), reference), features(0.25))[0][1] == 0.25
+    assert made.push(SentClip(clip(1), reference), None)[0][1] == 0.25
+    assert made.push(SentClip(clip(2), 7), None) == []
+    assert (made.n_spared, made.n_dropped, made.n_failed) == (1, 1, 0)
+    assert made.push(SentClip(clip(3)), RuntimeError("broken")) == []
+    assert made.push(SentClip(clip(4), reference), None) == []  # its features may be older than what failed
+    assert references.spare(clip(5)) is None  # a lost reference ends the still scene
+
+
+def test_only_failures_in_a_row_are_a_problem() -> None:
+    made = scorer()
+    for index in range(MOST_FAILURES - 1):
+        made.push(SentClip(clip(index), error=ValueError("broken")), None)
+    assert made.problem == ""
+    assert made.push(SentClip(clip(98)), features(0.5))[0][1] == 0.5
+    for index in range(MOST_FAILURES):
+        made.push(SentClip(clip(100 + index)), features(float("nan")))
+    assert (
+        made.problem == f"{MOST_FAILURES} clips in a row couldn't be scored: features have values that are not finite"
+    )
+    assert made.n_failed == 2 * MOST_FAILURES - 1
+
+
+def test_a_thread_is_waited_for_also_after_ctrl_c() -> None:
+    let_go = threading.Event()
+    thread = OwnedThread(lambda: [let_go.wait(10)].clear(), "amiss-test")
+    thread.join()  # not started: nothing to wait for
+    thread.start()
+    main = threading.main_thread().ident
+    assert main is not None
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
+    try:
+        threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert thread.is_alive()
+    thread.join(0.05)
+    assert thread.is_alive()
+    let_go.set()
+    thread.join(5)
+    assert not thread.is_alive()
