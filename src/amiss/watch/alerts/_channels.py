@@ -17,21 +17,18 @@ _TAIL = 1 << 16
 
 @dataclass(frozen=True)
 class Alert:
-    """What a channel is given.
-
-    Attributes:
-        key: Idempotency key: the same for every attempt at this delivery.
-        rule: Name of the rule that asked for it.
-        event: The event, as the database has it now.
-        link: Address of the event's page, if there is one.
-        snapshot: The picture's file, if there is one.
-    """
+    """What a channel is given."""
 
     key: str
+    """Idempotency key: the same for every attempt at this delivery."""
     rule: str
+    """Name of the rule that asked for it."""
     event: CameraEvent
+    """The event, as the database has it now."""
     link: str | None = None
+    """Address of the event's page, if there is one."""
     snapshot: Path | None = None
+    """The picture's file, if there is one."""
 
     @property
     def title(self) -> str:
