@@ -11,32 +11,36 @@ import argparse
 from pathlib import Path
 
 # --8<-- [start:head]
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
-from amiss.heads import Head, HeadOutput, LossTerms, crop_mean, full_mask
+from amiss.heads import HeadOptions, HeadOutput, HeadWithOptions, LossTerms, crop_mean, full_mask
 
 
-class LoudestClip(Head):
+class LoudestClipOptions(HeadOptions):
+    """What users can set; a detector stores it."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Before the last layer."""
+
+
+class LoudestClip(HeadWithOptions):
     """Two layers; the loudest clips of a bag decide, and are pulled towards its label."""
 
     name = "loudest-clip"  # the name of the entry point, too
     per_clip = True  # a clip is scored by itself, without its neighbours
+    Options = LoudestClipOptions
+    settings: LoudestClipOptions
 
-    def __init__(self, feature_dim: int, *, dropout: float = 0.2) -> None:
-        super().__init__()
-        self.feature_dim = feature_dim
-        self.dropout = nn.Dropout(dropout)
+    def __init__(self, feature_dim: int, **options: Any) -> None:
+        super().__init__(feature_dim, **options)
         self.hidden = nn.Linear(feature_dim, 64)
+        self.dropout = nn.Dropout(self.settings.dropout)
         self.score = nn.Linear(64, 1)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What `__init__` needs besides the feature dim; a detector stores it."""
-        return {"dropout": self.dropout.p}
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; where the mask is False, a clip is padding."""

@@ -57,3 +57,19 @@ def test_files_that_are_included_are_there(page: Path) -> None:
         assert found, f"{mark} includes nothing"
         text = (ROOT / found[1]).read_text(encoding="utf-8")
         assert not found[2] or f"[start:{found[2]}]" in text, f"{mark}: no such part"
+
+
+def test_the_readme_says_what_ci_and_the_tutorials_do() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    ((?:amiss|pip|cp) .*)$", readme, re.MULTILINE)
+    demo, tests, *others = commands
+    assert demo == "pip install -c constraints.txt . && amiss demo"
+    assert tests == "pip install -c constraints.txt -e '.[dev]' && pytest"
+    ci = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    assert "pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'" in ci
+    assert ci[-1] == "pytest"
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
+    assert demo in pages
+    assert [command for command in others[:5] if command not in pages] == []  # one's own videos
+    told = {" ".join(command.split()[1:2]) for command in re.findall(r"amiss \w+", " ".join(commands))}
+    assert [name for name in sorted(told) if f"<!-- command: amiss {name}" not in pages] == []
