@@ -1,8 +1,10 @@
 """The site's reference names every command, option, setting and error, as the code has them."""
 
 import re
+from importlib import import_module
 from typing import Any
 
+import griffe
 import pytest
 import typer
 
@@ -16,6 +18,7 @@ from command_pages import commands, fill_in_commands
 from configuration_page import configuration_page
 from error_page import error_classes, fill_in_errors
 from helpers import ROOT
+from python_pages import PACKAGES
 from recipes_page import recipes_page
 
 DOCS = ROOT / "docs"
@@ -92,6 +95,17 @@ def test_every_error_is_on_its_page() -> None:
     assert AmissError in error_classes()
     for error in error_classes():
         assert f"| `{error.__name__}` |" in page
+
+
+def test_every_public_name_has_words() -> None:
+    house = griffe.load("amiss", search_paths=[ROOT / "src"])
+    silent = []
+    for package in PACKAGES:
+        room = house[package.partition(".")[2]] if "." in package else house
+        for name in import_module(package).__all__:
+            if not (name.startswith("__") or room[name].has_docstring):
+                silent.append(f"{package}.{name}")
+    assert not silent
 
 
 def pages(nav: Any) -> list[str]:

@@ -126,3 +126,4 @@ SIZES = {
     "wide_resnet3d_50": (157.43, 52.48),
     "wide_resnet50_2": (66.83, 91.17),
 }
+"""Backbone → (millions of parameters, GFLOPs per clip)."""

@@ -8,7 +8,8 @@ from typing import Any, Literal, Self
 
 from amiss.errors import FeatureError, SpecMismatchError
 
-CLIP_LEN = 16  # frames per clip, the field's convention since C3D
+CLIP_LEN = 16
+"""Frames per clip, the field's convention since C3D."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,11 +14,13 @@ from amiss.files import write_text
 
 N = TypeVar("N", int, float)
 Split = Literal["train", "val", "test"]
+"""What a video is for."""
 REQUIRED_COLUMNS = ("video_id", "split", "label")
 OPTIONAL_COLUMNS = ("path", "class", "n_frames", "fps", "events", "group")
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
 )
+"""Names of video files end in one of these, in small letters or capitals."""
 
 
 @dataclass(frozen=True, kw_only=True)

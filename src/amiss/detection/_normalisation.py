@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from amiss.errors import DetectorError, UsageError
 
 NormalisationKind = Literal["none", "l2", "standard", "l2+standard"]
+"""How features are brought to scale before the head sees them: each row to an L2 norm of 1, each dimension to the
+training set's mean and deviation, or both."""
 FloatArray = NDArray[np.floating[Any]]
 _LIMIT = 5.0  # standard deviations; keeps a feature that was all but constant in training from swamping the others
 

@@ -15,6 +15,7 @@ from amiss.evaluation._scored_frames import ScoredFrames
 from amiss.evaluation._undefined import settle
 
 METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far")
+"""Names of the frame and video metrics that systems can be compared by."""
 
 Values = NDArray[np.float64]
 

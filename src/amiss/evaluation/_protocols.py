@@ -44,7 +44,9 @@ _PROTOCOLS = (
     Protocol("ped2/bameri-floor16", "UCSD Ped2", "whole clips only", "floor16"),
 )
 PROTOCOLS: Mapping[str, Protocol] = {protocol.id: protocol for protocol in _PROTOCOLS}
+"""Id → protocol."""
 ALIASES: Mapping[str, str] = {f"{name}/exact": "exact" for name in ("ucf", "xd", "sht", "avenue", "ped1", "ped2")}
+"""Other ids of protocols → the id that they stand for."""
 _BY_NAME: Registry[Protocol] = Registry(
     "protocol", {**PROTOCOLS, **{alias: PROTOCOLS[protocol_id] for alias, protocol_id in ALIASES.items()}}
 )

@@ -44,6 +44,7 @@ class VideoScores:
 
 
 Scores = dict[str, VideoScores]
+"""Video id → its scores."""
 
 
 def _checked_spans(spans: Sequence[Sequence[int]], n_scores: int) -> Spans:

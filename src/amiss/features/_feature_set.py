@@ -18,6 +18,7 @@ from amiss.errors import FeatureError, OutputError, UsageError
 from amiss.files import atomic_path, lock, remove_leftovers, sha256_file, write_json, write_text
 
 Features = NDArray[np.float32] | NDArray[np.float16]
+"""[T, C, D] = clips × crops × dim."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,9 @@ from amiss.errors import UsageError
 from amiss.features._feature_set import Features
 
 PoolingRule = Literal["rtfm", "ekosman", "matlab", "norm", "none"]
+"""How clips become segments; see `pool`."""
 POOLING_RULES: tuple[PoolingRule, ...] = get_args(PoolingRule)
+"""All of them."""
 
 UNIT_LENGTH_RULES: tuple[PoolingRule, ...] = ("ekosman", "matlab")
 """Rules that give every segment an L2 norm of 1."""

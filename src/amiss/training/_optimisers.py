@@ -43,6 +43,7 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "radam": torch.optim.RAdam,
     "radam-rectified-only": RectifiedOnlyRAdam,
 }
+"""Name in a recipe → optimiser."""
 
 
 def make_optimiser(name: str, parameters: Iterable[nn.Parameter], **settings: Any) -> torch.optim.Optimizer:

@@ -14,6 +14,7 @@ EventState = Literal["open", "closed", "interrupted"]
 """`interrupted`: the process ended while the event was open."""
 
 CameraState = Literal["connecting", "running", "stalled", "reconnecting", "stopped"]
+"""Where a camera is on its way: `stalled` = connected, but nothing comes."""
 
 _TRACE_VERSION = 1
 _LONGEST_S = 2_147_483  # what an int32 of milliseconds holds

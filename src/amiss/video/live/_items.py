@@ -10,6 +10,7 @@ from amiss.video._packets import EncodedPacket, EncodedStream
 from amiss.video._rgb import Image
 
 SourceState = Literal["connecting", "running", "stalled", "reconnecting", "stopped"]
+"""Where a source is on its way: `stalled` = connected, but nothing comes."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class FileEnded:
 
 
 LiveItem: TypeAlias = LiveFrame | LivePacket | StateChange | FileBegan | FileEnded
+"""What a live source gives, one after the other."""
 
 
 @dataclass(frozen=True)
