@@ -86,6 +86,31 @@ def test_a_signature_is_held_where_it_says_something(monkeypatch: pytest.MonkeyP
         create_head("plug", 4, kind="c")
 
 
+FOR_CHECKERS = f'''
+from __future__ import annotations
+from typing import TYPE_CHECKING
+from amiss.heads import Head, HeadOutput, LossTerms
+if TYPE_CHECKING:
+    from somewhere import Sizes
+
+class Plug(Head):
+    """A head of another package."""
+    name = "plug"
+    options = {{}}
+
+    def __init__(self, feature_dim: int, *parts: int, sizes: Sizes = (), copy: bool = True) -> None:
+        super().__init__()
+        self.feature_dim = feature_dim
+{FORWARD}'''
+
+
+def test_a_signature_may_be_for_type_checkers_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    install_plugin(monkeypatch, tmp_path, "amiss.heads", "plug", "plugged_head:Plug", FOR_CHECKERS)
+    assert create_head("plug", 4, sizes=[1], copy=False).feature_dim == 4
+    with pytest.raises(UsageError, match=r"there is no option 'size'; did you mean 'sizes'.*\['sizes', 'copy'\]"):
+        create_head("plug", 4, size=1)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [

@@ -1,6 +1,7 @@
 """Options of heads: declared once, checked when a head is made, stored with it in detector.json."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
@@ -76,16 +77,22 @@ def check_signature(factory: Callable[..., Head], options: Mapping[str, Any], wh
     Raises:
         UsageError: `what` doesn't have such an option, or can't take its value.
     """
+    try:
+        signature = inspect.signature(factory, eval_str=True)
+    except Exception:  # annotations of a third party may be for type checkers alone; they tell nothing then
+        signature = inspect.signature(factory)
     fields: dict[str, Any] = {}
     extra: Literal["allow", "forbid"] = "forbid"
-    for parameter in list(inspect.signature(factory, eval_str=True).parameters.values())[1:]:
+    for parameter in list(signature.parameters.values())[1:]:
         if parameter.kind is parameter.VAR_KEYWORD:
             extra = "allow"
-        else:
+        elif parameter.kind is not parameter.VAR_POSITIONAL:
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (parameter.annotation if _is_plain(parameter.annotation) else Any, default)
     base = type("SignatureOptions", (HeadOptions,), {"model_config": ConfigDict(extra=extra)})
-    check_options(create_model("Options", __base__=base, **fields), options, what)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of names that pydantic's models have too
+        model: type[HeadOptions] = create_model("Options", __base__=base, **fields)
+    check_options(model, options, what)
 
 
 def _is_plain(annotation: Any) -> bool:
