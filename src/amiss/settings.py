@@ -102,7 +102,9 @@ class Problem:
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem]:
     """The mistakes that pydantic found in values for `model`, in our words."""
-    fields = list(dict.fromkeys(name for part in _models_in(model) for name in part.model_fields))
+    fields = list(
+        dict.fromkeys(field.alias or name for part in _models_in(model) for name, field in part.model_fields.items())
+    )
     secrets = _secret_fields(model)
     for found in error.errors(include_url=False):
         where, kind, value = found["loc"], found["type"], found["input"]

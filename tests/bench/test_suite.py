@@ -51,6 +51,7 @@ def test_environment_and_relative_paths(tmp_path: Path, monkeypatch: pytest.Monk
     ("changes", "message"),
     [
         ({"datasets": [{"name": "x", "manifest": "m.csv", "fold": 3}]}, r"datasets\.0\.fold: there is no such field"),
+        ({"datasets": [{"name": "x", "root": "r", "clas": "y"}]}, r"datasets\.0\.clas: .*; did you mean 'class'\?"),
         ({"datasets": [{"name": "x"}]}, r"datasets\.0: give either root .* or manifest"),
         ({"datasets": [{"name": "x", "manifest": "m.csv", "folds": 1}]}, r"datasets\.0\.folds is 1"),
         ({"datasets": [{"name": "x", "manifest": "m", "protocols": ["ucf/x"]}]}, r"datasets\.0: unknown protocol 'ucf"),
