@@ -233,6 +233,12 @@ def test_odd_videos_are_scored(trained: Path, tmp_path: Path) -> None:
     assert frames == {"one_frame": 1, "short": 9, "rotated": 20, "variable": 5, "odd": 20, "ten_bit": 20}
 
 
+def test_what_could_not_begin_prints_no_json(trained: Path, tmp_path: Path) -> None:
+    ran = amiss("detect", trained / "my_videos", "--detector", tmp_path, "--json")
+    assert (ran.code, ran.out) == (1, "")
+    assert "detector.json is missing" in ran.err
+
+
 def test_features_of_another_backbone_are_refused(trained: Path, tmp_path: Path) -> None:
     from amiss.features import FeatureSetWriter, FeatureSpec
 

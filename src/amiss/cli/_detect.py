@@ -40,6 +40,7 @@ def detect(
     if out is None and (plot or annotate or clips):
         raise UsageError("--plot, --annotate and --clips need --out, the folder to write to")
     results: dict[str, ScoreResult] = {}
+    report = None
     try:
         with console.progress("detect") as on_progress:
             report = detect_targets(
@@ -55,9 +56,9 @@ def detect(
                 on_result=results.__setitem__,
             )
     finally:  # what is done is told though a disk is full or Ctrl-C ends it
-        if as_json:
+        if as_json and (results or report):
             console.print_json([result.to_dict() for result in results.values()])
-        else:
+        elif not as_json:
             for video_id, result in results.items():
                 _print_summary(video_id, result)
     console.finish(report, "videos scored" + (f", written to {out}" if out else ""))
