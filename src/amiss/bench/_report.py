@@ -25,7 +25,7 @@ from amiss.bench._tables import (
     sweep_sentence,
     table_rows,
 )
-from amiss.evaluation import ScoredFrames, figure_png, plot_classes, plot_optimism, plot_pr, plot_roc
+from amiss.evaluation import ScoredFrames, figure_png, plot_classes, plot_optimism, plot_pr, plot_roc, runs_above
 from amiss.files import write_text
 from amiss.pages import Picture, render
 
@@ -226,7 +226,6 @@ def _timeline(frames: ScoredFrames, index: int, group: str, value: float) -> _Ti
     low, high = float(frames.scores.min()), float(frames.scores.max())
     scaled = (scores - low) / ((high - low) or 1.0)
     n = len(scores)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], labels.astype(np.int8), [0]]))).reshape(-1, 2)
     is_auc = group != "loudest normal" and frames.has_frame_labels
     return _Timeline(
         group=group,
@@ -236,7 +235,7 @@ def _timeline(frames: ScoredFrames, index: int, group: str, value: float) -> _Ti
         duration=f"{n / video.fps:.0f} s" if video.fps else f"{n} frames",
         length=n,
         points=[(i, float(scaled[i])) for i in np.unique(np.linspace(0, n - 1, min(n, _POINTS)).astype(int)).tolist()],
-        events=[(start, end) for start, end in edges.tolist()],
+        events=runs_above(labels),
     )
 
 

@@ -96,7 +96,8 @@ def find_events(
 ) -> tuple[Event, ...]:
     """The runs of frames whose score reaches the threshold, which are also what an evaluation counts as alarms.
 
-    Of clips that don't overlap, an AlarmTracker with this threshold and nothing else set makes the same events live.
+    Of clips that don't overlap, an AlarmTracker that has this threshold as `on` and `off`, and neither smooths nor
+    merges, makes the same events live.
 
     Args:
         scores: [T] clip scores.
