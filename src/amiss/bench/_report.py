@@ -1,11 +1,10 @@
 """The report of a benchmark: one HTML file with everything in it, light and dark."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score
 
 from amiss.bench._measure import Subject
@@ -25,7 +24,7 @@ from amiss.bench._tables import (
     sweep_sentence,
     table_rows,
 )
-from amiss.evaluation import ScoredFrames, figure_png, plot_classes, plot_optimism, plot_pr, plot_roc, runs_above
+from amiss.evaluation import ScoredFrames, figure_picture, plot_classes, plot_optimism, plot_pr, plot_roc, runs_above
 from amiss.files import write_text
 from amiss.pages import Picture, render
 
@@ -141,7 +140,9 @@ def _page_of(dataset: DatasetResult, subjects: Sequence[Subject]) -> _DatasetPag
         best=best.name,
         best_is_selected=any(row.held_out for row in dataset.systems),
         best_which=_which(best),
-        classes=_picture("metrics by class", lambda dark: plot_classes(per_class, dark=dark)) if per_class else None,
+        classes=figure_picture("metrics by class", lambda dark: plot_classes(per_class, dark=dark))
+        if per_class
+        else None,
         timelines=_timelines(frames),
         has_events=frames.has_frame_labels,
         costs=_Table(COST_COLUMNS, costs) if costs else None,
@@ -158,7 +159,9 @@ def _optimism(dataset: DatasetResult) -> Picture | None:
     }
     if not values:
         return None
-    return _picture("optimism", lambda dark: plot_optimism(values, metric=METRIC_NAMES[dataset.metric], dark=dark))
+    return figure_picture(
+        "optimism", lambda dark: plot_optimism(values, metric=METRIC_NAMES[dataset.metric], dark=dark)
+    )
 
 
 def _representative(subjects: Sequence[Subject], rows: Mapping[str, SystemResult]) -> Subject:
@@ -189,8 +192,8 @@ def _curves(subjects: Sequence[Subject]) -> _Curves | None:
         else:
             curves[subject.name] = (frames.anomalous, frames.video_scores)
             over = "videos (the largest score of each)"
-    roc = _picture("ROC curves", lambda dark: plot_roc(curves, dark=dark))
-    pr = _picture("precision-recall curves", lambda dark: plot_pr(curves, dark=dark))
+    roc = figure_picture("ROC curves", lambda dark: plot_roc(curves, dark=dark))
+    pr = figure_picture("precision-recall curves", lambda dark: plot_pr(curves, dark=dark))
     return _Curves((roc, pr), over, _which(shown[0]), len(subjects) - len(shown), len(shown))
 
 
@@ -237,11 +240,6 @@ def _timeline(frames: ScoredFrames, index: int, group: str, value: float) -> _Ti
         points=[(i, float(scaled[i])) for i in np.unique(np.linspace(0, n - 1, min(n, _POINTS)).astype(int)).tolist()],
         events=runs_above(labels),
     )
-
-
-def _picture(alt: str, draw: Callable[[bool], Figure]) -> Picture:
-    light, dark = draw(False), draw(True)
-    return Picture(alt, figure_png(light), figure_png(dark), width=round(light.get_figwidth() * 100))
 
 
 def _provenance(results: BenchResult) -> dict[str, str]:

@@ -1,20 +1,18 @@
 """The demo's report: one HTML file with everything in it, light and dark."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from amiss.datasets import Video
 from amiss.demo._videos import DemoSet
 from amiss.detection import Detector, ScoreResult
-from amiss.evaluation import EvaluationResult, Scores, figure_png, frame_labels, frame_scores, plot_roc
+from amiss.evaluation import EvaluationResult, Scores, figure_picture, frame_labels, frame_scores, plot_roc
 from amiss.files import write_text
 from amiss.jobs import score_figure
-from amiss.pages import Picture, render
+from amiss.pages import render
 
 _POINTS = 120  # of a curve
 
@@ -45,13 +43,13 @@ def write_demo_report(
         numbers={name: value for name, value in numbers.items() if value is not None},
         threshold=detector.calibration.threshold,
         showcase_class=showcase.class_name or "normal",
-        score_figure=_picture(
+        score_figure=figure_picture(
             "score of the unseen video over time",
             lambda dark: score_figure(scored, showcase.path, showcase.events, dark=dark),
         ),
         video=(folder / f"{showcase.video_id}.annotated.mp4").read_bytes(),
         timelines=[_timeline(video, per_frame[video.video_id]) for video in videos],
-        roc_figure=_picture("ROC curve", lambda dark: plot_roc(curve, dark=dark)),
+        roc_figure=figure_picture("ROC curve", lambda dark: plot_roc(curve, dark=dark)),
     )
     write_text(folder / "report.html", page)
 
@@ -59,11 +57,6 @@ def write_demo_report(
 def _frames(video: Video) -> int:
     assert video.n_frames is not None, "the demo's manifest has frame counts"
     return video.n_frames
-
-
-def _picture(alt: str, draw: Callable[[bool], Figure]) -> Picture:
-    light, dark = draw(False), draw(True)
-    return Picture(alt, figure_png(light), figure_png(dark), width=round(light.get_figwidth() * 100))
 
 
 def _timeline(video: Video, scores: NDArray[np.float64]) -> _Timeline:

@@ -22,7 +22,7 @@ from amiss.evaluation._report_plots import plot_classes, plot_densities, plot_op
 from amiss.evaluation._score_files import read_scores, write_scores
 from amiss.evaluation._score_plot import plot_score_curve
 from amiss.evaluation._scored_frames import ScoredFrames, score_frames
-from amiss.evaluation._style import figure_png
+from amiss.evaluation._style import figure_picture, figure_png
 from amiss.evaluation._video_scores import Scores, VideoScores, fixed_spans, frame_scores
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "evaluate_frames",
     "event_average_precision",
     "false_alarm_curve",
+    "figure_picture",
     "figure_png",
     "fixed_spans",
     "frame_labels",

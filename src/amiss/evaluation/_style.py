@@ -1,11 +1,12 @@
 """Look of the figures, in the colours of `amiss.pages`. No global state."""
 
 import io
+from collections.abc import Callable
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from amiss.pages import DARK, LIGHT, Theme
+from amiss.pages import DARK, LIGHT, Picture, Theme
 
 FONT = 9.0
 
@@ -37,3 +38,14 @@ def figure_png(figure: Figure, dpi: int = 150) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
+
+
+def figure_picture(alt: str, draw: Callable[[bool], Figure]) -> Picture:
+    """A figure for a page, light and dark.
+
+    Args:
+        alt: what it shows, for those who can't see it.
+        draw: draws it; given whether it is for a dark page.
+    """
+    light, dark = draw(False), draw(True)
+    return Picture(alt, figure_png(light), figure_png(dark), width=round(light.get_figwidth() * 100))
