@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 
 from amiss.video import LiveFrame, open_source
+from amiss.watch import single_video
 from helpers.streams import write_stream
-
-watch = pytest.importorskip("amiss.watch._replay", reason="needs amiss[watch]")
 
 
 @pytest.mark.parametrize("raw", [b"\xff.ts", b"50%41 a?b#c.ts", "Tür\n3.ts".encode()])
 def test_a_video_of_any_name_is_played(tmp_path: Path, raw: bytes) -> None:
     path = write_stream(tmp_path / os.fsdecode(raw), n_frames=10)
-    config, stored = watch.single_video(path, tmp_path / "detector", None, tmp_path / "out")
+    config, stored = single_video(path, tmp_path / "detector", None, tmp_path / "out")
     (camera,) = config.cameras.values()
     assert camera.url.get_secret_value().isprintable()
     items = open_source(f"{camera.url.get_secret_value()}?speed=0")

@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AwareDatetime, BeforeValidator, PlainSerializer, TypeAdapter
 
+from amiss.video import SourceState
+
 EventState = Literal["open", "closed", "interrupted"]
 """`interrupted`: the process ended while the event was open."""
 
-CameraState = Literal["connecting", "running", "stalled", "reconnecting", "stopped"]
-"""Where a camera is on its way: `stalled` = connected, but nothing comes."""
+CameraState = SourceState
+"""Of its source."""
 
 _TRACE_VERSION = 1
 _LONGEST_S = 2_147_483  # what an int32 of milliseconds holds

@@ -220,7 +220,9 @@ def test_a_replayed_files_events_say_where_they_are_and_are_new_ones_each_time(t
 @pytest.mark.faults
 def test_a_kill_within_a_file_doubles_neither_event_nor_alert(tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy", reason="needs amiss[watch]")
-    service = pytest.importorskip("helpers.service", reason="needs amiss[dev]")
+    pytest.importorskip("httpx", reason="needs amiss[dev]")
+    from helpers import service
+
     detector = make_motion_detector(tmp_path / "detector")
     folder = tmp_path / "drop"
     folder.mkdir()

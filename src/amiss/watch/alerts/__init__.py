@@ -2,11 +2,10 @@
 
 import typing
 
-from amiss.watch import _extras
 from amiss.watch.alerts._apprise import AppriseChannel
 from amiss.watch.alerts._channels import Alert, Channel, LogChannel
 from amiss.watch.alerts._dispatcher import Dispatcher
-from amiss.watch.alerts._make import CHANNELS, make_channels, send_test
+from amiss.watch.alerts._make import CHANNELS, channel_class, make_channels, send_test
 from amiss.watch.alerts._publisher import StatePublisher
 from amiss.watch.alerts._webhook import WebhookChannel
 
@@ -31,4 +30,4 @@ __all__ = [
 def __getattr__(name: str) -> typing.Any:
     if name != "MqttChannel":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _extras.import_name("amiss.watch.alerts._mqtt", name)  # paho-mqtt is an extra of its own
+    return channel_class("mqtt")  # paho-mqtt is an extra of its own

@@ -23,6 +23,16 @@ CHANNELS: Registry[type] = Registry(
 """By `kind` in the configuration; made with a name and its settings (see `amiss.watch.config`)."""
 
 
+def channel_class(kind: str) -> type:
+    """The channel of a kind, imported when it is first asked for.
+
+    Raises:
+        UsageError: a package that it needs is not installed.
+    """
+    with naming_extras():
+        return CHANNELS[kind]
+
+
 def make_channels(config: Config) -> list[Channel]:
     """The channels, new; they must be closed.
 
@@ -67,7 +77,5 @@ def send_test(config: Config, channel: str | None = None) -> Iterator[tuple[str,
 
 def _channel(config: Config, name: str) -> Channel:
     settings = config.channels[name]
-    with naming_extras():
-        make = CHANNELS[settings.kind]
-    channel: Channel = make(name, settings)
+    channel: Channel = channel_class(settings.kind)(name, settings)
     return channel

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from amiss.video import showable
-from amiss.watch._event import CameraState
+from amiss.video import SourceState, showable
 from amiss.watch.camera._counters import CameraCounters
 
 _HISTORY = 120  # last scores, for the curve on live pictures
@@ -29,7 +28,7 @@ class CameraStatus:
     """Where the thresholds come from, in words."""
     lookahead_clips: int = 0
     """Clips that must come after a clip before its score does."""
-    state: CameraState = "connecting"
+    state: SourceState = "connecting"
     reason: str = ""
     """Why it is in that state, redacted."""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -48,7 +47,7 @@ class CameraStatus:
     history: deque[tuple[datetime, float]] = field(default_factory=lambda: deque(maxlen=_HISTORY))
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def set_state(self, state: CameraState, reason: str = "") -> bool:
+    def set_state(self, state: SourceState, reason: str = "") -> bool:
         """Note a state; True if it is another one than before."""
         with self.lock:
             changed = state != self.state

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, ge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from amiss.watch._event import CameraState
+from amiss.video import SourceState
 from amiss.watch.camera import CameraStatus
 
 _LATENCIES = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)  # seconds
@@ -82,7 +82,7 @@ class Metrics(Collector):
         restarts = CounterMetricFamily("amiss_worker_restarts", "Workers that failed", labels=("camera",))
         counters = [(field, CounterMetricFamily(name, text, labels=("camera",))) for field, name, text in _COUNTERS]
         for camera in cameras:
-            for name in get_args(CameraState):
+            for name in get_args(SourceState):
                 state.add_metric((camera.name, name), camera.state == name)
             if camera.score is not None:
                 score.add_metric((camera.name,), camera.score)
