@@ -192,3 +192,17 @@ def test_closing_wakes_everybody(engine: BrightnessEngine) -> None:
         thread.join(5)
     assert sorted(ended) == ["None", "put"]
     assert not pool.lane().put(0, clip(0.0))  # type: ignore[var-annotated]
+
+
+def test_what_happens_between_clips_waits_for_no_other_camera(pool: EnginePool, engine: BrightnessEngine) -> None:
+    lane: Lane[int] = pool.lane(size=2)
+    lane.put(0, clip(0.0))
+    take(lane, 1)
+    engine.delay = gate = Gate()
+    other: Lane[int] = pool.lane()
+    other.put(0, clip(0.0))
+    assert gate.waiting.wait(5)  # the engine hangs in another camera's clip
+    for index in range(1, 6):
+        lane.put(index, None, is_kept=True)
+    assert [lane.get(0.0) for _ in range(5)] == [(index, None) for index in range(1, 6)]
+    gate.event.set()

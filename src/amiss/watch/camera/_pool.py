@@ -151,12 +151,16 @@ class Lane(Generic[T]):
 
     def is_ready(self) -> bool:
         """Whether the pool may take a clip."""
-        if self.is_running or self.is_closed or len(self.results) >= self.size:
-            return False
+        self._pass_on()
+        return bool(self.waiting) and not (self.is_running or self.is_closed) and len(self.results) < self.size
+
+    def _pass_on(self) -> None:
+        """What needs no engine, and has no clip before it, waits for no other camera's clips."""
+        if self.is_running or self.is_closed:
+            return
         while self.waiting and self.waiting[0][1] is None and len(self.results) < self.size:
             self.results.append((self.waiting.popleft()[0], None))
             self.changed.notify_all()
-        return bool(self.waiting) and len(self.results) < self.size
 
     def put(self, tag: T, clip: Prepared | None, *, is_kept: bool = False) -> bool:
         """Add a clip.
@@ -178,6 +182,7 @@ class Lane(Generic[T]):
                 del self.waiting[[kept for _, _, kept in self.waiting].index(False)]
                 self.dropped += 1
             self.waiting.append((tag, clip, is_kept))
+            self._pass_on()
             self._work.notify_all()
             return True
 
@@ -191,6 +196,7 @@ class Lane(Generic[T]):
             if not self.results:
                 return None
             result = self.results.popleft()
+            self._pass_on()
             self._work.notify_all()
             return result
 
