@@ -63,3 +63,8 @@ def test_no_secret_is_in_a_mistake(values: dict[str, object]) -> None:
         Outer(**values)
     assert "7777" not in str(refused.value)
     assert "7777" not in repr(Inner(word=SecretStr("7777")))
+
+
+def test_nothing_before_an_at_sign_is_in_a_mistake() -> None:
+    with pytest.raises(UsageError, match=r"^Inner: size is '\*\*\*@host'; must be a whole number$"):
+        Inner(size="joe:s@same@host")

@@ -93,7 +93,10 @@ class Problem:
         return ".".join(map(str, self.where))
 
     def __str__(self) -> str:
-        value = "" if self.value is None or self.is_secret else f"is {self.value!r}"
+        shown = self.value
+        if isinstance(shown, str) and "@" in shown:  # what stands before it may be a user and a password
+            shown = f"***@{shown.rpartition('@')[2]}"
+        value = "" if shown is None or self.is_secret else f"is {shown!r}"
         if self.message.startswith("is "):
             return f"{self.field} {self.message}"
         where = " ".join(part for part in (self.field, value) if part)
