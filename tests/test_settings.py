@@ -54,6 +54,27 @@ def test_mistakes_in_nested_values_keep_their_place() -> None:
     assert found["wait",] == "wait: there is no such field; did you mean 'wait_s'?"
 
 
+class Bare(Settings):
+    """A part without secrets."""
+
+
+class Plain(Settings):
+    """Without secrets."""
+
+    sizes: dict[str, int] = Field(default={})
+    """Some."""
+    maybe: Bare | None = None
+    """A part."""
+
+
+def test_what_should_be_a_mapping_is_told_without_the_names_of_classes() -> None:
+    with pytest.raises(UsageError) as caught:
+        Plain(sizes=3, maybe="x")
+    assert (
+        str(caught.value) == "Plain: sizes is 3; must be a mapping; maybe is 'x'; must be a mapping of fields or null"
+    )
+
+
 @pytest.mark.parametrize("values", [{"inner": {"word": 7777}}, {"inner": "7777"}, {"inner": {"word": ["7777"]}}])
 def test_no_secret_is_in_a_mistake(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError) as caught:

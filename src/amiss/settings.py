@@ -30,6 +30,8 @@ _TYPES = {
         ("string", "text"),
         ("list", "a list"),
         ("tuple", "a list"),
+        ("dict", "a mapping"),
+        ("model", "a mapping of fields"),
     )
     for mistake in ("type", "parsing", "from_float")
 }

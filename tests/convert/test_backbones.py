@@ -163,7 +163,7 @@ def test_what_is_no_state_dict_is_refused(state: object) -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("resnet3d_11", {}, "unknown kind 'resnet3d_11'.*resnet3d_10"),
+        ("resnet3d_11", {}, "unknown kind of reference checkpoint 'resnet3d_11'.*resnet3d_10"),
         ("resnet3d_10", {"shortcut": "C"}, "shortcut is 'C'"),
         ("resnet3d_10", {"depth": 18}, "no option depth"),
         ("mfnet", {"shortcut": "A"}, "no option shortcut"),

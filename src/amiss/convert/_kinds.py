@@ -9,7 +9,9 @@ from amiss.convert._backbones import backbone_kinds
 from amiss.convert._heads import HEAD_KINDS
 from amiss.registry import Registry
 
-KINDS: Registry[Callable[..., nn.Module]] = Registry("kind", lambda: {**backbone_kinds(), **HEAD_KINDS})
+KINDS: Registry[Callable[..., nn.Module]] = Registry(
+    "kind of reference checkpoint", lambda: {**backbone_kinds(), **HEAD_KINDS}
+)
 
 
 def from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) -> nn.Module:
