@@ -29,6 +29,15 @@ class Outer(Settings):
     """Seconds."""
 
 
+class Named(Settings):
+    """What must not be empty."""
+
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Some."""
+    word: Annotated[str, Field(min_length=1)]
+    """One."""
+
+
 def test_a_wrong_value_is_a_usage_error_for_python_callers() -> None:
     with pytest.raises(UsageError, match=r"^Inner: size is 0; must be at least 1$"):
         Inner(size=0)
@@ -36,6 +45,8 @@ def test_a_wrong_value_is_a_usage_error_for_python_callers() -> None:
         Inner(sise=4)
     with pytest.raises(UsageError, match="wait_s is -1; must not be negative"):
         Outer().changed(wait_s=-1)
+    with pytest.raises(UsageError, match=r"^Named: names: must not be empty; word is ''; must not be empty$"):
+        Named(names=(), word="")
     with pytest.raises(ValidationError):  # frozen
         Outer().wait_s = 3  # type: ignore[misc]
 

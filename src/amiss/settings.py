@@ -123,6 +123,8 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Prob
             message = f"must be {_TYPES[kind]}{' or null' if _may_be_null(model, where) else ''}"
         elif kind == "greater_than_equal" and found["ctx"]["ge"] == 0:
             message = "must not be negative"
+        elif kind in ("too_short", "string_too_short") and found["ctx"]["min_length"] == 1:
+            message = "must not be empty"
         elif kind in _BOUNDS:
             (bound,) = found["ctx"].values()
             message = f"must be {_BOUNDS[kind]} {bound:g}"

@@ -49,6 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):  # fmt: skip
         ran = amiss(*command)
         assert ran.code == 0, ran.err
+    assert "too few" in ran.err  # why nothing was held out, as the tutorial says
     return root
 
 

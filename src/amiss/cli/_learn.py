@@ -56,6 +56,8 @@ def train(
     columns = ["seed", "steps", "selected step", "held-out video AUC", "threshold", "seconds"]
     rows = [[r.seed, r.steps, r.selected_step, r.selected_auc, r.threshold, r.seconds] for r in reports]
     console.print_table(columns, rows)
+    for note in dict.fromkeys(note for r in reports if r.selected_auc is None for note in r.notes[:1]):
+        console.note(note)  # why there is no AUC, and how long it was trained instead
     console.note(f"detectors: {out}/{'' if seeds is None else 'seed*/'}selected")
 
 
