@@ -28,6 +28,7 @@ from amiss.video.live import (
     SourceState,
     StateChange,
     address_starts,
+    has_known_start,
     open_source,
 )
 
@@ -66,6 +67,7 @@ __all__ = [
     "annotate_video",
     "check_video",
     "cut_clip",
+    "has_known_start",
     "iter_clips",
     "open_source",
     "read_frames_at",

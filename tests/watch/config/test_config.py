@@ -295,6 +295,18 @@ channels:
     assert "can't use this tgram:// URL" in found["channels.l"]
 
 
+def test_known_addresses_ask_no_other_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes long, and a file may have hundreds of cameras."""
+
+    def asked(**_: object) -> None:
+        raise AssertionError("entry points were asked for")
+
+    monkeypatch.setattr("amiss.registry.entry_points", asked)
+    urls = ("rtsp://h/", "https://h/", "device:0", "/dev/video0", "replay:a.mp4", "FOLDER:drop")
+    cameras = "".join(f"  c{i}: {{url: '{url}'}}\n" for i, url in enumerate(urls))
+    assert len(load_config(write(folder, f"detector: detector\ncameras:\n{cameras}")).cameras) == len(urls)
+
+
 def test_check_and_schema_as_commands(folder: Path) -> None:
     run = CliRunner().invoke
     good = write(folder, "detector: detector\ncameras: {door: {url: 'rtsp://user:sesame@192.0.2.7/'}}")

@@ -13,7 +13,7 @@ from amiss.video.live._items import (
     SourceState,
     StateChange,
 )
-from amiss.video.live._open import SOURCES, address_starts, open_source
+from amiss.video.live._open import SOURCES, address_starts, has_known_start, open_source
 from amiss.video.live._options import SourceOptions
 from amiss.video.live._replay import ReplaySource
 from amiss.video.live._source import LiveSource
@@ -35,5 +35,6 @@ __all__ = [
     "SourceState",
     "StateChange",
     "address_starts",
+    "has_known_start",
     "open_source",
 ]

@@ -36,6 +36,14 @@ def address_starts() -> tuple[str, ...]:
     return (*(f"{name}://" if name in _WITH_HOST else f"{name}:" for name in SOURCES.names()), "/dev/")
 
 
+def has_known_start(url: str) -> bool:
+    """Whether an address begins with one of `address_starts`; quick, where no other package has to be asked."""
+    scheme, colon, rest = url.lower().partition(":")
+    if scheme.startswith("/dev/"):
+        return True
+    return bool(colon) and (scheme not in _WITH_HOST or rest.startswith("//")) and scheme in SOURCES
+
+
 def open_source(
     url: str,
     settings: SourceSettings = SourceSettings(),  # noqa: B008  # frozen

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from amiss.detection import AlarmSettings
 from amiss.errors import UsageError
 from amiss.settings import Settings
-from amiss.video import GateSettings, SourceSettings, address_starts, open_source, redact
+from amiss.video import GateSettings, SourceSettings, address_starts, has_known_start, open_source, redact
 
 
 class CameraSourceSettings(SourceSettings):
@@ -68,10 +68,10 @@ class CameraSettings(CameraDefaults):
     @classmethod
     def _known_form(cls, url: SecretStr) -> SecretStr:
         plain = url.get_secret_value()
-        if not plain.lower().startswith(starts := address_starts()):
+        if not has_known_start(plain):
             given = re.match(r"[a-z][a-z0-9+.-]*://", plain, re.IGNORECASE)  # of the address only this is no secret
             raise ValueError(
-                f"must start with one of {', '.join(starts)}" + (f"; not with {given[0]}" if given else "")
+                f"must start with one of {', '.join(address_starts())}" + (f"; not with {given[0]}" if given else "")
             )
         try:
             open_source(plain)
