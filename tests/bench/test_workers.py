@@ -25,6 +25,15 @@ def test_outcomes_are_in_order_and_no_worker_is_left() -> None:
     assert len(first - children()) >= 2
 
 
+def test_no_more_are_started_than_there_are_tasks() -> None:
+    with Workers(4) as workers:
+        workers.map(math.sqrt, [1.0, 4.0])
+        first = children()
+        assert workers.map(math.sqrt, [1.0, 4.0, 9.0]) == [1, 2, 3]
+        assert first < children()
+        assert len(children()) == len(first) + 1
+
+
 def test_one_worker_is_this_process() -> None:
     with Workers(1) as workers:
         before = children()

@@ -19,11 +19,14 @@ Outcome = TypeVar("Outcome")
 
 
 class Workers:
-    """So many worker processes, started by the first tasks and ended with the block; none where one is enough."""
+    """Up to so many worker processes, as many as there are tasks at a time; none where one is enough.
+
+    They are started by the first tasks that need them, and ended with the block.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._started = False
+        self._n_started = 0
         self._warnings = warnings.catch_warnings()
 
     def __enter__(self) -> "Workers":
@@ -33,7 +36,7 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._started:
+        if self._n_started:
             get_reusable_executor(reuse=True, kill_workers=True).shutdown(wait=True, kill_workers=True)
         self._warnings.__exit__(None, None, None)
 
@@ -47,11 +50,11 @@ class Workers:
             with _one_thread():
                 yield from ((number, function(task)) for number, task in enumerate(tasks))
             return
-        self._started = True
+        self._n_started = max(self._n_started, min(self.count, len(tasks)))
         # One at a time and no arrays in shared files: a task is minutes long, its outcome small.
         options = {"batch_size": 1, "pre_dispatch": "all", "return_as": "generator_unordered", "max_nbytes": None}
         outcomes: Generator[tuple[int, Outcome], None, None] | None = None
-        with parallel_config("loky", n_jobs=self.count, initializer=_start_worker):
+        with parallel_config("loky", n_jobs=self._n_started, initializer=_start_worker):
             try:
                 with _interrupts_held():
                     calls = (delayed(_numbered)(function, number, task) for number, task in enumerate(tasks))
