@@ -5,7 +5,8 @@ import typing
 from amiss.watch.alerts._apprise import AppriseChannel
 from amiss.watch.alerts._channels import Alert, Channel, LogChannel
 from amiss.watch.alerts._dispatcher import Dispatcher
-from amiss.watch.alerts._make import CHANNELS, channel_class, make_channels, send_test
+from amiss.watch.alerts._make import CHANNELS, make_channels, send_test
+from amiss.watch.alerts._make import channel_class as _channel_class
 from amiss.watch.alerts._publisher import StatePublisher
 from amiss.watch.alerts._webhook import WebhookChannel
 
@@ -30,4 +31,4 @@ __all__ = [
 def __getattr__(name: str) -> typing.Any:
     if name != "MqttChannel":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return channel_class("mqtt")  # paho-mqtt is an extra of its own
+    return _channel_class("mqtt")  # paho-mqtt is an extra of its own
