@@ -242,6 +242,18 @@ def test_a_camera_that_breaks_the_engine_hurts_no_other(tmp_path: Path) -> None:
     assert bad.error is None
 
 
+def test_a_worker_that_cannot_read_ends_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: CameraReader) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(CameraReader, "start", full)
+    with wall() as made:
+        worker = made.watch("device:0")
+        eventually(lambda: not worker.is_alive())
+        assert isinstance(worker.error, RuntimeError)
+        assert made.states[-1][1] == "stopped"
+
+
 def test_a_camera_on_which_everything_fails_ends_and_says_why(tmp_path: Path) -> None:
     path = write_stream(tmp_path / "a.ts", n_frames=160)
     engine = BrightnessEngine()

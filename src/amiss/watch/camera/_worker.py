@@ -205,8 +205,8 @@ class CameraWorker:
     # The scoring thread
 
     def _run(self) -> None:
-        self._reader.start()
         try:
+            self._reader.start()
             while not self._is_over:
                 self._events.poll()
                 if (item := self._lane.get(POLL_S)) is not None:
