@@ -18,6 +18,7 @@ from amiss.backbones import (
     create_backbone_for,
     describe_presets,
     list_backbones,
+    published_spec,
 )
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
 from helpers import ROOT
@@ -53,6 +54,12 @@ def _costly(weights, crops):
 
 COSTLY = BackboneEntry(
     BackboneInfo(name="costly", kind="video network", dim=3, input_size=(1, 1), licence="MIT"), _costly
+)
+
+
+NAMED = BackboneEntry(
+    BackboneInfo(name="named", kind="video network", dim=3, input_size=(1, 1), weights=("mine", "FILE"), licence="MIT"),
+    Brightness,
 )
 
 
@@ -284,6 +291,13 @@ def test_third_party_backbones():
     np.testing.assert_allclose(fused.encode(FRAMES)[0, -3:].numpy(), FRAMES.mean((0, 1, 2)), rtol=1e-4)
     with pytest.raises(UsageError, match="Did you mean 'brightness'"):
         create_backbone("brightnes")
+
+
+def test_a_third_party_may_only_name_its_weights(monkeypatch, tmp_path):
+    install_plugin(monkeypatch, tmp_path, "amiss.backbones", "named", f"{__name__}:NAMED")
+    assert published_spec("named").weights == "mine"
+    with pytest.raises(UsageError, match=r"named has no published weights 'theirs'; it has \['mine'\]"):
+        published_spec("named", "theirs")
 
 
 def test_a_third_party_may_give_its_preprocessing_only():

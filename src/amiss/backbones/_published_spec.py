@@ -23,7 +23,8 @@ def published_spec(name: str, weights: str = "default", *, crops: int = 1, prese
     if entry.info.weights == ("none",):
         return create_backbone(name, "none", crops=crops, preset=preset).spec
     spec = create_backbone(name, "random", crops=crops, preset=preset).spec
-    ids = [published.id for published in entry.published()]
+    named = [choice for choice in entry.info.weights if choice not in ("default", "random", "FILE")]
+    ids = [published.id for published in entry.published()] or named  # a third party may only name its weights
     chosen = ids[0] if weights == "default" and ids else weights
     if chosen not in ids:
         raise UsageError(f"{name} has no published weights {weights!r}; it has {ids or 'none'}")
