@@ -68,7 +68,7 @@ def test_the_files_of_sultani_and_ekosman(golden: Path, file: str, kind: str) ->
         output = head(x[None])
     with np.load(golden / "formats.npz") as arrays:
         np.testing.assert_allclose(output.scores[0], arrays["scores"], rtol=1e-5)
-        np.testing.assert_allclose(output.extras["logits"][0], arrays["logits"], rtol=1e-4)
+        np.testing.assert_allclose(output.logits[0], arrays["logits"], rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", list(REFERENCES))

@@ -90,7 +90,7 @@ def test_damaged_detectors_are_named(tmp_path: Path) -> None:
         Detector.load(tmp_path / "run")
     values = json.loads((folder / "detector.json").read_text())
     (folder / "detector.json").write_text(json.dumps({**values, "format": 99}))
-    with pytest.raises(DetectorError, match="format 99; this amiss reads 1"):
+    with pytest.raises(DetectorError, match="format 99; this amiss reads 1 to 2"):
         Detector.load(folder)
     (folder / "detector.json").write_text(json.dumps({**values, "head": {**values["head"], "feature_dim": 7}}))
     with pytest.raises(DetectorError, match="is damaged"):

@@ -14,6 +14,7 @@ from amiss.heads import Head, HeadOutput, create_head
 HEADS: dict[str, tuple[str, dict[str, Any]]] = {
     "sultani": ("sultani", {}),
     "topk": ("topk", {"k": 3}),
+    "pooled": ("pooled", {}),
     "rtfm": ("rtfm", {"channels": 8}),
     "salient": ("salient", {"chunk": 4}),
     "salient-chunk": ("salient", {"chunk": 4, "clip_scores": "chunk"}),

@@ -18,7 +18,7 @@ from amiss.features import FeatureSet
 from amiss.training import Recipe, load_recipe, train, train_seeds
 from helpers.training import clip_auc, make_data
 
-QUICK = ["steps=40", "evaluate_every=5", "batch.normal=8", "batch.anomalous=8", "segments=8"]
+QUICK = ["steps=40", "evaluate_every=5", "batch.normal=8", "batch.anomalous=8", "segments=8", "calibration.folds=2"]
 
 
 @pytest.fixture(scope="module")
@@ -190,10 +190,10 @@ def test_progress_and_evaluations_are_told(data: tuple[Manifest, FeatureSet], tm
         load_recipe("topk", [*QUICK, "steps=12", "selection.patience=null"]),
         *data,
         tmp_path / "run",
-        progress=lambda done, total, what: told.append((done, total)),
+        progress=lambda done, total, _: told.append((done, total)),
         on_evaluate=lambda step, detector: seen.append(step),
     )
-    assert told == [(step, 12) for step in range(1, 13)]
+    assert told == [(step, 12) for step in range(1, 13)] + [(12, 12)] * 2  # and the folds
     assert seen == [5, 10, 12]
 
 

@@ -29,6 +29,9 @@ def detect(
     annotate: Annotated[bool, typer.Option("--annotate", help="Marked video, <video_id>.annotated.mp4.")] = False,
     clips: Annotated[bool, typer.Option("--clips", help="Events cut out, <video_id>.event01.mp4 …")] = False,
     features: Annotated[Path | None, typer.Option(help="Score these stored features instead of the videos.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Scores from here on are an event, in place of the detector's.", min=0, max=1)
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="File of the backbone's weights, if not found by name.")] = None,
     engine: EngineName = "auto",
     precision: Precision = "auto",
@@ -49,6 +52,7 @@ def detect(
                 out=out,
                 outputs=DetectOutputs(plot=plot, annotate=annotate, clips=clips),
                 features=features,
+                threshold=threshold,
                 weights=weights,
                 engine=engine,
                 precision=precision,

@@ -10,7 +10,7 @@ from amiss.cli._options import Json, Manifest
 from amiss.errors import UsageError
 
 if TYPE_CHECKING:
-    from amiss.training import Recipe
+    from amiss.training import Recipe, TrainReport
 
 _METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far")
 
@@ -56,9 +56,40 @@ def train(
     columns = ["seed", "steps", "selected step", "held-out video AUC", "threshold", "seconds"]
     rows = [[r.seed, r.steps, r.selected_step, r.selected_auc, r.threshold, r.seconds] for r in reports]
     console.print_table(columns, rows)
-    for note in dict.fromkeys(note for r in reports if r.selected_auc is None for note in r.notes[:1]):
+    for note in dict.fromkeys(
+        note for r in reports if r.selected_auc is None and r.taken is None for note in r.notes[:1]
+    ):
         console.note(note)  # why there is no AUC, and how long it was trained instead
+    for report in reports:
+        _print_worth(report, f"seed {report.seed}: " if len(reports) > 1 else "")
     console.note(f"detectors: {out}/{'' if seeds is None else 'seed*/'}selected")
+
+
+def _print_worth(report: "TrainReport", which: str) -> None:
+    """What each threshold does to videos that weren't trained on, and what the data say back."""
+    if report.taken is not None:
+        console.note(which + report.notes[0])
+    found = report.out_of_fold
+    if found is None:
+        console.note(f"{which}too few videos to say what a threshold does: {report.notes[-1]}")
+        return
+    rows = [
+        [
+            f"{point.threshold:.3f}{' (default)' if point == found.default else ''}",
+            _share(point.found, point.found_ci95),
+            _share(point.false_alarms, point.false_alarms_ci95),
+        ]
+        for point in found.table
+    ]
+    columns = ["threshold", "anomalous videos found", "false alarms among normal videos"]
+    console.print_table(columns, rows, f"{which}{len(found.scores)} videos, {found.source}")
+    console.note(f"{which}video AUC of these: {found.video_auc:.3f}; in brackets: 95 % intervals")
+    for remark in found.remarks:
+        console.note(f"{which}{remark}")
+
+
+def _share(share: float, interval: tuple[float, float]) -> str:
+    return f"{share:.0%} ({interval[0]:.0%} to {interval[1]:.0%})"
 
 
 def _tell_source(recipe: "Recipe") -> None:

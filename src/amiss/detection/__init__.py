@@ -10,7 +10,14 @@ import typing
 from amiss.detection._alarms import Alarm, AlarmChange, AlarmSettings, AlarmTracker, find_alarms
 
 if typing.TYPE_CHECKING:
-    from amiss.detection._calibration import Calibration, threshold_from_normal
+    from amiss.detection._calibration import (
+        Calibration,
+        OperatingPoint,
+        ScoreMap,
+        calibrate,
+        operating_point,
+        threshold_from_normal,
+    )
     from amiss.detection._detector import Detector, detector_digest
     from amiss.detection._false_alarms import FalseAlarmThreshold, false_alarm_threshold, poisson_upper
     from amiss.detection._normalisation import Normalisation, NormalisationKind
@@ -30,12 +37,16 @@ __all__ = [
     "Normalisation",
     "NormalisationKind",
     "OnlineScorer",
+    "OperatingPoint",
+    "ScoreMap",
     "ScoreResult",
+    "calibrate",
     "causal_offline_scores",
     "detector_digest",
     "false_alarm_threshold",
     "find_alarms",
     "find_events",
+    "operating_point",
     "poisson_upper",
     "threshold_from_normal",
 ]
@@ -49,11 +60,15 @@ _HOME = {
     "Normalisation": "_normalisation",
     "NormalisationKind": "_normalisation",
     "OnlineScorer": "_online",
+    "OperatingPoint": "_calibration",
+    "ScoreMap": "_calibration",
     "ScoreResult": "_score_result",
+    "calibrate": "_calibration",
     "causal_offline_scores": "_online",
     "detector_digest": "_detector",
     "false_alarm_threshold": "_false_alarms",
     "find_events": "_score_result",
+    "operating_point": "_calibration",
     "poisson_upper": "_false_alarms",
     "threshold_from_normal": "_calibration",
 }

@@ -22,10 +22,11 @@ from amiss.engines import Engine, create_engine
 from amiss.errors import AmissError, DetectorError
 from amiss.features import extract_video
 from amiss.files import atomic_path, write_json
-from amiss.heads import Head, create_head, crop_mean
+from amiss.heads import Head, HeadOutput, create_head, crop_mean, mean_logits
 from amiss.settings import in_words
 
-FORMAT = 1
+FORMAT = 2
+"""That `save` writes; 1 was without a score map."""
 _HEAD_FILE, _JSON_FILE = "head.safetensors", "detector.json"
 _NORMALISATION = "normalisation."
 _HEAD = "head."
@@ -118,8 +119,9 @@ class Detector:
             raise DetectorError(f"{root} can't be read: {error}") from error
         if not isinstance(values, dict):
             raise DetectorError(f"{root} is damaged: detector.json holds a {type(values).__name__}, not an object")
-        if values.get("format") != FORMAT:
-            raise DetectorError(f"{root} has format {values.get('format')!r}; this amiss reads {FORMAT}: update amiss")
+        if values.get("format") not in (1, FORMAT):
+            found = values.get("format")
+            raise DetectorError(f"{root} has format {found!r}; this amiss reads 1 to {FORMAT}: update amiss")
         try:
             stored = _DetectorFile.model_validate(values)
             head = create_head(stored.head.name, stored.head.feature_dim, **stored.head.options)
@@ -148,11 +150,23 @@ class Detector:
             features: [T, C, D] clips x crops x dim, as they lie in a feature set.
 
         Returns:
-            [T] scores in 0..1, averaged over crops.
+            [T] scores in 0..1, averaged over crops, and then through the calibration's map where it has one.
 
         Raises:
             DetectorError: other shape or dim, or values that are not finite.
         """
+        if self.calibration.score_map is not None:
+            return self.calibration.score_map(self.logits(features))
+        output, crops = self._forward(features)
+        return crop_mean(output.scores, crops)[0].double().numpy()
+
+    def logits(self, features: FloatArray) -> NDArray[np.float64]:
+        """What scores come from: the logit [T] of the head's scores, averaged over crops; for the rest as
+        `score_features`.
+        """
+        return mean_logits(*self._forward(features))[0].numpy()
+
+    def _forward(self, features: FloatArray) -> tuple[HeadOutput, int]:
         if features.ndim != 3 or features.shape[2] != self.head.feature_dim or not features.size:
             raise DetectorError(f"features are {features.shape}; expected (clips, crops, {self.head.feature_dim})")
         if not np.isfinite(features).all():
@@ -161,8 +175,7 @@ class Detector:
         x_CTD = torch.from_numpy(rows).transpose(0, 1)
         self.head.eval()
         with torch.inference_mode():
-            scores = crop_mean(self.head(x_CTD).scores, crops=x_CTD.shape[0])[0]
-        return scores.double().numpy()
+            return self.head(x_CTD), x_CTD.shape[0]
 
     def prepare(
         self, weights: str | os.PathLike[str] | None = None, *, engine: str = "auto", precision: str = "auto"

@@ -1,6 +1,6 @@
 """Heads: features → anomaly score per clip, one file each, loss beside the network."""
 
-from amiss.heads._base import Head, HeadOutput, LossTerms, crop_mean, full_mask
+from amiss.heads._base import Head, HeadOutput, LossTerms, crop_mean, full_mask, mean_logits
 from amiss.heads._head_options import HeadOptions, HeadWithOptions
 from amiss.heads._registry import create_head, describe_heads, list_heads
 
@@ -15,4 +15,5 @@ __all__ = [
     "describe_heads",
     "full_mask",
     "list_heads",
+    "mean_logits",
 ]

@@ -4,11 +4,15 @@ Shape letters: B bags · T clips (or segments) of a bag · D feature dim.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -22,6 +26,9 @@ class HeadOutput:
     """[B] anomaly score of the whole bag in 0..1."""
     extras: dict[str, Any] = field(default_factory=dict)
     """Whatever the head's loss or a user of its internals needs, e.g. attention [B, T]."""
+    logits: Tensor | None = None
+    """[B, T] what the scores are the sigmoid of, where the head has that: it tells apart what float32 scores of 0 and 1
+    can't. Padded clips have any value."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class Head(nn.Module, ABC):
     feature_dim: int
     per_clip: bool = False
     """Whether a clip's score (in eval mode) depends on that clip alone, not on others of its bag."""
+    fits_at_once: bool = False
+    """Whether `fit_bags` trains it, instead of steps along its loss."""
 
     @property
     @abstractmethod
@@ -70,6 +79,15 @@ class Head(nn.Module, ABC):
             step: training step, for schedules.
         """
 
+    def fit_bags(self, bags: Sequence[NDArray[np.float32]], labels: NDArray[np.intp]) -> None:
+        """Learn from all training bags at once, where `fits_at_once` is True; the trainer then takes no steps.
+
+        Args:
+            bags: [C, T, D] crops x clips x dim each, normalised.
+            labels: [B] 0 = normal, 1 = anomalous, both present.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is trained by steps")
+
     def finish(self) -> None:
         """Learn what is left to learn once training ends or pauses; nothing, by default.
 
@@ -93,6 +111,19 @@ def full_mask(features: Tensor) -> Tensor:
 def crop_mean(scores: Tensor, crops: int) -> Tensor:
     """Average scores [B*crops, ...] over crops → [B, ...]; the one place where crops meet."""
     return scores.reshape(-1, crops, *scores.shape[1:]).mean(dim=1)
+
+
+def mean_logits(output: HeadOutput, crops: int) -> Tensor:
+    """Logit of the crops' mean score, float64 [B*crops, T] → [B, T]: in the order of the scores.
+
+    From the head's logits where it has them: ln Σ σ(z) - ln Σ σ(-z), which no float rounds to 0 or 1. Otherwise from
+    its scores; those that are 0 or 1 have the logit of the float32 numbers next to them.
+    """
+    if output.logits is not None:
+        z = output.logits.double().reshape(-1, crops, output.logits.shape[1])
+        return F.logsigmoid(z).logsumexp(dim=1) - F.logsigmoid(-z).logsumexp(dim=1)
+    limits = torch.finfo(torch.float32)
+    return torch.logit(crop_mean(output.scores.double(), crops).clamp(limits.tiny, 1 - limits.eps / 2))
 
 
 def bounded(features: Tensor) -> Tensor:

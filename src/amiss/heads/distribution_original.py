@@ -145,9 +145,10 @@ class OriginalDistributionHead(TemporalHead):
         """
         mask = full_mask(features) if mask is None else mask
         x_BTD = torch.relu(self.dropout(self.temporal(bounded(features), mask)))
-        scores = torch.sigmoid(self.classifier(x_BTD)).masked_fill(~mask, 0)
+        logits = self.classifier(x_BTD)
+        scores = torch.sigmoid(logits).masked_fill(~mask, 0)
         bag_score = mean_of_clips(scores, *self._select(x_BTD.detach(), mask))
-        return HeadOutput(scores, bag_score, {"features": x_BTD, "mask": mask})
+        return HeadOutput(scores, bag_score, {"features": x_BTD, "mask": mask}, logits)
 
     def _select(self, z_BTD: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
         """The later clips of the most different pairs → index [B, K] and weight [B, K]; a bag of one clip gives it."""

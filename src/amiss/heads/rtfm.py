@@ -65,10 +65,11 @@ class RTFMHead(TemporalHead):
         """
         mask = full_mask(features) if mask is None else mask
         x_BTD = self.dropout(self.temporal(bounded(features), mask))
-        scores = torch.sigmoid(self.classifier(x_BTD)).masked_fill(~mask, 0)
+        logits = self.classifier(x_BTD)
+        scores = torch.sigmoid(logits).masked_fill(~mask, 0)
         magnitudes = vector_norm(x_BTD, dim=2)
         bag_score = mean_of_clips(scores, *select_top(magnitudes.detach(), mask, self.settings.k))
-        return HeadOutput(scores, bag_score, {"features": x_BTD, "magnitudes": magnitudes, "mask": mask})
+        return HeadOutput(scores, bag_score, {"features": x_BTD, "magnitudes": magnitudes, "mask": mask}, logits)
 
     def select(self, output: HeadOutput, crops: int) -> tuple[Tensor, Tensor]:
         """Video scores [B] and mean features [R, D] of the clips that have the largest crop-averaged magnitudes."""

@@ -103,12 +103,12 @@ class _RankingHead(HeadWithOptions):
             nn.init.xavier_normal_(layer.weight)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
-        """Scores [B, T] of features [B, T, D]; each clip is scored by itself. `extras`: logits [B, T], mask [B, T]."""
+        """Scores [B, T] of features [B, T, D]; each clip is scored by itself. `extras`: mask [B, T]."""
         mask = full_mask(features) if mask is None else mask
         hidden = self.dropout(torch.relu(self.fc1(bounded(features))))
         logits = self.fc3(self.dropout(self.fc2(hidden))).squeeze(-1)
         scores = torch.sigmoid(logits).masked_fill(~mask, 0)
-        return HeadOutput(scores, self.bag_scores(scores, mask), {"logits": logits, "mask": mask})
+        return HeadOutput(scores, self.bag_scores(scores, mask), {"mask": mask}, logits)
 
     @abstractmethod
     def bag_scores(self, scores_BT: Tensor, mask_BT: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,7 @@ def detect_targets(
     out: str | os.PathLike[str] | None = None,
     outputs: DetectOutputs | None = None,
     features: str | os.PathLike[str] | None = None,
+    threshold: float | None = None,
     weights: str | os.PathLike[str] | None = None,
     engine: str = "auto",
     precision: str = "auto",
@@ -53,6 +54,7 @@ def detect_targets(
         out: see `detect`, as the next.
         outputs: further outputs.
         features: folder of a feature set, scored instead of running the backbone.
+        threshold: from which score on frames are an event, 0..1; None = the detector's.
         weights: file of the backbone's weights, where they are not found by name.
         engine: see `amiss.engines.create_engine`, as the next.
         precision: of the backbone.
@@ -64,6 +66,10 @@ def detect_targets(
         UsageError: no target and no features; also as `detect`, like the rest.
     """
     loaded = Detector.load(detector)
+    if threshold is not None:
+        if not 0 <= threshold <= 1:
+            raise UsageError(f"threshold is {threshold}; scores lie in 0..1")
+        loaded.calibration = replace(loaded.calibration, threshold=threshold, method="as asked")
     stored = open_feature_set(features) if features is not None else None
     videos: dict[str, Path | None] = dict.fromkeys(stored.records) if stored is not None and not targets else {}
     if not videos:

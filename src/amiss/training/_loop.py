@@ -4,8 +4,8 @@ import copy
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,11 +16,17 @@ from amiss.heads import Head, crop_mean
 from amiss.training._bags import Bags
 from amiss.training._optimisers import make_optimiser
 from amiss.training._recipe import Recipe
-from amiss.training._run_folder import MetricsLog
 from amiss.training._sampling import draw_batch
 from amiss.training._selection import HeldOutScore, Selection
 
 _EVALUATION_BAGS = 64  # bags per forward pass on held-out videos
+
+
+class Log(Protocol):
+    """Takes the metrics of steps."""
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Add the metrics of a step."""
 
 
 class TrainingLoop:
@@ -45,7 +51,12 @@ class TrainingLoop:
 
     @property
     def is_done(self) -> bool:
-        return self.step >= self.recipe.steps or self.selection.should_stop
+        return self.step >= self.n_steps or self.selection.should_stop
+
+    @property
+    def n_steps(self) -> int:
+        """Steps at most."""
+        return 1 if self.head.fits_at_once else self.recipe.steps
 
     @property
     def selected_step(self) -> int:
@@ -55,15 +66,15 @@ class TrainingLoop:
     def status(self) -> str:
         return f"held-out video AUC {self.selection.history[-1].video_auc:.3f}" if self.selection.history else ""
 
-    def advance(self, log: MetricsLog, on_step: Callable[[int], object]) -> None:
+    def advance(self, log: Log, on_step: Callable[[int], object]) -> None:
         """Train until the next evaluation, evaluate, log."""
         sums: dict[str, float] = defaultdict(float)
-        end = min(self.step + self.recipe.evaluate_every - self.step % self.recipe.evaluate_every, self.recipe.steps)
+        end = min(self.step + self.recipe.evaluate_every - self.step % self.recipe.evaluate_every, self.n_steps)
         count = end - self.step
         began = time.process_time()
         while self.step < end:
             self.step += 1
-            for name, value in self._train_step().items():
+            for name, value in (self._fit() if self.head.fits_at_once else self._train_step()).items():
                 sums[name] += value
             on_step(self.step)
         self.step_seconds += time.process_time() - began
@@ -74,6 +85,10 @@ class TrainingLoop:
             if self.selection.add(score, self.step):
                 self.best_weights = _copy_to_cpu(self.head)
         log.write(self.step, metrics)
+
+    def _fit(self) -> dict[str, float]:
+        self.head.fit_bags(self.fit.features, self.fit.labels)
+        return {}
 
     def _train_step(self) -> dict[str, float]:
         # each step seeds dropout anew, so that a resumed run needs no generator state

@@ -60,6 +60,20 @@ class SelectionSettings(Settings):
     """Evaluations without gain until training stops; None = train for `steps`."""
 
 
+class CalibrationSettings(Settings):
+    """How scores get their meaning and their threshold: from scores of training videos by heads not trained on them."""
+
+    folds: Annotated[int, Field(ge=0)] = 5
+    """Parts of the training videos, groups kept whole: each is scored by a head trained on the others, for as many
+    steps as the selected one. Below 2 there is no cross-fitting: the held-out videos alone are used."""
+    rounds: Annotated[int, Field(ge=1)] = 1
+    """How often that is done, each time with other folds; a video's score is the mean."""
+    enough_held_out: Annotated[int, Field(ge=2)] = 40
+    """Held-out videos of each label from which on they alone are used, and nothing is trained again."""
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.125
+    """Share of normal videos that reach the default threshold, which is at least 0.5."""
+
+
 class Recipe(Settings):
     """Everything that decides a training run but data and seed."""
 
@@ -91,3 +105,8 @@ class Recipe(Settings):
     """Steps between evaluations on held-out videos."""
     selection: SelectionSettings = SelectionSettings()
     """Model selection and early stopping."""
+    calibration: CalibrationSettings = CalibrationSettings()
+    """Map of scores and threshold."""
+    alternatives: tuple[str, ...] = ()
+    """Recipes that are trained as well; the one whose video AUC is best out of fold is taken. `--set` doesn't reach
+    them."""

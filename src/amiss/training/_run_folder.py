@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from amiss.errors import DetectorError, OutputError, UsageError
 from amiss.files import atomic_path, remove_leftovers, write_json, write_text
+from amiss.training._out_of_fold import OutOfFold
 from amiss.training._recipe import Recipe
 from amiss.training._recipe_files import load_recipe, recipe_to_yaml
 
@@ -57,6 +58,10 @@ class TrainReport:
     """SHA-256 over the ids, labels and features trained with."""
     notes: tuple[str, ...]
     """What a reader should know, in words."""
+    out_of_fold: OutOfFold | None = None
+    """What scores of training videos by heads not trained on them say; None where there are too few."""
+    taken: str | None = None
+    """The recipe that was taken, where alternatives were tried."""
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -73,6 +78,8 @@ class TrainReport:
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             for name in ("held_out", "skipped", "notes"):
                 values[name] = tuple(values[name])
+            if values.get("out_of_fold") is not None:
+                values["out_of_fold"] = OutOfFold.from_dict(values["out_of_fold"])
             return cls(**values)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise DetectorError(f"{path} can't be read: {error}") from error

@@ -1,6 +1,6 @@
 """The recipes amiss ships: one per published method, with its source and where its defaults differ from it."""
 
-from amiss.training._recipe import BatchSettings, OptimiserSettings, Recipe
+from amiss.training._recipe import BatchSettings, CalibrationSettings, OptimiserSettings, Recipe, SelectionSettings
 
 _LAST = (
     "Stops early on held-out training videos (published: 20 000 steps, last weights; "
@@ -22,6 +22,19 @@ _BATCH = "16 + 16 bags (published: --set batch.normal={0} --set batch.anomalous=
 _MANY_BAGS = BatchSettings(normal=32, anomalous=32)
 _BAGS = BatchSettings(normal=16, anomalous=16)
 
+_POOLED = Recipe(
+    name="pooled",
+    source="logistic regression on mean, maximum and deviation of each video's clips, as video recognition compares "
+    "with (Karpathy et al., CVPR 2014); fitted by scikit-learn",
+    differences="A clip is scored with the window around it. Every training video is fitted on, none is held out: "
+    "there is no step to select. For another penalty --set head_options.inverse_penalty=1.",
+    head="pooled",
+    pooling="none",
+    steps=1,
+    evaluate_every=1,
+    selection=SelectionSettings(holdout=0),
+    calibration=CalibrationSettings(rounds=3),
+)
 
 RECIPES = (
     Recipe(
@@ -133,5 +146,15 @@ RECIPES = (
                 "Works at every feature dim (published: at none). ",
             ),
         )
+    ),
+    _POOLED,
+    _POOLED.model_copy(
+        update={
+            "name": "auto",
+            "source": "amiss: the recipe whose scores of left-out training videos have the higher AUC",
+            "differences": "Trains pooled and topk and takes the better one by cross-fitting; the test set has no part "
+            "in it. To train one without choosing: --set alternatives=[]",
+            "alternatives": ("topk",),
+        }
     ),
 )

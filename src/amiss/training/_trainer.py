@@ -1,7 +1,6 @@
-"""train: recipe + manifest + features → a run directory with detectors."""
+"""One recipe + manifest + features → a run directory with detectors."""
 
 import os
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +14,13 @@ from numpy.typing import NDArray
 
 from amiss.datasets import Manifest, Video
 from amiss.detection import Calibration, Detector, Normalisation, threshold_from_normal
-from amiss.errors import UsageError
 from amiss.features import FeatureSet
-from amiss.files import write_json
 from amiss.heads import Head, create_head
 from amiss.training._bags import find_all_zero, fit_normalisation, hash_data, load_bags, resolve_recipe
+from amiss.training._crossfit import OnFold, cross_fit, peak_logit
 from amiss.training._holdout import Split, split_training
 from amiss.training._loop import TrainingLoop
+from amiss.training._out_of_fold import OutOfFold
 from amiss.training._provenance import git_revision, package_versions
 from amiss.training._recipe import Recipe
 from amiss.training._run_folder import RunFolder, TrainReport
@@ -32,44 +31,20 @@ OnEvaluate = Callable[[int, Detector], None]
 """Called with (step, detector of that step, not calibrated) at each evaluation."""
 
 _CHECKPOINT_SECONDS = 20.0  # least time between checkpoints: large heads would write more than they train
-_ENOUGH_HELD_OUT = 10  # held-out normal videos for a threshold; where there are fewer, all normal videos give it
 
 
-def train(
+def train_one(
     recipe: Recipe,
     manifest: Manifest,
     features: FeatureSet,
     out: str | os.PathLike[str],
     *,
-    seed: int = 0,
-    resume: bool = False,
-    progress: OnProgress | None = None,
-    on_evaluate: OnEvaluate | None = None,
+    seed: int,
+    resume: bool,
+    progress: OnProgress | None,
+    on_evaluate: OnEvaluate | None,
 ) -> TrainReport:
-    """Train a head and write a run directory: recipe.yaml, metrics.jsonl, tensorboard/, last/, selected/, report.json.
-
-    Also what the head of the selected step has to tell (`distribution`: `densities.png` and `densities.json`).
-
-    Test rows of the manifest are not looked at. The same seed gives the same numbers on the same machine, also where
-    the run was killed and resumed. Trains on a CUDA device where there is one.
-
-    Args:
-        recipe: of `load_recipe`.
-        manifest: videos of split train, and optionally val.
-        features: of all these videos.
-        out: run directory; must be empty or not exist, or with `resume` hold this run.
-        seed: of weights, batches, dropout and the held-out part.
-        resume: go on where a stopped run was; a finished one is left as it is.
-        progress: told at each step.
-        on_evaluate: told at each evaluation; for benchmarks that follow a test set apart.
-
-    Raises:
-        UsageError: unknown head or option, or `out` holds something else.
-        ManifestError: no normal or no anomalous training video.
-        FeatureError: training videos without features.
-        OutputError: `out` can't be written.
-        AmissError: the loss is no longer finite.
-    """
+    """`train` with one recipe, whatever alternatives it names."""
     began = time.monotonic()
     recipe = resolve_recipe(recipe, features)
     videos = manifest.split("train", "val")
@@ -78,7 +53,8 @@ def train(
     with _deterministic(seed):
         head = create_head(recipe.head, features.spec.dim, **recipe.head_options)
         split = split_training(manifest, recipe.selection, seed, skipped)
-        recipe = recipe.model_copy(update={"steps": min(recipe.steps, split.max_steps or recipe.steps)})
+        steps = 1 if head.fits_at_once else min(recipe.steps, split.max_steps or recipe.steps)
+        recipe = recipe.model_copy(update={"steps": steps})
         run = RunFolder(Path(out), recipe, identity, resume=resume)
         if (finished := run.read_report()) is not None:
             return finished
@@ -105,8 +81,18 @@ def train(
                 if time.monotonic() - saved >= _CHECKPOINT_SECONDS:
                     run.save_checkpoint({"loop": loop.state(), "seconds": time.monotonic() - began})
                     saved = time.monotonic()
-        last = _calibrated(detector_of(loop.head_now(), loop.step), split, features)
-        selected = _calibrated(detector_of(loop.head_selected(), loop.selected_step), split, features)
+        last = detector_of(loop.head_now(), loop.step)
+        selected = detector_of(loop.head_selected(), loop.selected_step)
+
+        def tell_fold(fold: int, folds: int) -> None:
+            if progress is not None:
+                progress(recipe.steps, recipe.steps, f"cross-fitting: {fold} of {folds}")
+
+        out_of_fold = _calibrate(selected, split, recipe, features, seed, tell_fold)
+        if loop.selected_step == loop.step:
+            last.calibration = selected.calibration
+        else:  # cross-fitting it, too, would double the cost
+            _calibrate(last, split, recipe, features, seed, None)
     last.save(run.folder / "last")
     selected.save(run.folder / "selected")
     selected.head.write_report(run.folder)
@@ -130,51 +116,16 @@ def train(
         skipped=tuple(sorted(skipped)),
         normalise=recipe.normalise,
         data_hash=str(identity["data_hash"]),
-        notes=(split.note, f"input normalisation: {recipe.normalise}", f"threshold: {selected.calibration.method}"),
+        notes=(
+            split.note,
+            f"input normalisation: {recipe.normalise}",
+            f"threshold: {selected.calibration.method}",
+            *(out_of_fold.remarks if out_of_fold else ()),
+        ),
+        out_of_fold=out_of_fold,
     )
     run.finish(report)
     return report
-
-
-def train_seeds(
-    recipe: Recipe,
-    manifest: Manifest,
-    features: FeatureSet,
-    out: str | os.PathLike[str],
-    seeds: int,
-    *,
-    resume: bool = False,
-    progress: OnProgress | None = None,
-) -> list[TrainReport]:
-    """Train with seeds 0..n-1 into `out/seed0`, `out/seed1`, … and write `out/report.json` over them.
-
-    Raises:
-        UsageError: `seeds` is below 1; and what `train` raises.
-    """
-    if seeds < 1:
-        raise UsageError(f"seeds is {seeds}; it must be at least 1")
-    if (Path(out) / "recipe.yaml").is_file():
-        raise UsageError(f"{out} holds a run of one seed: choose another --out for several")
-    reports = []
-    for seed in range(seeds):
-
-        def tell(done: float, total: float, what: str, seed: int = seed) -> None:
-            if progress is not None:
-                progress(seed + done / total, seeds, f"seed {seed}: {what}")
-
-        folder = Path(out) / f"seed{seed}"
-        reports.append(train(recipe, manifest, features, folder, seed=seed, resume=resume, progress=tell))
-    aucs = [report.selected_auc for report in reports if report.selected_auc is not None]
-    summary = {
-        "recipe": recipe.name,
-        "selected_auc": {
-            "mean": statistics.fmean(aucs) if aucs else None,
-            "std": statistics.stdev(aucs) if len(aucs) > 1 else None,
-        },
-        "seeds": [report.to_dict() for report in reports],
-    }
-    write_json(Path(out) / "report.json", summary)
-    return reports
 
 
 def _uncalibrated(
@@ -195,27 +146,50 @@ def _uncalibrated(
     return Detector(features.spec, head, normalisation, Calibration(0.5, "not calibrated", 0), provenance)
 
 
-def _calibrated(detector: Detector, split: Split, features: FeatureSet) -> Detector:
-    """Give a detector its threshold from normal videos: held-out ones where there are enough.
+def _calibrate(
+    detector: Detector, split: Split, recipe: Recipe, features: FeatureSet, seed: int, on_fold: OnFold | None
+) -> OutOfFold | None:
+    """Give a detector its map and threshold, from videos that weren't trained on.
+
+    The held-out videos alone where there are enough of them or `on_fold` is None; else all, by cross-fitting. Where
+    that is impossible, scores stay the head's, and the threshold comes from the training videos themselves.
+    """
+    began, settings = time.monotonic(), recipe.calibration
+    held_out = np.bincount([video.label for video in split.held_out], minlength=2)
+    videos = split.held_out
+    peaks: dict[str, float] = {}
+    source = f"of the {len(videos)} held-out videos"
+    if held_out.min() < settings.enough_held_out and on_fold is not None and settings.folds > 1:
+        videos = split.fit + split.held_out
+        peaks = cross_fit(recipe, videos, features, detector.provenance["step"], seed, on_fold)
+        source = f"each scored by a head trained on the others ({settings.folds} folds)"
+    if not peaks and held_out.min():
+        videos, source = split.held_out, f"of the {len(split.held_out)} held-out videos"
+        peaks = {video.video_id: peak_logit(detector, video, features) for video in videos}
+    if {video.label for video in videos if video.video_id in peaks} != {0, 1}:
+        detector.calibration = _threshold_from_training(detector, split.fit + split.held_out, features)
+        return None
+    seconds = time.monotonic() - began
+    found, detector.calibration = OutOfFold.of(videos, peaks, source, settings.false_alarms, seconds)
+    return found
+
+
+def _threshold_from_training(detector: Detector, videos: Sequence[Video], features: FeatureSet) -> Calibration:
+    """A threshold where no video can be spared.
 
     Scores of videos that were trained on are extreme: normal ones reach 1e-9. There the threshold is moved up half way
     to what half of the anomalous videos reach.
     """
 
-    def scores_of(videos: Sequence[Video], label: int) -> list[NDArray[np.float64]]:
+    def scores_of(label: int) -> list[NDArray[np.float64]]:
         return [detector.score_features(features.load(video.video_id)) for video in videos if video.label == label]
 
-    if sum(video.label == 0 for video in split.held_out) >= _ENOUGH_HELD_OUT:
-        detector.calibration = threshold_from_normal(scores_of(split.held_out, 0), source="held-out")
-        return detector
-    videos = split.fit + split.held_out
-    found = threshold_from_normal(scores_of(videos, 0), source="training")
-    reached = float(np.median([scores.max() for scores in scores_of(videos, 1)]))
+    found = threshold_from_normal(scores_of(0), source="training")
+    reached = float(np.median([scores.max() for scores in scores_of(1)]))
     if reached > found.threshold:
         method = f"half way from {found.method} to the median of the largest scores of anomalous ones"
         found = replace(found, threshold=(found.threshold + reached) / 2, method=method)
-    detector.calibration = found
-    return detector
+    return replace(found, method=f"{found.method}; so few say little: expect anything")
 
 
 @contextmanager

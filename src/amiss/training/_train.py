@@ -1,0 +1,181 @@
+"""train: recipe (and its alternatives) + manifest + features → a run directory with detectors; with many seeds, too."""
+
+import os
+import shutil
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+from sklearn.metrics import roc_auc_score
+
+from amiss.datasets import Manifest
+from amiss.errors import OutputError, UsageError
+from amiss.features import FeatureSet
+from amiss.files import write_json
+from amiss.training._bags import find_all_zero, hash_data, resolve_recipe
+from amiss.training._recipe import Recipe
+from amiss.training._recipe_files import load_recipe
+from amiss.training._run_folder import RunFolder, TrainReport
+from amiss.training._trainer import OnEvaluate, OnProgress, train_one
+
+_TRIED = "tried"
+
+
+def train(
+    recipe: Recipe,
+    manifest: Manifest,
+    features: FeatureSet,
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    progress: OnProgress | None = None,
+    on_evaluate: OnEvaluate | None = None,
+) -> TrainReport:
+    """Train a head and write a run directory: recipe.yaml, metrics.jsonl, tensorboard/, last/, selected/, report.json.
+
+    Where the recipe names alternatives, all are trained, in `tried/`, and the one is taken whose scores of training
+    videos by heads not trained on them (`TrainReport.out_of_fold`) have the highest video AUC.
+
+    Also what the head of the selected step has to tell (`distribution`: `densities.png` and `densities.json`).
+
+    Test rows of the manifest are not looked at. The same seed gives the same numbers on the same machine, also where
+    the run was killed and resumed. Trains on a CUDA device where there is one.
+
+    Args:
+        recipe: of `load_recipe`.
+        manifest: videos of split train, and optionally val.
+        features: of all these videos.
+        out: run directory; must be empty or not exist, or with `resume` hold this run.
+        seed: of weights, batches, dropout and the held-out part.
+        resume: go on where a stopped run was; a finished one is left as it is.
+        progress: told at each step.
+        on_evaluate: told at each evaluation; for benchmarks that follow a test set apart.
+
+    Raises:
+        UsageError: unknown head or option, or `out` holds something else.
+        ManifestError: no normal or no anomalous training video.
+        FeatureError: training videos without features.
+        OutputError: `out` can't be written.
+        AmissError: the loss is no longer finite.
+    """
+    if recipe.alternatives:
+        return _train_best(recipe, manifest, features, Path(out), seed, resume, progress, on_evaluate)
+    return train_one(
+        recipe, manifest, features, out, seed=seed, resume=resume, progress=progress, on_evaluate=on_evaluate
+    )
+
+
+def _train_best(
+    recipe: Recipe,
+    manifest: Manifest,
+    features: FeatureSet,
+    out: Path,
+    seed: int,
+    resume: bool,
+    progress: OnProgress | None,
+    on_evaluate: OnEvaluate | None,
+) -> TrainReport:
+    """Train the recipe itself and its alternatives, in `tried/`; copy what the best one left."""
+    candidates = {recipe.head: recipe.model_copy(update={"name": recipe.head, "alternatives": ()})}
+    for name in recipe.alternatives:
+        candidates[name] = load_recipe(name).model_copy(update={"alternatives": ()})
+    resolved = resolve_recipe(recipe, features)
+    videos = manifest.split("train", "val")
+    find_all_zero(videos, features)
+    run = RunFolder(out, resolved, {"seed": seed, "data_hash": hash_data(videos, features)}, resume=resume)
+    if (finished := run.read_report()) is not None:
+        return finished
+    reports: dict[str, TrainReport] = {}
+    for number, (name, candidate) in enumerate(candidates.items()):
+
+        def tell(done: float, total: float, what: str, number: int = number, name: str = name) -> None:
+            if progress is not None:
+                progress(number + done / total, len(candidates), f"{name}: {what}")
+
+        reports[name] = train_one(
+            candidate,
+            manifest,
+            features,
+            out / _TRIED / name,
+            seed=seed,
+            resume=resume,
+            progress=tell,
+            on_evaluate=on_evaluate,
+        )
+    aucs = _comparable_aucs(reports, {video.video_id: video.label for video in videos})
+    best = max(reports, key=lambda name: aucs.get(name, 0.0))
+    if aucs:
+        compared = ", ".join(f"{name} {auc:.3f}" for name, auc in aucs.items())
+        note = f"taken: {best}; video AUC of training videos, by heads not trained on them: {compared}"
+    else:
+        note = f"taken: {best}, untried: there are too few videos to compare {' and '.join(reports)}"
+    _copy_run(out / _TRIED / best, out)
+    seconds = sum(report.seconds for report in reports.values())
+    notes = (note, *reports[best].notes)
+    report = replace(reports[best], recipe=recipe.name, taken=best, notes=notes, seconds=seconds)
+    run.finish(report)
+    return report
+
+
+def _comparable_aucs(reports: dict[str, TrainReport], labels: dict[str, int]) -> dict[str, float]:
+    """Video AUC of each, over the videos that all have scores of; empty where one has none."""
+    scores = {name: report.out_of_fold.scores for name, report in reports.items() if report.out_of_fold is not None}
+    common = sorted(set.intersection(*map(set, scores.values()))) if len(scores) == len(reports) else []
+    truth = [labels[video_id] for video_id in common]
+    if len(set(truth)) < 2:
+        return {}
+    return {name: float(roc_auc_score(truth, [own[i] for i in common])) for name, own in scores.items()}
+
+
+def _copy_run(tried: Path, out: Path) -> None:
+    """Everything but recipe and report, which are of the whole."""
+    try:
+        for path in tried.iterdir():
+            if path.is_dir():
+                shutil.copytree(path, out / path.name, dirs_exist_ok=True)
+            elif path.name not in ("recipe.yaml", "report.json"):
+                shutil.copy2(path, out / path.name)
+    except OSError as error:
+        raise OutputError(f"can't write run directory {out}: {error.strerror or error}") from error
+
+
+def train_seeds(
+    recipe: Recipe,
+    manifest: Manifest,
+    features: FeatureSet,
+    out: str | os.PathLike[str],
+    seeds: int,
+    *,
+    resume: bool = False,
+    progress: OnProgress | None = None,
+) -> list[TrainReport]:
+    """Train with seeds 0..n-1 into `out/seed0`, `out/seed1`, … and write `out/report.json` over them.
+
+    Raises:
+        UsageError: `seeds` is below 1; and what `train` raises.
+    """
+    if seeds < 1:
+        raise UsageError(f"seeds is {seeds}; it must be at least 1")
+    if (Path(out) / "recipe.yaml").is_file():
+        raise UsageError(f"{out} holds a run of one seed: choose another --out for several")
+    reports = []
+    for seed in range(seeds):
+
+        def tell(done: float, total: float, what: str, seed: int = seed) -> None:
+            if progress is not None:
+                progress(seed + done / total, seeds, f"seed {seed}: {what}")
+
+        folder = Path(out) / f"seed{seed}"
+        reports.append(train(recipe, manifest, features, folder, seed=seed, resume=resume, progress=tell))
+    aucs = [report.selected_auc for report in reports if report.selected_auc is not None]
+    summary = {
+        "recipe": recipe.name,
+        "selected_auc": {
+            "mean": statistics.fmean(aucs) if aucs else None,
+            "std": statistics.stdev(aucs) if len(aucs) > 1 else None,
+        },
+        "seeds": [report.to_dict() for report in reports],
+    }
+    write_json(Path(out) / "report.json", summary)
+    return reports
