@@ -292,7 +292,7 @@ def test_a_stop_waits_for_no_silent_camera(detector: Path, scene: Path, tmp_path
             wait_for(lambda: watch.camera("yard").get("scores", 0) > 2, 60, "scores")
             began = time.monotonic()
             assert watch.stop() == 0
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < 20  # not the 90 s of the silent ones
 
 
 def test_a_reload_touches_only_what_changed_and_a_wrong_file_changes_nothing(
