@@ -53,6 +53,21 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_train_says_what_thresholds_find_and_detect_takes_one(trained: Path, tmp_path: Path) -> None:
+    data = ["--data", trained / "manifest.csv", "--features", trained / "features"]
+    ran = amiss("train", "pooled", *data, "--out", tmp_path / "run")
+    assert ran.code == 0, ran.err
+    assert "anomalous videos found" in ran.out
+    assert "(default)" in ran.out
+    assert "video AUC of these: 1.000" in ran.err
+    for threshold, events in (("0", 1), ("1", 0)):
+        detect = ["detect", "--features", trained / "features", "--detector", tmp_path / "run/selected", "--json"]
+        ran = amiss(*detect, "--threshold", threshold)
+        assert ran.code == 0, ran.err
+        assert all(len(result["events"]) == events for result in json.loads(ran.out))
+    assert amiss(*detect, "--threshold", "1.5").code == 2
+
+
 def test_readme_path_scores_a_video(trained: Path, tmp_path: Path) -> None:
     video = write_video(tmp_path / "new.mp4", moving(1, 1) + moving(9, 2) + moving(1, 3))
     out = tmp_path / "results"
