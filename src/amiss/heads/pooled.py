@@ -58,7 +58,7 @@ class PooledHead(HeadWithOptions):
         super().__init__(feature_dim, **options)
         self.linear = nn.Linear(3 * feature_dim, 1)
         self.dropout = nn.Dropout(self.settings.dropout)
-        nn.init.zeros_(self.linear.weight)
+        nn.init.xavier_normal_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
         self.register_buffer("mean", torch.zeros(3 * feature_dim))
         self.register_buffer("std", torch.ones(3 * feature_dim))
