@@ -14,23 +14,10 @@ import numpy as np
 import pytest
 
 from helpers.command import amiss
-from helpers.videos import Image, count_frames, cut_short, write_audio, write_video
+from helpers.motion import moving
+from helpers.videos import count_frames, cut_short, write_audio, write_video
 
 AMISS = [sys.executable, "-m", "amiss"]
-
-
-def moving(speed: int, seed: int, n: int = 40) -> list[Image]:
-    """A bright square that moves `speed` pixels a frame over a textured background."""
-    rng = np.random.default_rng(seed)
-    background = rng.integers(60, 90, (72, 96, 3), dtype=np.uint8)
-    start = int(rng.integers(0, 80))
-    images = []
-    for i in range(n):
-        image = background.copy()
-        x = (start + speed * i) % 80
-        image[30:46, x : x + 16] = 220
-        images.append(image)
-    return images
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import pickle
 import re
-import zlib
 from functools import cache, partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from amiss.backbones import create_backbone
 from amiss.convert import from_reference, read_checkpoint
 from amiss.errors import UsageError, WeightsError
+from helpers.reference_weights import crc_values
 
 # name in the golden arrays → kind; the second group is the shortcut
 KINDS = {
@@ -50,20 +50,6 @@ LARGE = [
     "cvpr18_resnext50_A_x112",
     *(f"cvpr18_resnext101_{shortcut}_x112" for shortcut in "AB"),
 ]
-
-
-def crc_values(name: str, shape: list[int] | torch.Size) -> Tensor:
-    """The values that the golden arrays were computed with (golden/README.md)."""
-    n = np.random.RandomState(zlib.crc32(name.encode()) % 2**31).standard_normal(shape)
-    if name.endswith("running_var"):
-        n = 1 + 0.1 * abs(n)
-    elif len(shape) >= 2:
-        n = n / np.sqrt(np.prod(shape[1:]))
-    elif name.endswith("weight"):
-        n = 1 + 0.1 * n
-    else:
-        n = 0.1 * n
-    return torch.from_numpy(np.asarray(n, np.float32))
 
 
 def crc_checkpoint(shapes: dict[str, list[int]]) -> dict[str, Tensor]:

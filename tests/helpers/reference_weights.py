@@ -15,7 +15,8 @@ def crc_checkpoint(golden: Path, network: str) -> dict[str, Tensor]:
     return {name: crc_values(name, shape) for name, shape in shapes.items() if not name.endswith("num_batches_tracked")}
 
 
-def crc_values(name: str, shape: list[int]) -> Tensor:
+def crc_values(name: str, shape: list[int] | torch.Size) -> Tensor:
+    """The values of one tensor, by its original name."""
     n = np.random.RandomState(zlib.crc32(name.encode()) % 2**31).standard_normal(shape)
     if name.endswith("running_var"):
         n = 1 + 0.1 * abs(n)
