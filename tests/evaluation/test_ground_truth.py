@@ -3,7 +3,9 @@
 import csv
 import hashlib
 import io
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +248,17 @@ def test_a_video_shorter_than_a_clip_has_no_whole_clip() -> None:
     assert len(score_frames(scores, manifest, "exact").scores) == 10
     with pytest.raises(EvaluationError, match="short has 10 frames, less than a clip"):
         score_frames(scores, manifest, "sht/bameri-floor16")
+
+
+def test_published_vectors_come_out_the_same_without_frame_counts(ucf: Manifest, shared: Path) -> None:
+    """The originals compared 16 frames per row of features with a vector of that length, and so does `score_frames`."""
+    shanghai = shanghaitech(shared, {"0", "1"})
+    protocols = {"ucf/rtfm-ceil16": ucf, "ucf/wu-floor16": ucf, "sht/rtfm": shanghai, "sht/bameri-floor16": shanghai}
+    for name, known in protocols.items():
+        truth = {v.video_id: ground_truth_vector(Manifest((v,)), name) for v in known.split("test")}
+        scores = {video_id: VideoScores(np.zeros(len(labels) // 16)) for video_id, labels in truth.items()}
+        unknown = Manifest(tuple(replace(v, n_frames=None) for v in known.split("test")))
+        with warnings.catch_warnings(action="ignore"):  # events past the end
+            frames = score_frames(scores, unknown, name)
+        np.testing.assert_array_equal(frames.labels, np.concatenate(list(truth.values())), err_msg=name)
+        assert frames.notes[0].startswith(f"nobody says how many frames {len(truth)} test videos have")

@@ -1,6 +1,7 @@
 """Scores on disk and their way from clips to frames."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -201,9 +202,24 @@ def test_files_that_do_not_fit_the_manifest_are_refused() -> None:
     with pytest.raises(EvaluationError, match="no test videos"):
         score_frames({}, Manifest(()))
     assert score_frames(one, videos, exclude=["n1"]).videos[0].video_id == "a1"
-    unknown = Manifest((Video(video_id="a1", split="test", label=0),))
-    with pytest.raises(EvaluationError, match="no n_frames for a1"):
-        score_frames(one, unknown)
+
+
+def test_scores_of_videos_of_unknown_length() -> None:
+    """Protocols of whole clips take 16 frames for each score; the others say which ones these are."""
+    videos = tuple(Video(video_id=name, split="test", label=label) for name, label in (("a1", 1), ("n1", 0)))
+    scores = {"a1": VideoScores(np.arange(5)), "n1": VideoScores(np.zeros(3), fixed_spans(3))}
+    frames = score_frames(scores, Manifest((replace(videos[0], events=((20, 30),)), videos[1])), "xd/wu-floor16")
+    assert frames.offsets.tolist() == [0, 80, 128]
+    np.testing.assert_array_equal(frames.scores[:80], np.repeat(np.arange(5), 16))
+    assert np.flatnonzero(frames.labels).tolist() == list(range(20, 30))
+    with pytest.raises(EvaluationError, match=r"exact needs .* no n_frames for a1: .* need none: ucf/rtfm-ceil16, "):
+        score_frames(scores, Manifest(videos))
+    denser = {**scores, "n1": VideoScores(np.zeros(3), fixed_spans(3, stride=8))}
+    with pytest.raises(EvaluationError, match="n1: its scores are not one per 16 frames"):
+        score_frames(denser, Manifest(videos), "xd/wu-floor16")
+    segments = {name: VideoScores(np.zeros(32)) for name in ("a1", "n1")}
+    with pytest.raises(EvaluationError, match=r"all 2 test videos of unknown length have 32 scores: .* segments"):
+        score_frames(segments, Manifest(videos), "xd/wu-floor16")
 
 
 def test_a_video_that_spans_do_not_fit_is_named() -> None:

@@ -71,6 +71,13 @@ class FeatureSpec:
         """SHA-256 over all fields, as 64 hex digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
+    @property
+    def is_16_frames_a_row(self) -> bool:
+        """Whether row i is the clip of the native frames `[16 i, 16 i + 16)`: then T rows tell of 16 T frames."""
+        return (
+            (self.clip_len, self.stride) == (CLIP_LEN, CLIP_LEN) and self.frame_rate is None and self.segments is None
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The fields and their hash, ready for JSON."""
         return {**asdict(self), "hash": self.hash}

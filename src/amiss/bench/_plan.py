@@ -10,7 +10,14 @@ from pathlib import Path
 from sklearn.model_selection import StratifiedGroupKFold
 
 from amiss.bench._cell import Cell
-from amiss.bench._prepare import Data, Prepared, prepare_data, prepare_datasets, slug
+from amiss.bench._prepare import (
+    Data,
+    Prepared,
+    prepare_data,
+    prepare_datasets,
+    slug,
+    without_frame_protocols,
+)
 from amiss.bench._suite import DatasetChoice, Suite, Variant, list_variants
 from amiss.datasets import Manifest
 from amiss.errors import ManifestError
@@ -68,8 +75,13 @@ def make_plan(suite: Suite, file: Path, out: Path, tell: Callable[[str], None]) 
     Raises:
         AmissError: see `prepare_datasets` and `prepare_data`.
     """
-    datasets = prepare_datasets(suite, tell)
-    data = prepare_data(suite, datasets, out, tell)
+    datasets, data = [], []
+    prepared = prepare_datasets(suite, tell)
+    with_features = prepare_data(suite, prepared, out, tell)
+    for own in prepared:
+        fewer, same = without_frame_protocols(own, [d for d in with_features if d.dataset.label == own.dataset.label])
+        datasets.append(fewer)
+        data += same
     return Plan(suite, file, out, tuple(datasets), tuple(data), tuple(plan_systems(suite, data, out)))
 
 

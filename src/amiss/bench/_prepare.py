@@ -12,10 +12,10 @@ from amiss.bench._suite import DatasetChoice, FeatureChoice, Suite
 from amiss.datasets import Manifest, Problem, Video, build_dataset, read_manifest
 from amiss.engines import create_engine
 from amiss.errors import EvaluationError, FeatureError, ManifestError, UsageError
-from amiss.evaluation import check_ground_truth
-from amiss.features import FeatureSet, import_features, open_feature_set
+from amiss.evaluation import check_ground_truth, get_protocol
+from amiss.features import FeatureRecord, FeatureSet, import_features, open_feature_set
 from amiss.files import write_json
-from amiss.jobs import extract, frames_and_rate
+from amiss.jobs import extract, frames_and_rate, with_lengths
 
 Tell = Callable[[str], None]
 """Told what is being prepared."""
@@ -115,6 +115,39 @@ def prepare_data(suite: Suite, prepared: Sequence[Prepared], out: Path, tell: Te
             features = _features_of(choice, own.manifest, own.dataset, out, tell)
             found.append(_joined(own, choice, features))
     return found
+
+
+def without_frame_protocols(prepared: Prepared, data: Sequence[Data]) -> tuple[Prepared, list[Data]]:
+    """Leave out the protocols that need the frames of test videos, where nobody knows how many some have.
+
+    Args:
+        prepared: a dataset.
+        data: it with each of its feature sets.
+
+    Raises:
+        EvaluationError: no protocol is left.
+    """
+    dataset = prepared.dataset
+    tests = [one.test for one in data] or [prepared.test]
+    unknown = {video.video_id for test in tests for video in test.split("test") if video.n_frames is None}
+    left_out = [name for name in dataset.protocols if get_protocol(name).length == "decoded"] if unknown else []
+    if not left_out:
+        return prepared, list(data)
+    text = (
+        f"nobody says how many frames {len(unknown)} test videos have ({', '.join(sorted(unknown)[:3])}), which "
+        f"{', '.join(left_out)} needs to know"
+    )
+    if not (kept := [name for name in dataset.protocols if name not in left_out]):
+        raise EvaluationError(
+            f"{dataset.label}: {text}. Write n_frames into the manifest, or name a protocol that counts clips "
+            "(`amiss protocols`)"
+        )
+    fewer = dataset.model_copy(update={"protocols": kept})
+    note = f"{text}: left out. With n_frames in the manifest or in the annotations it is measured, too"
+    return (
+        replace(prepared, dataset=fewer, notes=(*prepared.notes, note)),
+        [replace(one, dataset=fewer) for one in data],
+    )
 
 
 def slug(name: str) -> str:
@@ -226,6 +259,7 @@ def _joined(own: Prepared, choice: FeatureChoice, features: FeatureSet) -> Data:
         tuple(v for v in manifest.videos if v.video_id in features and v.video_id not in leaking), manifest.source
     )
     notes = _check_lengths(dataset, kept, features)
+    kept = with_lengths(kept, features)
     if leaking:
         notes += (f"{len(leaking)} videos are left out, each a copy of a test video (copy and original: {named})",)
     return Data(dataset, choice, kept, features, own.metric, dropped, notes)
@@ -248,7 +282,7 @@ def _check_lengths(dataset: DatasetChoice, manifest: Manifest, features: Feature
         except FeatureError as error:
             wrong[video.video_id] = str(error)
             continue
-        if not _fits(features, record.n_clips, n_frames, fps):
+        if n_frames is not None and not _fits(features, record, n_frames, fps):
             wrong[video.video_id] = f"{video.video_id}: {record.n_clips} clips don't fit {n_frames} frames"
     bad = [v.video_id for v in manifest.videos if v.video_id in wrong and (dataset.folds or v.split == "test")]
     if bad:
@@ -260,14 +294,14 @@ def _check_lengths(dataset: DatasetChoice, manifest: Manifest, features: Feature
     return (f"frame counts don't fit the features of {len(wrong)} training videos, like {first}",)
 
 
-def _fits(features: FeatureSet, n_clips: int, n_frames: int, fps: float | None) -> bool:
-    """Whether so many clips cover so many frames: the last one begins inside, and the next would not."""
+def _fits(features: FeatureSet, record: FeatureRecord, n_frames: int, fps: float | None) -> bool:
+    """Whether the clips of a video cover so many frames: the last one begins inside, and the next would not."""
     spec = features.spec
     if spec.segments is not None:
         return True
-    spans = clip_spans(spec, n_clips + 1, n_frames, fps)
+    spans = clip_spans(spec, record.n_clips + 1, n_frames, fps)
     begins_inside = spans[-2][0] < n_frames
-    if spec.tail == "drop":  # the last clip may lack up to a stride; some extractors drop one more
+    if spec.tail == "drop" or record.n_frames is None:  # others' extractors drop the last clip, some one more
         return begins_inside
     return begins_inside and (spans[-2][1] >= n_frames or spans[-1][0] >= n_frames)
 

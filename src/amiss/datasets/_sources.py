@@ -31,7 +31,7 @@ class Sources:
     videos: dict[str, list[Path]] = field(default_factory=dict)
     """By name without suffix."""
     features: dict[str, list[Path]] = field(default_factory=dict)
-    """`.npy` files by name without the endings that extractors add (`__0`, `_i3d`)."""
+    """`.npy` files by name without the endings that extractors add (`__0`, `_i3d`, `__vggish`)."""
     others: list[Path] = field(default_factory=list)
 
     @classmethod
@@ -52,7 +52,7 @@ class Sources:
             else:
                 sources.others.append(path)
                 if path.suffix == ".npy":
-                    sources.features.setdefault(re.sub(r"(__\d+|_i3d)+$", "", path.stem), []).append(path)
+                    sources.features.setdefault(re.sub(r"(__\d+|_i3d|__vggish)+$", "", path.stem), []).append(path)
         return sources
 
     def find(self, *patterns: str) -> list[Path]:

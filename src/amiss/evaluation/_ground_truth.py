@@ -26,14 +26,19 @@ WU_ONE_CLIP_LESS = frozenset(
 )
 
 
-def decoded_frames(video: Video) -> int:
+def decoded_frames(protocol: Protocol, video: Video) -> int:
     """Decoded frames of a video.
 
     Raises:
         EvaluationError: the manifest doesn't say.
     """
     if video.n_frames is None:
-        raise EvaluationError(f"the manifest has no n_frames for {video.video_id}; `amiss dataset check` finds them")
+        clips = [known.id for known in PROTOCOLS.values() if known.length != "decoded"]
+        raise EvaluationError(
+            f"protocol {protocol.id} needs the decoded frames of every test video, but the manifest has no n_frames "
+            f"for {video.video_id}: write them into it (`amiss dataset check` counts those of videos). Where scores "
+            f"are one per 16 frames, these protocols need none: {', '.join(clips)}"
+        )
     return video.n_frames
 
 
@@ -44,9 +49,12 @@ def ground_truth_length(protocol: Protocol, video: Video, n_scores: int | None =
         protocol: the rule.
         video: row of the manifest.
         n_scores: 16-frame clips that were scored. Wu's features sometimes lack the last whole clip: either length is
-            taken from the scores; without scores it is that of his UCF-Crime features.
+            taken from the scores; without scores it is that of his UCF-Crime features. Where the manifest doesn't say
+            how many frames the video has, it is 16 for each score.
     """
-    n_frames = decoded_frames(video)
+    if video.n_frames is None and n_scores is not None and protocol.length != "decoded":
+        return CLIP_LEN * n_scores
+    n_frames = decoded_frames(protocol, video)
     whole = n_frames // CLIP_LEN
     match protocol.length:
         case "decoded":
@@ -64,9 +72,13 @@ def ground_truth_length(protocol: Protocol, video: Video, n_scores: int | None =
 def ground_truth(protocol: Protocol, video: Video, length: int | None = None) -> Labels:
     """Frame labels of a video under a protocol: [length] bool, True = anomalous.
 
-    Events past the last frame are cut off, or treated as the protocol says.
+    Events past the last frame are cut off, or treated as the protocol says. Where the manifest doesn't say how many
+    frames the video has, `length` does. The published vectors come out the same.
     """
-    n_frames = decoded_frames(video)
+    if video.n_frames is None and length is not None and protocol.length != "decoded":
+        n_frames = length - (CLIP_LEN - 1 if protocol.length == "ceil16" else 0)  # its last frame is in the last clip
+    else:
+        n_frames = decoded_frames(protocol, video)
     length = ground_truth_length(protocol, video) if length is None else length
     labels = np.zeros(max(length, n_frames), dtype=np.bool_)
     for start, end in video.events:

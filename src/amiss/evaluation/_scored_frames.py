@@ -80,7 +80,8 @@ def score_frames(
 
     Args:
         scores: of the test videos; those of other videos of the manifest are ignored.
-        manifest: its test videos must say how many frames they have.
+        manifest: whose test videos are meant. Where it doesn't say how many frames one has, protocols of whole clips
+            take 16 for each score; the others need to know.
         protocol: id.
         exclude: test videos that count as if they were not in the manifest.
 
@@ -91,23 +92,28 @@ def score_frames(
     """
     rule = get_protocol(protocol)
     videos = _test_videos(manifest, scores, exclude)
+    scores = _counted_in_clips(rule, scores, videos)
     implicit = {video.video_id: scores[video.video_id] for video in videos}
     clips = _read_as_clips(rule, implicit, videos)
-    parts, labels = [], []
+    parts, labels, lengths = [], [], []
     for video in videos:
         own = scores[video.video_id]
         length = ground_truth_length(rule, video, len(own.scores) if clips and own.spans is None else None)
+        n_frames = video.n_frames or length
         if length == 0:
             raise EvaluationError(
                 f"{video.video_id} has {video.n_frames} frames, less than a clip: exclude it for {rule.id}"
             )
         try:
-            parts.append(_spread(rule, own, decoded_frames(video), length, clips))
+            parts.append(_spread(rule, own, n_frames, length, clips))
         except EvaluationError as error:
             raise EvaluationError(f"{video.video_id}: {error}") from None
         labels.append(ground_truth(rule, video, length))
+        lengths.append(n_frames)
     notes = []
-    if note := past_end_note(videos, [decoded_frames(video) for video in videos]):
+    if unknown := sum(video.n_frames is None for video in videos):
+        notes.append(f"nobody says how many frames {unknown} test videos have: 16 are taken for each score")
+    if note := past_end_note(videos, lengths):
         warnings.warn(note, stacklevel=2)
         notes.append(note)
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
@@ -139,12 +145,39 @@ def _test_videos(manifest: Manifest, scores: Scores, exclude: Collection[str]) -
     return videos
 
 
+def _counted_in_clips(rule: Protocol, scores: Scores, videos: Sequence[Video]) -> Scores:
+    """The scores, without spans where the frames are unknown and each score is of the next 16 frames.
+
+    Raises:
+        EvaluationError: the protocol needs to know, or scores are not one per 16 frames.
+    """
+    unknown = [video for video in videos if video.n_frames is None]
+    if unknown and rule.length == "decoded":
+        decoded_frames(rule, unknown[0])
+    counts = [len(scores[video.video_id].scores) for video in unknown]
+    if len(counts) > 1 and len(set(counts)) == 1:
+        raise EvaluationError(
+            f"all {len(counts)} test videos of unknown length have {counts[0]} scores: these seem to be segments, "
+            "which say nothing of length. Write n_frames into the manifest"
+        )
+    counted = dict(scores)
+    for video in unknown:
+        own = scores[video.video_id]
+        if own.spans is not None and any(start != CLIP_LEN * i for i, (start, _) in enumerate(own.spans)):
+            raise EvaluationError(
+                f"{video.video_id}: its scores are not one per {CLIP_LEN} frames, and the manifest has no n_frames for "
+                "it: write them into it"
+            )
+        counted[video.video_id] = VideoScores(own.scores)
+    return counted
+
+
 def _read_as_clips(rule: Protocol, scores: Scores, videos: Sequence[Video]) -> bool:
     """Whether scores without spans are 16-frame clips, else segments; an error where they are neither."""
-    n_frames = {video.video_id: decoded_frames(video) for video in videos}
+    n_frames = {video.video_id: video.n_frames for video in videos if video.n_frames is not None}
     if rule.length == "decoded":
         return are_clips(scores, n_frames)
-    counts = {video_id: len(own.scores) for video_id, own in scores.items() if own.spans is None}
+    counts = {video_id: len(scores[video_id].scores) for video_id in n_frames if scores[video_id].spans is None}
     allowed = {video_id: _clip_counts(rule, n_frames[video_id]) for video_id in counts}
     wrong = {
         video_id: (count, allowed[video_id][0]) for video_id, count in counts.items() if count not in allowed[video_id]

@@ -26,7 +26,7 @@ if typing.TYPE_CHECKING:
     from amiss.jobs._feature_layouts import export_feature_set, import_feature_set
     from amiss.jobs._manifests import ManifestReport, build_manifest, check_manifest
     from amiss.jobs._quantise import QuantiseReport, quantise_backbone, quantise_on_targets
-    from amiss.jobs._score_videos import frames_and_rate, score_videos
+    from amiss.jobs._score_videos import frames_and_rate, score_videos, with_lengths
     from amiss.jobs._targets import video_files
     from amiss.jobs._train import train_recipe
     from amiss.jobs._weights import (
@@ -80,6 +80,7 @@ __all__ = [
     "train_recipe",
     "verify_weights",
     "video_files",
+    "with_lengths",
 ]
 
 _HOME = {
@@ -115,6 +116,7 @@ _HOME = {
     "quantise_on_targets": "_quantise",
     "frames_and_rate": "_score_videos",
     "score_videos": "_score_videos",
+    "with_lengths": "_score_videos",
     "video_files": "_targets",
     "train_recipe": "_train",
     "WeightsCheck": "_weights",

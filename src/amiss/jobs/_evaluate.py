@@ -14,7 +14,7 @@ from amiss.errors import DetectorError, UsageError
 from amiss.evaluation import EvaluationResult, evaluate, read_scores
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import write_json
-from amiss.jobs._score_videos import score_videos
+from amiss.jobs._score_videos import score_videos, with_lengths
 
 SEED_METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far", "brier", "ece")
 
@@ -33,7 +33,13 @@ def evaluate_detector(
 ) -> EvaluationResult:
     """Evaluate a detector on the test videos of a manifest; events are what it finds at its own threshold."""
     scores, unscored = score_videos(detector, features, manifest.split("test"))
-    return evaluate(scores, manifest, protocol, exclude=unscored, threshold=detector.calibration.threshold)
+    return evaluate(
+        scores,
+        with_lengths(manifest, features),
+        protocol,
+        exclude=unscored,
+        threshold=detector.calibration.threshold,
+    )
 
 
 def evaluate_run(

@@ -1,9 +1,10 @@
 """Stored features of videos → scores."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from amiss.backbones import check_same_features, clip_spans
-from amiss.datasets import Video
+from amiss.datasets import Manifest, Video
 from amiss.detection import Detector
 from amiss.errors import FeatureError
 from amiss.evaluation import Scores, VideoScores
@@ -19,7 +20,7 @@ def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Vide
 
     Raises:
         SpecMismatchError: the features aren't of the kind that the detector was trained on.
-        FeatureError: a video has no features, or nobody knows how many frames it has.
+        FeatureError: a video has no features, or nobody knows how many frames it has and the rows don't tell.
     """
     check_same_features(features.spec, detector.spec, str(features.folder))
     scores, unscored = {}, []
@@ -29,16 +30,19 @@ def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Vide
             unscored.append(video.video_id)
             continue
         n_frames, fps = frames_and_rate(video, features)
-        spans = clip_spans(features.spec, len(rows), n_frames, fps)
-        scores[video.video_id] = VideoScores(detector.score_features(rows), tuple(spans))
+        spans = None if n_frames is None else tuple(clip_spans(features.spec, len(rows), n_frames, fps))
+        scores[video.video_id] = VideoScores(detector.score_features(rows), spans)
     return scores, unscored
 
 
-def frames_and_rate(video: Video, features: FeatureSet) -> tuple[int, float | None]:
+def frames_and_rate(video: Video, features: FeatureSet) -> tuple[int | None, float | None]:
     """Decoded frames and frame rate of a video, from the manifest, else from the feature set's index.
 
+    Returns:
+        Both; None for the frames where neither knows, but each row is of the next 16.
+
     Raises:
-        FeatureError: neither knows the number of frames, or they differ.
+        FeatureError: neither knows the number of frames and the rows don't tell, or they differ.
     """
     record = features.records[video.video_id]
     if video.n_frames is not None and record.n_frames is not None and video.n_frames != record.n_frames:
@@ -47,6 +51,22 @@ def frames_and_rate(video: Video, features: FeatureSet) -> tuple[int, float | No
             "features; correct the manifest (amiss dataset check) or extract again"
         )
     n_frames = video.n_frames or record.n_frames
-    if n_frames is None:
-        raise FeatureError(f"{video.video_id}: neither manifest nor feature set says how many frames it has")
+    if n_frames is None and not features.spec.is_16_frames_a_row:
+        rows = "segments" if features.spec.segments is not None else "clips that are not of 16 frames each"
+        raise FeatureError(
+            f"{video.video_id}: neither manifest nor feature set says how many frames it has, and its rows are {rows}, "
+            "which don't tell: write n_frames into the manifest (`amiss dataset check` counts those of videos)"
+        )
     return n_frames, video.fps or record.fps
+
+
+def with_lengths(manifest: Manifest, features: FeatureSet) -> Manifest:
+    """The manifest, with frames and frame rates of videos from the feature set where it doesn't say them itself."""
+
+    def known(video: Video) -> Video:
+        record = features.records.get(video.video_id)
+        if record is None:
+            return video
+        return replace(video, n_frames=video.n_frames or record.n_frames, fps=video.fps or record.fps)
+
+    return Manifest(tuple(known(video) for video in manifest.videos), manifest.source)

@@ -1,0 +1,110 @@
+"""Published features without videos: nobody says how many frames there are. Build, import, train, evaluate, compare."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from amiss.cli import app
+from amiss.yaml import read_yaml, write_yaml
+from helpers import ROOT
+from helpers.bench import run_bench
+
+QUICK = {
+    "steps": 4,
+    "evaluate_every": 2,
+    "batch.normal": 4,
+    "batch.anomalous": 4,
+    "segments": 8,
+    "calibration.folds": 0,
+}
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def command(*arguments: object) -> Result:
+    ran = invoke(*arguments)
+    assert ran.exit_code == 0, ran.stderr
+    return ran
+
+
+def save_wu(folder: Path, name: str, rows: np.ndarray) -> None:
+    """[T, 5, 1024] as XD-Violence's authors publish it."""
+    for crop in range(rows.shape[1]):
+        np.save(folder / f"{name}__{crop}.npy", rows[:, crop])
+
+
+def rows_of(rng: np.random.Generator, length: int, event: tuple[int, int] | None, shape: tuple[int, int]) -> np.ndarray:
+    rows = rng.random((length, *shape), dtype=np.float32)
+    if event:
+        rows[event[0] // 16 : -(-event[1] // 16), :, ::4] += 1
+    return rows
+
+
+def xd_videos() -> Iterator[tuple[str, str, int, tuple[int, int] | None]]:
+    """Folder, id, clips, event of 8 + 8 training and 4 + 4 test videos."""
+    for i in range(16):
+        folder, length = ("RGB", 9 + i) if i < 8 else ("RGBTest", 6 + i)
+        yield folder, f"Film.{i}.2001__#00-0{i % 10}-00_label_A", length, None
+        yield folder, f"v=abc{i}__#1_label_B{i % 2 + 1}-0-0", length, (32, 85)
+
+
+@pytest.fixture(scope="module")
+def xd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """annotations.txt, and RGB features in the published names and shapes: [T, 1024], five crops."""
+    root = tmp_path_factory.mktemp("xd")
+    rng = np.random.default_rng(0)
+    lines = []
+    for folder, name, length, event in xd_videos():
+        (root / "i3d-features" / folder).mkdir(parents=True, exist_ok=True)
+        save_wu(root / "i3d-features" / folder, name, rows_of(rng, length, event, (5, 1024)))
+        if event and folder == "RGBTest":
+            lines.append(f"{name} {event[0]} {event[1]}")
+    (root / "annotations.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_xd_violence_from_features_alone(xd: Path, tmp_path: Path) -> None:
+    data, features, run = tmp_path / "manifest.csv", tmp_path / "features", tmp_path / "run"
+    command("dataset", "build", "xd-violence", "--root", xd, "--out", data)
+    command("features", "import", xd / "i3d-features", "--out", features)
+    settings = [f"--set={name}={value}" for name, value in QUICK.items()]
+    command("train", "topk", "--data", data, "--features", features, "--out", run, *settings)
+    arguments = ("evaluate", run / "selected", "--data", data, "--features", features)
+    result = json.loads(command(*arguments, "--protocol", "xd/wu-floor16", "--json").stdout)
+    lengths = [length for folder, _, length, _ in xd_videos() if folder == "RGBTest"]
+    assert (result["n_videos"], result["n_frames"]) == (16, 16 * sum(lengths))
+    assert result["n_positive"] == 8 * (85 - 32)
+    assert result["notes"] == ["nobody says how many frames 16 test videos have: 16 are taken for each score"]
+    refused = invoke(*arguments)
+    assert refused.exit_code == 1
+    assert "protocol exact needs the decoded frames of every test video" in refused.stderr
+    assert "xd/wu-floor16" in refused.stderr
+
+
+def quick_suite(name: str, folder: Path, recipes: int) -> Path:
+    """A shipped suite with its last recipes, fewer steps and one seed."""
+    suite: Any = read_yaml((ROOT / "benchmarks" / "suites" / f"{name}.yaml").read_text())[0]
+    suite["recipes"] = [recipe | {"set": QUICK} for recipe in suite["recipes"][-recipes:]]
+    path = folder / f"{name}.yaml"
+    path.write_text(write_yaml(suite | {"seeds": 1, "bootstrap": 100}))
+    return path
+
+
+@pytest.mark.parametrize("recipes", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_the_shipped_suite_of_xd_violence(
+    xd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipes: int
+) -> None:
+    monkeypatch.setenv("XD_VIOLENCE", str(xd))
+    monkeypatch.setenv("XD_VIOLENCE_FEATURES", str(xd / "i3d-features"))
+    results = run_bench(quick_suite("xd-violence", tmp_path, recipes), tmp_path / "out", workers=1)
+    (dataset,) = results["datasets"]
+    assert (dataset["protocols"], dataset["metric"]) == (["xd/wu-floor16"], "ap")
+    assert any("exact needs to know: left out" in note for note in dataset["notes"])
+    assert len(dataset["systems"]) == recipes
