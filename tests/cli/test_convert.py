@@ -80,7 +80,10 @@ def test_a_converted_head_takes_unit_rows_where_the_original_does(tmp_path: Path
     ran = amiss("convert", tmp_path / "epoch_1.pt", "--from", "topk", "--backbone", "motion", "--out", tmp_path / "d")
     assert ran.code == 0, ran.err
     detector = Detector.load(tmp_path / "d")
-    assert (detector.normalisation.kind, detector.spec) == ("l2", published_spec("motion"))
+    assert (detector.normalisation.kind, detector.spec) == (
+        "l2",
+        published_spec("motion").with_(segments=32, pooling="ekosman"),
+    )
     rows = np.random.default_rng(0).random((5, 1, dim), dtype=np.float32)
     np.testing.assert_allclose(detector.score_features(7 * rows), detector.score_features(rows), rtol=1e-5)
     again = amiss("convert", tmp_path / "epoch_1.pt", "--from", "topk", "--backbone", "motion", "--out", tmp_path / "d")

@@ -158,7 +158,7 @@ def test_csv_files(tmp_path: Path) -> None:
     (tmp_path / "in" / "Abuse001_x264.csv").write_text("\n".join(lines))
     import_features(tmp_path / "in", tmp_path / "out")
     features = open_feature_set(tmp_path / "out")
-    assert (features.spec.backbone, features.spec.weights, features.spec.stride) == ("c3d", "sports1m-fc6", 17)
+    assert (features.spec.backbone, features.spec.weights, features.spec.stride) == ("c3d", "sports1m", 17)
     np.testing.assert_array_equal(features.load("Abuse001_x264")[:, 0], rows.astype(str).astype(np.float32))
 
 

@@ -10,6 +10,7 @@ from amiss.errors import FeatureError, SpecMismatchError
 
 CLIP_LEN = 16
 """Frames per clip, the field's convention since C3D."""
+_RENAMED_WEIGHTS = {"sports1m-fc6": "sports1m"}  # as feature sets and detectors of before call them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,15 +107,29 @@ class FeatureSpec:
             raise FeatureError(
                 f"{source}: hash {stated[:12]}… doesn't fit the fields ({spec.hash[:12]}…): edited by hand?"
             )
-        return spec
+        return spec.with_(weights=_RENAMED_WEIGHTS.get(spec.weights, spec.weights))
 
     def with_(self, **changes: Any) -> Self:
         """A copy with some fields changed."""
         return replace(self, **changes)
 
+    @property
+    def of_clips(self) -> Self:
+        """What clips are before they are pooled to segments: what the backbone gives."""
+        return self if self.segments is None else self.with_(segments=None, pooling=None)
+
+    def can_pool(self, found: "FeatureSpec") -> bool:
+        """Whether these are segments of a known rule, and the features found are clips, which can be pooled to them."""
+        return found.segments is None and self.segments is not None and self.pooling is not None
+
 
 def differing_fields(found: FeatureSpec, expected: FeatureSpec) -> list[str]:
-    """Why features can't be exchanged: `field is …, not …`, also of fused parts. Empty = they can."""
+    """Why features can't be exchanged: `field is …, not …`, also of fused parts. Empty = they can.
+
+    Clips stand for segments of a known pooling rule: they can be pooled.
+    """
+    if expected.can_pool(found):
+        expected = expected.of_clips
     hard = [name for name in FeatureSpec.IDENTITY if getattr(found, name) != getattr(expected, name)]
     if "weights" not in hard and None in (found.weights_sha256, expected.weights_sha256):
         hard = [name for name in hard if name != "weights_sha256"]  # published by that name, hash not on record

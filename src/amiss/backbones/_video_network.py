@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._spec import FeatureSpec
-from amiss.backbones.weights import PublishedWeights, choose_weights, fill_network, random_weights, read_weights, unwrap
+from amiss.backbones.weights import (
+    PublishedWeights,
+    Unfetched,
+    choose_weights,
+    fill_network,
+    random_weights,
+    read_weights,
+    unwrap,
+)
 from amiss.errors import UsageError, WeightsError
 
 
@@ -103,7 +111,10 @@ class VideoNetwork(Backbone):
         if weights == "default" and not published:
             raise WeightsError(f"{name} has no published weights: choose random, or a file")
         chosen = choose_weights(name, weights, published, next(iter(published), ""))
-        if chosen.path is None:
+        if isinstance(weights, Unfetched):
+            with torch.device("meta"):
+                self.network = architecture.build()
+        elif chosen.path is None:
             self.network = architecture.random()
         else:
             self.network = architecture.filled(read_weights(chosen.path), str(chosen.path))

@@ -99,11 +99,16 @@ def import_(
         str | None,
         typer.Option(help="c3d-codes, rtfm, wu, ekosman, sultani, csv or hdf5; recognised if left out."),
     ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="That made them; default: the one the layout is known for, by their length.")
+    ] = None,
+    weights: Annotated[str, typer.Option(help="Of --backbone: an id (`amiss weights list`), or a file.")] = "default",
+    preset: Annotated[str, typer.Option(help="Preprocessing of --backbone, see `amiss presets`.")] = "default",
 ) -> None:
     """Import features that other projects wrote."""
     from amiss.jobs import import_feature_set
 
-    count = import_feature_set(path, out, layout)
+    count = import_feature_set(path, out, layout, backbone=backbone, weights=weights, preset=preset)
     console.note(f"{count} videos imported to {out}")
 
 

@@ -19,8 +19,8 @@ from amiss.detection._calibration import Calibration
 from amiss.detection._normalisation import FloatArray, Normalisation, NormalisationKind
 from amiss.detection._score_result import ClipScore, ScoreResult, find_events
 from amiss.engines import Engine, create_engine
-from amiss.errors import AmissError, DetectorError
-from amiss.features import extract_video
+from amiss.errors import AmissError, DetectorError, FeatureError
+from amiss.features import extract_video, pool_as
 from amiss.files import atomic_path, write_json
 from amiss.heads import Head, HeadOutput, create_head, crop_mean, mean_logits
 from amiss.settings import in_words
@@ -63,7 +63,7 @@ class Detector:
     """Scores videos and stored features. `Detector.load` needs no backbone weights; scoring a video does."""
 
     spec: FeatureSpec
-    """Of the clip features that the head takes."""
+    """Of the features that the head takes: clips, or segments that clips are pooled to."""
     head: Head
     """Features → scores."""
     normalisation: Normalisation
@@ -192,7 +192,7 @@ class Detector:
             WeightsError: the weights are missing or not the ones of the detector's features.
         """
         if self._engine is None:
-            backbone = create_backbone_for(self.spec, weights)
+            backbone = create_backbone_for(self.spec.of_clips, weights)
             self._engine = create_engine(backbone, engine=engine, precision=precision)
         return self._engine
 
@@ -202,8 +202,11 @@ class Detector:
         Raises:
             VideoError: it can't be decoded. WeightsError: the backbone's weights are missing (see `prepare`).
         """
-        extracted = extract_video(video, self.prepare())
-        return self.result_of(str(video), extracted.features, extracted.n_frames, extracted.fps, extracted.problem)
+        engine = self.prepare()
+        extracted = extract_video(video, engine)
+        return self.result_of(
+            str(video), extracted.features, extracted.n_frames, extracted.fps, extracted.problem, engine.spec
+        )
 
     def result_of(
         self,
@@ -216,10 +219,20 @@ class Detector:
     ) -> ScoreResult:
         """Score the features [T, C, D] of a video whose frames and frame rate are known, and find the events.
 
-        `spec` is of these features where it isn't the detector's own: with another stride, clips lie elsewhere.
+        `spec` is of these features where it isn't the detector's own: with another stride, clips lie elsewhere, and
+        where the head takes segments, clips are pooled to them.
+
+        Raises:
+            FeatureError: the video is too short for the detector's pooling rule.
         """
-        scores = self.score_features(features)
-        spans = clip_spans(spec or self.spec, len(scores), n_frames, fps)
+        rows, spec = pool_as(features, spec or self.spec, self.spec)
+        if features.any() and not rows.any():
+            raise FeatureError(
+                f"{video}: its {len(features)} clips are too few for {spec.segments} segments of the rule "
+                f"{spec.pooling!r}, which makes zeros of them"
+            )
+        scores = self.score_features(rows)
+        spans = clip_spans(spec, len(scores), n_frames, fps)
         threshold = self.calibration.threshold
         clips = tuple(ClipScore(start, end, float(s)) for (start, end), s in zip(spans, scores, strict=True))
         events = find_events(scores, spans, fps, threshold)

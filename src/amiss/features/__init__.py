@@ -4,7 +4,7 @@ from amiss.backbones import FeatureSpec
 from amiss.features._extraction import ExtractedVideo, extract_video, extract_videos
 from amiss.features._feature_set import FeatureRecord, Features, FeatureSet, FeatureSetWriter, open_feature_set
 from amiss.features._layouts import export_features, import_features, list_layouts
-from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool
+from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool, pool_as
 
 __all__ = [
     "POOLING_RULES",
@@ -23,4 +23,5 @@ __all__ = [
     "list_layouts",
     "open_feature_set",
     "pool",
+    "pool_as",
 ]

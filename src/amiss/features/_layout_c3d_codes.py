@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from amiss.backbones import FeatureSpec
+from amiss.backbones import FeatureSpec, published_spec
 from amiss.errors import FeatureError
 from amiss.features._layouts import ImportedVideo, Layout
 
@@ -36,18 +36,8 @@ def _spec(path: Path) -> FeatureSpec:
 
 
 def c3d_spec(dim: int, segments: int | None) -> FeatureSpec:
-    """What this project's C3D features are."""
-    return FeatureSpec(
-        backbone="c3d",
-        weights="sports1m-fc6",
-        dim=dim,
-        stride=17,
-        resize="112x112 area",
-        value_range=(0.0, 255.0),
-        colour="bgr",
-        tail="drop",
-        segments=segments,
-    )
+    """What this project's C3D features are; the length differs in tests only."""
+    return published_spec("c3d", preset="nevinbaiju").with_(dim=dim, segments=segments)
 
 
 def _videos(path: Path) -> Iterator[ImportedVideo]:

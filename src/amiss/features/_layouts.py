@@ -63,13 +63,21 @@ def list_layouts() -> dict[str, str]:
     return {name: layout.what for name, layout in LAYOUTS.items()}
 
 
-def import_features(path: str | os.PathLike[str], out: str | os.PathLike[str], layout: str | None = None) -> int:
+def import_features(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    layout: str | None = None,
+    *,
+    made_by: FeatureSpec | None = None,
+) -> int:
     """Read features in another project's layout and write them as a feature set. Videos that are there already stay.
 
     Args:
         path: file or folder in that layout.
         out: folder of the feature set.
         layout: one of `list_layouts()`; None = recognised.
+        made_by: backbone, weights and preprocessing that made them (`amiss.backbones.published_spec`); None = those
+            that the layout is known for.
 
     Returns:
         Number of videos in `path`.
@@ -84,7 +92,7 @@ def import_features(path: str | os.PathLike[str], out: str | os.PathLike[str], l
         raise FeatureError(f"{source} does not exist")
     chosen = LAYOUTS[layout] if layout is not None else _recognise(source)
     count = 0
-    with FeatureSetWriter(out, chosen.spec(source)) as writer:
+    with FeatureSetWriter(out, _made_by(chosen.spec(source), made_by)) as writer:
         for video in chosen.videos(source):
             count += 1
             if video.video_id not in writer.done:
@@ -125,6 +133,20 @@ def export_features(features: FeatureSet, out: str | os.PathLike[str], layout: s
         raise OutputError(f"can't write {folder}: {error.strerror}") from error
     chosen.write(features, folder)
     return len(features.records)
+
+
+def _made_by(spec: FeatureSpec, made_by: FeatureSpec | None) -> FeatureSpec:
+    """The layout's spec with another backbone, weights and preprocessing; what rows are stays.
+
+    Raises:
+        UsageError: that backbone's features have another length.
+    """
+    if made_by is None:
+        return spec
+    if made_by.dim != spec.dim:
+        raise UsageError(f"the features have length {spec.dim}, and {made_by.backbone} gives {made_by.dim}")
+    tail = spec.tail if made_by.preset == "default" else made_by.tail
+    return made_by.with_(crops=spec.crops, segments=spec.segments, pooling=spec.pooling, tail=tail)
 
 
 def _recognise(path: Path) -> Layout:

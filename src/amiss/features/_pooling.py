@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from amiss.backbones import FeatureSpec
 from amiss.errors import UsageError
 from amiss.features._feature_set import Features
 
@@ -50,6 +51,23 @@ def pool(features: Features | NDArray[np.float64], rule: PoolingRule, segments: 
         norms = np.sqrt(np.vecdot(means, means))[..., np.newaxis]
         means /= np.where(norms > 0, norms, 1)
     return means
+
+
+def pool_as(features: Features, found: FeatureSpec, wanted: FeatureSpec) -> tuple[NDArray[np.floating], FeatureSpec]:
+    """A video's rows [T, C, D] as a head takes them: clips become segments where it takes those, else they stay.
+
+    Args:
+        features: of the video.
+        found: their spec, found good by `check_same_features`.
+        wanted: spec that the head takes.
+
+    Returns:
+        The rows, and their spec.
+    """
+    segments, rule = wanted.segments, wanted.pooling
+    if found.segments is not None or segments is None or rule is None:
+        return features, found
+    return pool(features, rule, segments), found.with_(segments=segments, pooling=rule)  # type: ignore[arg-type]
 
 
 def _rtfm_bounds(n: int, segments: int) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ from amiss.datasets import Manifest, Video
 from amiss.detection import Detector
 from amiss.errors import FeatureError
 from amiss.evaluation import Scores, VideoScores
-from amiss.features import FeatureSet
+from amiss.features import FeatureSet, pool_as
 
 
 def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Video]) -> tuple[Scores, list[str]]:
@@ -16,7 +16,7 @@ def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Vide
 
     Returns:
         Scores by video id, and the ids of videos that can't be scored because all their features are zero (that is
-        how the C3D layout stores videos that were too short for it).
+        what the pooling rule `norm` makes of videos that are too short for it).
 
     Raises:
         SpecMismatchError: the features aren't of the kind that the detector was trained on.
@@ -25,12 +25,12 @@ def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Vide
     check_same_features(features.spec, detector.spec, str(features.folder))
     scores, unscored = {}, []
     for video in videos:
-        rows = features.load(video.video_id)
+        rows, spec = pool_as(features.load(video.video_id), features.spec, detector.spec)
         if not rows.any():
             unscored.append(video.video_id)
             continue
         n_frames, fps = frames_and_rate(video, features)
-        spans = None if n_frames is None else tuple(clip_spans(features.spec, len(rows), n_frames, fps))
+        spans = None if n_frames is None else tuple(clip_spans(spec, len(rows), n_frames, fps))
         scores[video.video_id] = VideoScores(detector.score_features(rows), spans)
     return scores, unscored
 

@@ -1,7 +1,7 @@
 """Weight files: where they are published, found on this machine, fetched, read, and how they fill a network."""
 
 from amiss.backbones.weights._caffe2 import is_caffe2, read_caffe2
-from amiss.backbones.weights._choice import Weights, choose_weights, random_weights
+from amiss.backbones.weights._choice import Unfetched, Weights, choose_weights, random_weights
 from amiss.backbones.weights._download import OnBytes, download
 from amiss.backbones.weights._fetching import fetch_command, fetch_published
 from amiss.backbones.weights._filling import fill_network, load_weights
@@ -12,6 +12,7 @@ from amiss.backbones.weights._reading import first_line, read_weights, unwrap
 __all__ = [
     "OnBytes",
     "PublishedWeights",
+    "Unfetched",
     "Weights",
     "choose_weights",
     "download",

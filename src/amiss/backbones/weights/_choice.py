@@ -27,6 +27,10 @@ class Weights:
     path: Path | None = None
 
 
+class Unfetched(str):
+    """Id of published weights of which only the card is wanted: nothing is fetched, the network has no real values."""
+
+
 def choose_weights(
     backbone: str, choice: str | os.PathLike[str], published: Mapping[str, PublishedWeights], default: str
 ) -> Weights:
@@ -34,8 +38,8 @@ def choose_weights(
 
     Args:
         backbone: its name, for messages.
-        choice: `default`, `random`, the id of published weights, or a file (as a bare name also looked up in
-            `$AMISS_WEIGHTS`). A file that is a copy of published weights counts as them.
+        choice: `default`, `random`, the id of published weights (also `Unfetched`), or a file (as a bare name also
+            looked up in `$AMISS_WEIGHTS`). A file that is a copy of published weights counts as them.
         published: by id.
         default: id that `default` stands for.
 
@@ -44,6 +48,8 @@ def choose_weights(
         WeightsError: no such file or id, or published weights can't be downloaded.
     """
     text = os.fspath(choice)
+    if isinstance(choice, Unfetched):
+        return Weights(id=str(choice))
     if text == "random":
         return Weights(id="random")
     if text == "none":

@@ -64,7 +64,7 @@ class Models:
         Raises:
             WeightsError: the backbone's weights are missing. UsageError: no such device.
         """
-        spec = self.detector(key).spec
+        spec = self.detector(key).spec.of_clips  # scores come clip by clip
         name = spec.hash, key.weights
         if name not in self._pools:
             engine = self._engine
@@ -79,7 +79,7 @@ class Models:
     def keep(self, keys: Iterable[ModelKey]) -> None:
         """Let go of all others."""
         wanted = set(keys)
-        names = {(self.detector(key).spec.hash, key.weights) for key in wanted}
+        names = {(self.detector(key).spec.of_clips.hash, key.weights) for key in wanted}
         self._loaded = {key: detector for key, detector in self._loaded.items() if key in wanted}
         for name in [name for name in self._pools if name not in names]:
             self._pools.pop(name).close()
