@@ -112,6 +112,21 @@ def test_weights_that_do_not_fit_name_the_first_tensors(tmp_path, changes, messa
         create_backbone("resnet18", resnet_file(tmp_path / "own.pth", **changes))
 
 
+@pytest.mark.parametrize("form", ["model_state_dict", "model", "lightning", "compiled", "parallel, compiled"])
+def test_checkpoints_as_trainers_save_them(tmp_path, form):
+    state = create_backbone("resnet18", "random").network.state_dict() | {"fc.bias": torch.zeros(7)}
+    wrapped = {
+        "model_state_dict": {"model_state_dict": state, "optimizer_state_dict": {"state": {}}, "epoch": 3},
+        "model": {"model": state, "epoch": 3},
+        "lightning": {"state_dict": {f"model.{n}": t for n, t in state.items()}, "epoch": 3},
+        "compiled": {f"_orig_mod.{n}": t for n, t in state.items()},
+        "parallel, compiled": {"net": {f"module._orig_mod.{n}": t for n, t in state.items()}},
+    }[form]
+    torch.save(wrapped, tmp_path / "own.pth")
+    found = create_backbone("resnet18", tmp_path / "own.pth").network.state_dict()
+    assert all(torch.equal(found[name], state[name]) for name in found)
+
+
 def test_a_file_of_another_network_is_refused(shared):
     path = shared / "data/weights/squeezenet1_1_imagenet_features.safetensors"
     with pytest.raises(

@@ -248,3 +248,13 @@ def test_what_the_head_was_trained_on_must_be_said_once(tmp_path: Path, options:
     assert ran.code == 2, ran.err
     assert says in ran.err
     assert not (tmp_path / "d").exists()
+
+
+def test_weights_that_are_not_finite_are_refused_at_conversion(tmp_path: Path) -> None:
+    tensors = sultanis_tensors(16)
+    tensors["fc3.bias"][:] = torch.nan
+    torch.save({"model_state_dict": tensors}, tmp_path / "epoch_3.pt")
+    create = ["convert", tmp_path / "epoch_3.pt", "--from", "sultani", "--backbone", "c3d", "--out", tmp_path / "d"]
+    ran = amiss(*create)
+    assert (ran.code, "fc3.bias has values that are not finite" in ran.err) == (1, True), ran.err
+    assert not (tmp_path / "d").exists()

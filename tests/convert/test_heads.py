@@ -95,6 +95,58 @@ def test_layouts_of_files(tmp_path: Path, kind: str, layout: str) -> None:
     torch.testing.assert_close(scores(from_reference(kind, read_checkpoint(path))), expected)
 
 
+def trainers_files(state: dict[str, torch.Tensor]) -> dict[str, object]:
+    """Checkpoints of the same tensors as trainers save them, by what is special about them."""
+    optimiser = {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+    return {
+        "model_state_dict": {"model_state_dict": state, "optimizer_state_dict": optimiser, "epoch": 3},
+        "model": {"model": state, "optimizer": optimiser, "args": {"lr": 0.1}},
+        "lightning": {"state_dict": {f"model.{n}": t for n, t in state.items()}, "epoch": 3, "loops": {}},
+        "compiled": {f"_orig_mod.{n}": t for n, t in state.items()},
+        "compiled layers": {".".join([n.split(".")[0], "_orig_mod", *n.split(".")[1:]]): t for n, t in state.items()},
+        "parallel, compiled": {"net": {f"module._orig_mod.{n}": t for n, t in state.items()}},
+        "wrapped twice": {"model": {"state_dict": {f"module.model.{n}": t for n, t in state.items()}}},
+        "a name of one's own": {"my_best": state, "optimizer": optimiser, "val_auc": 0.8},
+        "beside numbers": {**state, "epoch": 3, "best": 0.8, "note": "fine"},
+    }
+
+
+TRAINERS = list(trainers_files({"a.b": torch.ones(1)}))
+
+
+@pytest.mark.parametrize("form", TRAINERS)
+@pytest.mark.parametrize("kind", ["sultani", "saa"])
+def test_checkpoints_as_trainers_save_them(tmp_path: Path, kind: str, form: str) -> None:
+    state = small_checkpoint(kind)
+    torch.save(trainers_files(state)[form], tmp_path / "epoch_3.pt")
+    expected = scores(from_reference(kind, state))
+    torch.testing.assert_close(scores(from_reference(kind, read_checkpoint(tmp_path / "epoch_3.pt"))), expected)
+    torch.testing.assert_close(scores(from_reference(kind, trainers_files(state)[form])), expected)
+
+
+def test_a_checkpoint_of_two_networks_is_refused() -> None:
+    state = small_checkpoint("sultani")
+    with pytest.raises(WeightsError, match=r"generator, critic are something else"):
+        from_reference("sultani", {"generator": state, "critic": state})
+
+
+def test_modules_pickled_inside_a_checkpoint(tmp_path: Path) -> None:
+    module = torch.nn.Sequential(
+        OrderedDict(fc1=torch.nn.Linear(8, 512), fc2=torch.nn.Linear(512, 32), fc3=torch.nn.Linear(32, 1))
+    )
+    torch.save({"model": module, "epoch": 3}, tmp_path / "epoch_3.pt")
+    found = read_checkpoint(tmp_path / "epoch_3.pt")
+    assert found.keys() == module.state_dict().keys()
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_named(bad: float) -> None:
+    state = small_checkpoint("rtfm")
+    state["Aggregate.conv_2.2.running_var"][3] = bad
+    with pytest.raises(WeightsError, match=r"Aggregate\.conv_2\.2\.running_var has values that are not finite"):
+        from_reference("rtfm", state)
+
+
 def test_legacy_pickled_modules(tmp_path: Path) -> None:
     module = torch.nn.Sequential(
         OrderedDict(fc1=torch.nn.Linear(8, 512), fc2=torch.nn.Linear(512, 32), fc3=torch.nn.Linear(32, 1))

@@ -50,7 +50,7 @@ class Architecture:
         """The network with these weights, in eval mode without gradients.
 
         Args:
-            tensors: by their original names or ours, perhaps under `state_dict` and with `module.` prefixes.
+            tensors: by their original names or ours, as trainers save them (see `amiss.backbones.weights.unwrap`).
             source: where they are from, for messages.
             options: of the architecture; by default as the tensors show.
 

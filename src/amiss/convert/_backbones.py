@@ -17,8 +17,8 @@ def _from_reference(architecture: Architecture, state_dict: Mapping[str, Any], *
 
     Args:
         architecture: of the network.
-        state_dict: tensors by their original names, perhaps under `state_dict` (Caffe2: `blobs`) and with the prefix
-            `module.`; the classifier may be there.
+        state_dict: tensors by their original names, as trainers save them (`amiss.backbones.weights.unwrap`); the
+            classifier may be there.
         options: `shortcut` (`A` or `B`) of the 3D ResNets; by default as the tensors show.
 
     Raises:

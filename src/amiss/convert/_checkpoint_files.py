@@ -56,9 +56,9 @@ _RESTRICTED_PICKLE.load = lambda file, **options: _RestrictedUnpickler(file, **o
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of a checkpoint file by name, ready for `from_reference`.
 
-    Reads torch's files (a state dict, also under `state_dict`, or a pickled module of a known class), safetensors,
-    Caffe2's `.pkl`, the MATLAB file of Sultani et al. (as `fc1` .. `fc3`), and MindSpore's `.ckpt`. No code in the file
-    is run.
+    Reads torch's files (a state dict, also in a checkpoint as trainers save it, or a pickled module of a known class),
+    safetensors, Caffe2's `.pkl`, the MATLAB file of Sultani et al. (as `fc1` .. `fc3`), and MindSpore's `.ckpt`. No
+    code in the file is run.
 
     Raises:
         WeightsError: no such file, damaged, of another kind, or a pickle of anything but tensors and known modules.
@@ -77,7 +77,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             start = opened.read(1)
         if file.suffix == ".ckpt" and start == _mindspore.FIRST_BYTE:
             return _mindspore.read(file.read_bytes())
-        return dict(_tensors_of(_read_torch(file)))
+        return unwrap(_plain(_read_torch(file)), "it")
     except Exception as error:  # whatever a damaged or hostile file makes its reader raise
         raise WeightsError(f"checkpoint {file} can't be read: {first_line(error)}") from error
 
@@ -91,16 +91,16 @@ def _read_torch(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_RESTRICTED_PICKLE)
 
 
-def _tensors_of(value: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors of a state dict or a pickled module."""
+def _plain(value: Any) -> Any:
+    """The same with pickled modules as state dicts."""
     if isinstance(value, _Shell):
-        attributes = vars(value)
-        value = {**attributes["_parameters"], **attributes["_buffers"], **attributes["_modules"]}
-    elif isinstance(value, Mapping) and isinstance(value.get("state_dict"), Mapping):
-        value = value["state_dict"]
-    if not isinstance(value, Mapping):
-        raise ValueError(f"it holds a {type(value).__name__}, not tensors by name")
-    for name, item in value.items():
+        return dict(_tensors_of(value))
+    return {name: _plain(item) for name, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _tensors_of(module: _Shell, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    attributes = vars(module)
+    for name, item in {**attributes["_parameters"], **attributes["_buffers"], **attributes["_modules"]}.items():
         if isinstance(item, Tensor):
             yield prefix + name, item.detach()
         elif isinstance(item, _Shell):

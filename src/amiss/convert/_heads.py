@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from amiss.backbones.weights import unwrap
 from amiss.convert import _mindspore
 from amiss.errors import WeightsError
 from amiss.heads import Head, create_head
@@ -87,16 +87,16 @@ def _from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) ->
 
     Args:
         kind: key of `HEAD_KINDS`.
-        state_dict: tensors by their original names (SAA: PyTorch's or MindSpore's), perhaps under `state_dict` and with
-            the prefix `module.`.
+        state_dict: tensors by their original names (SAA: PyTorch's or MindSpore's), as trainers save them
+            (`amiss.backbones.weights.unwrap`).
         options: of the head.
 
     Raises:
         UsageError: no such option.
-        WeightsError: the tensors are of another network; names the first that don't fit.
+        WeightsError: the tensors are of another network, or not finite; names the first that don't fit.
     """
     reference = _REFERENCES[kind]
-    tensors = _plain(state_dict)
+    tensors = unwrap(state_dict, f"the {kind} checkpoint")
     mindspore = _mindspore.is_mindspore(tensors)
     if mindspore:
         tensors = _mindspore.torch_names(tensors)
@@ -104,23 +104,13 @@ def _from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) ->
     def rows(layer: str, axis: int) -> int:
         weight = tensors.get(f"{layer}.weight")
         if weight is None or weight.ndim < 2:
-            raise WeightsError(f"not a {kind} checkpoint: it has no {layer}.weight, but {list(state_dict)[:4]}")
+            raise WeightsError(f"not a {kind} checkpoint: it has no {layer}.weight, but {list(tensors)[:4]}")
         return weight.shape[axis]
 
     sizes = {option: rows(layer, 0) for option, layer in reference.sizes.items()}
     head = create_head(reference.head, rows(reference.first, 1), **{**sizes, **reference.options, **options})
     _fill(head, tensors, reference.layers, kind, zero_biases=mindspore)
     return head.eval()
-
-
-def _plain(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
-    nested = state_dict.get("state_dict")
-    items = nested if isinstance(nested, Mapping) else state_dict
-    return {
-        str(name).removeprefix("module."): torch.as_tensor(value)
-        for name, value in items.items()
-        if isinstance(value, Tensor | np.ndarray)
-    }
 
 
 def _fill(head: Head, tensors: dict[str, Tensor], layers: Mapping[str, str], kind: str, *, zero_biases: bool) -> None:
@@ -137,6 +127,8 @@ def _fill(head: Head, tensors: dict[str, Tensor], layers: Mapping[str, str], kin
             problems.append(f"{source} is missing")
         elif found.shape != tensor.shape:
             problems.append(f"{source} is {tuple(found.shape)}, not {tuple(tensor.shape)}")
+        elif not found.isfinite().all():
+            problems.append(f"{source} has values that are not finite")
         else:
             filled[name] = found.to(tensor.dtype)
     problems += [f"{name} is unknown" for name in tensors]

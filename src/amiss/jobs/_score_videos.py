@@ -25,11 +25,14 @@ def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Vide
     check_same_features(features.spec, detector.spec, str(features.folder))
     scores, unscored = {}, []
     for video in videos:
-        rows, spec = pool_as(features.load(video.video_id), features.spec, detector.spec)
+        stored = features.load(video.video_id)
+        rows, spec = pool_as(stored, features.spec, detector.spec)
         if not rows.any():
             unscored.append(video.video_id)
             continue
         n_frames, fps = frames_and_rate(video, features)
+        if n_frames is None and len(rows) != len(stored):  # segments of clips of 16 frames
+            n_frames = 16 * len(stored)
         spans = None if n_frames is None else tuple(clip_spans(spec, len(rows), n_frames, fps))
         scores[video.video_id] = VideoScores(detector.score_features(rows), spans)
     return scores, unscored

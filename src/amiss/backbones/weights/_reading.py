@@ -14,6 +14,9 @@ from torch import Tensor
 from amiss.backbones.weights._caffe2 import is_caffe2, read_caffe2
 from amiss.errors import WeightsError
 
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights", "blobs")
+_PREFIXES = ("module.", "model.", "net.", "network.")
+
 
 def read_weights(path: Path, suffix: str = "") -> dict[str, Tensor]:
     """The tensors of a `.safetensors`, torch or Caffe2 (`.pkl`) file, by name. No code in the file is run.
@@ -49,9 +52,11 @@ def read_weights(path: Path, suffix: str = "") -> dict[str, Tensor]:
 
 
 def unwrap(state: Any, source: str) -> dict[str, Tensor]:
-    """The tensors by name of a state dict, or of a checkpoint that has one under `state_dict` (or Caffe2's `blobs`).
+    """The tensors by name of a state dict, or of a checkpoint that has one in it, as trainers save it.
 
-    The prefix `module.` of networks that were trained in parallel is removed; arrays become tensors.
+    It may lie under `state_dict`, `model_state_dict`, `model` and the like, or be the only one in there. Prefixes of
+    parallel (`module.`), compiled (`_orig_mod.`) and wrapped networks (`model.`) are removed; arrays become tensors;
+    numbers and texts beside them (`epoch`) are left out.
 
     Args:
         state: what a file held.
@@ -60,16 +65,37 @@ def unwrap(state: Any, source: str) -> dict[str, Tensor]:
     Raises:
         WeightsError: not such a thing.
     """
-    for wrapper in ("state_dict", "blobs"):
-        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
-            state = state[wrapper]
+    while isinstance(state, Mapping) and (inner := _wrapped(state)) is not None:
+        state = inner
     if not isinstance(state, Mapping):
         raise WeightsError(f"{source} is no state dict (tensors by name) but a {type(state).__name__}")
-    prefix = "module." if state and all(str(name).startswith("module.") for name in state) else ""
-    tensors = {str(name).removeprefix(prefix): _as_tensor(value) for name, value in state.items()}
+    given = {str(name): value for name, value in state.items()}
+    if any(isinstance(value, Tensor | np.ndarray) for value in given.values()):
+        given = {name: value for name, value in given.items() if not isinstance(value, int | float | str | None)}
+    tensors = {name: _as_tensor(value) for name, value in given.items()}
     if others := [name for name, tensor in tensors.items() if tensor is None]:
         raise WeightsError(f"{source} is no state dict (tensors by name): {first_names(others)} are something else")
-    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    names = dict(zip(tensors, _without_prefixes(list(tensors)), strict=True))
+    return {names[name]: tensor for name, tensor in tensors.items() if tensor is not None}
+
+
+def _wrapped(state: Mapping[Any, Any]) -> Mapping[Any, Any] | None:
+    """The state dict inside a checkpoint, or what is around it; None = this is it."""
+    for name in _WRAPPERS:
+        if isinstance(state.get(name), Mapping):
+            inner: Mapping[Any, Any] = state[name]
+            return inner
+    if any(isinstance(value, Tensor | np.ndarray) for value in state.values()):
+        return None
+    inside = [v for v in state.values() if isinstance(v, Mapping) and any(isinstance(t, Tensor) for t in v.values())]
+    return inside[0] if len(inside) == 1 else None
+
+
+def _without_prefixes(names: list[str]) -> list[str]:
+    names = [name.replace("_orig_mod.", "") for name in names]
+    while names and (prefix := next((p for p in _PREFIXES if all(name.startswith(p) for name in names)), None)):
+        names = [name.removeprefix(prefix) for name in names]
+    return names
 
 
 def _as_tensor(value: Any) -> Tensor | None:
