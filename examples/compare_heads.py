@@ -8,11 +8,8 @@ Run it:
 import argparse
 from pathlib import Path
 
-from amiss.backbones import FeatureSpec
 from amiss.bench import run_bench
-from amiss.datasets import write_manifest
-from amiss.features import FeatureSetWriter
-from made_data import make_features
+from made_data import write_made_data
 
 # --8<-- [start:suite]
 SUITE = """
@@ -39,15 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("compare-heads"))
     out = parser.parse_args().out
-    out.mkdir(parents=True, exist_ok=True)
-
-    manifest, rows = make_features(n_train=24)
-    write_manifest(manifest, out / "manifest.csv")
-    spec = FeatureSpec(backbone="made-up", weights="none", dim=12)
-    with FeatureSetWriter(out / "features", spec) as writer:
-        for video_id, clips in rows.items():
-            if video_id not in writer.done:
-                writer.add(video_id, clips, n_frames=16 * len(clips), fps=25.0)
+    write_made_data(out, n_train=24)
     (out / "suite.yaml").write_text(SUITE, encoding="utf-8")
 
     # --8<-- [start:run]

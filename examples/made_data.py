@@ -4,10 +4,14 @@ In an anomalous video three clips in a row are shifted. A video has one label; w
 down for the test videos only.
 """
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
-from amiss.datasets import Manifest, Video
+from amiss.backbones import FeatureSpec
+from amiss.datasets import Manifest, Video, write_manifest
+from amiss.features import FeatureSetWriter
 
 
 def make_features(
@@ -41,7 +45,20 @@ def make_features(
                     label=label,
                     n_frames=16 * length,
                     fps=25.0,
+                    class_name=("fall" if number % 4 == 1 else "fight") if label else None,
                     events=((16 * first, 16 * first + 48),) if label and split == "test" else (),
                 )
             )
     return Manifest(tuple(videos)), rows
+
+
+def write_made_data(folder: Path, n_train: int = 20, n_test: int = 10, dim: int = 12) -> tuple[Path, Path]:
+    """Write `manifest.csv` and the feature set `features` as `make_features` makes them, and give their paths."""
+    manifest, rows = make_features(n_train, n_test, dim)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_manifest(manifest, folder / "manifest.csv")
+    with FeatureSetWriter(folder / "features", FeatureSpec(backbone="made-up", weights="none", dim=dim)) as writer:
+        for video_id, clips in rows.items():
+            if video_id not in writer.done:
+                writer.add(video_id, clips, n_frames=16 * len(clips), fps=25.0)
+    return folder / "manifest.csv", folder / "features"

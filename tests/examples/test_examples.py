@@ -14,7 +14,7 @@ from PIL import Image
 from amiss.backbones import create_backbone, create_backbone_for, list_backbones
 from amiss.errors import UsageError
 from amiss.heads import list_heads
-from amiss.video import open_source
+from amiss.video import check_video, open_source
 from helpers import ROOT
 from helpers.cameras import wall
 from helpers.motion import make_motion_detector, write_scene
@@ -78,6 +78,66 @@ def test_compare_heads(run: Run, tmp_path: Path) -> None:
     assert "| sultani2018 - topk | " in printed
     assert (tmp_path / "out/results/report.html").is_file()
     assert run("compare_heads.py", "--out", tmp_path / "out").startswith("# Do more clips rank better?")
+
+
+SMALL = ["batch.normal=8", "batch.anomalous=8", "calibration.folds=2"]
+"""Settings for a training of a second or two."""
+
+
+def is_png(*paths: Path) -> bool:
+    return all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_sultani_roc(run: Run, tmp_path: Path) -> None:
+    printed = run("sultani_roc.py", "--recipes", "ekosman", "--set", "steps=40", *SMALL, "--out", tmp_path)
+    assert float(printed.split("frame AUC ")[1].split(",")[0]) > 0.9
+    assert is_png(tmp_path / "roc.png", tmp_path / "classes.png", tmp_path / "scores.png")
+
+
+def test_topk_study(run: Run, tmp_path: Path) -> None:
+    printed = run("topk_study.py", "--k", 1, 3, "--seeds", 1, "--steps", 10, "--out", tmp_path)
+    assert "the test set would choose k = " in printed
+    assert is_png(tmp_path / "auc-over-k.png")
+    (dataset,) = json.loads((tmp_path / "bench/results.json").read_text(encoding="utf-8"))["datasets"]
+    assert [s["recipe"]["head_options"]["k"] for s in dataset["systems"]] == [1, 3]
+
+
+def test_salient_checkpoint(run: Run, tmp_path: Path) -> None:
+    printed = run("salient_checkpoint.py", "--out", tmp_path)
+    assert float(printed.split("equations: ")[1].split()[0]) < 1e-6
+    assert is_png(tmp_path / "scores.png")
+
+
+def test_salient_checkpoint_of_the_authors(run: Run, shared: Path, golden: Path, tmp_path: Path) -> None:
+    rows = 0.3 * np.abs(np.random.RandomState(2).standard_normal((61, 10, 2048)))
+    (tmp_path / "UCF-Test").mkdir()
+    np.save(tmp_path / "UCF-Test/Abuse028_x264_i3d.npy", rows.astype(np.float32))
+    checkpoint = shared / "data/weights/SelfAttention-da64-r3-T32-seed9111.pth"
+    features = ["--features", tmp_path / "UCF-Test", "--video", "Abuse028_x264", "--events", "165-240"]
+    printed = run("salient_checkpoint.py", "--checkpoint", checkpoint, *features, "--out", tmp_path / "out")
+    with np.load(golden / "salient.npz") as arrays:
+        expected = arrays["da64_r3_video_split28"][::28]
+    np.testing.assert_allclose(json.loads("[" + printed.split("[")[1].split("]")[0] + "]"), expected, atol=1e-5)
+    assert float(printed.split("equations: ")[1].split()[0]) < 1e-6
+
+
+def test_bameri_distributions(run: Run, tmp_path: Path) -> None:
+    printed = run("bameri_distributions.py", "--set", "steps=30", "head_options.channels=16", *SMALL, "--out", tmp_path)
+    assert float(printed.split("frame AUC ")[1].split(",")[0]) > 0.8
+    assert 0.1 < float(printed.split("divergence ")[1].split()[0]) <= np.log(2)
+    assert is_png(tmp_path / "networks.png", tmp_path / "densities-made-up.png")
+
+
+def test_nevinbaiju_marked_video(run: Run, tmp_path: Path) -> None:
+    detector = make_motion_detector(tmp_path / "detector")
+    video = write_scene(tmp_path / "new.mp4", [(1, 40), (9, 40), (1, 40)])
+    printed = run("nevinbaiju_marked_video.py", detector, video, "--out", tmp_path / "out")
+    assert printed.count("ALERT ") == 1
+    assert check_video(tmp_path / "out/marked.mp4").n_frames == 120
+    logged = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
+    assert logged
+    assert all(0.3 <= line["anomaly_score"] <= 1 for line in logged)
+    assert is_png(tmp_path / "out/scores.png")
 
 
 @pytest.mark.usefixtures("installed")
