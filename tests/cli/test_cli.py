@@ -47,12 +47,13 @@ def test_train_says_what_thresholds_find_and_detect_takes_one(trained: Path, tmp
     assert "anomalous videos found" in ran.out
     assert "(default)" in ran.out
     assert "video AUC of these: 1.000" in ran.err
-    for threshold, events in (("0", 1), ("1", 0)):
+    for threshold, events in (("0", 1), ("0.999999", 0)):
         detect = ["detect", "--features", trained / "features", "--detector", tmp_path / "run/selected", "--json"]
         ran = amiss(*detect, "--threshold", threshold)
         assert ran.code == 0, ran.err
         assert all(len(result["events"]) == events for result in json.loads(ran.out))
-    assert amiss(*detect, "--threshold", "1.5").code == 2
+    for wrong in ("1.5", "1", "nan", "-1"):
+        assert amiss(*detect, "--threshold", wrong).code == 2
 
 
 def test_readme_path_scores_a_video(trained: Path, tmp_path: Path) -> None:

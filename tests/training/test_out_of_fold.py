@@ -74,8 +74,8 @@ def test_videos_with_the_wrong_label_are_named(tmp_path: Path) -> None:
 
 def test_labels_that_say_the_opposite_of_what_is_learned_are_told() -> None:
     videos = [Video(video_id=f"v{i}", split="train", label=i % 2) for i in range(20)]
-    peaks = {video.video_id: float(i) - 9 * video.label for i, video in enumerate(videos)}
-    found, calibration = OutOfFold.of(videos, peaks, "made up", 0.125, 0.0)
+    logits = {video.video_id: (np.array([float(i) - 9 * video.label]),) for i, video in enumerate(videos)}
+    found, calibration = OutOfFold.of(videos, logits, "made up", 0.125, 0.0)
     assert found.video_auc < 0.5
     assert "labels may be exchanged" in found.remarks[0]
     assert calibration.score_map is not None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import EngineName, Json, Precision
+from amiss.cli._options import EngineName, Json, PerHour, Precision, Threshold
 from amiss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,9 +29,8 @@ def detect(
     annotate: Annotated[bool, typer.Option("--annotate", help="Marked video, <video_id>.annotated.mp4.")] = False,
     clips: Annotated[bool, typer.Option("--clips", help="Events cut out, <video_id>.event01.mp4 …")] = False,
     features: Annotated[Path | None, typer.Option(help="Score these stored features instead of the videos.")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Scores from here on are an event, in place of the detector's.", min=0, max=1)
-    ] = None,
+    threshold: Threshold = None,
+    per_hour: PerHour = None,
     weights: Annotated[Path | None, typer.Option(help="File of the backbone's weights, if not found by name.")] = None,
     engine: EngineName = "auto",
     precision: Precision = "auto",
@@ -53,6 +52,7 @@ def detect(
                 outputs=DetectOutputs(plot=plot, annotate=annotate, clips=clips),
                 features=features,
                 threshold=threshold,
+                per_hour=per_hour,
                 weights=weights,
                 engine=engine,
                 precision=precision,

@@ -78,18 +78,28 @@ def _print_worth(report: "TrainReport", which: str) -> None:
             f"{point.threshold:.3f}{' (default)' if point == found.default else ''}",
             _share(point.found, point.found_ci95),
             _share(point.false_alarms, point.false_alarms_ci95),
+            *([_rate(point.per_hour, point.per_hour_ci95)] if found.tells_hours else []),
         ]
         for point in found.table
     ]
     columns = ["threshold", "anomalous videos found", "false alarms among normal videos"]
+    columns += ["false alarms an hour"] if found.tells_hours else []
     console.print_table(columns, rows, f"{which}{len(found.scores)} videos, {found.source}")
     console.note(f"{which}video AUC of these: {found.video_auc:.3f}; in brackets: 95 % intervals")
+    console.note(f"{which}{found.hours_remark}")
     for remark in found.remarks:
         console.note(f"{which}{remark}")
 
 
 def _share(share: float, interval: tuple[float, float]) -> str:
     return f"{share:.0%} ({interval[0]:.0%} to {interval[1]:.0%})"
+
+
+def _rate(rate: float | None, interval: tuple[float, float] | None) -> str:
+    if rate is None or interval is None:
+        return "-"
+    value, low, high = (f"{x:.0f}" if x >= 100 else f"{x:.2g}" for x in (rate, *interval))
+    return f"{value} ({low} to {high})"
 
 
 def _tell_source(recipe: "Recipe") -> None:

@@ -21,6 +21,13 @@ Weights = Annotated[
         "`NAME=FILE` (repeat it)."
     ),
 ]
+Threshold = Annotated[
+    float | None, typer.Option(help="Scores from here on are an event, in place of the detector's threshold.", min=0)
+]
+PerHour = Annotated[
+    float | None,
+    typer.Option(help="Or the lowest threshold with at most so many false alarms an hour, where the detector knows."),
+]
 EngineName = Annotated[str, typer.Option("--engine", help="auto, torch or openvino; see `amiss doctor`.")]
 Precision = Annotated[
     str,

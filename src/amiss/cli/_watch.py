@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import Json
+from amiss.cli._options import Json, PerHour, Threshold
 from amiss.errors import UsageError, VideoError
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def watch(
     features: Annotated[
         Path | None, typer.Option(help="With --video: score these stored features, in step with the video.")
     ] = None,
+    threshold: Threshold = None,
+    per_hour: PerHour = None,
     out: Annotated[Path, typer.Option(help="With --video: folder for events, clips and snapshots.")] = Path("watch"),
 ) -> None:
     """Watch cameras unattended: scores, events with clips, alerts; SIGHUP reads the configuration again."""
@@ -57,9 +59,11 @@ def watch(
     if config is not None:
         if video is not None or features is not None or detector is not None:
             raise UsageError("give a configuration, or --video with --detector, not both")
+        if threshold is not None or per_hour is not None:
+            raise UsageError("--threshold and --per-hour go with --video; a configuration has `alarm.on` per camera")
         settings = load_config(config)
     elif video is not None and detector is not None:
-        settings, engine = single_video(video, detector, features, out)
+        settings, engine = single_video(video, detector, features, out, threshold, per_hour)
     else:
         raise UsageError("give a configuration, or --video FILE with --detector DIR")
     if preview is not None and (preview not in settings.cameras or not settings.http.enabled):

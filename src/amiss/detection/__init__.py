@@ -12,6 +12,7 @@ from amiss.detection._alarms import Alarm, AlarmChange, AlarmSettings, AlarmTrac
 if typing.TYPE_CHECKING:
     from amiss.detection._calibration import (
         Calibration,
+        NormalFootage,
         OperatingPoint,
         ScoreMap,
         calibrate,
@@ -19,7 +20,7 @@ if typing.TYPE_CHECKING:
         threshold_from_normal,
     )
     from amiss.detection._detector import Detector, detector_digest
-    from amiss.detection._false_alarms import FalseAlarmThreshold, false_alarm_threshold, poisson_upper
+    from amiss.detection._false_alarms import FalseAlarms, FalseAlarmThreshold, false_alarm_threshold, poisson_upper
     from amiss.detection._normalisation import Normalisation, NormalisationKind
     from amiss.detection._online import OnlineScorer, causal_offline_scores
     from amiss.detection._score_result import ClipScore, Event, ScoreResult, find_events
@@ -34,6 +35,8 @@ __all__ = [
     "Detector",
     "Event",
     "FalseAlarmThreshold",
+    "FalseAlarms",
+    "NormalFootage",
     "Normalisation",
     "NormalisationKind",
     "OnlineScorer",
@@ -57,6 +60,8 @@ _HOME = {
     "Detector": "_detector",
     "Event": "_score_result",
     "FalseAlarmThreshold": "_false_alarms",
+    "FalseAlarms": "_false_alarms",
+    "NormalFootage": "_calibration",
     "Normalisation": "_normalisation",
     "NormalisationKind": "_normalisation",
     "OnlineScorer": "_online",

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from amiss.errors import UsageError
 from amiss.settings import Score, Seconds, Settings
@@ -17,9 +17,9 @@ MISSING_S = 2.0  # clips that are missing for longer than this (and the merge ga
 class AlarmSettings(Settings):
     """When scores become an event: hysteresis on smoothed scores."""
 
-    on: Score | None = None
-    """An event opens when the smoothed score reaches it. Default: what `amiss calibrate` found for this camera and
-    detector, else the detector's own threshold."""
+    on: Annotated[Score, Field(lt=1)] | None = None
+    """An event opens when the smoothed score reaches it; below 1, which no score reaches. Default: what `amiss
+    calibrate` found for this camera and detector, else the detector's own threshold."""
     off: Score | None = None
     """It closes when the smoothed score falls below it. Default: 0.8 × `on`."""
     smoothing_s: Seconds = 2.0

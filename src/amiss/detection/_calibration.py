@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from amiss.errors import EvaluationError
+from amiss.detection._false_alarms import FalseAlarms, count_alarms, poisson_interval, poisson_upper
+from amiss.errors import EvaluationError, UsageError
 
 _STRAIGHT = 4.0  # calibrated log-odds up to which the map is logistic; from there on it flattens by a logarithm
 _LEAST_SPREAD = 0.25  # calibrated log-odds that the middle half of the peaks covers at least, whatever labels say
@@ -75,12 +76,28 @@ class OperatingPoint:
     """Share of normal videos with a clip at or above it."""
     false_alarms_ci95: tuple[float, float]
     """Of that share."""
+    per_hour: float | None = None
+    """False alarms an hour of normal videos (see `FalseAlarms`); None = their length isn't known."""
+    per_hour_ci95: tuple[float, float] | None = None
+    """Of that rate, by the exact Poisson interval."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what `dataclasses.asdict` gave, also through JSON."""
-        intervals = {name: tuple(values[name]) for name in ("found_ci95", "false_alarms_ci95")}
+        intervals = {name: tuple(v) for name, v in values.items() if name.endswith("_ci95") and v is not None}
         return cls(**{**values, **intervals})
+
+
+@dataclass(frozen=True)
+class NormalFootage:
+    """Normal videos whose length is known, for false alarms an hour."""
+
+    logits: Sequence[NDArray[np.floating[Any]]]
+    """Clip logits [T] of each video, by a head not trained on it; once for every round."""
+    hours: float
+    """Of these videos, above 0."""
+    rounds: int = 1
+    """How often each was scored."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +116,64 @@ class Calibration:
     """Anomalous videos that the map and the table were found on."""
     table: tuple[OperatingPoint, ...] = ()
     """Thresholds and what each does, the highest first."""
+    alarms: FalseAlarms | None = None
+    """False alarms of normal videos that weren't trained on; None = nobody counted them, or knows their hours."""
+    reach: float | None = None
+    """Highest score of an anomalous video that wasn't trained on; None = not on record."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no threshold, whatever file it stands in."""
+        if not 0 <= self.threshold <= 1:
+            raise UsageError(f"threshold is {self.threshold}; scores lie in 0..1")
+
+    def doubt(self, threshold: float | None = None) -> str | None:
+        """Why scores hardly reach a threshold (its own by default), in words; None where they do."""
+        threshold = self.threshold if threshold is None else threshold
+        if threshold >= 1:
+            return f"threshold {threshold:.4f} is never reached: scores stay below 1"
+        if self.reach is not None and threshold > self.reach and self.n_anomalous >= _FEW:
+            tried = f"the highest of {self.n_anomalous} anomalous videos that the detector was tried on scores"
+            return f"threshold {threshold:.4f} may never be reached: {tried} {self.reach:.4f}"
+        return None
+
+    def chosen(self, threshold: float | None = None, per_hour: float | None = None) -> Self:
+        """With the threshold that a user chose, or false alarms an hour (see `at_rate`); as it is without a choice.
+
+        Raises:
+            UsageError: both were given, the threshold is none that a score can reach, or as `at_rate`.
+        """
+        if per_hour is not None:
+            if threshold is not None:
+                raise UsageError(f"threshold {threshold} and {per_hour:g} false alarms an hour exclude each other")
+            return self.at_rate(per_hour)
+        if threshold is None:
+            return self
+        if threshold == 1:
+            raise UsageError(f"threshold is {threshold}, which no score reaches; it must be below 1")
+        return replace(self, threshold=threshold, method="as asked")
+
+    def at_rate(self, per_hour: float) -> Self:
+        """With the lowest threshold that gives at most so many false alarms an hour, by the 95 % upper bound.
+
+        Raises:
+            UsageError: the normal videos are too short to say, or nobody counted.
+        """
+        if not 0 < per_hour < math.inf:
+            raise UsageError(f"false alarms an hour are {per_hour:g}; they must be above 0")
+        calibrate = "find a threshold on normal footage, with `amiss calibrate`"
+        if self.alarms is None:
+            raise UsageError(f"nobody counted this detector's false alarms an hour: train again, or {calibrate}")
+        hours, threshold = self.alarms.hours, self.alarms.threshold_for(per_hour)
+        if threshold is None:
+            none = poisson_upper(0)
+            raise UsageError(
+                f"the data can't say which threshold gives at most {per_hour:g} false alarms an hour: the normal "
+                f"videos that the detector was tried on last {hours:.3g} h, and without any alarm would show at most "
+                f"{none / hours:.3g} an hour. It takes {none / per_hour:.3g} h: train with more normal videos, or "
+                f"{calibrate}"
+            )
+        method = f"at most {per_hour:g} false alarms an hour, by the 95 % bound on {hours:.3g} h of normal videos"
+        return replace(self, threshold=threshold, method=method)
 
     def scores_of(self, logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Logits → scores in 0..1: through the map, where there is one, else plain σ."""
@@ -106,7 +181,12 @@ class Calibration:
 
 
 def calibrate(
-    peaks: Sequence[float], labels: Sequence[int], *, source: str, false_alarms: float = FALSE_ALARMS
+    peaks: Sequence[float],
+    labels: Sequence[int],
+    *,
+    source: str,
+    false_alarms: float = FALSE_ALARMS,
+    footage: NormalFootage | None = None,
 ) -> Calibration:
     """Fit map and threshold to videos that weren't trained on.
 
@@ -118,6 +198,7 @@ def calibrate(
         labels: of the videos, 0 = normal, 1 = anomalous.
         source: how they come to be not trained on, for the record.
         false_alarms: share of normal videos that may reach the threshold.
+        footage: normal videos again, whole, for false alarms an hour.
 
     Raises:
         EvaluationError: one of the labels is missing.
@@ -136,8 +217,21 @@ def calibrate(
     levels = sorted({threshold, *map(at, _TABLE)}, reverse=True)
     rule = f"the score that {100 * false_alarms:.3g} % of {len(normal)} normal videos reach, at least 0.5"
     few = "" if min(len(normal), len(anomalous)) >= _FEW else "; so few say little: expect anything"
-    points = tuple(operating_point(level, normal, anomalous) for level in levels)
-    return Calibration(threshold, f"{rule}; {source}{few}", len(normal), score_map, len(anomalous), points)
+    points = [operating_point(level, normal, anomalous) for level in levels]
+    alarms = None
+    if footage is not None:
+        clips = [score_map(logits) for logits in footage.logits]
+        alarms = FalseAlarms.of(clips, footage.hours, footage.rounds)
+        counts = (count_alarms(clips, np.array(levels)) / footage.rounds).tolist()
+        points = [_with_rate(point, n, footage.hours) for point, n in zip(points, counts, strict=True)]
+    method = f"{rule}; {source}{few}"
+    reach = float(anomalous.max())
+    return Calibration(threshold, method, len(normal), score_map, len(anomalous), tuple(points), alarms, reach)
+
+
+def _with_rate(point: OperatingPoint, count: float, hours: float) -> OperatingPoint:
+    low, high = poisson_interval(count)
+    return replace(point, per_hour=count / hours, per_hour_ci95=(low / hours, high / hours))
 
 
 def operating_point(threshold: float, normal: NDArray[np.float64], anomalous: NDArray[np.float64]) -> OperatingPoint:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -101,7 +102,7 @@ class Detector:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
+        """Read what `save` wrote; warns where scores hardly reach its threshold.
 
         Raises:
             DetectorError: not a detector, damaged, or written by a newer amiss.
@@ -130,6 +131,8 @@ class Detector:
             statistics = [
                 tensors[_NORMALISATION + n].numpy() if _NORMALISATION + n in tensors else None for n in ("mean", "std")
             ]
+            if doubt := stored.calibration.doubt():
+                warnings.warn(f"{root}: {doubt}", stacklevel=2)
             return cls(
                 spec=FeatureSpec.from_dict(stored.spec, str(root / _JSON_FILE)),
                 head=head.eval(),

@@ -1,9 +1,9 @@
-"""Thresholds from normal footage of a camera: at most so many false alarms an hour, as far as the hours can tell."""
+"""Thresholds from normal footage: at most so many false alarms an hour, as far as the hours can tell."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from scipy.stats import chi2
 
 from amiss.detection._alarms import AlarmSettings, AlarmTracker, find_alarms
 from amiss.errors import EvaluationError, UsageError
+
+_EVERY = 20.0  # false alarms up to which each number has its threshold; from there on each that is so much larger:
+_STEP = 1.05
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,68 @@ class FalseAlarmThreshold:
     """All of this in a sentence."""
 
 
-def poisson_upper(n: int, confidence: float = 0.95) -> float:
+def poisson_upper(n: float, confidence: float = 0.95) -> float:
     """Exact one-sided upper bound of the mean of which n were counted (Garwood, 1936): χ²(confidence, 2n + 2) / 2."""
     return float(chi2.ppf(confidence, 2 * n + 2) / 2)
+
+
+def poisson_interval(n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact two-sided interval of that mean."""
+    lower = float(chi2.ppf((1 - confidence) / 2, 2 * n) / 2) if n else 0.0
+    return lower, poisson_upper(n, (1 + confidence) / 2)
+
+
+@dataclass(frozen=True)
+class FalseAlarms:
+    """How many false alarms normal videos gave, by threshold. One is a stretch of clips that reach the threshold.
+
+    So `amiss detect` makes events. `amiss watch` smooths and merges, and raises no more alarms of the same scores.
+    """
+
+    hours: float
+    """Of these videos."""
+    counts: tuple[float, ...]
+    """Numbers of alarms, rising from 0; means where videos were scored in several rounds."""
+    thresholds: tuple[float, ...]
+    """For each number the lowest threshold from which on upwards there are no more."""
+
+    @classmethod
+    def of(cls, scores: Sequence[NDArray[np.floating[Any]]], hours: float, rounds: int = 1) -> Self:
+        """From the clip scores [T] of normal videos, each given as often as there are `rounds`."""
+        levels = np.unique(np.concatenate(scores))[::-1]
+        most = np.maximum.accumulate(count_alarms(scores, levels) / rounds)  # far down alarms merge: fewer, but endless
+        more = np.flatnonzero(np.diff(most, prepend=0.0))
+        counts = [0.0, *most[more].tolist()]
+        thresholds = [*np.nextafter(levels[more], 2.0).tolist(), float(levels[more[-1]])]
+        kept = [0]
+        for i, count in enumerate(counts):
+            if i and (count <= _EVERY or count >= _STEP * counts[kept[-1]] or i == len(counts) - 1):
+                kept.append(i)
+        return cls(hours, tuple(counts[i] for i in kept), tuple(thresholds[i] for i in kept))
+
+    def threshold_for(self, per_hour: float, confidence: float = 0.95) -> float | None:
+        """The lowest threshold with at most `per_hour` false alarms an hour; None where the hours are too few to say.
+
+        "At most" is meant with `confidence`: by the exact Poisson upper bound of what was counted.
+        """
+        quiet = [
+            threshold
+            for count, threshold in zip(self.counts, self.thresholds, strict=True)
+            if poisson_upper(count, confidence) <= per_hour * self.hours
+        ]
+        return quiet[-1] if quiet else None
+
+
+def count_alarms(scores: Sequence[NDArray[np.floating[Any]]], thresholds: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Stretches of clips, in the clip scores [T] of each video, that reach each threshold [N]."""
+    after = np.concatenate(scores)
+    before = np.concatenate([np.concatenate([[-np.inf], values[:-1]]) for values in scores])
+    begins = after > before  # a stretch begins at a threshold that is above the clip before, and not above this one
+    return _reaching(after[begins], thresholds) - _reaching(before[begins], thresholds)
+
+
+def _reaching(values: NDArray[np.floating[Any]], thresholds: NDArray[np.float64]) -> NDArray[np.intp]:
+    return len(values) - np.searchsorted(np.sort(values), thresholds, side="left")
 
 
 def false_alarm_threshold(

@@ -1,8 +1,9 @@
 """amiss detect: videos → scores, figures, marked videos, event clips."""
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def detect_targets(
     outputs: DetectOutputs | None = None,
     features: str | os.PathLike[str] | None = None,
     threshold: float | None = None,
+    per_hour: float | None = None,
     weights: str | os.PathLike[str] | None = None,
     engine: str = "auto",
     precision: str = "auto",
@@ -55,6 +57,7 @@ def detect_targets(
         outputs: further outputs.
         features: folder of a feature set, scored instead of running the backbone.
         threshold: from which score on frames are an event, 0..1; None = the detector's.
+        per_hour: or the lowest one that gives at most so many false alarms an hour, see `Calibration.at_rate`.
         weights: file of the backbone's weights, where they are not found by name.
         engine: see `amiss.engines.create_engine`, as the next.
         precision: of the backbone.
@@ -66,10 +69,9 @@ def detect_targets(
         UsageError: no target and no features; also as `detect`, like the rest.
     """
     loaded = Detector.load(detector)
-    if threshold is not None:
-        if not 0 <= threshold <= 1:
-            raise UsageError(f"threshold is {threshold}; scores lie in 0..1")
-        loaded.calibration = replace(loaded.calibration, threshold=threshold, method="as asked")
+    loaded.calibration = loaded.calibration.chosen(threshold, per_hour)
+    if threshold is not None and (doubt := loaded.calibration.doubt()):
+        warnings.warn(doubt, stacklevel=2)
     stored = open_feature_set(features) if features is not None else None
     videos: dict[str, Path | None] = dict.fromkeys(stored.records) if stored is not None and not targets else {}
     if not videos:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from amiss.datasets import Video
 from amiss.detection import Calibration, Detector
@@ -16,6 +17,8 @@ from amiss.training._recipe import Recipe
 
 OnFold = Callable[[int, int], object]
 """Called with (folds done, of how many)."""
+Logits = tuple[NDArray[np.float64], ...]
+"""Clip logits [T] of a video, one array per round of cross-fitting."""
 
 
 class _NoLog:
@@ -32,8 +35,8 @@ def cross_fit(
     steps: int,
     seed: int,
     on_fold: OnFold = lambda done, total: None,
-) -> dict[str, float]:
-    """The highest logit of each video, by a head trained on the other folds for `steps` steps; mean over rounds.
+) -> dict[str, Logits]:
+    """The clip logits of each video, by a head trained on the other folds for `steps` steps.
 
     Videos of one group are in one fold. A fold without which one of the labels would be missing is left out.
 
@@ -51,7 +54,7 @@ def cross_fit(
     if n_folds < 2:
         return {}
     shorter = recipe.model_copy(update={"steps": steps})
-    peaks: dict[str, list[float]] = defaultdict(list)
+    logits: dict[str, Logits] = defaultdict(tuple)
     for turn in range(settings.rounds):
         fold_of = assign_folds(videos, n_folds, [seed, 4, turn])
         for fold in range(n_folds):
@@ -61,14 +64,9 @@ def cross_fit(
                 detector = _train_on(shorter, rest, features, fold_seed)
                 for video in videos:
                     if fold_of[video.video_id] == fold:
-                        peaks[video.video_id].append(peak_logit(detector, video, features))
+                        logits[video.video_id] += (detector.logits(features.load(video.video_id)),)
             on_fold(turn * n_folds + fold + 1, settings.rounds * n_folds)
-    return {video_id: float(np.mean(found)) for video_id, found in peaks.items()}
-
-
-def peak_logit(detector: Detector, video: Video, features: FeatureSet) -> float:
-    """The highest logit among a video's clips."""
-    return float(detector.logits(features.load(video.video_id)).max())
+    return dict(logits)
 
 
 def _train_on(recipe: Recipe, videos: Sequence[Video], features: FeatureSet, seed: int) -> Detector:

@@ -8,9 +8,11 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from amiss.datasets import Video
-from amiss.detection import Calibration, OperatingPoint, calibrate
+from amiss.detection import Calibration, NormalFootage, OperatingPoint, calibrate, poisson_upper
+from amiss.training._crossfit import Logits
 
 _TAIL = 0.25  # of the other label: a video beyond it looks like one of them
+_LEAST_HOURS = 1.0  # of normal videos; fewer can't even show three false alarms an hour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,22 +36,37 @@ class OutOfFold:
     """Anomalous videos that score like the lowest quarter of the normal ones, the lowest first."""
     seconds: float
     """That cross-fitting took."""
+    normal_hours: float | None = None
+    """Length of the normal videos; None = unknown."""
 
     @classmethod
     def of(
         cls,
         videos: Sequence[Video],
-        peaks: Mapping[str, float],
+        logits: Mapping[str, Logits],
         source: str,
         false_alarms: float,
         seconds: float,
+        lengths_s: Mapping[str, float] | None = None,
     ) -> tuple[Self, Calibration]:
-        """From the highest logits of videos, both labels among them; and the calibration that they give."""
-        scored = [video for video in videos if video.video_id in peaks]
-        logits = np.array([peaks[video.video_id] for video in scored])
+        """From the logits of videos, both labels among them; and the calibration that they give.
+
+        Args:
+            videos: training videos.
+            logits: of those that were scored.
+            source: how they come to be not trained on, in words.
+            false_alarms: share of normal videos that may reach the threshold.
+            seconds: that it took.
+            lengths_s: of the videos whose length is known.
+        """
+        scored = [video for video in videos if video.video_id in logits]
+        peaks = np.array([np.mean([clips.max() for clips in logits[video.video_id]]) for video in scored])
         labels = np.array([video.label for video in scored], dtype=np.intp)
-        calibration = calibrate(logits.tolist(), labels.tolist(), source=source, false_alarms=false_alarms)
-        scores = calibration.scores_of(logits)
+        footage = _normal_footage(scored, logits, lengths_s or {})
+        calibration = calibrate(
+            peaks.tolist(), labels.tolist(), source=source, false_alarms=false_alarms, footage=footage
+        )
+        scores = calibration.scores_of(peaks)
         high = np.quantile(scores[labels == 1], 1 - _TAIL)
         low = np.quantile(scores[labels == 0], _TAIL)
         order = np.argsort(scores, kind="stable")
@@ -58,15 +75,34 @@ class OutOfFold:
         default = next(point for point in calibration.table if point.threshold == calibration.threshold)
         found = cls(
             source=source,
-            video_auc=float(roc_auc_score(labels, logits)),
+            video_auc=float(roc_auc_score(labels, peaks)),
             scores={video.video_id: float(score) for video, score in zip(scored, scores, strict=True)},
             default=default,
             table=calibration.table,
             loud_normal=tuple(loud),
             quiet_anomalous=tuple(quiet),
             seconds=seconds,
+            normal_hours=footage.hours if footage is not None else None,
         )
         return found, calibration
+
+    @property
+    def tells_hours(self) -> bool:
+        """Whether the normal videos last long enough for false alarms an hour."""
+        return self.normal_hours is not None and self.normal_hours >= _LEAST_HOURS
+
+    @property
+    def hours_remark(self) -> str:
+        """What false alarms an hour rest on, in words."""
+        if self.normal_hours is None:
+            return "false alarms an hour: nobody knows how long the normal videos are (no frame counts and rates)"
+        shown = f"the normal videos last {self.normal_hours:.3g} h"
+        if self.tells_hours:
+            return f"false alarms an hour: {shown}; choose with `amiss detect --per-hour N`"
+        bound = poisson_upper(0) / self.normal_hours
+        return (
+            f"false alarms an hour: too few hours to say; {shown}, and without any alarm would show {bound:.3g} at most"
+        )
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -77,6 +113,8 @@ class OutOfFold:
                 f"anomalous videos score below normal ones that weren't trained on (video AUC {self.video_auc:.3f}): "
                 "the labels may be exchanged, or these features don't show what is anomalous"
             )
+        if self.default.found == 0:
+            said.append(f"no anomalous video reaches the default threshold, {self.default.threshold:.3f}")
         if self.loud_normal:
             said.append(f"normal, but scored like anomalous ones: {_named(self.loud_normal)}: is the label right?")
         if self.quiet_anomalous:
@@ -95,6 +133,17 @@ class OutOfFold:
                 "quiet_anomalous": tuple(values["quiet_anomalous"]),
             }
         )
+
+
+def _normal_footage(
+    videos: Sequence[Video], logits: Mapping[str, Logits], lengths_s: Mapping[str, float]
+) -> NormalFootage | None:
+    normal = [video.video_id for video in videos if video.label == 0 and video.video_id in lengths_s]
+    if not normal:
+        return None
+    rounds = len(logits[normal[0]])
+    clips = [clips for video_id in normal for clips in logits[video_id]]
+    return NormalFootage(clips, sum(lengths_s[video_id] for video_id in normal) / 3600, rounds)
 
 
 def _named(ids: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from amiss.detection import Calibration, Detector, Normalisation, threshold_from
 from amiss.features import FeatureSet
 from amiss.heads import Head, create_head
 from amiss.training._bags import find_all_zero, fit_normalisation, hash_data, load_bags, resolve_recipe
-from amiss.training._crossfit import OnFold, cross_fit, peak_logit
+from amiss.training._crossfit import Logits, OnFold, cross_fit
 from amiss.training._holdout import Split, split_training
 from amiss.training._loop import TrainingLoop
 from amiss.training._out_of_fold import OutOfFold
@@ -157,21 +157,29 @@ def _calibrate(
     began, settings = time.monotonic(), recipe.calibration
     held_out = np.bincount([video.label for video in split.held_out], minlength=2)
     videos = split.held_out
-    peaks: dict[str, float] = {}
+    logits: dict[str, Logits] = {}
     source = f"of the {len(videos)} held-out videos"
     if held_out.min() < settings.enough_held_out and on_fold is not None and settings.folds > 1:
         videos = split.fit + split.held_out
-        peaks = cross_fit(recipe, videos, features, detector.provenance["step"], seed, on_fold)
+        logits = cross_fit(recipe, videos, features, detector.provenance["step"], seed, on_fold)
         source = f"each scored by a head trained on the others ({settings.folds} folds)"
-    if not peaks and held_out.min():
+    if not logits and held_out.min():
         videos, source = split.held_out, f"of the {len(split.held_out)} held-out videos"
-        peaks = {video.video_id: peak_logit(detector, video, features) for video in videos}
-    if {video.label for video in videos if video.video_id in peaks} != {0, 1}:
+        logits = {video.video_id: (detector.logits(features.load(video.video_id)),) for video in videos}
+    if {video.label for video in videos if video.video_id in logits} != {0, 1}:
         detector.calibration = _threshold_from_training(detector, split.fit + split.held_out, features)
         return None
     seconds = time.monotonic() - began
-    found, detector.calibration = OutOfFold.of(videos, peaks, source, settings.false_alarms, seconds)
+    lengths_s = {v.video_id: length for v in videos if (length := _length_s(v, features)) is not None}
+    found, detector.calibration = OutOfFold.of(videos, logits, source, settings.false_alarms, seconds, lengths_s)
     return found
+
+
+def _length_s(video: Video, features: FeatureSet) -> float | None:
+    """How long a video is, as manifest or feature set know it."""
+    record = features.records[video.video_id]
+    n_frames, fps = video.n_frames or record.n_frames, video.fps or record.fps
+    return None if n_frames is None or fps is None else n_frames / fps
 
 
 def _threshold_from_training(detector: Detector, videos: Sequence[Video], features: FeatureSet) -> Calibration:

@@ -39,6 +39,9 @@ MISSING_S = 2.0  # clips that are missing for longer begin another recording
 STOP_S = 5.0  # longest wait for the last clips; for threads to end, beyond their camera's timeouts
 ALMOST = 0.9  # of an earlier calibration's hours may replace it though they are too few
 _STEPS = 10_000
+_DOES_NOT_FIT = (
+    "either something did happen in this footage, or the detector doesn't fit this camera: train with videos of it"
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def calibrate_camera(
         UsageError: no such camera, a number that makes no sense, or the videos have different frame rates.
         VideoError: a video can't be opened.
         OutputError: the state folder can't be written.
-        EvaluationError: the footage gives no scores, or is too little to replace the earlier calibration.
+        EvaluationError: the footage gives no scores, is too little to replace the earlier calibration, or scores so
+            high that a camera with its threshold could never raise an alarm.
     """
     if not 0 < per_hour < math.inf or (hours is not None and not 0 < hours < math.inf):
         raise UsageError(f"alarms an hour ({per_hour:g}) and hours ({hours}) must be above 0")
@@ -104,6 +108,8 @@ def calibrate_camera(
         # Rounded up: times differ by microseconds from run to run, and smoothed scores with them.
         on, off = found.settings.thresholds
         threshold = math.ceil(on * _STEPS) / _STEPS
+        if (doubt := detector.calibration.doubt(threshold)) is not None:
+            raise EvaluationError(f"{camera}: {doubt}. {found.message}. Nothing is kept: {_DOES_NOT_FIT}")
         calibration = CameraCalibration(
             camera=camera,
             detector_sha256=key.sha256,

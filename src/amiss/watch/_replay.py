@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from amiss.backbones import check_same_features
-from amiss.detection import Detector
+from amiss.detection import AlarmSettings, Detector
 from amiss.engines import Engine, Prepared
 from amiss.errors import FeatureError, VideoError
 from amiss.features import FeatureSet, open_feature_set
@@ -40,7 +40,14 @@ class StoredFeatures(Engine):
         return np.stack([self._rows[int(clip[0])] for clip in prepared]).astype(np.float32)
 
 
-def single_video(video: Path, detector: Path, features: Path | None, out: Path) -> tuple[Config, StoredFeatures | None]:
+def single_video(
+    video: Path,
+    detector: Path,
+    features: Path | None,
+    out: Path,
+    threshold: float | None = None,
+    per_hour: float | None = None,
+) -> tuple[Config, StoredFeatures | None]:
     """A configuration that watches one file, and the engine of its stored features.
 
     Args:
@@ -48,9 +55,12 @@ def single_video(video: Path, detector: Path, features: Path | None, out: Path) 
         detector: detector directory.
         features: feature set that has the video; None = run the detector's backbone.
         out: folder for database, clips and snapshots.
+        threshold: from which smoothed score on there is an event; None = the detector's.
+        per_hour: or false alarms an hour, see `Calibration.at_rate`.
 
     Raises:
         VideoError: there is no such file.
+        UsageError: no score reaches the threshold, or the detector can't say which one keeps to so many an hour.
         FeatureError: the feature set doesn't have the video, has segments instead of clips, or is of another kind.
     """
     if not video.is_file():
@@ -67,7 +77,11 @@ def single_video(video: Path, detector: Path, features: Path | None, out: Path) 
         stored = StoredFeatures(found, matches[0])
     root = out.resolve()
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", video.stem).lstrip("_.-")[:64] or "video"
-    camera = CameraSettings(url=SecretStr(f"replay:{quote(os.fsencode(video.resolve()))}"), detector=detector.resolve())
+    camera = CameraSettings(
+        url=SecretStr(f"replay:{quote(os.fsencode(video.resolve()))}"),
+        detector=detector.resolve(),
+        alarm=_alarm(detector, threshold, per_hour),
+    )
     config = Config(
         cameras={name: camera},
         database=SecretStr(f"sqlite:///{root / 'amiss.db'}"),
@@ -76,3 +90,9 @@ def single_video(video: Path, detector: Path, features: Path | None, out: Path) 
         http=HttpSettings(port=0),
     )
     return config, stored
+
+
+def _alarm(detector: Path, threshold: float | None, per_hour: float | None) -> AlarmSettings:
+    if threshold is None and per_hour is None:
+        return AlarmSettings()
+    return AlarmSettings(on=Detector.load(detector).calibration.chosen(threshold, per_hour).threshold)

@@ -239,6 +239,8 @@ class WatchService:
                 calibration = read_calibration(config.state, name)
                 threshold = detector.calibration.threshold
                 alarm, source = resolve_thresholds(camera.alarm, calibration, key.sha256, threshold)
+                if (doubt := detector.calibration.doubt(alarm.on)) is not None:
+                    log.warning("%s: %s", name, doubt)
                 wanted[name] = WatchedCamera(camera.model_copy(update={"alarm": alarm}), source, key)
         return wanted
 

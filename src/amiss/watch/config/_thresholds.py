@@ -94,7 +94,7 @@ def resolve_thresholds(
     off = alarm.off
     if alarm.on is not None:
         on, source = alarm.on, "the configuration"
-    elif calibration is not None and calibration.detector_sha256 == detector_sha256:
+    elif calibration is not None and calibration.detector_sha256 == detector_sha256 and calibration.threshold < 1:
         on = calibration.threshold
         source = f"its calibration ({_worth(calibration)})"
         if (alarm.smoothing_s, alarm.min_length_s, alarm.merge_gap_s) != (
@@ -106,7 +106,9 @@ def resolve_thresholds(
         off = calibration.off if off is None else off
     else:
         on, source = detector_threshold, "the detector"
-        if calibration is not None:
+        if calibration is not None and calibration.detector_sha256 == detector_sha256:
+            source += f" (no score reaches its calibration's, {calibration.threshold:.4f}: calibrate again)"
+        elif calibration is not None:
             source += " (its calibration is of another one: calibrate again)"
     return alarm.with_thresholds(on, None if off is None else min(off, on)), source
 
