@@ -7,7 +7,7 @@ import pytest
 import amiss
 
 PACKAGES = ("backbones", "backbones.weights", "bench", "convert", "datasets", "demo", "detection", "engines",
-            "evaluation", "features", "heads", "jobs", "pages", "training", "video", "watch", "watch.alerts",
+            "evaluation", "features", "heads", "jobs", "pages", "results", "training", "video", "watch", "watch.alerts",
             "watch.camera", "watch.config", "watch.http", "watch.store")  # fmt: skip
 
 

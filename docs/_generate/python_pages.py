@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 PACKAGES = ("amiss", *(f"amiss.{room}" for room in (
-    "video", "datasets", "evaluation", "backbones", "engines", "features", "heads", "convert", "detection", "training",
-    "jobs", "bench", "watch", "watch.alerts",
+    "video", "datasets", "evaluation", "backbones", "engines", "features", "heads", "convert", "detection", "results",
+    "training", "jobs", "bench", "watch", "watch.alerts",
 )))  # fmt: skip
 """Lowest floor first, as in the navigation."""
 

@@ -1,4 +1,4 @@
-"""Commands for users of a detector: detect, demo."""
+"""Commands for users of a detector: detect, report, demo."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,12 +11,18 @@ from amiss.errors import UsageError
 
 if TYPE_CHECKING:
     from amiss.detection import ScoreResult
+    from amiss.jobs import PageReport
+
+Preview = Annotated[
+    bool, typer.Option("--preview", help="Small copies, <video_id>.preview.mp4, of videos that browsers don't play.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(console.guarded(demo))
     app.command()(console.guarded(detect))
+    app.command()(console.guarded(report))
 
 
 def detect(
@@ -28,6 +34,8 @@ def detect(
     plot: Annotated[bool, typer.Option("--plot", help="Figure of the score curve, <video_id>.png.")] = False,
     annotate: Annotated[bool, typer.Option("--annotate", help="Marked video, <video_id>.annotated.mp4.")] = False,
     clips: Annotated[bool, typer.Option("--clips", help="Events cut out, <video_id>.event01.mp4 …")] = False,
+    page: Annotated[bool, typer.Option("--report", help="A page on which to look at all of it, report.html.")] = False,
+    preview: Preview = False,
     features: Annotated[Path | None, typer.Option(help="Score these stored features instead of the videos.")] = None,
     threshold: Threshold = None,
     per_hour: PerHour = None,
@@ -39,8 +47,10 @@ def detect(
     """Score videos: when does something anomalous happen?"""
     from amiss.jobs import DetectOutputs, detect_targets
 
-    if out is None and (plot or annotate or clips):
-        raise UsageError("--plot, --annotate and --clips need --out, the folder to write to")
+    if out is None and (plot or annotate or clips or page):
+        raise UsageError("--plot, --annotate, --clips and --report need --out, the folder to write to")
+    if preview and not page:
+        raise UsageError("--preview belongs to --report")
     results: dict[str, ScoreResult] = {}
     report = None
     try:
@@ -49,7 +59,7 @@ def detect(
                 videos or [],
                 detector,
                 out=out,
-                outputs=DetectOutputs(plot=plot, annotate=annotate, clips=clips),
+                outputs=DetectOutputs(plot=plot, annotate=annotate, clips=clips, page=page, previews=preview),
                 features=features,
                 threshold=threshold,
                 per_hour=per_hour,
@@ -58,6 +68,7 @@ def detect(
                 precision=precision,
                 on_progress=on_progress,
                 on_result=results.__setitem__,
+                on_page=_tell_page,
             )
     finally:  # what is done is told though a disk is full or Ctrl-C ends it
         if as_json and (results or report):
@@ -66,6 +77,35 @@ def detect(
             for video_id, result in results.items():
                 _print_summary(video_id, result)
     console.finish(report, "videos scored" + (f", written to {out}" if out else ""))
+
+
+def report(
+    results: Annotated[Path, typer.Argument(help="Folder that `amiss detect --out` wrote.")],
+    out: Annotated[Path | None, typer.Option(help="Page to write; default: report.html in the folder.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder of the videos, if they aren't where they were.")] = None,
+    preview: Preview = False,
+) -> None:
+    """Write a page on which to look at results: videos, score over time, events, and what other thresholds find."""
+    from amiss.jobs import report_results
+
+    with console.progress("preview") as on_progress:
+        written = report_results(results, out=out, videos=videos, preview=preview, on_progress=on_progress)
+    for name, problem in written.problems.items():
+        console.warn(f"{name}: {problem}")
+    _tell_page(written)
+
+
+def _tell_page(written: "PageReport") -> None:
+    if written.absent:
+        console.note(f"{_some(written.absent)} not at hand: `amiss report --videos FOLDER` tells where they are")
+    if written.unplayed:
+        forms = ", ".join(dict.fromkeys(written.unplayed.values()))
+        console.note(f"{_some(list(written.unplayed))} of a form that few browsers play ({forms}): see --preview")
+    console.note(f"look at {written.page}")
+
+
+def _some(names: list[str]) -> str:
+    return f"1 video ({names[0]}) is" if len(names) == 1 else f"{len(names)} videos (such as {names[0]}) are"
 
 
 def _print_summary(video_id: str, result: "ScoreResult") -> None:

@@ -23,7 +23,7 @@ if typing.TYPE_CHECKING:
     from amiss.detection._false_alarms import FalseAlarms, FalseAlarmThreshold, false_alarm_threshold, poisson_upper
     from amiss.detection._normalisation import Normalisation, NormalisationKind
     from amiss.detection._online import OnlineScorer, causal_offline_scores
-    from amiss.detection._score_result import ClipScore, Event, ScoreResult, find_events
+    from amiss.detection._score_result import ClipScore, Event, ScoreResult, find_events, read_score_result
 
 __all__ = [
     "Alarm",
@@ -51,6 +51,7 @@ __all__ = [
     "find_events",
     "operating_point",
     "poisson_upper",
+    "read_score_result",
     "threshold_from_normal",
 ]
 
@@ -75,6 +76,7 @@ _HOME = {
     "find_events": "_score_result",
     "operating_point": "_calibration",
     "poisson_upper": "_false_alarms",
+    "read_score_result": "_score_result",
     "threshold_from_normal": "_calibration",
 }
 

@@ -2,16 +2,23 @@
 
 import csv
 import io
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from amiss.errors import EvaluationError
 from amiss.evaluation import VideoScores, frame_scores, runs_above
 from amiss.files import write_json, write_text
+from amiss.settings import problems_of
+
+_MOST_PROBLEMS = 3  # that are told of one file
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,35 @@ class ScoreResult:
             times = (f"{clip.start / self.fps:.3f}", f"{clip.end / self.fps:.3f}")
             writer.writerow([clip.start, clip.end, *times, f"{clip.score:.6f}", int(clip.score >= self.threshold)])
         write_text(path, buffer.getvalue())
+
+
+def read_score_result(values: Mapping[str, Any], source: str) -> ScoreResult:
+    """What `ScoreResult.to_dict` gave, checked.
+
+    Args:
+        values: of the JSON.
+        source: the file, for messages.
+
+    Raises:
+        EvaluationError: a field is missing or makes no sense; the first few are named.
+    """
+    try:
+        result = _READ.validate_python(values)
+    except ValidationError as error:
+        raise EvaluationError(
+            f"{source}: {'; '.join(map(str, islice(problems_of(error, BaseModel), _MOST_PROBLEMS)))}"
+        ) from None
+    if not result.clips or result.n_frames < 1 or not 0 < result.fps < math.inf:
+        what = f"{len(result.clips)} clips, {result.n_frames} frames at {result.fps:g} per second"
+        raise EvaluationError(f"{source}: {what}; that is no video")
+    numbers = np.array([result.threshold, *(clip.score for clip in result.clips)])
+    if (bad := np.flatnonzero(~np.isfinite(numbers))).size:
+        which = f"score of clip {bad[0] - 1}" if bad[0] else "threshold"
+        raise EvaluationError(f"{source}: the {which} is {numbers[bad[0]]}; it must be a finite number")
+    return result
+
+
+_READ = TypeAdapter(ScoreResult)
 
 
 def find_events(

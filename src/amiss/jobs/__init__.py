@@ -26,6 +26,7 @@ if typing.TYPE_CHECKING:
     from amiss.jobs._feature_layouts import export_feature_set, import_feature_set
     from amiss.jobs._manifests import ManifestReport, build_manifest, check_manifest
     from amiss.jobs._quantise import QuantiseReport, quantise_backbone, quantise_on_targets
+    from amiss.jobs._report import PageReport, report_results
     from amiss.jobs._score_videos import frames_and_rate, score_videos, with_lengths
     from amiss.jobs._targets import video_files
     from amiss.jobs._train import train_recipe
@@ -43,6 +44,7 @@ __all__ = [
     "JobReport",
     "ManifestReport",
     "OnProgress",
+    "PageReport",
     "QuantiseReport",
     "WeightsCheck",
     "build_manifest",
@@ -74,6 +76,7 @@ __all__ = [
     "mean_std",
     "quantise_backbone",
     "quantise_on_targets",
+    "report_results",
     "score_figure",
     "score_videos",
     "silent",
@@ -114,6 +117,8 @@ _HOME = {
     "QuantiseReport": "_quantise",
     "quantise_backbone": "_quantise",
     "quantise_on_targets": "_quantise",
+    "PageReport": "_report",
+    "report_results": "_report",
     "frames_and_rate": "_score_videos",
     "score_videos": "_score_videos",
     "with_lengths": "_score_videos",

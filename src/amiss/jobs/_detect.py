@@ -16,6 +16,7 @@ from amiss.evaluation import figure_png, plot_score_curve
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import atomic_path
 from amiss.jobs._progress import JobReport, OnProgress, silent
+from amiss.jobs._report import PageReport, report_results
 from amiss.jobs._targets import video_files
 from amiss.video import annotate_video, cut_clip, read_frames_at
 
@@ -31,6 +32,10 @@ class DetectOutputs:
     plot: bool = False
     annotate: bool = False
     clips: bool = False
+    page: bool = False
+    """One for all of them, at the end; see `report_results`."""
+    previews: bool = False
+    """With the page: small copies of videos that browsers don't play."""
 
 
 def detect_targets(
@@ -47,6 +52,7 @@ def detect_targets(
     precision: str = "auto",
     on_progress: OnProgress = silent,
     on_result: Callable[[str, ScoreResult], object] = lambda *_: None,
+    on_page: Callable[[PageReport], object] = lambda _: None,
 ) -> JobReport:
     """Score files, folders, a manifest, or stored features; see `detect`.
 
@@ -63,6 +69,7 @@ def detect_targets(
         precision: of the backbone.
         on_progress: told videos done, of how many, and which one it is.
         on_result: given each video's id and result as soon as it is there.
+        on_page: given what the page shows, when it is written.
 
     Raises:
         DetectorError, FeatureError, VideoError, ManifestError: one of the paths is missing or wrong.
@@ -79,7 +86,14 @@ def detect_targets(
     if stored is None:
         loaded.prepare(weights, engine=engine, precision=precision)
     return detect(
-        videos, loaded, out=out, outputs=outputs, features=stored, on_progress=on_progress, on_result=on_result
+        videos,
+        loaded,
+        out=out,
+        outputs=outputs,
+        features=stored,
+        on_progress=on_progress,
+        on_result=on_result,
+        on_page=on_page,
     )
 
 
@@ -92,6 +106,7 @@ def detect(
     features: FeatureSet | None = None,
     on_progress: OnProgress = silent,
     on_result: Callable[[str, ScoreResult], object] = lambda *_: None,
+    on_page: Callable[[PageReport], object] = lambda _: None,
 ) -> JobReport:
     """Score videos and write what was asked for; a video that fails is reported and the rest goes on.
 
@@ -103,6 +118,7 @@ def detect(
         features: stored features to score instead of running the backbone.
         on_progress: told videos done, of how many, and which one it is.
         on_result: given each video's id and result as soon as it is there.
+        on_page: given what the page shows, when it is written.
 
     Raises:
         WeightsError: the backbone's weights are missing.
@@ -137,6 +153,8 @@ def detect(
             report.warnings[video_id] = result.problem
         on_result(video_id, result)
     on_progress(len(videos), len(videos), "")
+    if out is not None and wanted.page and report.done:
+        on_page(report_results(out, videos=videos, preview=wanted.previews, problems=report.failed))
     return report
 
 

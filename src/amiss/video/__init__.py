@@ -5,7 +5,9 @@ from amiss.video._backoff import Backoff
 from amiss.video._clips import Clip, FrameGroup, FrameGrouper, iter_clips
 from amiss.video._cut import cut_clip
 from amiss.video._gate import GateSettings, StillnessGate
+from amiss.video._header import VideoHeader, read_header
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
+from amiss.video._preview import write_preview
 from amiss.video._reader import Frame, VideoCheck, VideoReader, check_video, read_frames_at
 from amiss.video._redact import redact, showable
 from amiss.video._resample import Resampler
@@ -61,6 +63,7 @@ __all__ = [
     "StateChange",
     "StillnessGate",
     "VideoCheck",
+    "VideoHeader",
     "VideoReader",
     "VideoWriter",
     "address_starts",
@@ -71,6 +74,8 @@ __all__ = [
     "iter_clips",
     "open_source",
     "read_frames_at",
+    "read_header",
     "redact",
     "showable",
+    "write_preview",
 ]

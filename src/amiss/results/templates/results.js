@@ -1,0 +1,470 @@
+// videos: id, file, form, plays, sources [{name, link, offset}], started (local time) or null, startedFrom, detector,
+// threshold, problem, and what findEvents takes. Names are shown as text only: they may hold anything.
+const { videos, problems } = JSON.parse(document.getElementById("data").textContent);
+const $ = (selector, root = document) => root.querySelector(selector);
+const list = $("#list"), shown = $("#shown"), player = $("video"), timeline = $(".timeline"), hint = $("output");
+let asked = null; // the threshold for all videos; null: each has its own, as `amiss detect` took it
+let current = null; // the row that is shown
+let source = 0; // of its sources, the one that plays
+let position = 0; // seconds from the first picture
+let colours = {};
+
+// ---- times and numbers in words
+
+function clock(seconds, digits = 1) {
+  const scale = 10 ** digits, ticks = Math.round(seconds * scale);
+  const minutes = Math.floor(ticks / scale / 60), rest = ticks / scale - 60 * minutes;
+  const two = (number) => String(number).padStart(2, "0");
+  const last = rest.toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
+  return minutes < 60 ? `${minutes}:${last}` : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${last}`;
+}
+
+function timeOfDay(video, seconds, withDate = false) {
+  const text = new Date(Date.parse(video.started + "Z") + 1000 * seconds).toISOString();
+  return (withDate ? text.slice(0, 10) + " " : "") + text.slice(11, 19);
+}
+
+const count = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
+const lengthOf = (video) => video.time[video.time.length - 1];
+const thresholdOf = (video) => asked ?? video.threshold;
+
+// ---- drawing
+
+function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  for (const name of ["score", "event", "line", "soft", "ink", "card"]) colours[name] = style.getPropertyValue("--" + name).trim();
+}
+
+function brush(canvas) {
+  const scale = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
+  canvas.width = Math.round(width * scale);
+  canvas.height = Math.round(height * scale);
+  const context = canvas.getContext("2d");
+  context.scale(scale, scale);
+  return [context, width, height];
+}
+
+// Shaded events, the threshold, and the highest score of every column, between top and bottom.
+function drawCurve(context, video, events, width, top, bottom) {
+  const length = lengthOf(video), { time, score } = video;
+  const x = (seconds) => (seconds / length) * width;
+  const y = (value) => bottom - Math.min(Math.max(value, 0), 1) * (bottom - top);
+  context.fillStyle = colours.event;
+  context.globalAlpha = 0.24;
+  for (const event of events) {
+    const wide = Math.max(x(event.end) - x(event.start), 2);
+    context.fillRect(Math.min(x(event.start), width - wide), top, wide, bottom - top);
+  }
+  context.globalAlpha = 1;
+  context.strokeStyle = colours.soft;
+  context.setLineDash([4, 3]);
+  context.lineWidth = 1;
+  context.beginPath();
+  context.moveTo(0, y(thresholdOf(video)));
+  context.lineTo(width, y(thresholdOf(video)));
+  context.stroke();
+  context.setLineDash([]);
+  context.beginPath();
+  let first = 0;
+  for (let column = 0; column < width; column++) {
+    const end = ((column + 1) / width) * length;
+    let highest = score[first];
+    while (first + 1 < score.length && time[first + 1] < end) highest = Math.max(highest, score[++first]);
+    context.lineTo(column + 0.5, y(highest));
+  }
+  context.strokeStyle = colours.score;
+  context.lineWidth = 1.6;
+  context.lineJoin = "round";
+  context.stroke();
+  context.lineTo(width, bottom);
+  context.lineTo(0, bottom);
+  context.globalAlpha = 0.1;
+  context.fillStyle = colours.score;
+  context.fill();
+  context.globalAlpha = 1;
+}
+
+function drawTimeline() {
+  if (!current) return;
+  const { video, events } = current, length = lengthOf(video);
+  const [context, width, height] = brush($("canvas", timeline));
+  const top = 6, bottom = height - 20;
+  context.fillStyle = colours.card;
+  context.fillRect(0, 0, width, bottom);
+  const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
+  const step = steps.find((seconds) => (seconds / length) * width >= 72) ?? 86400;
+  context.font = "11px system-ui, sans-serif";
+  context.textBaseline = "bottom";
+  for (let seconds = 0; seconds <= length + 1e-9; seconds += step) {
+    const at = (seconds / length) * width;
+    context.fillStyle = colours.line;
+    context.fillRect(Math.min(at, width - 1), 0, 1, bottom + 4);
+    context.fillStyle = colours.soft;
+    const label = video.started && step >= 1 ? timeOfDay(video, seconds) : clock(seconds, step < 1 ? 1 : 0);
+    const half = context.measureText(label).width / 2;
+    context.textAlign = at < half ? "left" : "center";
+    if (at + half <= width || at < half) context.fillText(label, at, height - 2);
+  }
+  drawCurve(context, video, events, width, top, bottom);
+  const at = Math.min((position / length) * width, width - 1);
+  context.fillStyle = colours.ink;
+  context.fillRect(at - 0.75, 0, 1.5, bottom);
+  context.beginPath();
+  context.arc(at, bottom, 4.5, 0, 7);
+  context.fill();
+}
+
+// ---- the list: rows are made once, curves when they come into sight
+
+function makeRow(video) {
+  const item = document.createElement("li"), button = document.createElement("button");
+  button.type = "button";
+  const part = (name, tag = "span") => {
+    const element = document.createElement(tag);
+    element.className = name;
+    return button.appendChild(element);
+  };
+  const row = { video, item, button, events: [], peak: Math.max(...[0], highestOf(video.score)), inSight: false };
+  part("name").textContent = video.id;
+  button.title = video.id;
+  row.peakText = part("peak");
+  row.peakText.textContent = row.peak.toFixed(3);
+  row.what = part("what");
+  row.canvas = part("curve", "canvas");
+  row.canvas.setAttribute("aria-hidden", "true");
+  item.append(button);
+  button.addEventListener("click", () => select(row, true));
+  return row;
+}
+
+function highestOf(scores) {
+  let highest = -Infinity;
+  for (const score of scores) highest = Math.max(highest, score);
+  return highest;
+}
+
+const rows = videos.map(makeRow);
+const byItem = new Map(rows.map((row) => [row.item, row]));
+
+function drawRow(row) {
+  if (!row.inSight) return;
+  const [context, width, height] = brush(row.canvas);
+  drawCurve(context, row.video, row.events, width, 1, height - 1);
+}
+
+const sight = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    const row = byItem.get(entry.target);
+    row.inSight = entry.isIntersecting;
+    drawRow(row);
+  }
+}, { rootMargin: "300px" });
+
+function arrange() {
+  const by = {
+    peak: (a, b) => b.peak - a.peak,
+    events: (a, b) => b.events.length - a.events.length || b.peak - a.peak,
+    started: (a, b) => (a.video.started ?? "~").localeCompare(b.video.started ?? "~"),
+    name: () => 0,
+  }[$("#order").value];
+  const names = new Intl.Collator(undefined, { numeric: true });
+  rows.sort((a, b) => by(a, b) || names.compare(a.video.id, b.video.id));
+  list.append(...rows.map((row) => row.item));
+}
+
+function filter() {
+  const wanted = $("#search").value.trim().toLowerCase(), eventful = $("#eventful").checked;
+  for (const row of rows) {
+    row.item.hidden = !row.video.id.toLowerCase().includes(wanted) || (eventful && !row.events.length);
+  }
+  $("#none").hidden = rows.some((row) => !row.item.hidden);
+}
+
+// ---- the threshold
+
+function findAll() {
+  let events = 0, with_ = 0, seconds = 0, inEvents = 0;
+  for (const row of rows) {
+    row.events = findEvents(row.video, thresholdOf(row.video));
+    events += row.events.length;
+    with_ += row.events.length > 0;
+    seconds += lengthOf(row.video);
+    for (const event of row.events) inEvents += event.end - event.start;
+    row.peakText.classList.toggle("high", row.events.length > 0);
+    const start = row.video.started ? timeOfDay(row.video, 0, true) + " · " : "";
+    row.what.textContent = `${start}${clock(lengthOf(row.video), 0)} · ${row.events.length ? count(row.events.length, "event") : "no event"}`;
+    drawRow(row);
+  }
+  $("#summary").textContent =
+    `${count(rows.length, "video")}, ${clock(seconds, 0)} in all. ${with_} with events: ${count(events, "event")}, ` +
+    `${clock(inEvents, 0)} long in all, ${((3600 * events) / seconds).toFixed(1)} an hour.`;
+  filter();
+  listEvents();
+  drawTimeline();
+}
+
+function setThreshold(value) {
+  asked = value;
+  const own = [...new Set(videos.map((video) => video.threshold))].sort((a, b) => a - b);
+  const differ = own.length > 1 && value === null;
+  const at = value ?? own[0] ?? 0.5;
+  $("#threshold").value = at;
+  if (document.activeElement !== $("#exact")) $("#exact").value = differ ? "" : at.toFixed(3);
+  $("#exact").placeholder = differ ? "each its own" : "";
+  $("#reset").disabled = value === null;
+  findAll();
+}
+
+// ---- the video that is shown
+
+function select(row, byUser) {
+  if (row === current) return;
+  if (current) current.button.removeAttribute("aria-current");
+  current = row;
+  row.button.setAttribute("aria-current", "true");
+  const { video } = row;
+  shown.hidden = false;
+  $("h2", shown).textContent = video.id;
+  const facts = [`peak ${row.peak.toFixed(3)}`, clock(lengthOf(video))];
+  if (video.started) {
+    const told = video.startedFrom === "header" ? "as the file's header says (creation_time)" : "as the file's name says";
+    facts.push(`began ${timeOfDay(video, 0, true)}, ${told}`);
+  }
+  if (video.form) facts.push(video.form);
+  facts.push(video.file);
+  $(".facts", shown).textContent = facts.join(" · ");
+  $(".problem", shown).hidden = !video.problem;
+  $(".problem", shown).textContent = video.problem ?? "";
+  source = 0;
+  position = 0;
+  load();
+  listEvents();
+  moved();
+  if (byUser) {
+    history.replaceState(null, "", "#" + encodeURIComponent(video.id));
+    const top = shown.getBoundingClientRect().top;
+    if (top < 0 || top > innerHeight / 2) shown.scrollIntoView();
+  }
+}
+
+function load() {
+  const { sources } = current.video, chosen = sources[source], absent = $(".absent");
+  player.hidden = !chosen;
+  absent.hidden = !!chosen;
+  $(".screen").classList.toggle("empty", !chosen);
+  if (chosen) {
+    player.src = chosen.link;
+    player.playbackRate = Number($("select", shown).value);
+    return;
+  }
+  player.removeAttribute("src");
+  player.load();
+  absent.textContent = sources.length
+    ? `Your browser can't play this file (${current.video.form}), or it isn't there any more. For small copies that ` +
+      "every browser plays: amiss report FOLDER --preview. "
+    : "The video isn't at hand. If it lies elsewhere: amiss report FOLDER --videos ITS_FOLDER. ";
+  for (const other of sources) {
+    const link = document.createElement("a");
+    link.href = other.link;
+    link.textContent = `open the ${other.name}`;
+    absent.append(link, " ");
+  }
+}
+
+player.addEventListener("error", () => {
+  if (!current || !player.hasAttribute("src")) return;
+  source += 1;
+  load();
+});
+player.addEventListener("loadedmetadata", () => {
+  player.playbackRate = Number($("select", shown).value);
+  if (position > 0) player.currentTime = position + current.video.sources[source].offset;
+});
+
+function listEvents() {
+  if (!current) return;
+  const { video, events } = current, entries = document.createDocumentFragment();
+  $("h3", shown).textContent = events.length ? count(events.length, "event") : "No event";
+  events.forEach((event, index) => {
+    const item = document.createElement("li"), button = document.createElement("button");
+    button.type = "button";
+    const day = video.started ? `${timeOfDay(video, event.start)} – ${timeOfDay(video, event.end)}` : "";
+    const peak = video.started ? timeOfDay(video, event.peak) : clock(event.peak);
+    const texts = { span: `${clock(event.start)} – ${clock(event.end)}`, day: day || `peak at ${peak}`, score: event.score.toFixed(3) };
+    for (const [name, text] of Object.entries(texts)) {
+      const part = document.createElement("span");
+      part.className = name;
+      part.textContent = text;
+      button.append(part);
+    }
+    button.addEventListener("click", () => seek(event.start, true));
+    item.append(button);
+    entries.append(item);
+  });
+  $(".events").replaceChildren(entries);
+}
+
+// ---- where it is
+
+function seek(seconds, play = false) {
+  position = Math.min(Math.max(seconds, 0), lengthOf(current.video));
+  const chosen = current.video.sources[source];
+  if (chosen && player.readyState > 0) player.currentTime = position + chosen.offset;
+  if (chosen && play) player.play().catch(() => {});
+  moved();
+}
+
+function indexAt(video, seconds) {
+  let low = 0, high = video.score.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (video.time[middle] <= seconds) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+function told(video, seconds) {
+  const day = video.started ? `${timeOfDay(video, seconds)} · ` : "";
+  return `${day}${clock(seconds)} · score ${video.score[indexAt(video, seconds)].toFixed(3)}`;
+}
+
+function moved() {
+  const { video, events } = current;
+  const text = told(video, position);
+  $(".now").textContent = text;
+  timeline.setAttribute("aria-valuemax", lengthOf(video).toFixed(1));
+  timeline.setAttribute("aria-valuenow", position.toFixed(1));
+  timeline.setAttribute("aria-valuetext", text);
+  const here = events.findIndex((event) => event.start <= position && position < event.end);
+  [...$(".events").children].forEach((item, index) => item.firstChild.classList.toggle("now", index === here));
+  drawTimeline();
+}
+
+function follow() {
+  const chosen = current?.video.sources[source];
+  if (!chosen || player.readyState === 0) return;
+  position = Math.min(Math.max(player.currentTime - chosen.offset, 0), lengthOf(current.video));
+  moved();
+}
+
+let isFollowing = false;
+function followWhilePlaying() {
+  isFollowing = !player.paused && !player.ended;
+  if (!isFollowing) return;
+  follow();
+  requestAnimationFrame(followWhilePlaying);
+}
+player.addEventListener("play", () => isFollowing || followWhilePlaying());
+for (const name of ["timeupdate", "seeked"]) player.addEventListener(name, () => isFollowing || follow());
+$("select", shown).addEventListener("change", (event) => { player.playbackRate = Number(event.target.value); });
+
+const secondsAt = (event) => {
+  const box = timeline.getBoundingClientRect();
+  return (Math.min(Math.max(event.clientX - box.left, 0), box.width) / box.width) * lengthOf(current.video);
+};
+timeline.addEventListener("pointerdown", (event) => {
+  timeline.setPointerCapture(event.pointerId);
+  seek(secondsAt(event));
+});
+timeline.addEventListener("pointermove", (event) => {
+  if (event.buttons) seek(secondsAt(event));
+  const seconds = secondsAt(event), width = timeline.clientWidth;
+  hint.hidden = false;
+  hint.textContent = told(current.video, seconds);
+  const half = hint.offsetWidth / 2, at = (seconds / lengthOf(current.video)) * width;
+  hint.style.left = `${Math.min(Math.max(at, half), width - half)}px`;
+});
+timeline.addEventListener("pointerleave", () => { hint.hidden = true; });
+timeline.addEventListener("keydown", (event) => {
+  const length = lengthOf(current.video), jump = event.shiftKey ? 10 : 1;
+  const to = { ArrowLeft: position - jump, ArrowRight: position + jump, Home: 0, End: length }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  seek(to);
+});
+
+function nextEvent(direction) {
+  const { events } = current;
+  const found = direction > 0
+    ? events.find((event) => event.start > position + 0.05)
+    : events.findLast((event) => event.start < position - 0.5);
+  if (found) seek(found.start);
+}
+
+function nextVideo(direction) {
+  const visible = rows.filter((row) => !row.item.hidden);
+  const row = visible[visible.indexOf(current) + direction] ?? (visible.includes(current) ? null : visible[0]);
+  if (!row) return;
+  select(row, true);
+  row.button.scrollIntoView({ block: "nearest" });
+}
+
+for (const button of document.querySelectorAll("[data-move]")) {
+  button.addEventListener("click", () => nextEvent(button.dataset.move === "next" ? 1 : -1));
+}
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=range]):not([type=checkbox]), select")) return;
+  if (event.key === " " && event.target.matches("button, video, input")) return; // they have a use for it
+  const does = {
+    j: () => nextVideo(1),
+    k: () => nextVideo(-1),
+    n: () => current && nextEvent(1),
+    p: () => current && nextEvent(-1),
+    "/": () => $("#search").focus(),
+    " ": () => current && (player.paused ? player.play().catch(() => {}) : player.pause()),
+  }[event.key];
+  if (!does) return;
+  event.preventDefault();
+  does();
+});
+
+// ---- controls, and the start
+
+let waiting = false;
+$("#threshold").addEventListener("input", (event) => {
+  asked = Number(event.target.value);
+  if (waiting) return; // at most once per picture, however fast it is moved
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    setThreshold(asked);
+  });
+});
+$("#exact").addEventListener("input", (event) => {
+  if (event.target.value !== "" && event.target.validity.valid) setThreshold(Number(event.target.value));
+});
+$("#reset").addEventListener("click", () => setThreshold(null));
+$("#search").addEventListener("input", filter);
+$("#eventful").addEventListener("change", filter);
+$("#order").addEventListener("change", arrange);
+addEventListener("resize", () => { rows.forEach(drawRow); drawTimeline(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  readColours();
+  rows.forEach(drawRow);
+  drawTimeline();
+});
+
+function start() {
+  readColours();
+  const detectors = [...new Set(videos.map((video) => video.detector))];
+  $("#detectors").textContent = detectors.length > 1
+    ? `Scores of ${detectors.length} detectors, which don't mean the same: ${detectors.join(", ")}.`
+    : detectors.length ? `Scores of the detector ${detectors[0]}.` : "";
+  for (const { name, why } of problems) {
+    const item = document.createElement("li");
+    item.textContent = `${name}: ${why}`;
+    $("#problems ul").append(item);
+  }
+  $("#problems").hidden = !problems.length;
+  arrange();
+  setThreshold(null);
+  for (const row of rows) sight.observe(row.item);
+  let wanted = "";
+  try {
+    wanted = decodeURIComponent(location.hash.slice(1));
+  } catch { /* a fragment that isn't ours */ }
+  const row = rows.find((one) => one.video.id === wanted) ?? rows[0];
+  if (row) select(row, false);
+}
+start();

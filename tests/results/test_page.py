@@ -1,0 +1,172 @@
+"""The page of a folder of results: what it holds, and what it does in a browser."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amiss.detection import ClipScore, ScoreResult, find_events
+from amiss.errors import EvaluationError, UsageError
+from amiss.jobs import report_results
+from helpers.browser import in_browser
+from helpers.command import amiss
+from helpers.videos import write_video
+
+ODD = "2024-03-01_22-58-40 <b>#1 & 50% é"
+SCORES = {
+    ODD: [0.1, 0.7, 0.7, 0.1, 0.65, 0.1],
+    "quiet": [0.1, 0.2, 0.1, 0.1, 0.1, 0.3],
+    "old_camera": [0.5, 0.5, 0.95, 0.5, 0.5, 0.5],
+}
+
+
+def result_of(video: str, scores: list[float], threshold: float = 0.6, detector: str = "run/selected") -> ScoreResult:
+    clips = tuple(ClipScore(16 * i, 16 * i + 16, score) for i, score in enumerate(scores))
+    events = find_events(np.array(scores), [(clip.start, clip.end) for clip in clips], 16.0, threshold)
+    return ScoreResult(video, 16.0, 16 * len(scores), detector, threshold, clips, events)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Results beside the videos they are of; one video is missing, one in a form that browsers don't play."""
+    videos, results = tmp_path / "videos", tmp_path / "results"
+    videos.mkdir()
+    write_video(videos / f"{ODD}.mp4", 96, fps=16)
+    write_video(videos / "old_camera.avi", 96, fps=16, codec="mpeg4")
+    for name, scores in SCORES.items():
+        suffix = ".avi" if name == "old_camera" else ".mp4"
+        result_of(f"../videos/{name}{suffix}", scores).write_json(results / f"{name}.json")
+    return results
+
+
+def shown_on(page: Path) -> dict[str, Any]:
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"(?:src|href)\s*=\s*[\"']|url\(|@import|https?://", text.partition("<script")[0])
+    data = text.partition('type="application/json">')[2].partition("</script>")[0]
+    return {video["id"]: video for video in json.loads(data)["videos"]}
+
+
+def test_videos_are_found_from_the_results_and_linked_relative_to_the_page(folder: Path) -> None:
+    report = report_results(folder)
+    assert report.page == folder / "report.html"
+    assert report.absent == ["quiet"]
+    assert report.unplayed == {"old_camera": "mpeg4 in .avi"}
+    shown = shown_on(report.page)
+    link = "../videos/2024-03-01_22-58-40%20%3Cb%3E%231%20%26%2050%25%20%C3%A9.mp4"
+    assert shown[ODD]["sources"] == [{"name": "original", "link": link, "offset": 0.0}]
+    assert (shown[ODD]["started"], shown[ODD]["startedFrom"]) == ("2024-03-01T22:58:40", "file name")
+
+
+def test_a_folder_of_videos_that_moved_is_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "videos").rename(tmp_path / "archive")
+    (tmp_path / "archive/quiet.mp4").symlink_to(tmp_path / f"archive/{ODD}.mp4")
+    assert set(report_results(folder).absent) == set(SCORES)
+    assert report_results(folder, videos=tmp_path / "archive").absent == []
+    with pytest.raises(UsageError, match="not a folder of videos"):
+        report_results(folder, videos=tmp_path / "videos")
+
+
+def test_small_copies_are_written_for_what_browsers_do_not_play(folder: Path) -> None:
+    report = report_results(folder, preview=True)
+    assert report.unplayed == {}
+    assert sorted(path.name for path in folder.glob("*.mp4")) == ["old_camera.preview.mp4"]
+    assert [s["name"] for s in shown_on(report.page)["old_camera"]["sources"]] == ["small copy", "original"]
+
+
+def test_damaged_results_are_named_and_others_shown(folder: Path) -> None:
+    values = json.loads((folder / "quiet.json").read_text(encoding="utf-8"))
+    (folder / "cut.json").write_text('{"clips": [', encoding="utf-8")
+    (folder / "fps.json").write_text(json.dumps(values | {"fps": 0}), encoding="utf-8")
+    (folder / "text.json").write_text(json.dumps(values | {"clips": [{"start": 0, "end": 16, "score": "high"}]}))
+    (folder / "nan.json").write_text(json.dumps(values).replace("0.3", "NaN"), encoding="utf-8")
+    (folder / "auc.json").write_text('{"auc": 0.9}', encoding="utf-8")
+    ran = amiss("report", folder)
+    assert ran.code == 0, ran.err
+    for told in ("cut.json: it can't be read", "fps.json", "clips.0.score is 'high'", "nan.json: the score of clip 5"):
+        assert told in ran.err.replace("\n", " ")
+    assert "auc.json" not in ran.err
+    assert set(shown_on(folder / "report.html")) == set(SCORES)
+
+
+def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="has no results"):
+        report_results(tmp_path)
+    ran = amiss("report", tmp_path / "nowhere")
+    assert (ran.code, ran.err.count("error:")) == (1, 1)
+
+
+IN_BROWSER = """
+const rowsNow = () => [...document.querySelectorAll("#list li:not([hidden]) .name")].map((e) => e.textContent);
+const set = (selector, value, kind = "input") => {
+  const element = document.querySelector(selector);
+  if (element.type === "checkbox") element.checked = value; else element.value = value;
+  element.dispatchEvent(new Event(kind));
+};
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const events = () => [...document.querySelectorAll(".events li")].map((e) => e.textContent);
+async function test() {
+  const found = { start: rowsNow(), events: {}, summary: [] };
+  found.summary.push(document.querySelector("#summary").textContent);
+  for (const button of [...document.querySelectorAll("#list button")]) {
+    button.click();
+    found.events[document.querySelector("#shown h2").textContent] = events();
+  }
+  found.hash = location.hash;
+  set("#threshold", "0.66");
+  await pause(200);
+  found.summary.push(document.querySelector("#summary").textContent);
+  set("#exact", "0.2");
+  set("#eventful", true, "change");
+  found.low = rowsNow();
+  document.querySelector("#reset").click();
+  found.eventful = rowsNow();
+  set("#search", "OLD");
+  found.search = rowsNow();
+  set("#search", "nothing");
+  found.none = [rowsNow().length, document.querySelector("#none").hidden];
+  set("#search", "");
+  set("#eventful", false, "change");
+  set("#order", "name", "change");
+  found.byName = rowsNow();
+  document.querySelectorAll("#list button")[0].click();
+  const timeline = document.querySelector(".timeline"), box = timeline.getBoundingClientRect();
+  timeline.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + box.width / 2, buttons: 1 }));
+  found.middle = document.querySelector(".now").textContent;
+  timeline.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+  found.later = timeline.getAttribute("aria-valuenow");
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "p", bubbles: true }));
+  found.before = timeline.getAttribute("aria-valuenow");
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "j", bubbles: true }));
+  found.next = document.querySelector("#shown h2").textContent;
+  await pause(1500);
+  found.absent = document.querySelector(".absent").textContent;
+  found.wide = document.documentElement.scrollWidth <= innerWidth;
+  return found;
+}
+"""
+
+
+@pytest.mark.browser
+def test_in_a_browser(folder: Path) -> None:
+    (folder / "cut.json").write_text("{", encoding="utf-8")
+    said = in_browser(report_results(folder).page, IN_BROWSER, width=700)
+    assert said["start"] == ["old_camera", ODD, "quiet"]
+    assert said["summary"][0].startswith("3 videos, 0:18 in all. 2 with events: 3 events, 0:04 long in all, 600.0")
+    assert "2 with events: 2 events" in said["summary"][1]
+    assert said["events"]["quiet"] == []
+    assert said["events"][ODD] == ["0:01.0 – 0:03.022:58:41 – 22:58:430.700", "0:04.0 – 0:05.022:58:44 – 22:58:450.650"]
+    assert said["hash"] == "#quiet"
+    assert said["low"] == ["old_camera", ODD, "quiet"]
+    assert said["eventful"] == ["old_camera", ODD]
+    assert said["search"] == ["old_camera"]
+    assert said["none"] == [0, False]
+    assert said["byName"] == [ODD, "old_camera", "quiet"]
+    assert said["middle"] == "22:58:43 · 0:03.0 · score 0.100"
+    assert said["later"] == "4.0"
+    assert said["before"] == "1.0"
+    assert said["next"] == "old_camera"
+    assert "can't play this file (mpeg4 in .avi)" in said["absent"]
+    assert said["wide"]
