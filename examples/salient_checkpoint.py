@@ -75,9 +75,9 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = asked.checkpoint or made_checkpoint(out / "made.pth")
 
-    # Convert the checkpoint, and import the features: nothing of the original's code is needed.
-    detector = convert_checkpoint(checkpoint, "salient", "i3d_resnet50", out / "detector")
+    # Import the features, and convert the checkpoint that was trained on such: nothing of the original's code is needed.
     import_features(asked.features or made_features(out / "made"), out / "features", layout="rtfm")
+    detector = convert_checkpoint(checkpoint, "salient", out / "detector", like=out / "features").detector
     rows = open_feature_set(out / "features").load(asked.video)
     result = detector.result_of(asked.video, rows, n_frames=16 * len(rows), fps=FPS)
 
