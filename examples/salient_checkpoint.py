@@ -75,7 +75,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = asked.checkpoint or made_checkpoint(out / "made.pth")
 
-    # Import the features, and convert the checkpoint that was trained on such: nothing of the original's code is needed.
+    # Import the features, and convert the checkpoint: none of the original's code is needed.
     import_features(asked.features or made_features(out / "made"), out / "features", layout="rtfm")
     detector = convert_checkpoint(checkpoint, "salient", out / "detector", like=out / "features").detector
     rows = open_feature_set(out / "features").load(asked.video)
