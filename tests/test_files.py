@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amiss.errors import OutputError
-from amiss.files import atomic_path, lock_file, remove_leftovers, sha256_file, write_json, write_text
+from amiss.files import atomic_path, is_about_name, lock_file, remove_leftovers, sha256_file, write_json, write_text
 
 
 def test_file_appears_whole(tmp_path: Path) -> None:
@@ -103,3 +103,15 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
         lock_file(tmp_path / "a.lock", on_wait=lambda: pytest.fail("it waited")),
     ):
         pass
+
+
+def test_the_longest_names_can_be_written_and_longer_ones_are_told_apart(tmp_path):
+    write_text(tmp_path / ("a" * 251 + ".txt"), "there")
+    assert (tmp_path / ("a" * 251 + ".txt")).read_text() == "there"
+    with pytest.raises(OutputError) as error:
+        write_text(tmp_path / ("a" * 252 + ".txt"), "not there")
+    assert is_about_name(error.value)
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(OutputError) as error:
+        write_text(tmp_path / ("a" * 251 + ".txt") / "b.txt", "not there")
+    assert not is_about_name(error.value)

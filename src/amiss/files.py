@@ -1,5 +1,6 @@
 """Writing files so that each appears complete or not at all, and one process at a time."""
 
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,8 @@ from filelock import lock_descriptor
 from amiss.errors import OutputError
 
 TEMPORARY_PREFIX = ".partial-"
+LONGEST_NAME = 255
+"""Bytes of a file's name, on nearly all file systems."""
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         OutputError: the folder can't be created or written, or the disk is full. `path` is then as it was before.
     """
     target = Path(path)
-    temporary = target.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{target.name}")
+    temporary = target.with_name(_temporary_name(target.name))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -36,10 +39,32 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(f"can't write {target}: {error.strerror or error}") from error
+        raise output_error(target, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _temporary_name(name: str) -> str:
+    temporary = f"{TEMPORARY_PREFIX}{os.getpid()}-{name}"
+    if len(os.fsencode(temporary)) <= LONGEST_NAME:
+        return temporary
+    short = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    return f"{TEMPORARY_PREFIX}{os.getpid()}-{short}{Path(name).suffix[:16]}"
+
+
+def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
+    """The error for a file that can't be written; it keeps the system's number."""
+    wrong = OutputError(f"can't write {path}: {error.strerror or error}")
+    wrong.errno = error.errno
+    return wrong
+
+
+def is_about_name(error: OSError) -> bool:
+    """Whether the name is what can't be written (too long, or of signs that the file system doesn't know): another
+    name would do.
+    """
+    return error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

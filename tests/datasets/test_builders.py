@@ -264,3 +264,31 @@ def test_real_fights(shared):
 
 def read_table_split(path):
     return dict(line.split(",")[:2] for line in path.read_text().splitlines()[1:])
+
+
+def test_folder_takes_what_links_lead_to_and_says_what_it_leaves_out(tmp_path):
+    root = tmp_path / "mine"
+    draw(root / "elsewhere" / "a.mp4", seed=1)
+    draw(root / "unlinked" / "x.mp4", seed=2)
+    draw(tmp_path / "outside" / "b.mp4", seed=3)
+    draw(root / "normal" / "c.mp4", seed=4)
+    (root / "normal" / "batch").symlink_to("../elsewhere")
+    (root / "normal" / "broken.mp4").symlink_to("nowhere.mp4")
+    (root / "normal" / "notes.txt").write_text("no video")
+    (root / "anomalous").symlink_to("../outside")
+    manifest, problems = build_dataset("folder", root)
+    assert sorted(manifest.by_id) == ["anomalous__b", "normal__batch__a", "normal__c"]
+    text = "\n".join(str(problem).removeprefix(f"{root}: ") for problem in problems)
+    assert text == (
+        "left out 1, broken links: normal/broken.mp4\nleft out as no videos: 1 .txt\n"
+        "unlinked/x.mp4: is neither below normal/ nor below anomalous/; left out"
+    )
+
+
+def test_folder_keeps_a_file_that_is_both_normal_and_anomalous_and_says_so(folder):
+    (folder / "Anomalous" / "e.mp4").write_bytes((folder / "normal" / "a.mp4").read_bytes())
+    (folder / "normal" / "z.mp4").write_bytes((folder / "normal" / "a.mp4").read_bytes())
+    manifest, problems = build_dataset("folder", folder)
+    assert {"Anomalous__e", "normal__a"} <= manifest.by_id.keys()
+    assert "normal__z" not in manifest.by_id
+    assert any("one is normal and one anomalous" in str(problem) for problem in problems)

@@ -1,4 +1,4 @@
-"""amiss detect from stored features."""
+"""amiss detect and extract, where they differ from scoring one video."""
 
 from pathlib import Path
 
@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from amiss.backbones import FeatureSpec
+from amiss.backbones import FeatureSpec, create_backbone
 from amiss.detection import Calibration, Detector, Normalisation
+from amiss.engines import create_engine
 from amiss.errors import UsageError
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set
 from amiss.heads import create_head
-from amiss.jobs import DetectOutputs, detect
+from amiss.jobs import DetectOutputs, detect, extract, extract_targets
+from helpers.videos import write_video
 
 SPEC = FeatureSpec(backbone="motion", weights="none", dim=6, stride=16)
 
@@ -42,3 +44,34 @@ def test_what_needs_the_video_is_refused_before_anything_is_written(tmp_path: Pa
     with pytest.raises(UsageError, match="need the video itself"):
         detect({"a": None}, detector, out=tmp_path / "o", outputs=DetectOutputs(clips=True), features=features)
     assert not (tmp_path / "o").exists()
+
+
+def test_a_name_that_can_not_be_written_concerns_that_video_only(tmp_path: Path, detector: Detector) -> None:
+    long = "x" * 260
+    for name in ("b", "c"):
+        write_video(tmp_path / f"{name}.mp4", 40)
+    videos = {"b": tmp_path / "b.mp4", long: tmp_path / "c.mp4", "a" * 240: tmp_path / "c.mp4"}
+    detector.spec = create_backbone("motion").spec
+    detector.head = create_head("topk", detector.spec.dim).eval()
+    results = {}
+    outputs = DetectOutputs(plot=True, annotate=True, clips=True)
+    report = detect(videos, detector, out=tmp_path / "out", outputs=outputs, on_result=results.__setitem__)
+    assert results.keys() == videos.keys()
+    assert report.done == ["b", "a" * 240]
+    assert "name too long" in report.failed[long]
+    assert {file.name.partition(".")[0] for file in (tmp_path / "out").iterdir()} == {"b", "a" * 240}
+    features = extract(videos, create_engine(create_backbone("motion")), tmp_path / "features")
+    assert sorted(features.done) == ["a" * 240, "b"]
+    assert "name too long" in features.failed[long]
+
+
+def test_what_is_left_out_of_a_folder_is_told(tmp_path: Path) -> None:
+    write_video(tmp_path / "b.mp4", 20)
+    write_video(tmp_path / "b.event01.mp4", 20)
+    (tmp_path / "notes.txt").touch()
+    report = extract_targets([tmp_path], "motion", tmp_path / "features")
+    assert report.done == ["b"]
+    assert [note.partition(": ")[2] for note in report.notes] == [
+        "left out 1, written by amiss (to take them, rename them): b.event01.mp4",
+        "left out as no videos: 1 .txt",
+    ]

@@ -72,7 +72,7 @@ BAD = {
     directory: "is a directory",
     empty: r"is empty \(0 bytes\)",
     text: "can't be read as a video: Invalid data",
-    subtitles: "has no video stream, only subtitle",
+    subtitles: "is in no container that is opened as a video",
     audio: "has no video stream, only audio",
     no_index: "is cut off: its index",
     zeros: "no frame of its h264 video can be decoded: Invalid data",

@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -573,23 +572,14 @@ def test_a_file_that_is_moved_away_during_the_look_at_the_folder_is_left_out(
 ) -> None:
     for name in ("a.ts", "b.ts"):
         os.utime(write_stream(tmp_path / name), (1_600_000_000, 1_600_000_000))
-    scandir = os.scandir
+    stat = Path.stat
 
-    class Entry:
-        def __init__(self, entry: os.DirEntry[str]) -> None:
-            self.name, self.is_file, self._entry = entry.name, entry.is_file, entry
+    def moving(path: Path, **how: bool) -> os.stat_result:
+        if path.name == "a.ts":
+            raise FileNotFoundError(2, "No such file or directory", path.name)
+        return stat(path, **how)
 
-        def stat(self) -> os.stat_result:
-            if self.name == "a.ts":
-                raise FileNotFoundError(2, "No such file or directory", self.name)
-            return self._entry.stat()
-
-    @contextmanager
-    def moving(folder: Path) -> Iterator[list[Entry]]:
-        with scandir(folder) as entries:
-            yield [Entry(entry) for entry in entries]
-
-    monkeypatch.setattr("amiss.video.live._drop_box.os.scandir", moving)
+    monkeypatch.setattr(Path, "stat", moving)
     watched = Watched(f"folder:{tmp_path}", once=True)
     assert {frame.file.split()[0] for frame in watched} == {"b.ts"}
 

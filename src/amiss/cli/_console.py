@@ -120,7 +120,9 @@ def _plain_progress(action: str) -> "OnProgress":
 
 
 def finish(report: "JobReport", done: str) -> None:
-    """Tell warnings and failures at the end; exit code 1 where something failed."""
+    """Tell what was left out, warnings and failures at the end; exit code 1 where something failed."""
+    for text in report.notes:
+        note(text)
     for video_id, message in report.warnings.items():
         warn(f"{video_id}: {message}")
     for video_id, message in report.failed.items():

@@ -14,11 +14,9 @@ from amiss.datasets._annotations import (
 from amiss.datasets._check import check_dataset
 from amiss.datasets._dataset import DatasetInfo
 from amiss.datasets._manifest import (
-    VIDEO_SUFFIXES,
     Manifest,
     Split,
     Video,
-    find_videos,
     format_events,
     parse_events,
     read_manifest,
@@ -30,7 +28,6 @@ from amiss.datasets._registry import build_dataset, list_datasets
 from amiss.datasets._sources import BuiltDataset
 
 __all__ = [
-    "VIDEO_SUFFIXES",
     "Annotation",
     "BuiltDataset",
     "DatasetInfo",
@@ -41,7 +38,6 @@ __all__ = [
     "build_dataset",
     "check_dataset",
     "events_of_mask",
-    "find_videos",
     "format_events",
     "list_datasets",
     "parse_events",

@@ -1,18 +1,21 @@
 """The `folder` dataset: one's own videos, sorted into `normal/` and `anomalous/`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from amiss.datasets._annotations import Annotation, read_table
 from amiss.datasets._dataset import Dataset, DatasetInfo
-from amiss.datasets._manifest import Manifest, Split, Video, find_videos, video_id_of
+from amiss.datasets._manifest import Manifest, Split, Video, video_id_of
 from amiss.datasets._problems import Problem, duplicates, events_beyond
 from amiss.datasets._sources import BuiltDataset, Progress
 from amiss.errors import ManifestError, UsageError, VideoError
-from amiss.video import check_video
+from amiss.video import check_video, list_videos
 
 LABELS = {"normal": 0, "anomalous": 1, "abnormal": 1, "anomaly": 1, "anomalies": 1}
 SPLITS: dict[str, Split] = {"train": "train", "training": "train", "val": "val", "test": "test", "testing": "test"}
+EVENTS = "events.csv"
 LAYOUT = "[train|val|test]/normal/… and [train|val|test]/anomalous/[class]/…"
 
 
@@ -21,7 +24,7 @@ def build_folder(root: Path, class_name: str | None = None, progress: Progress |
 
     Layout: `normal/` and `anomalous/` (or `abnormal/`, `anomaly/`), below `train/`, `val/`, `test/` if wanted (else all
     is training); a folder below `anomalous/` names the class. `events.csv` beside them (columns video_id, events) tells
-    the anomalous frames. Videos that can't be read, and copies of another, are reported and left out.
+    the anomalous frames. Videos that can't be read, and copies of another of the same label, are reported and left out.
 
     Args:
         root: the folder.
@@ -37,13 +40,21 @@ def build_folder(root: Path, class_name: str | None = None, progress: Progress |
     root = root.resolve()
     problems: list[Problem] = []
     placed: list[Video] = []
-    for path in find_videos(root):
+    listing = list_videos(root, lambda folder: _place(folder.relative_to(root).parts))
+    listing.others = [path for path in listing.others if path != root / EVENTS]
+    elsewhere = []
+    for path in listing.videos:
         video = _placed(path, root)
         if video is None:
-            where = path.relative_to(root)
-            problems.append(Problem("unused", f"{where}: is neither below normal/ nor below anomalous/; left out"))
+            elsewhere.append(path)
         else:
             placed.append(video)
+    problems += [Problem("unused", note) for note in listing.notes()]
+    linked = {video.path.resolve() for video in placed if video.path is not None}
+    for path in elsewhere:
+        if path.resolve() not in linked:
+            where = path.relative_to(root)
+            problems.append(Problem("unused", f"{where}: is neither below normal/ nor below anomalous/; left out"))
     if not placed:
         raise ManifestError(f"no videos below {root} in the layout {LAYOUT}")
     placed = _unique(placed, root, problems)
@@ -52,10 +63,7 @@ def build_folder(root: Path, class_name: str | None = None, progress: Progress |
         if class_name not in classes:
             raise UsageError(f"{root} has no anomalous class {class_name!r}; it has {classes}")
         placed = [video for video in placed if not video.label or video.class_name == class_name]
-    copies = dict(duplicates({video.video_id: video.path for video in placed if video.path is not None}))
-    problems += [
-        Problem("duplicate", f"{copy}: the same file as {first}; left out", copy) for copy, first in copies.items()
-    ]
+    copies = _copies(placed, problems)
     events = _events(root, placed)
     videos = []
     for done, video in enumerate(placed):
@@ -79,17 +87,29 @@ def build_folder(root: Path, class_name: str | None = None, progress: Progress |
     return BuiltDataset(Manifest(tuple(videos), source=str(root)), tuple(problems))
 
 
-def _placed(path: Path, root: Path) -> Video | None:
-    """Split, label and class from where a file lies; None where that doesn't tell."""
-    folders = list(path.relative_to(root).parts[:-1])
+class _Place(NamedTuple):
+    """What the folder of a video says of it."""
+
+    split: Split
+    label: int
+    class_name: str | None
+
+
+def _place(folders: Sequence[str]) -> _Place | None:
+    """Of a folder below the root; None where it doesn't tell."""
     split: Split = "train"
     if folders and folders[0].lower() in SPLITS:
-        split = SPLITS[folders.pop(0).lower()]
+        split, folders = SPLITS[folders[0].lower()], folders[1:]
     if not folders or folders[0].lower() not in LABELS:
         return None
     label = LABELS[folders[0].lower()]
-    class_name = folders[1] if label and len(folders) > 1 else "normal" if not label else None
-    return Video(video_id=video_id_of(path, root), split=split, label=label, path=path, class_name=class_name)
+    return _Place(split, label, folders[1] if label and len(folders) > 1 else "normal" if not label else None)
+
+
+def _placed(path: Path, root: Path) -> Video | None:
+    """Split, label and class from where a file lies; None where that doesn't tell."""
+    place = _place(path.relative_to(root).parts[:-1])
+    return None if place is None else Video(video_id=video_id_of(path, root), path=path, **place._asdict())
 
 
 def _unique(videos: list[Video], root: Path, problems: list[Problem]) -> list[Video]:
@@ -103,8 +123,25 @@ def _unique(videos: list[Video], root: Path, problems: list[Problem]) -> list[Vi
     return list(by_id.values())
 
 
+def _copies(videos: list[Video], problems: list[Problem]) -> set[str]:
+    """Ids of copies of another video of the same label."""
+    by_id = {video.video_id: video for video in videos}
+    first_of = {(video.video_id, video.label): video.video_id for video in videos}
+    copies = set()
+    for copy, first in duplicates({video.video_id: video.path for video in videos if video.path is not None}):
+        label = by_id[copy].label
+        same = first_of.setdefault((first, label), copy)
+        if same != copy:
+            copies.add(copy)
+            problems.append(Problem("duplicate", f"{copy}: the same file as {same}; left out", copy))
+        else:  # nobody knows which label is right
+            text = f"{copy}: the same file as {first}, but one is normal and one anomalous: remove one"
+            problems.append(Problem("duplicate", text, copy))
+    return copies
+
+
 def _events(root: Path, videos: list[Video]) -> dict[str, Annotation]:
-    file = root / "events.csv"
+    file = root / EVENTS
     if not file.is_file():
         return {}
     labels = {video.video_id: video.label for video in videos}

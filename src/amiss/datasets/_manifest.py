@@ -17,10 +17,6 @@ Split = Literal["train", "val", "test"]
 """What a video is for."""
 REQUIRED_COLUMNS = ("video_id", "split", "label")
 OPTIONAL_COLUMNS = ("path", "class", "n_frames", "fps", "events", "group")
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
-)
-"""Names of video files end in one of these, in small letters or capitals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,17 +63,6 @@ class Manifest:
 def video_id_of(path: Path, root: Path) -> str:
     """Id of a bare file: its path relative to `root` without suffix, `/` → `__`."""
     return "__".join(path.relative_to(root).with_suffix("").parts)
-
-
-def find_videos(root: Path) -> list[Path]:
-    """All video files below `root`, by suffix, in natural reading order of their paths; hidden ones left out."""
-    return sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    )
 
 
 def parse_events(text: str) -> tuple[tuple[int, int], ...]:

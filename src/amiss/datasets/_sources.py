@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from amiss.datasets._annotations import Annotation
-from amiss.datasets._manifest import VIDEO_SUFFIXES, Manifest, Split, Video
+from amiss.datasets._manifest import Manifest, Split, Video
 from amiss.datasets._problems import Problem, duplicates, events_beyond, first_names, stated
 from amiss.errors import ManifestError, VideoError
-from amiss.video import check_video
+from amiss.video import check_video, list_videos
 
 Progress = Callable[[int, int], None]
 
@@ -33,6 +33,8 @@ class Sources:
     features: dict[str, list[Path]] = field(default_factory=dict)
     """`.npy` files by name without the endings that extractors add (`__0`, `_i3d`, `__vggish`)."""
     others: list[Path] = field(default_factory=list)
+    lost: list[Path] = field(default_factory=list)
+    """Broken links, and folders that may not be read."""
 
     @classmethod
     def below(cls, root: Path) -> "Sources":
@@ -44,15 +46,14 @@ class Sources:
         if not root.is_dir():
             raise ManifestError(f"dataset folder {root} does not exist")
         sources = cls(root)
-        for path in sorted(root.rglob("*")):
-            if any(part.startswith(".") for part in path.relative_to(root).parts) or not path.is_file():
-                continue
-            if path.suffix.lower() in VIDEO_SUFFIXES:
-                sources.videos.setdefault(path.stem, []).append(path)
-            else:
-                sources.others.append(path)
-                if path.suffix == ".npy":
-                    sources.features.setdefault(re.sub(r"(__\d+|_i3d|__vggish)+$", "", path.stem), []).append(path)
+        listing = list_videos(root)
+        for path in listing.videos:
+            sources.videos.setdefault(path.stem, []).append(path)
+        sources.others += listing.others
+        sources.lost += listing.broken + listing.closed
+        for path in listing.others:
+            if path.suffix == ".npy":
+                sources.features.setdefault(re.sub(r"(__\d+|_i3d|__vggish)+$", "", path.stem), []).append(path)
         return sources
 
     def find(self, *patterns: str) -> list[Path]:
@@ -188,6 +189,10 @@ def _about_files(
         problems.append(
             Problem("missing", f"{dataset}: {len(missing)} of {total} videos are missing: {first_names(missing)}")
         )
+    if sources.lost:
+        names = first_names(str(path.relative_to(sources.root)) for path in sources.lost)
+        text = f"{dataset}: {len(sources.lost)} broken links or folders that may not be read: {names}"
+        problems.append(Problem("unused", text))
     if extra := sorted(unused):
         text = f"{dataset}: {len(extra)} video files are in no annotation and left out: {first_names(extra)}"
         problems.append(Problem("unused", text))

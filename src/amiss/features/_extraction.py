@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from amiss.engines import Engine, Prepared
 from amiss.errors import VideoError
-from amiss.video import VideoReader, iter_clips
+from amiss.video import VideoReader, iter_clips, video_bounds
 
 PathLike = str | os.PathLike[str]
 _VIEWS_AHEAD = 8  # clips times crops that wait for the engine, beside a batch
@@ -226,7 +226,7 @@ class _Readers:
 
     def _read_video(self, video: _Video) -> None:
         spec = self._engine.spec
-        with VideoReader(video.path, frame_rate=spec.frame_rate) as reader:
+        with VideoReader(video.path, frame_rate=spec.frame_rate, at_most=video_bounds().clip_pixels) as reader:
             two_clips = 2 * spec.clip_len * reader.height * reader.width * 3  # one is filled, one is preprocessed
             with self._decoded.taken(two_clips) as go_on:
                 if not go_on:

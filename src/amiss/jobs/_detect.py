@@ -14,7 +14,7 @@ from amiss.detection import Detector, ScoreResult
 from amiss.errors import AmissError, FeatureError, OutputError, UsageError
 from amiss.evaluation import figure_png, plot_score_curve
 from amiss.features import FeatureSet, open_feature_set
-from amiss.files import atomic_path
+from amiss.files import atomic_path, is_about_name
 from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.jobs._report import PageReport, report_results
 from amiss.jobs._targets import video_files
@@ -80,12 +80,13 @@ def detect_targets(
     if threshold is not None and (doubt := loaded.calibration.doubt()):
         warnings.warn(doubt, stacklevel=2)
     stored = open_feature_set(features) if features is not None else None
+    notes: list[str] = []
     videos: dict[str, Path | None] = dict.fromkeys(stored.records) if stored is not None and not targets else {}
     if not videos:
-        videos |= video_files(targets)
+        videos |= video_files(targets, notes.append)
     if stored is None:
         loaded.prepare(weights, engine=engine, precision=precision)
-    return detect(
+    report = detect(
         videos,
         loaded,
         out=out,
@@ -95,6 +96,8 @@ def detect_targets(
         on_result=on_result,
         on_page=on_page,
     )
+    report.notes = notes
+    return report
 
 
 def detect(
@@ -141,17 +144,21 @@ def detect(
                 result = detector.score(path or video_id)
             else:
                 result = _score_stored(video_id, path, detector, features)
+        except AmissError as error:
+            report.failed[video_id] = str(error)
+            continue
+        on_result(video_id, result)
+        try:
             if out is not None:
                 _write(Path(out), video_id, path, result, wanted)
-        except OutputError:
-            raise  # the next video would fail alike
         except AmissError as error:
+            if isinstance(error, OutputError) and not is_about_name(error):
+                raise  # the next video would fail alike
             report.failed[video_id] = str(error)
             continue
         report.done.append(video_id)
         if result.problem:
             report.warnings[video_id] = result.problem
-        on_result(video_id, result)
     on_progress(len(videos), len(videos), "")
     if out is not None and wanted.page and report.done:
         on_page(report_results(out, videos=videos, preview=wanted.previews, problems=report.failed))

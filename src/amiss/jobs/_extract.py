@@ -7,8 +7,9 @@ from pathlib import Path
 
 from amiss.backbones import create_backbone
 from amiss.engines import Engine, create_engine
-from amiss.errors import FeatureError, VideoError
+from amiss.errors import FeatureError, OutputError, VideoError
 from amiss.features import FeatureSetWriter, extract_videos
+from amiss.files import is_about_name
 from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.jobs._targets import video_files
 
@@ -51,11 +52,14 @@ def extract_targets(
         FeatureError: `out` holds features of another spec.
         OutputError: it can't be written.
     """
-    videos = video_files(targets)
+    notes: list[str] = []
+    videos = video_files(targets, notes.append)
     built = create_backbone(backbone, weights, crops=crops, stride=stride, frame_rate=frame_rate, preset=preset)
     chosen = create_engine(built, engine=engine, precision=precision)
     on_start(chosen)
-    return extract(videos, chosen, out, on_progress)
+    report = extract(videos, chosen, out, on_progress)
+    report.notes = notes
+    return report
 
 
 def extract(
@@ -106,6 +110,10 @@ def _extract(
                 raise video
             writer.add(video_id, video.features, video.n_frames, video.fps, engine.description)
         except (VideoError, FeatureError) as error:  # FeatureError: values that aren't finite
+            report.failed[video_id] = str(error)
+        except OutputError as error:
+            if not is_about_name(error):
+                raise  # the next video would fail alike
             report.failed[video_id] = str(error)
         else:
             report.done.append(video_id)

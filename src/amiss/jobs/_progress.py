@@ -22,3 +22,5 @@ class JobReport:
     """Video id → what was wrong."""
     warnings: dict[str, str] = field(default_factory=dict)
     """Video id → what is missing although it was done."""
+    notes: list[str] = field(default_factory=list)
+    """What was left out of the folders given, and why."""

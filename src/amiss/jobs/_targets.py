@@ -1,17 +1,24 @@
 """What a command was pointed at: a manifest, files, folders → videos with ids."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from amiss.datasets import find_videos, read_manifest, video_id_of
+from amiss.datasets import read_manifest, video_id_of
 from amiss.errors import ManifestError, UsageError, VideoError
+from amiss.video import list_videos
+
+OnNote = Callable[[str], object]
 
 
-def video_files(targets: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
+def video_files(targets: Sequence[str | os.PathLike[str]], on_note: OnNote = lambda _: None) -> dict[str, Path]:
     """Video id → path, for video files, folders of them (searched below), or manifests.
 
     Ids are the manifest's, or the path relative to the folder given, without suffix, `/` → `__`.
+
+    Args:
+        targets: what the command was given.
+        on_note: told what was left out of folders, and why, in lines.
 
     Raises:
         UsageError: no target, or two files would get the same id.
@@ -20,7 +27,7 @@ def video_files(targets: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for target in map(Path, targets):
-        for video_id, path in _videos_of(target).items():
+        for video_id, path in _videos_of(target, on_note).items():
             if found.setdefault(video_id, path).resolve() != path.resolve():
                 raise UsageError(
                     f"{found[video_id]} and {path} would both be {video_id!r}: give the folder above both instead"
@@ -30,7 +37,7 @@ def video_files(targets: Sequence[str | os.PathLike[str]]) -> dict[str, Path]:
     return found
 
 
-def _videos_of(target: Path) -> dict[str, Path]:
+def _videos_of(target: Path, on_note: OnNote) -> dict[str, Path]:
     if target.suffix.lower() == ".csv":
         manifest = read_manifest(target)
         videos = {video.video_id: video.path for video in manifest.videos if video.path is not None}
@@ -38,9 +45,7 @@ def _videos_of(target: Path) -> dict[str, Path]:
             raise ManifestError(f"{target} names no video files (column path)")
         return videos
     if target.is_dir():
-        paths = find_videos(target)
-        if not paths:
-            raise VideoError(f"no video files below {target}")
+        paths = _listed(target, on_note)
         ids = {video_id_of(path, target): path for path in paths}
         if len(ids) < len(paths):
             twice = next(path for path in paths if ids[video_id_of(path, target)] != path)
@@ -49,3 +54,15 @@ def _videos_of(target: Path) -> dict[str, Path]:
     if not target.exists():
         raise VideoError(f"{target} does not exist")
     return {target.stem: target}
+
+
+def _listed(folder: Path, on_note: OnNote) -> list[Path]:
+    try:
+        listing = list_videos(folder)
+    except OSError as error:
+        raise VideoError(f"{folder} can't be read: {error.strerror}") from None
+    if not listing.videos:
+        raise VideoError("; ".join([f"no video files below {folder}", *listing.notes()]))
+    for note in listing.notes():
+        on_note(note)
+    return listing.videos

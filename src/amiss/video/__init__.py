@@ -19,6 +19,7 @@ from amiss.video.live import (
     FileBegan,
     FileEnded,
     FileOutcome,
+    FilesLeftOut,
     FolderSource,
     LiveCounters,
     LiveFrame,
@@ -33,9 +34,11 @@ from amiss.video.live import (
     has_known_start,
     open_source,
 )
+from amiss.video.opening import VIDEO_SUFFIXES, VideoBounds, VideoListing, list_videos, video_bounds
 
 __all__ = [
     "SOURCES",
+    "VIDEO_SUFFIXES",
     "Backoff",
     "CameraSource",
     "Clip",
@@ -44,6 +47,7 @@ __all__ = [
     "FileBegan",
     "FileEnded",
     "FileOutcome",
+    "FilesLeftOut",
     "FolderSource",
     "Frame",
     "FrameGroup",
@@ -62,8 +66,10 @@ __all__ = [
     "SourceState",
     "StateChange",
     "StillnessGate",
+    "VideoBounds",
     "VideoCheck",
     "VideoHeader",
+    "VideoListing",
     "VideoReader",
     "VideoWriter",
     "address_starts",
@@ -72,10 +78,12 @@ __all__ = [
     "cut_clip",
     "has_known_start",
     "iter_clips",
+    "list_videos",
     "open_source",
     "read_frames_at",
     "read_header",
     "redact",
     "showable",
     "write_preview",
+    "video_bounds",
 ]

@@ -13,6 +13,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from amiss.errors import VideoError
+from amiss.video.opening import allowed, bound_pictures, open_container, video_bounds
 
 PLAUSIBLE_FPS = (1e-3, 500.0)
 FALLBACK_FPS = 25.0
@@ -106,6 +107,8 @@ class Decoder:
     def nothing_decodes(self) -> VideoError:
         """The error for a file that opens as a video but gives no frame."""
         reason = f": {self.first_error}" if self.first_error else ""
+        if reason and not self.stream.codec_context.width:  # so it is where the decoder refused a size
+            reason += f" (too large? {allowed(video_bounds())})"
         return VideoError(f"{self.path}: no frame of its {self.codec} video can be decoded{reason}")
 
     def _missing(self) -> tuple[float, float]:
@@ -201,9 +204,9 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         raise VideoError(f"{path} is not a file")
     if size == 0:
         raise VideoError(f"{path} is empty (0 bytes)")
+    bounds = video_bounds()
     try:
-        # Without `file:`, a name with a colon would be taken for a network address. Titles in odd encodings are common.
-        container = av.open(f"file:{path}", metadata_errors="replace")
+        container = open_container(path, bounds)
     except av.FFmpegError as error:
         if _is_mp4_without_index(path):
             raise VideoError(f"{path} is cut off: its index (moov box) is missing, so nothing can be decoded") from None
@@ -218,6 +221,11 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
     if getattr(stream, "codec_context", None) is None:  # libav has no decoder for it
         container.close()
         raise VideoError(f"{path}: its video codec is unknown, so it can't be decoded")
+    try:
+        bound_pictures(path, stream, bounds)
+    except VideoError:
+        container.close()
+        raise
     return container, stream
 
 

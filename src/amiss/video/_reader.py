@@ -44,20 +44,28 @@ class VideoReader:
         frame_rate: target rate in frames per second. At each tick k / frame_rate the latest frame not after it is
             given, so frames are repeated or left out. None gives every decoded frame.
         threads: decoder threads; 0 = as many as there are cores.
+        at_most: pixels of a frame; larger pictures are shrunk to so many. None: all are kept.
 
     Raises:
         VideoError: the file is missing, empty, not a video, or nothing in it can be decoded.
         UsageError: `frame_rate` isn't a number above 0.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, frame_rate: float | None = None, threads: int = 0) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        frame_rate: float | None = None,
+        threads: int = 0,
+        at_most: int | None = None,
+    ) -> None:
         if frame_rate is not None and not (math.isfinite(frame_rate) and frame_rate > 0):
             raise UsageError(f"frame_rate is {frame_rate}; it must be a number above 0")
         self.path = Path(path)
         self.frame_rate = frame_rate
         self.problem: str | None = None
         """After a complete iteration: what is missing or damaged, in one line; None where all is well."""
-        self._threads = threads
+        self._threads, self._at_most = threads, at_most
         self._closed = False
         self._fresh = self._start()
 
@@ -70,7 +78,7 @@ class VideoReader:
             decoder.close()
             raise decoder.nothing_decodes()
         self._decoder, self._pictures, self._first = decoder, pictures, first
-        self._convert = RgbConverter(first[0])
+        self._convert = RgbConverter(first[0], at_most=self._at_most)
         return True
 
     @property

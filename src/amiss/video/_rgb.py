@@ -1,5 +1,6 @@
 """Decoded pictures to RGB arrays."""
 
+import math
 from typing import TypeAlias
 
 import av
@@ -18,18 +19,22 @@ class RgbConverter:
     Args:
         first: the first picture of the video.
         height: height of the arrays; the width follows. None keeps the video's own size.
+        at_most: pixels of the arrays; larger ones are shrunk to so many. None: all are kept.
     """
 
-    def __init__(self, first: av.VideoFrame, height: int | None = None) -> None:
+    def __init__(self, first: av.VideoFrame, height: int | None = None, at_most: int | None = None) -> None:
         self._quarter_turns = round(first.rotation / 90) % 4
         sideways = self._quarter_turns % 2 == 1
         stored_h, stored_w = first.height, first.width
-        if height is not None:
-            scale = height / (stored_w if sideways else stored_h)
+        scale = 1.0 if height is None else height / (stored_w if sideways else stored_h)
+        if at_most is not None:
+            scale = min(scale, math.sqrt(at_most / (stored_h * stored_w)))
+        is_scaled = height is not None or scale < 1
+        if is_scaled:
             stored_h, stored_w = max(1, round(stored_h * scale)), max(1, round(stored_w * scale))
         self._stored = stored_h, stored_w
         self.height, self.width = (stored_w, stored_h) if sideways else (stored_h, stored_w)
-        self._interpolation = Interpolation.BILINEAR if height is None else Interpolation.AREA
+        self._interpolation = Interpolation.AREA if is_scaled else Interpolation.BILINEAR
         self._reformatter = VideoReformatter()
 
     def __call__(self, picture: av.VideoFrame) -> Image:

@@ -19,6 +19,7 @@ from amiss.video.live._errors import LostError
 from amiss.video.live._items import LiveCounters, LiveFrame, LiveItem, LivePacket
 from amiss.video.live._options import SourceOptions
 from amiss.video.live._timeline import FileSeconds, Timeline
+from amiss.video.opening import video_bounds
 
 
 class LiveDecoder:
@@ -101,7 +102,7 @@ class LiveDecoder:
         time_, mono_s = self._timeline.at(stamp_s, now_s)
         self.lag_s = max(0.0, now_s - mono_s)
         if self._convert is None:
-            self._convert = RgbConverter(picture, self._options.settings.height)
+            self._convert = RgbConverter(picture, self._options.settings.height, video_bounds().clip_pixels)
         image = self._convert(picture)
         self.count(frames=1)
         return LiveFrame(self.counters.frames - 1, time_, mono_s, image, self._connection, self._file)

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amiss.video._redact import showable
+from amiss.video.opening import VIDEO_SUFFIXES, list_videos
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mkv", ".avi", ".mov", ".ts", ".m4v", ".webm", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp"}
-)
 SEEN = ".amiss-scored.jsonl"
 SETTLED_S = 2.0  # a file that hasn't grown for so long is finished
 
@@ -21,8 +19,9 @@ class DropBox:
     What was scored is remembered in the folder's `.amiss-scored.jsonl` by name, size and time of change, so a restart
     doesn't score it again and a file that is replaced is.
 
-    `was_read` and `is_worked_off` tell how the last look at the folder went: whether it could be read, and whether no
-    file was left, not even one that is still being written.
+    `left_out` names what is in the folder and isn't given, by why. `was_read` and `is_worked_off` tell how the last
+    look at the folder went: whether it could be read, and whether no file was left, not even one that is still being
+    written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,6 +29,7 @@ class DropBox:
         self._seen: set[tuple[str, int, int]] | None = None
         self._sizes: dict[str, tuple[tuple[int, int], float]] = {}
         self._given: tuple[str, int, int] | None = None
+        self.left_out: dict[str, list[str]] = {}
         self.was_read = self.is_worked_off = False
 
     def finished(self) -> Iterator[tuple[Path, str]]:
@@ -42,19 +42,18 @@ class DropBox:
         if self._seen is None:
             self._seen = set(self._remembered())
         found = []
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                suffix = Path(entry.name).suffix.lower()
-                if suffix not in VIDEO_SUFFIXES or entry.name.startswith((".", "~")):
-                    continue
-                try:
-                    if entry.is_file():
-                        status = entry.stat()
-                        found.append((status.st_mtime_ns, status.st_size, entry.name))
-                except FileNotFoundError:  # moved away just now
-                    pass
-                except OSError:  # concerns this file only (a link in a circle); opening it will say what
-                    found.append((0, 1, entry.name))
+        listing = list_videos(self.folder, deep=False)
+        for path in listing.videos:
+            try:
+                status = path.stat()
+                found.append((status.st_mtime_ns, status.st_size, path.name))
+            except FileNotFoundError:  # moved away just now
+                pass
+        # Opening a link that leads nowhere says why it can't be read.
+        lost = [path for path in listing.broken if path.suffix.lower() in VIDEO_SUFFIXES]
+        found += [(0, 1, path.name) for path in lost]
+        listing.broken = [path for path in listing.broken if path not in lost]
+        self.left_out = {why: [path.name for path in paths] for why, paths in listing.left_out().items()}
         self._sizes = {name: kept for name, kept in self._sizes.items() if name in {name for _, _, name in found}}
         self.was_read = True
         left = [(name, size, mtime) for mtime, size, name in sorted(found) if (name, size, mtime) not in self._seen]

@@ -1,6 +1,6 @@
 """A folder into which finished video files are put: each is given once."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from amiss.errors import UsageError, VideoError
@@ -8,7 +8,7 @@ from amiss.video._decode import open_video
 from amiss.video._redact import redact, showable
 from amiss.video.live._drop_box import DropBox
 from amiss.video.live._errors import is_read_error, words_of
-from amiss.video.live._items import FileBegan, FileEnded, FileOutcome, LiveItem, StateChange
+from amiss.video.live._items import FileBegan, FileEnded, FileOutcome, FilesLeftOut, LiveItem, StateChange
 from amiss.video.live._options import SourceOptions
 from amiss.video.live._source import LiveSource
 from amiss.video.live._timeline import LONGEST_FRAME_S, MediaTimeline
@@ -38,6 +38,7 @@ class FolderSource(LiveSource):
         if not folder:
             raise UsageError(f"{redact(url)!r} has no folder; the form is {self.form}")
         self._box = DropBox(Path(folder))
+        self._told: set[str] = set()  # why something is left out
 
     def _items(self) -> Generator[LiveItem, None, str]:
         box = self._box
@@ -61,12 +62,21 @@ class FolderSource(LiveSource):
                 yield self._state("reconnecting", reason)
                 self._stop.wait(wait_s)
             else:
+                yield from self._tell_left_out()
                 if self.options.once and box.is_worked_off:
                     return ""
                 if self._last != StateChange("running", IDLE):
                     yield self._state("running", IDLE)
                 self._stop.wait(POLL_S)
         return ""
+
+    def _tell_left_out(self) -> Iterator[LiveItem]:
+        """Each kind of thing once."""
+        for why, names in self._box.left_out.items():
+            if why not in self._told and why != "hidden":
+                self._told.add(why)
+                more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+                yield FilesLeftOut(why, showable(names[0] + more))
 
     def _file(self, path: Path, key: str) -> Generator[LiveItem, None, FileOutcome | None]:
         """All of one file; returns what becomes of it, None where nobody said so before `stop`."""

@@ -61,6 +61,16 @@ class FileBegan:
     """As it can be shown."""
 
 
+@dataclass(frozen=True)
+class FilesLeftOut:
+    """Something in a folder isn't given; told once for each reason."""
+
+    why: str
+    """In words."""
+    names: str
+    """Of the first of them, and how many more there are; as can be shown."""
+
+
 class FileOutcome(StrEnum):
     """What becomes of a folder's file."""
 
@@ -107,7 +117,7 @@ class FileEnded:
         return self._acknowledged.wait(timeout_s)
 
 
-LiveItem: TypeAlias = LiveFrame | LivePacket | StateChange | FileBegan | FileEnded
+LiveItem: TypeAlias = LiveFrame | LivePacket | StateChange | FilesLeftOut | FileBegan | FileEnded
 """What a live source gives, one after the other."""
 
 

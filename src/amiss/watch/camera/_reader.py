@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from amiss.engines import Engine, Prepared
-from amiss.video import FileBegan, FileEnded, LiveFrame, LiveItem, LivePacket, LiveSource, StateChange
+from amiss.video import FileBegan, FileEnded, FilesLeftOut, LiveFrame, LiveItem, LivePacket, LiveSource, StateChange
 from amiss.watch.camera._clips import ClipAssembler, LiveClip
 from amiss.watch.camera._pool import Lane
 from amiss.watch.camera._recorder import Recorder
@@ -23,7 +23,7 @@ class ReadingEnded:
     """What ended it; None: the source, or `stop`."""
 
 
-Sent: TypeAlias = SentClip | StateChange | FileBegan | FileEnded | ReadingEnded
+Sent: TypeAlias = SentClip | StateChange | FilesLeftOut | FileBegan | FileEnded | ReadingEnded
 """What goes through a camera's lane, in the order in which it happened."""
 
 
@@ -107,7 +107,7 @@ class CameraReader:
             case FileEnded():
                 self._send_all(self._assembler.finish())
                 self._lane.put(item, None, is_kept=True)
-            case FileBegan():
+            case FileBegan() | FilesLeftOut():
                 self._lane.put(item, None, is_kept=True)
 
     def _send_all(self, clips: Iterable[LiveClip]) -> None:

@@ -17,6 +17,7 @@ from amiss.video import (
     FileBegan,
     FileEnded,
     FileOutcome,
+    FilesLeftOut,
     LiveFrame,
     SourceState,
     StateChange,
@@ -239,6 +240,8 @@ class CameraWorker:
                     self._file_problem = showable(problem)  # the file's end tells; the next one may be a good one
             case StateChange():
                 self._tell_state(sent.state, sent.reason)
+            case FilesLeftOut():
+                log.warning("%s: left out, %s: %s", self.camera, sent.why, sent.names)
             case FileBegan():
                 self._file_problem = ""
                 log.info("%s: %s begins", self.camera, sent.name)

@@ -1,0 +1,17 @@
+"""Which files and folders are videos, how they are opened, and what they may ask of this machine."""
+
+from amiss.video.opening._bounds import VideoBounds, video_bounds
+from amiss.video.opening._containers import FORMATS, VIDEO_SUFFIXES, allowed, bound_pictures, open_container
+from amiss.video.opening._listing import VideoListing, list_videos
+
+__all__ = [
+    "FORMATS",
+    "VIDEO_SUFFIXES",
+    "VideoBounds",
+    "VideoListing",
+    "allowed",
+    "bound_pictures",
+    "list_videos",
+    "open_container",
+    "video_bounds",
+]

@@ -1,0 +1,33 @@
+"""What a video file may ask of this machine, whoever wrote it."""
+
+import os
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from amiss.settings import Settings
+
+PREFIX = "AMISS_"
+
+
+class VideoBounds(Settings):
+    """Bounds on what is decoded, wherever it comes from.
+
+    Each can be set in the environment, by its name in capitals after `AMISS_`: `AMISS_MAX_PIXELS=100000000`.
+    """
+
+    max_pixels: Annotated[int, Field(ge=1, le=1 << 31)] = 36_000_000
+    """Of one picture, width times height. A video with larger ones is refused. 8K has 33 million."""
+    clip_pixels: Annotated[int, Field(ge=1, le=1 << 31)] = 4_000_000
+    """Larger pictures are shrunk to so many before clips are made of them. Backbones look at far fewer."""
+
+
+def video_bounds() -> VideoBounds:
+    """The bounds that hold in this process: what its environment says, for the rest the defaults.
+
+    Raises:
+        UsageError: a value in the environment makes no sense.
+    """
+    names = {field: PREFIX + field.upper() for field in VideoBounds.model_fields}
+    given: dict[str, Any] = {field: os.environ[name] for field, name in names.items() if os.environ.get(name)}
+    return VideoBounds(**given)

@@ -1,0 +1,210 @@
+"""The videos of a folder, and what else is in it: nothing is left out without a word."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from amiss.files import TEMPORARY_PREFIX
+from amiss.video.opening._containers import VIDEO_SUFFIXES
+
+# Of files that nobody takes for videos; others are named.
+_OTHER_SUFFIXES = frozenset(
+    [
+        ".txt",
+        ".csv",
+        ".tsv",
+        ".json",
+        ".jsonl",
+        ".yaml",
+        ".yml",
+        ".xml",
+        ".md",
+        ".pdf",
+        ".html",
+        ".log",
+        ".ini",
+        ".srt",
+        ".vtt",
+        ".ass",
+        ".sub",
+        ".npy",
+        ".npz",
+        ".pt",
+        ".pth",
+        ".pkl",
+        ".h5",
+        ".hdf5",
+        ".mat",
+        ".m",
+        ".py",
+        ".zip",
+        ".tar",
+        ".gz",
+        ".7z",
+        ".rar",
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".wav",
+        ".mp3",
+        ".aac",
+        ".m4a",
+        ".flac",
+        ".db",
+        ".thm",
+        ".lrv",
+        ".idx",
+        ".safetensors",
+        ".sh",
+        ".bat",
+        ".doc",
+        ".docx",
+        ".xls",
+        ".xlsx",
+    ]
+)
+_OWN = re.compile(r"\.(annotated|event\d{2,})\.mp4$", re.IGNORECASE)
+_NAMES = 5
+
+
+@dataclass
+class VideoListing:
+    """What is in a folder and all folders below it."""
+
+    root: Path
+    videos: list[Path] = field(default_factory=list)
+    """In reading order of their paths; each real file once, whatever links lead to it."""
+    others: list[Path] = field(default_factory=list)
+    """Files that aren't videos by their names."""
+    own: list[Path] = field(default_factory=list)
+    """Marked videos and cut-out events that `amiss detect` wrote."""
+    broken: list[Path] = field(default_factory=list)
+    """Links that lead nowhere, or in a circle."""
+    again: list[Path] = field(default_factory=list)
+    """Links to what is taken anyway."""
+    odd: list[Path] = field(default_factory=list)
+    """Neither files nor folders nor links."""
+    hidden: list[Path] = field(default_factory=list)
+    """Their names begin with a dot or a tilde."""
+    closed: list[Path] = field(default_factory=list)
+    """Folders that may not be read."""
+    folders: list[Path] = field(default_factory=list)
+    """Not looked through."""
+
+    def left_out(self) -> dict[str, list[Path]]:
+        """Why something was left out, and what."""
+        found: dict[str, list[Path]] = {
+            "broken links": self.broken,
+            "folders that may not be read": self.closed,
+            "neither files nor folders": self.odd,
+            "written by amiss (to take them, rename them)": self.own,
+            "links to what is taken already": self.again,
+            "folders": self.folders,
+        }
+        unknown = found.setdefault("of an unknown suffix (to take them, name them themselves)", [])
+        for path in self.others:
+            suffix = path.suffix.lower()
+            (found.setdefault(suffix, []) if suffix in _OTHER_SUFFIXES else unknown).append(path)
+        found["hidden"] = self.hidden
+        return {why: paths for why, paths in found.items() if paths}
+
+    def notes(self) -> list[str]:
+        """What was left out and why, in lines: those that can surprise by name, the others by number."""
+        counted, named = [], []
+        for why, paths in self.left_out().items():
+            if why in _OTHER_SUFFIXES or why == "hidden":
+                counted.append(f"{len(paths)} {why}")
+            else:
+                more = f" and {len(paths) - _NAMES} more" if len(paths) > _NAMES else ""
+                names = ", ".join(str(path.relative_to(self.root)) for path in paths[:_NAMES])
+                named.append(f"{self.root}: left out {len(paths)}, {why}: {names}{more}")
+        return named + ([f"{self.root}: left out as no videos: {', '.join(counted)}"] if counted else [])
+
+
+def list_videos(root: Path, kind: Callable[[Path], Hashable] = lambda _: None, *, deep: bool = True) -> VideoListing:
+    """Look through a folder. Links are followed, and each real folder and file is taken once.
+
+    Args:
+        root: the folder.
+        kind: of a folder; where two folders lead to the same one and are of different kinds, both are looked through.
+        deep: also through the folders below it.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    listing = VideoListing(root)
+    seen: set[tuple[Hashable, tuple[int, int]]] = set()
+    taken: defaultdict[Hashable, set[tuple[int, int]]] = defaultdict(set)
+    waiting: list[Path] = [root]
+    links: list[Path] = []
+    file_links: list[tuple[os.DirEntry[str], Path, Hashable]] = []
+    while waiting or links:
+        is_link = not waiting
+        folder = links.pop(0) if is_link else waiting.pop(0)
+        what = kind(folder)
+        try:
+            status = folder.stat()
+            identity = what, (status.st_dev, status.st_ino)
+            if identity in seen:
+                listing.again.append(folder)
+                continue
+            seen.add(identity)
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            if folder is root:
+                raise
+            listing.closed.append(folder)
+            continue
+        for entry in found:
+            path = folder / entry.name
+            if entry.name.startswith((".", "~")):
+                if not entry.name.startswith(TEMPORARY_PREFIX):
+                    listing.hidden.append(path)
+            elif _is(entry.is_dir):
+                where = (links if entry.is_symlink() else waiting) if deep else listing.folders
+                where.append(path)
+            elif entry.is_symlink():
+                file_links.append((entry, path, what))
+            else:
+                _sort_in(listing, entry, path, taken[what])
+    for entry, path, what in file_links:
+        _sort_in(listing, entry, path, taken[what])
+    for paths in (listing.videos, listing.others, listing.own):
+        paths.sort()
+    return listing
+
+
+def _sort_in(listing: VideoListing, entry: "os.DirEntry[str]", path: Path, taken: set[tuple[int, int]]) -> None:
+    if not _is(entry.is_file):
+        (listing.broken if entry.is_symlink() else listing.odd).append(path)
+    elif path.suffix.lower() not in VIDEO_SUFFIXES:
+        listing.others.append(path)
+    elif _OWN.search(path.name):
+        listing.own.append(path)
+    else:
+        try:
+            status = path.stat()
+        except OSError:  # moved away just now
+            return
+        identity = status.st_dev, status.st_ino
+        if entry.is_symlink() and identity in taken:
+            listing.again.append(path)
+            return
+        taken.add(identity)
+        listing.videos.append(path)
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    """The answer of a directory's entry; no, where it can't be told."""
+    try:
+        return question()
+    except OSError:
+        return False
