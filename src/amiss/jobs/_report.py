@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from amiss.datasets import find_videos, video_id_of
+from amiss.datasets import video_id_of
 from amiss.detection import ScoreResult
 from amiss.errors import OutputError, UsageError, VideoError
 from amiss.jobs._progress import OnProgress, silent
 from amiss.results import ShownVideo, read_results, write_results_page
-from amiss.video import read_header, write_preview
+from amiss.video import list_videos, read_header, write_preview
 
 _COPIES = {"small copy": ".preview.mp4", "marked video": ".annotated.mp4"}
 
@@ -87,7 +87,7 @@ class _Places:
             root = Path(videos)
             if not root.is_dir():
                 raise UsageError(f"{root} is not a folder of videos")
-            below = find_videos(root)
+            below = list_videos(root).videos
             self._known = {video_id_of(path, root): path for path in below}
             names = Counter(path.name for path in below)
             self._by_name = {path.name: path for path in below if names[path.name] == 1}

@@ -84,6 +84,6 @@ __all__ = [
     "read_header",
     "redact",
     "showable",
-    "write_preview",
     "video_bounds",
+    "write_preview",
 ]

@@ -70,7 +70,7 @@ _OTHER_SUFFIXES = frozenset(
         ".xlsx",
     ]
 )
-_OWN = re.compile(r"\.(annotated|event\d{2,})\.mp4$", re.IGNORECASE)
+_OWN = re.compile(r"\.(annotated|preview|event\d{2,})\.mp4$", re.IGNORECASE)
 _NAMES = 5
 
 
@@ -84,7 +84,7 @@ class VideoListing:
     others: list[Path] = field(default_factory=list)
     """Files that aren't videos by their names."""
     own: list[Path] = field(default_factory=list)
-    """Marked videos and cut-out events that `amiss detect` wrote."""
+    """Marked videos, small copies and cut-out events that `amiss detect` wrote."""
     broken: list[Path] = field(default_factory=list)
     """Links that lead nowhere, or in a circle."""
     again: list[Path] = field(default_factory=list)
