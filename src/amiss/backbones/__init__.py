@@ -1,22 +1,27 @@
 """Backbones: clip → feature, each with its preprocessing and weights."""
 
-from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
-from amiss.backbones._fusion import FusedBackbone
-from amiss.backbones._preprocessing import Preprocessing
-from amiss.backbones._presets import describe_presets, presets_of
-from amiss.backbones._published_spec import published_spec
-from amiss.backbones._registry import (
-    create_backbone,
-    create_backbone_for,
-    find_backbone,
-    list_architectures,
-    list_backbones,
-)
-from amiss.backbones._sizes import SIZES
-from amiss.backbones._spec import CLIP_LEN, FeatureSpec, check_same_features, clip_spans
-from amiss.backbones._video_network import Architecture
-from amiss.backbones._weights_list import WeightsRecord, fetch_weights, list_weights
-from amiss.backbones.weights import PublishedWeights, find_weights, weights_folders
+import typing
+
+from amiss.late import import_late as _import_late
+
+if typing.TYPE_CHECKING:
+    from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
+    from amiss.backbones._fusion import FusedBackbone
+    from amiss.backbones._preprocessing import Preprocessing
+    from amiss.backbones._presets import describe_presets, presets_of
+    from amiss.backbones._published_spec import published_spec
+    from amiss.backbones._registry import (
+        create_backbone,
+        create_backbone_for,
+        find_backbone,
+        list_architectures,
+        list_backbones,
+    )
+    from amiss.backbones._sizes import SIZES
+    from amiss.backbones._spec import CLIP_LEN, FeatureSpec, check_same_features, clip_spans
+    from amiss.backbones._video_network import Architecture
+    from amiss.backbones._weights_list import WeightsRecord, fetch_weights, list_weights
+    from amiss.backbones.weights import PublishedWeights, find_weights, weights_folders
 
 __all__ = [
     "CLIP_LEN",
@@ -45,3 +50,5 @@ __all__ = [
     "published_spec",
     "weights_folders",
 ]
+
+__getattr__ = _import_late(__name__)

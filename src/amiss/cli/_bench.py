@@ -24,7 +24,10 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Compare recipes, features and settings over seeds; writes tables and a report."""
-    from amiss.bench import bench_tables, run_bench
+    from amiss.bench import load_suite
+
+    load_suite(suite)
+    from amiss.bench import bench_tables, run_bench  # with torch, which takes seconds: a wrong suite is told before
 
     with console.progress("bench") as on_progress:
         results = run_bench(suite, out, workers=workers, on_progress=on_progress)

@@ -53,7 +53,7 @@ def watch(
     out: Annotated[Path, typer.Option(help="With --video: folder for events, clips and snapshots.")] = Path("watch"),
 ) -> None:
     """Watch cameras unattended: scores, events with clips, alerts; SIGHUP reads the configuration again."""
-    from amiss.watch import ScoreLog, WatchService, load_config, single_video
+    from amiss.watch import load_config, single_video
 
     engine = None
     if config is not None:
@@ -68,6 +68,8 @@ def watch(
         raise UsageError("give a configuration, or --video FILE with --detector DIR")
     if preview is not None and (preview not in settings.cameras or not settings.http.enabled):
         raise UsageError(f"--preview {preview}: it needs http.enabled, and one of {', '.join(settings.cameras)}")
+    from amiss.watch import ScoreLog, WatchService  # with torch, which takes seconds
+
     score_log = ScoreLog(log) if log is not None else None
     with _logging():
         service = WatchService(settings, config, score_log=score_log, once=once or config is None, engine=engine)
@@ -100,15 +102,18 @@ def calibrate(
     """Find a camera's thresholds from normal footage of it: at most N false alarms an hour."""
     from dataclasses import asdict
 
-    from amiss.watch import calibrate_camera, load_config
+    from amiss.watch import load_config
 
     if (hours is None) == (not video):
         raise UsageError("give --hours, to watch the camera for so long, or --video with normal footage of it")
+    settings = load_config(config)
+    from amiss.watch import calibrate_camera  # with torch, which takes seconds
+
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was seen is used
     try:
         with _logging(), console.progress("calibrate") as on_progress:
             found, path = calibrate_camera(
-                load_config(config), camera, per_hour, hours=hours, videos=video or [], on_progress=on_progress
+                settings, camera, per_hour, hours=hours, videos=video or [], on_progress=on_progress
             )
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from amiss.datasets._manifest import parse_events
 from amiss.errors import ManifestError
@@ -216,6 +214,9 @@ def read_avenue_mat(path: Path) -> Annotation:
     Raises:
         ManifestError: it can't be read or has no `volLabel`.
     """
+    from scipy.io import loadmat  # takes a second, and only this reader needs it
+    from scipy.io.matlab import MatReadError
+
     match = re.match(r"(\d+)_label", path.stem)
     try:
         volume = loadmat(path, variable_names=["volLabel"])["volLabel"].ravel()

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 
 from amiss.backbones import FeatureSpec, clip_spans, create_backbone_for
 from amiss.detection._calibration import Calibration
+from amiss.detection._detector_folder import HEAD_FILE, JSON_FILE, check_detector_folder
 from amiss.detection._normalisation import FloatArray, Normalisation, NormalisationKind
 from amiss.detection._score_result import ClipScore, ScoreResult, find_events
 from amiss.engines import Engine, create_engine
@@ -28,7 +29,6 @@ from amiss.settings import in_words
 
 FORMAT = 2
 """That `save` writes; 1 was without a score map."""
-_HEAD_FILE, _JSON_FILE = "head.safetensors", "detector.json"
 _NORMALISATION = "normalisation."
 _HEAD = "head."
 
@@ -88,7 +88,7 @@ class Detector:
         for name in ("mean", "std"):
             if (values := getattr(self.normalisation, name)) is not None:
                 tensors[_NORMALISATION + name] = torch.from_numpy(values)
-        with atomic_path(root / _HEAD_FILE) as temporary:
+        with atomic_path(root / HEAD_FILE) as temporary:
             temporary.write_bytes(save(tensors))  # save_file would make it readable for its owner only
         stored = _DetectorFile(
             format=FORMAT,
@@ -98,7 +98,7 @@ class Detector:
             calibration=self.calibration,
             provenance=self.provenance,
         )
-        write_json(root / _JSON_FILE, stored.model_dump(mode="json"))
+        write_json(root / JSON_FILE, stored.model_dump(mode="json"))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
@@ -108,14 +108,10 @@ class Detector:
             DetectorError: not a detector, damaged, or written by a newer amiss.
         """
         root = Path(folder)
+        check_detector_folder(root)
         try:
-            values = json.loads((root / _JSON_FILE).read_text(encoding="utf-8"))
-            tensors = load_file(root / _HEAD_FILE)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            runs = [name for name in ("selected", "last") if (root / name / _JSON_FILE).is_file()]
-            missing = Path(error.filename or _HEAD_FILE).name  # safetensors' error has no file name
-            hint = f" (did you mean {root / runs[0]}?)" if runs else ""
-            raise DetectorError(f"{root} is not a detector: {missing} is missing in it{hint}") from None
+            values = json.loads((root / JSON_FILE).read_text(encoding="utf-8"))
+            tensors = load_file(root / HEAD_FILE)
         except (OSError, ValueError, SafetensorError) as error:
             raise DetectorError(f"{root} can't be read: {error}") from error
         if not isinstance(values, dict):
@@ -134,7 +130,7 @@ class Detector:
             if doubt := stored.calibration.doubt():
                 warnings.warn(f"{root}: {doubt}", stacklevel=2)
             return cls(
-                spec=FeatureSpec.from_dict(stored.spec, str(root / _JSON_FILE)),
+                spec=FeatureSpec.from_dict(stored.spec, str(root / JSON_FILE)),
                 head=head.eval(),
                 normalisation=Normalisation(stored.normalisation, *statistics),
                 calibration=stored.calibration,
@@ -250,7 +246,7 @@ def detector_digest(folder: str | os.PathLike[str]) -> str:
     """
     digest = hashlib.sha256()
     try:
-        for name in (_HEAD_FILE, _JSON_FILE):
+        for name in (HEAD_FILE, JSON_FILE):
             digest.update((Path(folder) / name).read_bytes())
     except OSError as error:
         raise DetectorError(f"{folder} can't be read as a detector: {error.strerror}: {error.filename}") from error

@@ -1,29 +1,34 @@
 """Ground truth by protocol, metrics, intervals, figures: numbers that can be trusted."""
 
-from amiss.evaluation._bootstrap import bootstrap_metrics, resample_videos
-from amiss.evaluation._compare import METRICS, Comparison, SeedSummary, compare, holm, summarise_seeds
-from amiss.evaluation._curve_plots import plot_pr, plot_roc
-from amiss.evaluation._evaluation_result import EvaluationResult, evaluate, evaluate_frames
-from amiss.evaluation._event_metrics import (
-    Detection,
-    delay_frames,
-    event_average_precision,
-    false_alarm_curve,
-    hit_score,
-    latency_aware_ap,
-    propose_events,
-    recall_at_false_alarms,
-    runs_above,
-    temporal_iou,
-)
-from amiss.evaluation._ground_truth import check_ground_truth, frame_labels, ground_truth_vector
-from amiss.evaluation._protocols import ALIASES, PROTOCOLS, Protocol, get_protocol
-from amiss.evaluation._report_plots import plot_classes, plot_densities, plot_optimism
-from amiss.evaluation._score_files import read_scores, write_scores
-from amiss.evaluation._score_plot import plot_score_curve
-from amiss.evaluation._scored_frames import ScoredFrames, score_frames
-from amiss.evaluation._style import figure_picture, figure_png
-from amiss.evaluation._video_scores import Scores, VideoScores, fixed_spans, frame_scores
+import typing
+
+from amiss.late import import_late as _import_late
+
+if typing.TYPE_CHECKING:
+    from amiss.evaluation._bootstrap import bootstrap_metrics, resample_videos
+    from amiss.evaluation._compare import METRICS, Comparison, SeedSummary, compare, holm, summarise_seeds
+    from amiss.evaluation._curve_plots import plot_pr, plot_roc
+    from amiss.evaluation._evaluation_result import EvaluationResult, evaluate, evaluate_frames
+    from amiss.evaluation._event_metrics import (
+        Detection,
+        delay_frames,
+        event_average_precision,
+        false_alarm_curve,
+        hit_score,
+        latency_aware_ap,
+        propose_events,
+        recall_at_false_alarms,
+        runs_above,
+        temporal_iou,
+    )
+    from amiss.evaluation._ground_truth import check_ground_truth, frame_labels, ground_truth_vector
+    from amiss.evaluation._protocols import ALIASES, PROTOCOLS, Protocol, get_protocol
+    from amiss.evaluation._report_plots import plot_classes, plot_densities, plot_optimism
+    from amiss.evaluation._score_files import read_scores, write_scores
+    from amiss.evaluation._score_plot import plot_score_curve
+    from amiss.evaluation._scored_frames import ScoredFrames, score_frames
+    from amiss.evaluation._style import figure_picture, figure_png
+    from amiss.evaluation._video_scores import Scores, VideoScores, fixed_spans, frame_scores
 
 __all__ = [
     "ALIASES",
@@ -71,3 +76,5 @@ __all__ = [
     "temporal_iou",
     "write_scores",
 ]
+
+__getattr__ = _import_late(__name__)

@@ -1,10 +1,15 @@
 """Feature sets: extraction, storage, pooling, other projects' layouts."""
 
-from amiss.backbones import FeatureSpec
-from amiss.features._extraction import ExtractedVideo, extract_video, extract_videos
-from amiss.features._feature_set import FeatureRecord, Features, FeatureSet, FeatureSetWriter, open_feature_set
-from amiss.features._layouts import export_features, import_features, list_layouts
-from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool, pool_as
+import typing
+
+from amiss.late import import_late as _import_late
+
+if typing.TYPE_CHECKING:
+    from amiss.backbones import FeatureSpec
+    from amiss.features._extraction import ExtractedVideo, extract_video, extract_videos
+    from amiss.features._feature_set import FeatureRecord, Features, FeatureSet, FeatureSetWriter, open_feature_set
+    from amiss.features._layouts import export_features, import_features, list_layouts
+    from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool, pool_as
 
 __all__ = [
     "POOLING_RULES",
@@ -25,3 +30,5 @@ __all__ = [
     "pool",
     "pool_as",
 ]
+
+__getattr__ = _import_late(__name__)

@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from amiss.backbones import FeatureSpec, published_spec
+from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError
 from amiss.features._layouts import ImportedVideo, Layout
 
@@ -37,6 +37,8 @@ def _spec(path: Path) -> FeatureSpec:
 
 def c3d_spec(dim: int, segments: int | None) -> FeatureSpec:
     """What this project's C3D features are; the length differs in tests only."""
+    from amiss.backbones import published_spec  # with torch, which takes seconds: a wrong path is told before
+
     return published_spec("c3d", preset="nevinbaiju").with_(dim=dim, segments=segments)
 
 

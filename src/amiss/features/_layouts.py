@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amiss.backbones import FeatureSpec, published_spec
+from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError, OutputError, UsageError
 from amiss.features._feature_set import Features, FeatureSet, FeatureSetWriter
 from amiss.features._pooling import PoolingRule, pool
@@ -191,6 +191,8 @@ def spec_of_others(
     if dim not in known:
         return FeatureSpec(backbone="unknown", weights="unknown", dim=dim, crops=crops, **changes)
     views = crops if crops in (1, 5, 10) else 1  # others keep odd numbers of them
+    from amiss.backbones import published_spec  # with torch, which takes seconds: a wrong path is told before
+
     return published_spec(known[dim], crops=views, preset=preset).with_(crops=crops, **changes)
 
 

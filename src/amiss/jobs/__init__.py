@@ -3,10 +3,10 @@
 Each is imported when it is first used: torch takes seconds, and `amiss datasets` doesn't need it.
 """
 
-import importlib
 import typing
 
 from amiss.jobs._progress import JobReport, OnProgress, silent
+from amiss.late import import_late as _import_late
 
 if typing.TYPE_CHECKING:
     from amiss.jobs._catalogue import (
@@ -86,53 +86,4 @@ __all__ = [
     "with_lengths",
 ]
 
-_HOME = {
-    "describe_backbones": "_catalogue",
-    "describe_datasets": "_catalogue",
-    "describe_heads": "_catalogue",
-    "describe_presets": "_catalogue",
-    "describe_protocols": "_catalogue",
-    "describe_recipes": "_catalogue",
-    "convert_checkpoint": "_convert",
-    "DetectOutputs": "_detect",
-    "detect": "_detect",
-    "detect_targets": "_detect",
-    "score_figure": "_detect",
-    "diagnose": "_doctor",
-    "detector_folders": "_evaluate",
-    "evaluate_any": "_evaluate",
-    "evaluate_detector": "_evaluate",
-    "evaluate_run": "_evaluate",
-    "mean_std": "_evaluate",
-    "extract": "_extract",
-    "extract_targets": "_extract",
-    "FeatureCheck": "_feature_check",
-    "check_feature_set": "_feature_check",
-    "compare_feature_sets": "_feature_check",
-    "export_feature_set": "_feature_layouts",
-    "import_feature_set": "_feature_layouts",
-    "ManifestReport": "_manifests",
-    "build_manifest": "_manifests",
-    "check_manifest": "_manifests",
-    "QuantiseReport": "_quantise",
-    "quantise_backbone": "_quantise",
-    "quantise_on_targets": "_quantise",
-    "PageReport": "_report",
-    "report_results": "_report",
-    "frames_and_rate": "_score_videos",
-    "score_videos": "_score_videos",
-    "with_lengths": "_score_videos",
-    "video_files": "_targets",
-    "train_recipe": "_train",
-    "WeightsCheck": "_weights",
-    "describe_weights": "_weights",
-    "describe_weights_folders": "_weights",
-    "fetch_weights": "_weights",
-    "verify_weights": "_weights",
-}
-
-
-def __getattr__(name: str) -> typing.Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'amiss.jobs' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"amiss.jobs.{_HOME[name]}"), name)
+__getattr__ = _import_late(__name__)

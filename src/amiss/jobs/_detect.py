@@ -1,24 +1,30 @@
 """amiss detect: videos → scores, figures, marked videos, event clips."""
 
+from __future__ import annotations
+
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from amiss.backbones import check_same_features
-from amiss.detection import Detector, ScoreResult
+from amiss.detection import ScoreResult, check_detector_folder
 from amiss.errors import AmissError, FeatureError, OutputError, UsageError
-from amiss.evaluation import figure_png, plot_score_curve
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import atomic_path, is_about_name
 from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.jobs._report import PageReport, report_results
 from amiss.jobs._targets import video_files
 from amiss.video import annotate_video, cut_clip, read_frames_at
+
+if TYPE_CHECKING:  # torch and matplotlib take seconds: a wrong path is told before
+    from matplotlib.figure import Figure
+
+    from amiss.detection import Detector
 
 _THUMBNAILS = 7
 _THUMBNAIL_HEIGHT = 120
@@ -75,15 +81,18 @@ def detect_targets(
         DetectorError, FeatureError, VideoError, ManifestError: one of the paths is missing or wrong.
         UsageError: no target and no features; also as `detect`, like the rest.
     """
-    loaded = Detector.load(detector)
-    loaded.calibration = loaded.calibration.chosen(threshold, per_hour)
-    if threshold is not None and (doubt := loaded.calibration.doubt()):
-        warnings.warn(doubt, stacklevel=2)
+    check_detector_folder(detector)
     stored = open_feature_set(features) if features is not None else None
     notes: list[str] = []
     videos: dict[str, Path | None] = dict.fromkeys(stored.records) if stored is not None and not targets else {}
     if not videos:
         videos |= video_files(targets, notes.append)
+    from amiss.detection import Detector
+
+    loaded = Detector.load(detector)
+    loaded.calibration = loaded.calibration.chosen(threshold, per_hour)
+    if threshold is not None and (doubt := loaded.calibration.doubt()):
+        warnings.warn(doubt, stacklevel=2)
     if stored is None:
         loaded.prepare(weights, engine=engine, precision=precision)
     report = detect(
@@ -181,6 +190,8 @@ def _write(out: Path, video_id: str, path: Path | None, result: ScoreResult, wan
     result.write_json(out / f"{video_id}.json")
     result.write_csv(out / f"{video_id}.csv")
     if wanted.plot:
+        from amiss.evaluation import figure_png
+
         with atomic_path(out / f"{video_id}.png") as temporary:
             temporary.write_bytes(figure_png(score_figure(result, path)))
     if path is not None and wanted.annotate:
@@ -203,6 +214,8 @@ def score_figure(
         truth: frames [start, end) that are really anomalous, where known.
         dark: for a dark page.
     """
+    from amiss.evaluation import plot_score_curve
+
     thumbnails = []
     if video is not None:
         indices = np.linspace(0, result.n_frames - 1, _THUMBNAILS + 2).round().astype(int)[1:-1].tolist()

@@ -1,20 +1,26 @@
 """amiss evaluate: a run, a detector, or anyone's scores → frame-level metrics under a named protocol."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from amiss.datasets import Manifest, read_manifest
-from amiss.detection import Detector
+from amiss.detection import check_detector_folder
 from amiss.errors import DetectorError, UsageError
-from amiss.evaluation import EvaluationResult, evaluate, read_scores
+from amiss.evaluation import read_scores
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import write_json
 from amiss.jobs._score_videos import score_videos, with_lengths
+
+if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
+    from amiss.detection import Detector
+    from amiss.evaluation import EvaluationResult
 
 SEED_METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far", "brier", "ece")
 
@@ -32,6 +38,8 @@ def evaluate_detector(
     detector: Detector, manifest: Manifest, features: FeatureSet, protocol: str = "exact"
 ) -> EvaluationResult:
     """Evaluate a detector on the test videos of a manifest; events are what it finds at its own threshold."""
+    from amiss.evaluation import evaluate
+
     scores, unscored = score_videos(detector, features, manifest.split("test"))
     return evaluate(
         scores,
@@ -55,6 +63,8 @@ def evaluate_run(
         raise DetectorError(
             f"{folder} is not a finished run: it needs last/ and selected/ (train with --resume to finish it)"
         )
+    from amiss.detection import Detector
+
     results: dict[str, list[EvaluationResult]] = {}
     for kind, folders in found.items():
         for path in folders:
@@ -101,6 +111,8 @@ def evaluate_any(
 
 def _evaluate(path: Path, manifest: Manifest, features: FeatureSet | None, protocol: str) -> dict[str, Any]:
     if path.is_file():
+        from amiss.evaluation import evaluate
+
         return evaluate(read_scores(path, manifest), manifest, protocol).to_dict()
     if features is None and path.is_dir():
         raise UsageError(f"{path} is a folder: to evaluate a run or detector, name its feature set with --features")
@@ -112,6 +124,9 @@ def _evaluate(path: Path, manifest: Manifest, features: FeatureSet | None, proto
         raise DetectorError(
             f"{path} does not exist; it can be a run directory, a detector, or scores (.json, .npz, .npy)"
         )
+    check_detector_folder(path)
+    from amiss.detection import Detector
+
     return evaluate_detector(Detector.load(path), manifest, features, protocol).to_dict()
 
 

@@ -1,17 +1,21 @@
 """amiss extract: videos → feature set."""
 
+from __future__ import annotations
+
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from amiss.backbones import create_backbone
-from amiss.engines import Engine, create_engine
 from amiss.errors import FeatureError, OutputError, VideoError
-from amiss.features import FeatureSetWriter, extract_videos
+from amiss.features import FeatureSetWriter
 from amiss.files import is_about_name
 from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.jobs._targets import video_files
+
+if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
+    from amiss.engines import Engine
 
 
 def extract_targets(
@@ -54,6 +58,9 @@ def extract_targets(
     """
     notes: list[str] = []
     videos = video_files(targets, notes.append)
+    from amiss.backbones import create_backbone
+    from amiss.engines import create_engine
+
     built = create_backbone(backbone, weights, crops=crops, stride=stride, frame_rate=frame_rate, preset=preset)
     chosen = create_engine(built, engine=engine, precision=precision)
     on_start(chosen)
@@ -89,6 +96,8 @@ def extract(
 def _extract(
     videos: Mapping[str, Path], engine: Engine, writer: FeatureSetWriter, on_progress: OnProgress
 ) -> JobReport:
+    from amiss.features import extract_videos
+
     report = JobReport(skipped=[video_id for video_id in videos if video_id in writer.done])
     todo = {video_id: path for video_id, path in videos.items() if video_id not in writer.done}
     if todo and (others := sorted(writer.engines - {engine.description})):

@@ -2,8 +2,7 @@
 
 import os
 
-from amiss.backbones import published_spec
-from amiss.errors import UsageError
+from amiss.errors import FeatureError, UsageError
 from amiss.features import export_features, import_features, open_feature_set
 
 
@@ -35,7 +34,13 @@ def import_feature_set(
     """
     if backbone is None and (weights, preset) != ("default", "default"):
         raise UsageError("--weights and --preset say more of --backbone: name that, too")
-    made_by = published_spec(backbone, weights, preset=preset) if backbone is not None else None
+    made_by = None
+    if not os.path.lexists(path):
+        raise FeatureError(f"{path} does not exist")
+    if backbone is not None:
+        from amiss.backbones import published_spec  # with torch, which takes seconds
+
+        made_by = published_spec(backbone, weights, preset=preset)
     return import_features(path, out, layout, made_by=made_by)
 
 

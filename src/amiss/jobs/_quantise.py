@@ -1,5 +1,7 @@
 """Quantising a backbone on clips of videos."""
 
+from __future__ import annotations
+
 import os
 import statistics
 import time
@@ -7,18 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from amiss.backbones import Backbone, FusedBackbone, create_backbone, find_backbone, weights_folders
-from amiss.engines import Engine, Prepared, QuantisedNetwork, create_engine, quantise
 from amiss.errors import UsageError
 from amiss.jobs._progress import OnProgress, silent
 from amiss.jobs._targets import video_files
 from amiss.video import VideoReader, iter_clips
+
+if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
+    from torch import Tensor
+
+    from amiss.backbones import Backbone
+    from amiss.engines import Engine, Prepared, QuantisedNetwork
 
 LEAST_COSINE = 0.99
 CLIPS = 48
@@ -65,8 +69,10 @@ def quantise_on_targets(
         preset: preprocessing of a named project.
         on_progress: told of every step.
     """
-    built = create_backbone(backbone, weights, preset=preset)
-    return quantise_backbone(built, video_files(targets), on_progress)
+    videos = video_files(targets)
+    from amiss.backbones import create_backbone
+
+    return quantise_backbone(create_backbone(backbone, weights, preset=preset), videos, on_progress)
 
 
 def quantise_backbone(
@@ -85,6 +91,9 @@ def quantise_backbone(
         UsageError: no network in it, too few clips, or the features agree too little; nothing is written then.
         VideoError: a video can't be read.
     """
+    from amiss.backbones import FusedBackbone, find_backbone
+    from amiss.engines import quantise
+
     parts = list(backbone.parts) if isinstance(backbone, FusedBackbone) else [backbone]
     networks = [part for part in parts if (info := find_backbone(part.spec.backbone)) and info.kind != "formula"]
     if not networks:
@@ -108,6 +117,8 @@ def quantise_backbone(
 
 
 def _saved(network: Backbone, quantised: QuantisedNetwork, folder: Path, clips: Sequence[Prepared]) -> QuantiseReport:
+    from amiss.engines import create_engine
+
     path = quantised.save(folder)
     before, after = (create_engine(network, "cpu", precision=precision) for precision in ("auto", "int8"))
     ms_before, ms = _milliseconds([before, after], clips)
@@ -121,6 +132,8 @@ def sample_inputs(videos: Mapping[str, Path], backbone: Backbone, on_progress: O
     Raises:
         VideoError: a video can't be read.
     """
+    import torch
+
     paths = _spread([videos[name] for name in sorted(videos)], CLIPS)
     each = -(-CLIPS // len(paths))
     inputs: list[Tensor] = []
@@ -159,5 +172,7 @@ def _milliseconds(engines: Sequence[Engine], inputs: Sequence[Prepared]) -> list
 
 
 def _folder() -> Path:
+    from amiss.backbones import weights_folders
+
     folders = weights_folders()
     return next((folder for folder in folders if folder.is_dir()), folders[-1])

@@ -1,14 +1,19 @@
 """Stored features of videos → scores."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from amiss.backbones import check_same_features, clip_spans
 from amiss.datasets import Manifest, Video
-from amiss.detection import Detector
 from amiss.errors import FeatureError
 from amiss.evaluation import Scores, VideoScores
 from amiss.features import FeatureSet, pool_as
+
+if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
+    from amiss.detection import Detector
 
 
 def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Video]) -> tuple[Scores, list[str]]:

@@ -1,12 +1,18 @@
 """amiss train: a recipe on a feature set → detectors."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from amiss.datasets import read_manifest
 from amiss.features import open_feature_set
 from amiss.jobs._progress import OnProgress, silent
-from amiss.training import Recipe, TrainReport, load_recipe, train, train_seeds
+from amiss.training import Recipe, load_recipe
+
+if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
+    from amiss.training import TrainReport
 
 
 def train_recipe(
@@ -47,6 +53,8 @@ def train_recipe(
     chosen = load_recipe(recipe, settings)
     on_start(chosen)
     manifest, stored = read_manifest(data), open_feature_set(features)
+    from amiss.training import train, train_seeds
+
     if seeds is not None:
         return train_seeds(chosen, manifest, stored, out, seeds, resume=resume, progress=on_progress)
     return [train(chosen, manifest, stored, out, seed=seed, resume=resume, progress=on_progress)]

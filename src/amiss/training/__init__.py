@@ -4,16 +4,21 @@
 `fit_normalisation`, `load_bags`, `draw_batch`, `make_optimiser`, `Selection`.
 """
 
-from amiss.training._bags import Bags, find_all_zero, fit_normalisation, hash_data, load_bags, resolve_recipe
-from amiss.training._holdout import Split, split_training
-from amiss.training._optimisers import OPTIMISERS, make_optimiser
-from amiss.training._out_of_fold import OutOfFold
-from amiss.training._recipe import BatchSettings, CalibrationSettings, OptimiserSettings, Recipe, SelectionSettings
-from amiss.training._recipe_files import list_recipes, load_recipe, recipe_to_yaml
-from amiss.training._run_folder import TrainReport
-from amiss.training._sampling import draw_batch
-from amiss.training._selection import HeldOutScore, Selection
-from amiss.training._train import train, train_seeds
+import typing
+
+from amiss.late import import_late as _import_late
+
+if typing.TYPE_CHECKING:
+    from amiss.training._bags import Bags, find_all_zero, fit_normalisation, hash_data, load_bags, resolve_recipe
+    from amiss.training._holdout import Split, split_training
+    from amiss.training._optimisers import OPTIMISERS, make_optimiser
+    from amiss.training._out_of_fold import OutOfFold
+    from amiss.training._recipe import BatchSettings, CalibrationSettings, OptimiserSettings, Recipe, SelectionSettings
+    from amiss.training._recipe_files import list_recipes, load_recipe, recipe_to_yaml
+    from amiss.training._run_folder import TrainReport
+    from amiss.training._sampling import draw_batch
+    from amiss.training._selection import HeldOutScore, Selection
+    from amiss.training._train import train, train_seeds
 
 __all__ = [
     "OPTIMISERS",
@@ -42,3 +47,5 @@ __all__ = [
     "train",
     "train_seeds",
 ]
+
+__getattr__ = _import_late(__name__)

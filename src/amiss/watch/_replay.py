@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from pydantic import SecretStr
 
 from amiss.backbones import check_same_features
-from amiss.detection import AlarmSettings, Detector
-from amiss.engines import Engine, Prepared
+from amiss.detection import AlarmSettings, check_detector_folder
 from amiss.errors import FeatureError, VideoError
-from amiss.features import FeatureSet, open_feature_set
+from amiss.features import open_feature_set
 from amiss.watch.config import CameraSettings, Config, HttpSettings
 
-
-class StoredFeatures(Engine):
-    """Gives the stored rows of one video, in the order of its clips, whatever the pictures are."""
-
-    def __init__(self, features: FeatureSet, video_id: str) -> None:
-        self.spec = features.spec
-        self.name, self.device, self.precision = "stored", "none", "fp32"
-        self._rows, self._video_id = features.load(video_id), video_id
-        self._next = 0
-
-    def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
-        if self._next >= len(self._rows):
-            raise FeatureError(f"{self._video_id}: the video has more clips than stored features ({len(self._rows)})")
-        self._next += 1
-        return (torch.tensor(self._next - 1),)
-
-    def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
-        return np.stack([self._rows[int(clip[0])] for clip in prepared]).astype(np.float32)
+if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
+    from amiss.watch._stored_features import StoredFeatures
 
 
 def single_video(
@@ -59,15 +39,19 @@ def single_video(
         per_hour: or false alarms an hour, see `Calibration.at_rate`.
 
     Raises:
-        VideoError: there is no such file.
+        VideoError: there is no such file. DetectorError: no such detector.
         UsageError: no score reaches the threshold, or the detector can't say which one keeps to so many an hour.
         FeatureError: the feature set doesn't have the video, has segments instead of clips, or is of another kind.
     """
     if not video.is_file():
         raise VideoError(f"{video} does not exist")
+    check_detector_folder(detector)
+    found = None if features is None else open_feature_set(features)
     stored = None
-    if features is not None:
-        found = open_feature_set(features)
+    if found is not None:
+        from amiss.detection import Detector
+        from amiss.watch._stored_features import StoredFeatures
+
         check_same_features(found.spec, Detector.load(detector).spec, str(features))
         if found.spec.segments is not None:
             raise FeatureError(f"{features} has {found.spec.segments} segments per video; live scores need its clips")
@@ -95,4 +79,6 @@ def single_video(
 def _alarm(detector: Path, threshold: float | None, per_hour: float | None) -> AlarmSettings:
     if threshold is None and per_hour is None:
         return AlarmSettings()
+    from amiss.detection import Detector
+
     return AlarmSettings(on=Detector.load(detector).calibration.chosen(threshold, per_hour).threshold)
