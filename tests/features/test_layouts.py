@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amiss.backbones import published_spec
 from amiss.errors import FeatureError, UsageError
 from amiss.features import import_features, list_layouts, open_feature_set
 
@@ -47,11 +48,18 @@ def test_import_again_adds_nothing(tmp_path: Path) -> None:
 def test_real_c3d_codes(shared: Path, tmp_path: Path) -> None:
     """The real file has the codes' header that the reader expects; one video is compared."""
     from amiss.features._layout_c3d_codes import LAYOUT
+    from amiss.features._layouts import ImportedVideo, Source
 
     path = shared / "data" / "ucf_crime" / "c3d_features.npz"
     assert LAYOUT.recognises(path)
-    assert (LAYOUT.spec(path).dim, LAYOUT.spec(path).segments) == (4096, 32)
-    video = next(LAYOUT.videos(path))
+    spec = LAYOUT.spec(Source(path))
+    assert (spec.dim, spec.segments, spec.with_(segments=None)) == (
+        4096,
+        32,
+        published_spec("c3d", preset="nevinbaiju").with_(pooling="norm"),
+    )
+    video = next(LAYOUT.videos(Source(path)))
+    assert isinstance(video, ImportedVideo)
     with np.load(path) as arrays:
         assert video.video_id == arrays["video_ids"][0]
         low, high = arrays["low"][0][:, None], arrays["high"][0][:, None]

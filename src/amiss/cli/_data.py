@@ -97,19 +97,49 @@ def import_(
     out: Annotated[Path, typer.Option(help="Folder of the feature set.")],
     layout: Annotated[
         str | None,
-        typer.Option(help="c3d-codes, rtfm, wu, ekosman, sultani, csv or hdf5; recognised if left out."),
+        typer.Option(help="c3d-codes, video-features, rtfm, wu, ekosman, sultani, csv, hdf5; recognised if left out."),
     ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="That made them; default: the one the layout is known for, by their length.")
     ] = None,
     weights: Annotated[str, typer.Option(help="Of --backbone: an id (`amiss weights list`), or a file.")] = "default",
     preset: Annotated[str, typer.Option(help="Preprocessing of --backbone, see `amiss presets`.")] = "default",
+    axes: Annotated[
+        str | None,
+        typer.Option(help="Order of the axes, e.g. crops,clips,dim, or usual; recognised if left out."),
+    ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option(
+            help="names: of files; paths: below PATH, as ids of videos. Default: paths where names repeat or files are "
+            "in normal/ and anomalous/."
+        ),
+    ] = None,
+    streams: Annotated[
+        str | None, typer.Option(help="video-features: rgb, flow or rgb,flow (concatenated); default: all.")
+    ] = None,
 ) -> None:
     """Import features that other projects wrote."""
     from amiss.jobs import import_feature_set
 
-    count = import_feature_set(path, out, layout, backbone=backbone, weights=weights, preset=preset)
-    console.note(f"{count} videos imported to {out}")
+    failed: dict[str, str] = {}
+    count = import_feature_set(
+        path,
+        out,
+        layout,
+        backbone=backbone,
+        weights=weights,
+        preset=preset,
+        axes=axes,
+        ids=ids,
+        streams=streams,
+        on_failure=failed.__setitem__,
+    )
+    for problem in failed.values():
+        console.fail(problem)
+    console.note(f"{count} videos imported to {out}" + (f", {len(failed)} failed" if failed else ""))
+    if failed:
+        raise typer.Exit(1)
 
 
 def export(

@@ -13,6 +13,7 @@ from amiss.datasets._annotations import (
 )
 from amiss.datasets._check import check_dataset
 from amiss.datasets._dataset import DatasetInfo
+from amiss.datasets._folder import are_sorted_by_label
 from amiss.datasets._manifest import (
     Manifest,
     Split,
@@ -35,6 +36,7 @@ __all__ = [
     "Problem",
     "Split",
     "Video",
+    "are_sorted_by_label",
     "build_dataset",
     "check_dataset",
     "events_of_mask",

@@ -1,6 +1,6 @@
 """The `folder` dataset: one's own videos, sorted into `normal/` and `anomalous/`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -85,6 +85,12 @@ def build_folder(root: Path, class_name: str | None = None, progress: Progress |
         if not any(video.label == label for video in videos):
             raise ManifestError(f"{root} has no readable {name} videos; training needs both ({LAYOUT})")
     return BuiltDataset(Manifest(tuple(videos), source=str(root)), tuple(problems))
+
+
+def are_sorted_by_label(files: Iterable[Path], root: Path) -> bool:
+    """Whether files lie as own videos do: all of them below `normal/` or `anomalous/`, and some below each."""
+    places = [_place(file.relative_to(root).parts[:-1]) for file in files]
+    return {place and place.label for place in places} == {0, 1}
 
 
 class _Place(NamedTuple):

@@ -6,20 +6,23 @@ from amiss.late import import_late as _import_late
 
 if typing.TYPE_CHECKING:
     from amiss.backbones import FeatureSpec
+    from amiss.features._axes import Axes, parse_axes
     from amiss.features._extraction import ExtractedVideo, extract_video, extract_videos
     from amiss.features._feature_set import FeatureRecord, Features, FeatureSet, FeatureSetWriter, open_feature_set
-    from amiss.features._layouts import export_features, import_features, list_layouts
+    from amiss.features._layouts import Ids, export_features, import_features, list_layouts
     from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool, pool_as
 
 __all__ = [
     "POOLING_RULES",
     "UNIT_LENGTH_RULES",
+    "Axes",
     "ExtractedVideo",
     "FeatureRecord",
     "FeatureSet",
     "FeatureSetWriter",
     "FeatureSpec",
     "Features",
+    "Ids",
     "PoolingRule",
     "export_features",
     "extract_video",
@@ -27,6 +30,7 @@ __all__ = [
     "import_features",
     "list_layouts",
     "open_feature_set",
+    "parse_axes",
     "pool",
     "pool_as",
 ]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError, OutputError, UsageError
 from amiss.files import atomic_path, lock, remove_leftovers, sha256_file, write_json, write_text
+from amiss.registry import did_you_mean
 
 Features = NDArray[np.float32] | NDArray[np.float16]
 """[T, C, D] = clips × crops × dim."""
@@ -49,6 +50,14 @@ class FeatureSet:
     def __contains__(self, video_id: object) -> bool:
         return video_id in self.records
 
+    def near(self, video_id: str) -> str:
+        """Which video may be meant by an id that isn't there, for messages: in another folder, or mistyped."""
+        name = video_id.split("__")[-1]
+        namesakes = [one for one in self.records if one.split("__")[-1] == name]
+        if namesakes:
+            return f"Did you mean {' or '.join(map(repr, namesakes[:3]))}? "
+        return did_you_mean(video_id, self.records)
+
     def load(self, video_id: str) -> Features:
         """The rows of one video, [T, C, D], memory-mapped read-only.
 
@@ -57,7 +66,8 @@ class FeatureSet:
         """
         if video_id not in self.records:
             raise FeatureError(
-                f"{self.folder}: no features of video {video_id!r} ({len(self.records)} videos are there)"
+                f"{self.folder}: no features of video {video_id!r}. {self.near(video_id)}{len(self.records)} videos "
+                "are there"
             )
         path = self.folder / f"{video_id}.npy"
         record = self.records[video_id]
@@ -120,6 +130,18 @@ def _read_index(path: Path) -> dict[str, FeatureRecord]:
             raise FeatureError(f"{path} line {number} is damaged: {error}") from error
         records[record.video_id] = record
     return records
+
+
+def check_rows(video_id: str, features: Features, spec: FeatureSpec) -> None:
+    """Refuse rows that a feature set of this spec can't have.
+
+    Raises:
+        FeatureError: wrong shape, or values that are not finite.
+    """
+    if features.ndim != 3 or features.shape[1:] != (spec.crops, spec.dim) or not len(features):
+        raise FeatureError(f"{video_id}: features are {features.shape}, expected (T, {spec.crops}, {spec.dim})")
+    if not np.isfinite(features).all():
+        raise FeatureError(f"{video_id}: features have values that are not finite")
 
 
 class _FolderLock:
@@ -222,12 +244,7 @@ class FeatureSetWriter:
         """
         if self._closed:
             raise UsageError(f"{self.folder}: the writer is closed; {video_id} can't be added")
-        if features.ndim != 3 or features.shape[1:] != (self.spec.crops, self.spec.dim) or not len(features):
-            raise FeatureError(
-                f"{video_id}: features are {features.shape}, expected (T, {self.spec.crops}, {self.spec.dim})"
-            )
-        if not np.isfinite(features).all():
-            raise FeatureError(f"{video_id}: features have values that are not finite")
+        check_rows(video_id, features, self.spec)
         path = self.folder / f"{video_id}.npy"
         with atomic_path(path) as temporary:
             np.save(temporary, features.astype(self.spec.dtype, copy=False), allow_pickle=False)

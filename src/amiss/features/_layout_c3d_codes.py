@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError
-from amiss.features._layouts import ImportedVideo, Layout
+from amiss.features._layouts import ImportedVideo, Layout, Source
 
 _ARRAYS = {"codes", "low", "high", "video_ids"}
 
@@ -29,7 +29,8 @@ def _recognises(path: Path) -> bool:
         return {f"{name}.npy" for name in _ARRAYS} <= set(archive.namelist())
 
 
-def _spec(path: Path) -> FeatureSpec:
+def _spec(source: Source) -> FeatureSpec:
+    path = source.path
     with _reading(path) as archive, archive.open("codes.npy") as stream:
         _, segments, dim = _codes_shape(stream, path)
     return c3d_spec(dim, segments).with_(pooling="norm")
@@ -42,8 +43,9 @@ def c3d_spec(dim: int, segments: int | None) -> FeatureSpec:
     return published_spec("c3d", preset="nevinbaiju").with_(dim=dim, segments=segments)
 
 
-def _videos(path: Path) -> Iterator[ImportedVideo]:
+def _videos(source: Source) -> Iterator[ImportedVideo]:
     """One video at a time: the codes are read from the archive as a stream."""
+    path = source.path
     with _reading(path) as archive:
         low, high, video_ids = (_array(archive, name, path) for name in ("low", "high", "video_ids"))
         with archive.open("codes.npy") as stream:

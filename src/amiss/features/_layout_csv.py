@@ -11,15 +11,26 @@ from numpy.typing import NDArray
 
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError
-from amiss.features._feature_set import FeatureSet
+from amiss.features._feature_set import Features, FeatureSet
 from amiss.features._layout_c3d_codes import c3d_spec
-from amiss.features._layouts import ImportedVideo, Layout, by_video, save_rows, segments_of, spec_of_others
+from amiss.features._layouts import (
+    ImportedVideo,
+    Layout,
+    Source,
+    Unreadable,
+    by_video,
+    each,
+    first_readable,
+    save_rows,
+    segments_of,
+    spec_of_others,
+)
 
 SEGMENTS = 32
 
 
-def _files(path: Path) -> dict[str, Path]:
-    return by_video(path, "*.csv", lambda file: file.stem)
+def _files(source: Source) -> dict[str, Path]:
+    return by_video(source, "*.csv", lambda file: file.stem)
 
 
 def _rows(path: Path) -> NDArray[np.float32]:
@@ -33,15 +44,14 @@ def _rows(path: Path) -> NDArray[np.float32]:
 
 
 def _recognises(path: Path) -> bool:
-    found = next(path.rglob("*.csv"), None) if path.is_dir() else None
     try:
-        return found is not None and bool(_rows(found).size)
+        return path.is_dir() and bool(first_readable(sorted(path.rglob("*.csv")), _rows).size)
     except FeatureError:
         return False
 
 
-def _spec(path: Path) -> FeatureSpec:
-    rows = _rows(next(iter(_files(path).values())))
+def _spec(source: Source) -> FeatureSpec:
+    rows = first_readable(_files(source).values(), _rows)
     segments = SEGMENTS if len(rows) == SEGMENTS else None
     pooling = "norm" if segments else None
     if rows.shape[1] == 4096:
@@ -49,20 +59,23 @@ def _spec(path: Path) -> FeatureSpec:
     return spec_of_others({}, rows.shape[1], segments=segments, pooling=pooling)
 
 
-def _videos(path: Path) -> Iterator[ImportedVideo]:
-    segments = _spec(path).segments
-    for video_id, file in _files(path).items():
+def _videos(source: Source) -> Iterator[ImportedVideo | Unreadable]:
+    segments = _spec(source).segments
+
+    def read(file: Path) -> Features:
         rows = _rows(file)
         if segments is not None and len(rows) != segments:
-            raise FeatureError(f"{file} has {len(rows)} rows, the first file {segments}: these are not all segments")
-        yield ImportedVideo(video_id, rows[:, None])
+            raise FeatureError(f"{file} has {len(rows)} rows, others {segments}: these are not all segments")
+        return rows[:, None]
+
+    yield from each(_files(source), read)
 
 
 def _write(features: FeatureSet, out: Path) -> None:
     for video_id in features.records:
         rows = segments_of(features, video_id, "norm", SEGMENTS)
         numbered = np.column_stack([np.arange(len(rows)), rows])
-        save_rows(out / f"{video_id}.csv", numbered, ["%d"] + ["%.8g"] * rows.shape[1], ",")
+        save_rows(out / f"{video_id}.csv", numbered, ["%d"] + ["%.9g"] * rows.shape[1], ",")
 
 
 CSV = Layout("csv", "32 rows per video, <video>.csv: row number, values", _recognises, _spec, _videos, _write)

@@ -1,6 +1,7 @@
 """HDF5 with groups class/video/dataset, as github.com/Henryy-rs/top-k-Ranking-Loss reads its I3D features.
 
-A video is the group that holds a dataset [T, D] or [T, C, D]; groups above it are not looked at. 32 rows in every video
+A video is the group that holds a dataset [T, D] or [T, C, D]; groups above it count only where
+names repeat. 32 rows in every video
 are segments (rule `ekosman`), else rows are clips.
 """
 
@@ -13,8 +14,10 @@ import numpy as np
 
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError, UsageError
-from amiss.features._feature_set import FeatureSet
-from amiss.features._layouts import ImportedVideo, Layout, spec_of_others
+from amiss.features._axes import Axes, find_axes, in_our_order
+from amiss.features._feature_set import Features, FeatureSet
+from amiss.features._layout_numpy import commonest_sizes
+from amiss.features._layouts import ImportedVideo, Layout, Source, Unreadable, each, spec_of_others
 from amiss.files import atomic_path
 
 SEGMENTS = 32
@@ -49,9 +52,9 @@ def _recognises(path: Path) -> bool:
 
 
 @contextmanager
-def _datasets(path: Path) -> Iterator[dict[str, Any]]:
+def _datasets(source: Source) -> Iterator[dict[str, Any]]:
     """Datasets by video id."""
-    h5py = _h5py()
+    h5py, path = _h5py(), source.path
     try:
         file = h5py.File(_file(path), "r")
     except OSError as error:
@@ -62,35 +65,61 @@ def _datasets(path: Path) -> Iterator[dict[str, Any]]:
         def visit(name: str, item: Any) -> None:
             if not isinstance(item, h5py.Dataset):
                 return
-            video_id = name.split("/")[-2] if "/" in name else name
-            if video_id in found:
-                raise FeatureError(f"{path}: video {video_id} stands there twice, as {name} and {found[video_id].name}")
-            if item.ndim not in (2, 3) or not item.size or item.dtype.kind != "f":
-                raise FeatureError(f"{path}: {name} is {item.dtype} {item.shape}; expected floats [T, D] or [T, C, D]")
-            found[video_id] = item
+            if item.ndim not in (2, 3) or not item.size:
+                raise FeatureError(f"{path}: {name} is {item.dtype} {item.shape}; expected numbers [T, D] or [T, C, D]")
+            found[name] = item
 
         file.visititems(visit)
         if not found:
             raise FeatureError(f"{path} has no datasets")
-        yield found
+        yield _by_video(found, source)
 
 
-def _spec(path: Path) -> FeatureSpec:
-    with _datasets(path) as datasets:
-        first = next(iter(datasets.values()))
-        is_segments = all(len(dataset) == SEGMENTS for dataset in datasets.values())
+def _by_video(datasets: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Datasets by video id, as `video_ids` makes them of files."""
+    groups = {name: name.split("/")[:-1] or [name] for name in datasets}
+    repeats = len({group[-1] for group in groups.values()}) < len({tuple(group) for group in groups.values()})
+    by_path = source.ids == "paths" or (source.ids is None and repeats)
+    found: dict[str, Any] = {}
+    for name, group in groups.items():
+        video_id = "__".join(group) if by_path else group[-1]
+        if video_id in found:
+            twice = f"as {found[video_id].name.lstrip('/')} and {name}"
+            raise FeatureError(f"{source.path}: video {video_id} stands there twice, {twice}")
+        found[video_id] = datasets[name]
+    return found
+
+
+def _spec(source: Source) -> FeatureSpec:
+    with _datasets(source) as datasets:
+        axes = _axes(source, datasets)
+        sizes = commonest_sizes((d.shape for d in datasets.values() if d.ndim == len(axes)), axes)
+        is_segments = all(d.ndim == len(axes) and d.shape[axes.index("clips")] == SEGMENTS for d in datasets.values())
         changes: dict[str, Any] = {"segments": SEGMENTS, "pooling": "ekosman"} if is_segments else {}
-        return spec_of_others({}, first.shape[-1], crops=first.shape[1] if first.ndim == 3 else 1, **changes)
+        return spec_of_others({}, sizes["dim"], crops=sizes.get("crops", 1), **changes)
 
 
-def _videos(path: Path) -> Iterator[ImportedVideo]:
-    with _datasets(path) as datasets:
-        for video_id, dataset in datasets.items():
+def _axes(source: Source, datasets: dict[str, Any]) -> Axes:
+    n_axes = next(iter(datasets.values())).ndim
+    return find_axes([d.shape for d in datasets.values() if d.ndim == n_axes], source.axes, source.path)
+
+
+def _videos(source: Source) -> Iterator[ImportedVideo | Unreadable]:
+    with _datasets(source) as datasets:
+        axes = _axes(source, datasets)
+
+        def read(dataset: Any) -> Features:
+            if dataset.ndim != len(axes) or dataset.dtype.kind not in "fiu":
+                raise FeatureError(
+                    f"{source.path}: {dataset.name} is {dataset.dtype} {dataset.shape}; expected numbers "
+                    f"({', '.join(axes)})"
+                )
             try:
-                array = dataset[()]
+                return in_our_order(dataset[()], axes)
             except OSError as error:
-                raise FeatureError(f"{path}: {dataset.name} can't be read: {error}") from error
-            yield ImportedVideo(video_id, array[:, None] if array.ndim == 2 else array)
+                raise FeatureError(f"{source.path}: {dataset.name} can't be read: {error}") from error
+
+        yield from each(datasets, read)
 
 
 def _write(features: FeatureSet, out: Path) -> None:

@@ -14,15 +14,26 @@ from numpy.typing import NDArray
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError
 from amiss.features._feature_set import FeatureSet
-from amiss.features._layouts import ImportedVideo, Layout, by_video, save_rows, segments_of, spec_of_others
+from amiss.features._layouts import (
+    ImportedVideo,
+    Layout,
+    Source,
+    Unreadable,
+    by_video,
+    each,
+    first_readable,
+    save_rows,
+    segments_of,
+    spec_of_others,
+)
 from amiss.features._pooling import PoolingRule
 
 SEGMENTS = 32
 _SULTANI_SUFFIX = "_C"
 
 
-def _files(path: Path) -> dict[str, Path]:
-    return by_video(path, "*.txt", lambda file: file.stem.removesuffix(_SULTANI_SUFFIX))
+def _files(source: Source) -> dict[str, Path]:
+    return by_video(source, "*.txt", lambda file: file.stem.removesuffix(_SULTANI_SUFFIX))
 
 
 def _rows(path: Path) -> NDArray[np.float32]:
@@ -36,29 +47,28 @@ def _rows(path: Path) -> NDArray[np.float32]:
 
 
 def _recognises(path: Path, *, is_sultani: bool) -> bool:
-    found = next(path.rglob("*.txt"), None) if path.is_dir() else None
-    if found is None or found.stem.endswith(_SULTANI_SUFFIX) is not is_sultani:
+    files = sorted(path.rglob("*.txt")) if path.is_dir() else []
+    if not files or all(file.stem.endswith(_SULTANI_SUFFIX) for file in files) is not is_sultani:
         return False
     try:
-        return bool(_rows(found).size)
+        return bool(first_readable(files, _rows).size)
     except FeatureError:
         return False
 
 
-def _spec(path: Path, *, pooling: PoolingRule) -> FeatureSpec:
-    dim = _rows(next(iter(_files(path).values()))).shape[1]
+def _spec(source: Source, *, pooling: PoolingRule) -> FeatureSpec:
+    dim = first_readable(_files(source).values(), _rows).shape[1]
     preset = "ekosman" if pooling == "ekosman" else "default"
     return spec_of_others({4096: "c3d"}, dim, preset=preset, tail="drop", segments=SEGMENTS, pooling=pooling)
 
 
-def _videos(path: Path) -> Iterator[ImportedVideo]:
-    for video_id, file in _files(path).items():
-        yield ImportedVideo(video_id, _rows(file)[:, None])
+def _videos(source: Source) -> Iterator[ImportedVideo | Unreadable]:
+    yield from each(_files(source), lambda file: _rows(file)[:, None])
 
 
 def _write(features: FeatureSet, out: Path, *, pooling: PoolingRule, suffix: str) -> None:
     for video_id in features.records:
-        save_rows(out / f"{video_id}{suffix}.txt", segments_of(features, video_id, pooling, SEGMENTS), "%.8g", " ")
+        save_rows(out / f"{video_id}{suffix}.txt", segments_of(features, video_id, pooling, SEGMENTS), "%.9g", " ")
 
 
 EKOSMAN = Layout(

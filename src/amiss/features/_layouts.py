@@ -1,20 +1,53 @@
 """Other projects' feature files → feature sets and back. One file per layout or two, one line each in `_TABLE`."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amiss.backbones import FeatureSpec
+from amiss.datasets import are_sorted_by_label
 from amiss.errors import FeatureError, OutputError, UsageError
-from amiss.features._feature_set import Features, FeatureSet, FeatureSetWriter
+from amiss.features._axes import USUAL, Axes
+from amiss.features._feature_set import Features, FeatureSet, FeatureSetWriter, check_rows
 from amiss.features._pooling import PoolingRule, pool
 from amiss.files import atomic_path
 from amiss.registry import Registry
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Ids = Literal["names", "paths"]
+"""What video ids are made of: the names of files, or their paths below the folder (`/` → `__`), as for videos."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is imported, and what a user says where files don't tell."""
+
+    path: Path
+    """File or folder."""
+    axes: Axes | None = None
+    """Order of the axes of arrays; None = recognised."""
+    ids: Ids | None = None
+    """None = paths where names repeat or files are sorted into `normal/` and `anomalous/`, else names."""
+    streams: tuple[str, ...] | None = None
+    """Of an extractor's streams, those that are concatenated; None = all."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A video that can't be imported."""
+
+    video_id: str
+    problem: str
+    """Names the file."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +70,10 @@ class Layout:
     """One line for people."""
     recognises: Callable[[Path], bool]
     """Whether a path looks like this layout; cheap, and never raises for other files."""
-    spec: Callable[[Path], FeatureSpec]
-    """What the features are."""
-    videos: Callable[[Path], Iterator[ImportedVideo]]
-    """The videos, one at a time."""
+    spec: Callable[[Source], FeatureSpec]
+    """What the features are; raises where no file can be read."""
+    videos: Callable[[Source], Iterator[ImportedVideo | Unreadable]]
+    """The videos, one at a time; see `each`."""
     write: Callable[[FeatureSet, Path], None] | None = None
     """Writes a feature set into an empty folder; None = import only."""
 
@@ -48,6 +81,7 @@ class Layout:
 # name: "module:layout"
 _TABLE: dict[str, Layout | str] = {
     "c3d-codes": "amiss.features._layout_c3d_codes:LAYOUT",
+    "video-features": "amiss.features._layout_video_features:VIDEO_FEATURES",
     "rtfm": "amiss.features._layout_numpy:RTFM",
     "wu": "amiss.features._layout_numpy:WU",
     "ekosman": "amiss.features._layout_text:EKOSMAN",
@@ -69,8 +103,14 @@ def import_features(
     layout: str | None = None,
     *,
     made_by: FeatureSpec | None = None,
+    axes: Axes | None = None,
+    ids: Ids | None = None,
+    streams: tuple[str, ...] | None = None,
+    on_failure: Callable[[str, str], object] | None = None,
 ) -> int:
     """Read features in another project's layout and write them as a feature set. Videos that are there already stay.
+
+    A video that can't be read doesn't stop the others. Where nothing can be imported, nothing is left behind.
 
     Args:
         path: file or folder in that layout.
@@ -78,26 +118,51 @@ def import_features(
         layout: one of `list_layouts()`; None = recognised.
         made_by: backbone, weights and preprocessing that made them (`amiss.backbones.published_spec`); None = those
             that the layout is known for.
+        axes: order of the axes of arrays: `clips`, `dim`, and `crops` where there are three; empty = the usual
+            one; None = recognised.
+        ids: what video ids are made of: `names` of files, or `paths`; None = paths where names repeat or files are
+            sorted into `normal/` and `anomalous/`, else names.
+        streams: those of layout `video-features` that are concatenated, such as `rgb` and `flow`; None = all.
+        on_failure: told the id of a video that failed and why; None = an error at the end names them.
 
     Returns:
-        Number of videos in `path`.
+        Number of videos that the feature set has of `path`.
 
     Raises:
         UsageError: unknown layout, or another process is writing into `out`.
-        FeatureError: nothing there, not recognised, damaged, or `out` holds other features.
+        FeatureError: nothing there, not recognised, damaged, axes that can't be told, or `out` holds other features.
         OutputError: `out` can't be written.
     """
-    source = Path(path)
-    if not source.exists():
-        raise FeatureError(f"{source} does not exist")
-    chosen = LAYOUTS[layout] if layout is not None else _recognise(source)
+    source = Source(Path(path), axes, ids, streams)
+    if not source.path.exists():
+        raise FeatureError(f"{source.path} does not exist")
+    chosen = LAYOUTS[layout] if layout is not None else _recognise(source.path)
+    spec = _made_by(chosen.spec(source), made_by)
+    failed: dict[str, str] = {}
     count = 0
-    with FeatureSetWriter(out, _made_by(chosen.spec(source), made_by)) as writer:
+    with ExitStack() as stack:
+        writer: FeatureSetWriter | None = None  # opened with the first video that is good
         for video in chosen.videos(source):
             count += 1
+            try:
+                if isinstance(video, Unreadable):
+                    raise FeatureError(video.problem)
+                check_rows(video.video_id, video.features, spec)
+            except FeatureError as error:
+                failed[video.video_id] = str(error)
+                continue
+            writer = writer or stack.enter_context(FeatureSetWriter(out, spec))
             if video.video_id not in writer.done:
                 writer.add(video.video_id, video.features, video.n_frames, video.fps)
-    return count
+    if on_failure is not None:
+        for video_id, problem in failed.items():
+            on_failure(video_id, problem)
+    elif failed:
+        more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+        raise FeatureError(
+            f"{len(failed)} of {count} videos can't be imported: {'; '.join(list(failed.values())[:5])}{more}"
+        )
+    return count - len(failed)
 
 
 def export_features(features: FeatureSet, out: str | os.PathLike[str], layout: str) -> int:
@@ -132,7 +197,33 @@ def export_features(features: FeatureSet, out: str | os.PathLike[str], layout: s
             raise
         raise OutputError(f"can't write {folder}: {error.strerror}") from error
     chosen.write(features, folder)
+    _check_way_back(chosen, features, folder)
     return len(features.records)
+
+
+def _check_way_back(layout: Layout, features: FeatureSet, folder: Path) -> None:
+    """Refuse an export from which other videos would be imported, and remove it."""
+    try:
+        taken_for = _recognise(folder)
+        if taken_for is not layout:
+            raise FeatureError(f"it would be taken for layout {taken_for.name}")
+        found = {video.video_id for video in layout.videos(Source(folder, USUAL))}
+        if found != features.records.keys():
+            example = next(iter(features.records.keys() - found), None) or next(iter(found - features.records.keys()))
+            raise FeatureError(f"its files would not be read as the same videos ({example} would be lost or new)")
+    except FeatureError as error:
+        for file in folder.iterdir():
+            file.unlink()
+        raise FeatureError(
+            f"layout {layout.name} can't hold {features.folder}: {error}. Rename videos, or choose another layout"
+        ) from error
+    try:
+        layout.spec(Source(folder))
+    except FeatureError:
+        warnings.warn(
+            "the sizes of these arrays don't tell which axis is which: to import them again, say --axes usual",
+            stacklevel=3,
+        )
 
 
 def _made_by(spec: FeatureSpec, made_by: FeatureSpec | None) -> FeatureSpec:
@@ -159,21 +250,68 @@ def _recognise(path: Path) -> Layout:
 # what the layouts share
 
 
-def by_video(path: Path, pattern: str, video_of: Callable[[Path], str]) -> dict[str, Path]:
-    """Files below a folder by video id, sorted. Folders say nothing: labels and splits come from the manifest.
+def by_video(source: Source, pattern: str, name_of: Callable[[Path], str]) -> dict[str, Path]:
+    """Files below a folder by video id, sorted; labels and splits come from the manifest, not from folders.
+
+    Args:
+        source: whose `ids` say what ids are made of.
+        pattern: of file names.
+        name_of: the video's name in a file's name.
 
     Raises:
         FeatureError: no such files, or two of one video.
     """
     found: dict[str, Path] = {}
-    for file in sorted(path.rglob(pattern)):
-        video_id = video_of(file)
+    for file, video_id in video_ids(source, pattern, name_of).items():
         if video_id in found:
-            raise FeatureError(f"{path}: two files of video {video_id}, {found[video_id]} and {file}")
+            raise FeatureError(f"{source.path}: two files of video {video_id}, {found[video_id]} and {file}")
         found[video_id] = file
-    if not found:
-        raise FeatureError(f"{path} has no {pattern} files in it")
     return found
+
+
+def video_ids(source: Source, pattern: str, name_of: Callable[[Path], str]) -> dict[Path, str]:
+    """Files below a folder and the ids of their videos; for the rest as `by_video`, but a video may have several."""
+    names = {file: name_of(file) for file in sorted(source.path.rglob(pattern))}
+    if not names:
+        raise FeatureError(f"{source.path} has no {pattern} files in it")
+    by_path = source.ids == "paths"
+    if source.ids is None:
+        places = {(name, file.parent) for file, name in names.items()}
+        by_path = len({name for name, _ in places}) < len(places) or are_sorted_by_label(names, source.path)
+    if not by_path:
+        return names
+    return {file: "__".join([*file.relative_to(source.path).parts[:-1], name]) for file, name in names.items()}
+
+
+def each(files: Mapping[str, T], read: Callable[[T], ImportedVideo | Features]) -> Iterator[ImportedVideo | Unreadable]:
+    """The videos one at a time, those that can't be read among them.
+
+    Args:
+        files: of each video, by its id.
+        read: gives its rows [T, C, D]; raises FeatureError.
+    """
+    for video_id, of_video in files.items():
+        try:
+            rows = read(of_video)
+        except FeatureError as error:
+            yield Unreadable(video_id, str(error))
+        else:
+            yield rows if isinstance(rows, ImportedVideo) else ImportedVideo(video_id, rows)
+
+
+def first_readable(files: Iterable[T], read: Callable[[T], R]) -> R:
+    """What the first file that can be read gives.
+
+    Raises:
+        FeatureError: none can; says why of the first.
+    """
+    problem: FeatureError | None = None
+    for file in files:
+        try:
+            return read(file)
+        except FeatureError as error:
+            problem = problem or error
+    raise problem or FeatureError("there are no files")
 
 
 def spec_of_others(

@@ -101,8 +101,8 @@ def find_all_zero(videos: Sequence[Video], features: FeatureSet) -> frozenset[st
     if missing := [video.video_id for video in videos if video.video_id not in features]:
         named = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
         raise FeatureError(
-            f"{features.folder} has no features of {len(missing)} of {len(videos)} training videos ({named}): "
-            "extract them, or take them out of the manifest"
+            f"{features.folder} has no features of {len(missing)} of {len(videos)} training videos ({named}). "
+            f"{features.near(missing[0])}Extract them, or take them out of the manifest"
         )
     zero = frozenset(v.video_id for v in videos if not features.load(v.video_id).any())
     if zero:
