@@ -6,7 +6,7 @@ from amiss.late import import_late as _import_late
 
 if typing.TYPE_CHECKING:
     from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
-    from amiss.backbones._fusion import FusedBackbone
+    from amiss.backbones._fusion import FusedBackbone, fused_spec
     from amiss.backbones._preprocessing import Preprocessing
     from amiss.backbones._presets import describe_presets, presets_of
     from amiss.backbones._published_spec import published_spec
@@ -16,6 +16,7 @@ if typing.TYPE_CHECKING:
         find_backbone,
         list_architectures,
         list_backbones,
+        why_not_from_video,
     )
     from amiss.backbones._sizes import SIZES
     from amiss.backbones._spec import CLIP_LEN, FeatureSpec, check_same_features, clip_spans
@@ -43,12 +44,14 @@ __all__ = [
     "fetch_weights",
     "find_backbone",
     "find_weights",
+    "fused_spec",
     "list_architectures",
     "list_backbones",
     "list_weights",
     "presets_of",
     "published_spec",
     "weights_folders",
+    "why_not_from_video",
 ]
 
 __getattr__ = _import_late(__name__)

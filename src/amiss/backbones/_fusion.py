@@ -12,7 +12,39 @@ from amiss.backbones._base import Backbone
 from amiss.backbones._spec import FeatureSpec
 from amiss.errors import UsageError
 
-_SHARED = ("clip_len", "stride", "tail", "frame_rate", "crops")  # what the parts must agree in
+_SHARED = ("clip_len", "stride", "tail", "frame_rate")  # what parts that run on the same clips must agree in
+
+
+def fused_spec(specs: Sequence[FeatureSpec]) -> FeatureSpec:
+    """What the features of several backbones are, concatenated. Rows and times are those of the first.
+
+    Raises:
+        UsageError: crops that can't be repeated to fit, or rows that are segments in some and clips in others.
+    """
+    first = specs[0]
+    crops = max(spec.crops for spec in specs)
+    for spec in specs:
+        if spec.crops not in (1, crops):
+            raise UsageError(f"{spec.backbone} has {spec.crops} crops, another part {crops}: only one can be repeated")
+        if spec.segments != first.segments:
+            rows = [f"{s.segments} segments of a video" if s.segments else "clips" for s in (first, spec)]
+            raise UsageError(f"rows of {first.backbone} are {rows[0]}, rows of {spec.backbone} are {rows[1]}")
+    return FeatureSpec(
+        backbone="+".join(spec.backbone for spec in specs),
+        weights="+".join(spec.weights for spec in specs),
+        dim=sum(spec.dim for spec in specs),
+        clip_len=first.clip_len,
+        stride=first.stride,
+        tail=first.tail,
+        frame_rate=first.frame_rate,
+        crops=crops,
+        segments=first.segments,
+        pooling=first.pooling,
+        dtype="float32" if any(spec.dtype == "float32" for spec in specs) else "float16",
+        resize="by part",
+        crop="by part",
+        parts=tuple(specs),
+    )
 
 
 class FusedBackbone(Backbone):
@@ -25,24 +57,11 @@ class FusedBackbone(Backbone):
             for name in _SHARED:
                 if getattr(part.spec, name) != getattr(first, name):
                     raise UsageError(
-                        f"{first.backbone} and {part.spec.backbone} can't be fused: {name} is {getattr(first, name)} "
-                        f"and {getattr(part.spec, name)}"
+                        f"{first.backbone} and {part.spec.backbone} can't run on the same clips: {name} is "
+                        f"{getattr(first, name)} and {getattr(part.spec, name)}"
                     )
         self.networks = nn.ModuleList(parts)
-        specs = tuple(part.spec for part in parts)
-        self.spec = FeatureSpec(
-            backbone="+".join(spec.backbone for spec in specs),
-            weights="+".join(spec.weights for spec in specs),
-            dim=sum(spec.dim for spec in specs),
-            clip_len=first.clip_len,
-            stride=first.stride,
-            tail=first.tail,
-            frame_rate=first.frame_rate,
-            crops=first.crops,
-            resize="by part",
-            crop="by part",
-            parts=specs,
-        )
+        self.spec = fused_spec([part.spec for part in parts])
 
     @property
     def parts(self) -> tuple[Backbone, ...]:
@@ -51,7 +70,8 @@ class FusedBackbone(Backbone):
 
     @torch.inference_mode()
     def encode(self, frames: NDArray[np.uint8]) -> Tensor:
-        return torch.cat([part.encode(frames) for part in self.parts], dim=1)
+        rows = [part.encode(frames) for part in self.parts]
+        return torch.cat([row.expand(self.spec.crops, -1) for row in rows], dim=1)
 
     def preprocess(self, frames: NDArray[np.uint8]) -> NoReturn:
         """Not for fusions: every part has its own.

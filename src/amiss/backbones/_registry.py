@@ -139,6 +139,20 @@ def _choice(info: BackboneInfo, weights: WeightsChoice | Mapping[str, WeightsCho
     return "none"
 
 
+def why_not_from_video(spec: FeatureSpec) -> str | None:
+    """Why such features can't be made of a video here, and what to do; None = they can, where weights are at hand."""
+    foreign = [part.backbone for part in spec.parts or (spec,) if find_backbone(part.backbone) is None]
+    if not foreign:
+        return None
+    rows = f"{spec.segments} segments of a video" if spec.segments else f"clips of {spec.clip_len} frames"
+    views = f", {spec.crops} crops" if spec.crops > 1 else ""
+    return (
+        f"these are features of {spec.backbone} ({spec.dim}-d, {rows}{views}), and amiss has no backbone "
+        f"{' and no '.join(repr(name) for name in foreign)} to make them of a video: make them as their project does, "
+        "import them (`amiss features import`), and score them as they are (`amiss detect --features`)"
+    )
+
+
 def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None) -> Backbone:
     """Rebuild the backbone that a FeatureSpec names, and check that it gives the same features.
 
@@ -148,19 +162,27 @@ def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None)
             hash of it (features or heads that others made), the file is taken at the user's word.
 
     Raises:
-        UsageError: no such backbone.
+        UsageError: no such backbone, or parts that can't run on the same clips.
         WeightsError: the weights are missing, or the file is another one (by sha256).
         SpecMismatchError: what this version builds differs; names the fields.
     """
     parts = spec.parts or (spec,)
+    if (why_not := why_not_from_video(spec)) is not None:
+        raise UsageError(why_not)
     choices = _choices_for(parts, weights)
-    backbone = create_backbone(
-        spec.backbone, choices, crops=spec.crops, stride=spec.stride, frame_rate=spec.frame_rate, preset=parts[0].preset
-    )
-    rebuilt = [part.spec for part in backbone.parts] if isinstance(backbone, FusedBackbone) else [backbone.spec]
-    for found, wanted in zip(rebuilt, parts, strict=True):
+    built = []
+    for wanted, choice in zip(parts, choices, strict=True):
+        part = create_backbone(
+            wanted.backbone,
+            choice,
+            crops=wanted.crops,
+            stride=wanted.stride,
+            frame_rate=wanted.frame_rate,
+            preset=wanted.preset,
+        )
+        found = part.spec
         same_file = found.weights_sha256 is not None and found.weights_sha256 == wanted.weights_sha256
-        on_their_word = wanted.weights_sha256 is None and isinstance(choices[wanted.backbone], Path)
+        on_their_word = wanted.weights_sha256 is None and isinstance(choice, Path)
         if same_file or on_their_word:
             found = found.with_(weights=wanted.weights)  # a renamed file
         if differences := differing_fields(found, wanted):
@@ -168,30 +190,34 @@ def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None)
                 f"backbone {wanted.backbone} as this version of amiss builds it gives other features than it was "
                 f"asked for: {'; '.join(differences)}"
             )
+        built.append(part)
+    backbone = built[0] if len(built) == 1 else FusedBackbone(built).eval()
     backbone.spec = spec
     return backbone
 
 
-def _choices_for(parts: Sequence[FeatureSpec], weights: WeightsChoice | None) -> dict[str, WeightsChoice]:
-    choices: dict[str, WeightsChoice] = {part.backbone: part.weights for part in parts}
-    from_files = [part for part in parts if part.weights not in ("none", "random")]
+def _choices_for(parts: Sequence[FeatureSpec], weights: WeightsChoice | None) -> list[WeightsChoice]:
+    """The choice of weights for each part."""
+    choices: list[WeightsChoice] = [part.weights for part in parts]
+    from_files = [i for i, part in enumerate(parts) if part.weights not in ("none", "random")]
     if weights is not None and not from_files:
-        raise UsageError(f"{'+'.join(choices)} was used without a weight file; leave out {weights}")
+        names = "+".join(part.backbone for part in parts)
+        raise UsageError(f"{names} was used without a weight file; leave out {weights}")
     if weights is not None and len(from_files) > 1:  # the hash says whose file it is
         digest = sha256_file(find_weights(Path(weights).name, explicit=weights))
-        unhashed = [part for part in from_files if part.weights_sha256 is None]
-        owners = [part for part in from_files if part.weights_sha256 == digest] or unhashed
+        unhashed = [i for i in from_files if parts[i].weights_sha256 is None]
+        owners = [i for i in from_files if parts[i].weights_sha256 == digest] or unhashed
         if len(owners) != 1 and owners == unhashed:
             raise WeightsError(
                 f"{weights} (sha256 {digest[:12]}…) is not known as a weight file of one "
-                f"of {[p.backbone for p in parts]}"
+                f"of {[parts[i].backbone for i in from_files]}"
             )
-        for part in owners:
-            choices[part.backbone] = find_weights(part.weights, part.weights_sha256, explicit=weights)
-        from_files = [part for part in from_files if part not in owners]
+        for i in owners:
+            choices[i] = find_weights(parts[i].weights, parts[i].weights_sha256, explicit=weights)
+        from_files = [i for i in from_files if i not in owners]
         weights = None
-    for part in from_files:
-        is_file = "." in part.weights  # ids of published weights have no dot
+    for i in from_files:
+        is_file = "." in parts[i].weights  # ids of published weights have no dot
         if weights is not None or is_file:
-            choices[part.backbone] = find_weights(part.weights, part.weights_sha256, explicit=weights)
+            choices[i] = find_weights(parts[i].weights, parts[i].weights_sha256, explicit=weights)
     return choices

@@ -16,9 +16,10 @@ def add_to(app: typer.Typer) -> None:
     dataset.command("check")(console.guarded(check))
     app.add_typer(dataset, name="dataset")
     app.command()(console.guarded(extract))
-    features = typer.Typer(help="Import, export and check feature sets.", no_args_is_help=True)
+    features = typer.Typer(help="Import, export, join and check feature sets.", no_args_is_help=True)
     features.command("import")(console.guarded(import_))
     features.command("export")(console.guarded(export))
+    features.command("concat")(console.guarded(concat))
     features.command("check")(console.guarded(check_features))
     app.add_typer(features, name="features")
 
@@ -152,6 +153,22 @@ def export(
 
     count = export_feature_set(features, layout, out)
     console.note(f"{count} videos exported to {out}")
+
+
+def concat(
+    features: Annotated[list[Path], typer.Argument(help="Feature sets, two or more; rows and times are the first's.")],
+    out: Annotated[Path, typer.Option(help="Folder of the joined set; a stopped run goes on where it was.")],
+    fps: Annotated[
+        float | None,
+        typer.Option(help="Frames per second of the videos, where sets of different rates don't say it."),
+    ] = None,
+) -> None:
+    """Join feature sets of the same videos: RGB and flow, picture and sound, two backbones."""
+    from amiss.jobs import concat_feature_sets
+
+    with console.progress("concat") as on_progress:
+        report = concat_feature_sets(features, out, fps=fps, on_progress=on_progress)
+    console.finish(report, f"videos joined in {out}")
 
 
 def check_features(

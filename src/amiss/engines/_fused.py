@@ -29,7 +29,9 @@ class FusedEngine(Engine):
 
     def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
         rows = [engine.run([clip[i : i + 1] for clip in prepared]) for i, engine in enumerate(self._engines)]
-        return np.concatenate(rows, axis=2)
+        crops = self.spec.crops
+        views = [np.broadcast_to(x_NCD, (len(x_NCD), crops, x_NCD.shape[2])) for x_NCD in rows]
+        return np.concatenate(views, axis=2)
 
 
 def _joined(words: Sequence[str]) -> str:

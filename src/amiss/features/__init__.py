@@ -7,6 +7,7 @@ from amiss.late import import_late as _import_late
 if typing.TYPE_CHECKING:
     from amiss.backbones import FeatureSpec
     from amiss.features._axes import Axes, parse_axes
+    from amiss.features._concat import JoinedVideo, join_video, joined_spec
     from amiss.features._extraction import ExtractedVideo, extract_video, extract_videos
     from amiss.features._feature_set import FeatureRecord, Features, FeatureSet, FeatureSetWriter, open_feature_set
     from amiss.features._layouts import Ids, export_features, import_features, list_layouts
@@ -23,11 +24,14 @@ __all__ = [
     "FeatureSpec",
     "Features",
     "Ids",
+    "JoinedVideo",
     "PoolingRule",
     "export_features",
     "extract_video",
     "extract_videos",
     "import_features",
+    "join_video",
+    "joined_spec",
     "list_layouts",
     "open_feature_set",
     "parse_axes",

@@ -23,6 +23,7 @@ if typing.TYPE_CHECKING:
     from amiss.jobs._evaluate import detector_folders, evaluate_any, evaluate_detector, evaluate_run, mean_std
     from amiss.jobs._extract import extract, extract_targets
     from amiss.jobs._feature_check import FeatureCheck, check_feature_set, compare_feature_sets
+    from amiss.jobs._feature_concat import concat_feature_sets
     from amiss.jobs._feature_layouts import export_feature_set, import_feature_set
     from amiss.jobs._manifests import ManifestReport, build_manifest, check_manifest
     from amiss.jobs._quantise import QuantiseReport, quantise_backbone, quantise_on_targets
@@ -51,6 +52,7 @@ __all__ = [
     "check_feature_set",
     "check_manifest",
     "compare_feature_sets",
+    "concat_feature_sets",
     "convert_checkpoint",
     "describe_backbones",
     "describe_datasets",
