@@ -3,10 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from amiss.datasets import build_dataset, check_dataset, list_datasets, read_manifest, write_manifest
 from amiss.errors import ManifestError, UsageError
-from amiss.video import VideoWriter
+from amiss.video import PictureFolder, VideoWriter
 
 
 def draw(path, n_frames=20, fps=10.0, seed=0):
@@ -292,3 +293,65 @@ def test_folder_keeps_a_file_that_is_both_normal_and_anomalous_and_says_so(folde
     assert {"Anomalous__e", "normal__a"} <= manifest.by_id.keys()
     assert "normal__z" not in manifest.by_id
     assert any("one is normal and one anomalous" in str(problem) for problem in problems)
+
+
+def pictures(folder, n_frames=20, seed=0, suffix="tif"):
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    for number in range(1, n_frames + 1):
+        Image.fromarray(rng.integers(0, 255, (24, 32), np.uint8)).save(folder / f"{number:03d}.{suffix}")
+
+
+def test_ped2_as_it_is_published_is_pictures_beside_masks(tmp_path):
+    for seed, name in enumerate(("Train/Train001", "Train/Train002", "Test/Test001", "Test/Test002")):
+        pictures(tmp_path / name, 20, seed)
+    pictures(tmp_path / "Test" / "Test001_gt", 20, 9, "bmp")
+    (tmp_path / "Test" / "UCSDped2.m").write_text(
+        "TestVideoFile = {};\nTestVideoFile{end+1}.gt_frame = [11:20];\nTestVideoFile{end+1}.gt_frame = [5:10];\n"
+    )
+    manifest, problems = build_dataset("ucsd-ped2-official", tmp_path)
+    found = {video.video_id: video for video in manifest.videos if video.path is not None}
+    assert sorted(found) == ["Test001", "Test002", "Train001", "Train002"]
+    assert found["Test001"].events == ((10, 20),)
+    assert {video.fps for video in found.values()} == {10.0}
+    assert {problem.kind for problem in problems} == {"missing", "events"}
+    write_manifest(manifest, tmp_path / "manifest.csv")
+    read = read_manifest(tmp_path / "manifest.csv").by_id["Test001"]
+    assert isinstance(read.path, PictureFolder)
+    assert read.path.fps == 10.0
+
+
+def test_shanghaitech_as_it_is_published_is_pictures_and_videos(tmp_path):
+    draw(tmp_path / "training" / "videos" / "01_001.mp4", 30, 24.0, 1)
+    pictures(tmp_path / "testing" / "frames" / "01_0014", 40, 2, "jpg")
+    (tmp_path / "testing" / "test_frame_mask").mkdir(parents=True)
+    mask = np.zeros(40, np.int8)
+    mask[8:16] = 1
+    np.save(tmp_path / "testing" / "test_frame_mask" / "01_0014.npy", mask)
+    (tmp_path / "weak_train.txt").write_text("01_001,0,29\n")
+    (tmp_path / "weak_test.txt").write_text("01_0014,1,39\n")
+    manifest, problems = build_dataset("shanghaitech", tmp_path)
+    test = manifest.by_id["01_0014"]
+    assert (test.n_frames, test.fps, test.events) == (40, 24.0, ((8, 16),))
+    assert manifest.by_id["01_001"].path.name == "01_001.mp4"
+    assert not [problem for problem in problems if problem.kind != "note"]
+
+
+def test_folder_takes_pictures_at_the_rate_that_is_given_and_says_where_none_is(tmp_path):
+    pictures(tmp_path / "normal" / "01_001", 20, 1, "jpg")
+    pictures(tmp_path / "normal" / "copy", 20, 1, "jpg")
+    pictures(tmp_path / "anomalous" / "fall" / "v.1", 20, 2, "png")
+    manifest, problems = build_dataset("folder", tmp_path)
+    assert {video.video_id: video.fps for video in manifest.videos} == {
+        "anomalous__fall__v.1": 25.0,
+        "normal__01_001": 25.0,
+    }
+    assert [str(problem) for problem in problems] == [
+        "normal__copy: the same file as normal__01_001; left out",
+        "2 videos are folders of pictures; they have no rate of their own and are taken at 25 a second: --fps says "
+        "another",
+    ]
+    manifest, problems = build_dataset("folder", tmp_path, picture_fps=8)
+    assert {video.fps for video in manifest.videos} == {8}
+    assert len(problems) == 1
+    assert not check_dataset(manifest)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from amiss.backbones import FeatureSpec, create_backbone
 from amiss.detection import Calibration, Detector, Normalisation
@@ -12,8 +13,9 @@ from amiss.engines import create_engine
 from amiss.errors import UsageError
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set
 from amiss.heads import create_head
-from amiss.jobs import DetectOutputs, detect, extract, extract_targets
-from helpers.videos import write_video
+from amiss.jobs import DetectOutputs, detect, detect_targets, extract, extract_targets, video_files
+from amiss.video import check_video
+from helpers.videos import numbered, write_video
 
 SPEC = FeatureSpec(backbone="motion", weights="none", dim=6, stride=16)
 
@@ -75,3 +77,28 @@ def test_what_is_left_out_of_a_folder_is_told(tmp_path: Path) -> None:
         "left out 1, written by amiss (to take them, rename them): b.event01.mp4",
         "left out as no videos: 1 .txt",
     ]
+
+
+def test_folders_of_pictures_are_scored_at_their_rate(tmp_path: Path, detector: Detector) -> None:
+    for name in ("a", "b.1"):
+        (tmp_path / "v" / name).mkdir(parents=True)
+        for i in range(40):
+            Image.fromarray(numbered(i)).save(tmp_path / "v" / name / f"{i}.png")
+    detector.spec = create_backbone("motion").spec
+    detector.head = create_head("topk", detector.spec.dim).eval()
+    detector.save(tmp_path / "d")
+    results = {}
+    outputs = DetectOutputs(plot=True, annotate=True, page=True, previews=True)
+    report = detect_targets(
+        [tmp_path / "v"], tmp_path / "d", picture_fps=8, out=tmp_path / "out", outputs=outputs,
+        on_result=results.__setitem__,
+    )  # fmt: skip
+    assert report.done == ["a", "b.1"]
+    assert not report.notes
+    assert {(result.fps, result.n_frames) for result in results.values()} == {(8, 40)}
+    assert check_video(tmp_path / "out" / "a.annotated.mp4").fps == 8
+    report = extract_targets([tmp_path / "v" / "a"], "motion", tmp_path / "f")
+    assert report.done == ["a"]
+    assert "taken at 25 a second" in report.notes[0]
+    with pytest.raises(UsageError, match="--fps"):
+        video_files([write_video(tmp_path / "c.mp4", 5)], picture_fps=8)

@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import EngineName, FeatureFolder, Json, Precision, Preset, Targets, Weights, weight_choice
+from amiss.cli._options import (
+    EngineName,
+    FeatureFolder,
+    Json,
+    PictureFps,
+    Precision,
+    Preset,
+    Targets,
+    Weights,
+    weight_choice,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,12 +39,13 @@ def build(
     root: Annotated[Path, typer.Option(help="Folder of the data; for `folder`, the one with normal/ and anomalous/.")],
     out: Annotated[Path, typer.Option(help="Manifest to write.")] = Path("manifest.csv"),
     class_name: Annotated[str | None, typer.Option("--class", help="Only this class of anomalies.")] = None,
+    fps: PictureFps = None,
 ) -> None:
     """Write the manifest of a dataset."""
     from amiss.jobs import build_manifest
 
     with console.progress("decode") as on_progress:
-        report = build_manifest(name, root, out, class_name, on_progress)
+        report = build_manifest(name, root, out, class_name, fps, on_progress)
     for problem in report.problems:
         console.warn(str(problem))
     manifest = report.manifest
@@ -71,6 +82,7 @@ def extract(
     preset: Preset = "default",
     engine: EngineName = "auto",
     precision: Precision = "auto",
+    fps: PictureFps = None,
 ) -> None:
     """Extract features of videos into a feature set."""
     from amiss.jobs import extract_targets
@@ -87,6 +99,7 @@ def extract(
             preset=preset,
             engine=engine,
             precision=precision,
+            picture_fps=fps,
             on_start=lambda chosen: console.note(f"engine: {chosen.description}"),
             on_progress=on_progress,
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import EngineName, Json, PerHour, Precision, Threshold
+from amiss.cli._options import EngineName, Json, PerHour, PictureFps, Precision, Threshold
 from amiss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 def detect(
     detector: Annotated[Path, typer.Option(help="Detector directory, e.g. RUN/selected.")],
     videos: Annotated[
-        list[Path] | None, typer.Argument(help="Video files, folders of them, or a manifest.csv.")
+        list[Path] | None, typer.Argument(help="Video files, folders of pictures or videos, or a manifest.csv.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for <video_id>.json, .csv and the outputs below.")] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Figure of the score curve, <video_id>.png.")] = False,
@@ -42,6 +42,7 @@ def detect(
     weights: Annotated[Path | None, typer.Option(help="File of the backbone's weights, if not found by name.")] = None,
     engine: EngineName = "auto",
     precision: Precision = "auto",
+    fps: PictureFps = None,
     as_json: Json = False,
 ) -> None:
     """Score videos: when does something anomalous happen?"""
@@ -66,6 +67,7 @@ def detect(
                 weights=weights,
                 engine=engine,
                 precision=precision,
+                picture_fps=fps,
                 on_progress=on_progress,
                 on_result=results.__setitem__,
                 on_page=_tell_page,

@@ -8,7 +8,11 @@ import typer
 from amiss.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Targets = Annotated[list[Path], typer.Argument(help="Video files, folders of them, or a manifest.csv.")]
+Targets = Annotated[list[Path], typer.Argument(help="Video files, folders of pictures or videos, or a manifest.csv.")]
+PictureFps = Annotated[
+    float | None,
+    typer.Option("--fps", help="Pictures per second of folders of numbered pictures, which don't tell it.", min=1e-3),
+]
 Manifest = Annotated[Path, typer.Option("--data", help="Manifest.")]
 FeatureFolder = Annotated[Path, typer.Argument(help="Feature set.")]
 Preset = Annotated[

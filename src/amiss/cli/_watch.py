@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import Json, PerHour, Threshold
+from amiss.cli._options import Json, PerHour, PictureFps, Threshold
 from amiss.errors import UsageError, VideoError
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ def watch(
     preview: Annotated[
         str | None, typer.Option(metavar="CAMERA", help="Open this camera's live pictures in the browser.")
     ] = None,
-    video: Annotated[Path | None, typer.Option(help="Instead of a configuration: this file, as if live.")] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="Instead of a configuration: this file or folder of pictures, as if live.")
+    ] = None,
+    fps: PictureFps = None,
     detector: Annotated[Path | None, typer.Option(help="With --video: the detector directory.")] = None,
     features: Annotated[
         Path | None, typer.Option(help="With --video: score these stored features, in step with the video.")
@@ -63,7 +66,7 @@ def watch(
             raise UsageError("--threshold and --per-hour go with --video; a configuration has `alarm.on` per camera")
         settings = load_config(config)
     elif video is not None and detector is not None:
-        settings, engine = single_video(video, detector, features, out, threshold, per_hour)
+        settings, engine = single_video(video, detector, features, out, threshold, per_hour, fps)
     else:
         raise UsageError("give a configuration, or --video FILE with --detector DIR")
     if preview is not None and (preview not in settings.cameras or not settings.http.enabled):

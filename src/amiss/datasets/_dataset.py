@@ -32,3 +32,5 @@ class Dataset:
     info: DatasetInfo
     build: Callable[[Path, str | None, Progress | None], BuiltDataset]
     """(folder, class to keep or None, progress) → its manifest, and what is wrong with what lies there."""
+    picture_fps: float | None = None
+    """Rate of its videos where they are published as folders of pictures."""

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar, get_args
 
 from amiss.errors import ManifestError
 from amiss.files import write_text
+from amiss.video import VIDEO_SUFFIXES, PictureFolder
 
 N = TypeVar("N", int, float)
 Split = Literal["train", "val", "test"]
@@ -28,7 +29,7 @@ class Video:
     label: int
     """0 = normal, 1 = something anomalous happens in it."""
     path: Path | None = None
-    """Absolute; None where only features exist."""
+    """Absolute; of pictures the folder, a `PictureFolder`; None where only features exist."""
     class_name: str | None = None
     n_frames: int | None = None
     """Decoded frames."""
@@ -61,8 +62,8 @@ class Manifest:
 
 
 def video_id_of(path: Path, root: Path) -> str:
-    """Id of a bare file: its path relative to `root` without suffix, `/` → `__`."""
-    return "__".join(path.relative_to(root).with_suffix("").parts)
+    """Id of a bare file, or folder of pictures: its path relative to `root` without suffix, `/` → `__`."""
+    return "__".join(path.relative_to(root).with_suffix("").parts if path != root else [path.name])
 
 
 def parse_events(text: str) -> tuple[tuple[int, int], ...]:
@@ -156,13 +157,21 @@ def _parse_row(row: dict[str, str], folder: Path) -> Video:
         video_id=video_id,
         split=row["split"],  # type: ignore[arg-type]  # checked above
         label=int(row["label"]),
-        path=(folder / row["path"]).resolve() if row.get("path") else None,
+        path=_path(folder / row["path"], fps) if row.get("path") else None,
         class_name=row.get("class") or None,
         n_frames=n_frames,
         fps=fps,
         events=events,
         group=row.get("group") or None,
     )
+
+
+def _path(path: Path, fps: float | None) -> Path:
+    """Of a file, or of a folder of pictures, which have the rate that the manifest says."""
+    path = path.resolve()
+    if path.suffix.lower() not in VIDEO_SUFFIXES and path.is_dir():
+        return PictureFolder(path, fps)
+    return path
 
 
 def _number(text: str, name: str, kind: type[N]) -> N | None:

@@ -1,5 +1,6 @@
 """What can be wrong with a dataset's files, and what a file's header says."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -47,15 +48,20 @@ def duplicates(paths: Mapping[str, Path]) -> list[tuple[str, str]]:
     by_size: defaultdict[int, list[str]] = defaultdict(list)
     for video_id, path in paths.items():
         with suppress(OSError):
-            by_size[path.stat().st_size].append(video_id)
+            by_size[sum(file.stat().st_size for file in _files_of(path))].append(video_id)
     found = []
     for same_size in by_size.values():
         first_with: dict[str, str] = {}
         for video_id in same_size if len(same_size) > 1 else []:
-            first = first_with.setdefault(sha256_file(paths[video_id]), video_id)
+            first = first_with.setdefault("".join(map(sha256_file, _files_of(paths[video_id]))), video_id)
             if first != video_id:
                 found.append((video_id, first))
     return found
+
+
+def _files_of(path: Path) -> list[Path]:
+    """A video's files: one, or its pictures."""
+    return sorted(file for file in Path(os.fspath(path)).iterdir() if file.is_file()) if path.is_dir() else [path]
 
 
 def events_beyond(video_id: str, n_frames: int | None, events: Iterable[tuple[int, int]]) -> list[Problem]:

@@ -46,4 +46,5 @@ SHANGHAITECH = Dataset(
         defects=WEAK_SPLIT_NOTE + "; the test list's third column is frames less one",
     ),
     build_shanghaitech,
+    picture_fps=24.0,
 )

@@ -67,6 +67,7 @@ PED1 = Dataset(
         defects=WEAK_SPLIT_NOTE + "; Bameri's weak split was never published",
     ),
     build_ped1,
+    picture_fps=10.0,
 )
 
 PED1_OFFICIAL = Dataset(
@@ -80,6 +81,7 @@ PED1_OFFICIAL = Dataset(
         defects="no anomalous training clips: for testing only",
     ),
     build_ped1_official,
+    picture_fps=10.0,
 )
 
 PED2 = Dataset(
@@ -93,6 +95,7 @@ PED2 = Dataset(
         defects=WEAK_SPLIT_NOTE,
     ),
     build_ped2,
+    picture_fps=10.0,
 )
 
 PED2_OFFICIAL = Dataset(
@@ -106,4 +109,5 @@ PED2_OFFICIAL = Dataset(
         defects="no anomalous training clips: for testing only",
     ),
     build_ped2_official,
+    picture_fps=10.0,
 )

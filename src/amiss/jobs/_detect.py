@@ -56,6 +56,7 @@ def detect_targets(
     weights: str | os.PathLike[str] | None = None,
     engine: str = "auto",
     precision: str = "auto",
+    picture_fps: float | None = None,
     on_progress: OnProgress = silent,
     on_result: Callable[[str, ScoreResult], object] = lambda *_: None,
     on_page: Callable[[PageReport], object] = lambda _: None,
@@ -73,6 +74,7 @@ def detect_targets(
         weights: file of the backbone's weights, where they are not found by name.
         engine: see `amiss.engines.create_engine`, as the next.
         precision: of the backbone.
+        picture_fps: see `video_files`.
         on_progress: told videos done, of how many, and which one it is.
         on_result: given each video's id and result as soon as it is there.
         on_page: given what the page shows, when it is written.
@@ -86,7 +88,7 @@ def detect_targets(
     notes: list[str] = []
     videos: dict[str, Path | None] = dict.fromkeys(stored.records) if stored is not None and not targets else {}
     if not videos:
-        videos |= video_files(targets, notes.append)
+        videos |= video_files(targets, notes.append, picture_fps)
     from amiss.detection import Detector
 
     loaded = Detector.load(detector)

@@ -30,6 +30,7 @@ def extract_targets(
     preset: str = "default",
     engine: str = "auto",
     precision: str = "auto",
+    picture_fps: float | None = None,
     on_start: Callable[[Engine], object] = lambda _: None,
     on_progress: OnProgress = silent,
 ) -> JobReport:
@@ -46,6 +47,7 @@ def extract_targets(
         preset: preprocessing of a named project.
         engine: see `amiss.engines.create_engine`, as the next.
         precision: of the network.
+        picture_fps: see `video_files`.
         on_start: given the engine before the first video.
         on_progress: told videos done, of how many, and which one it is.
 
@@ -57,7 +59,7 @@ def extract_targets(
         OutputError: it can't be written.
     """
     notes: list[str] = []
-    videos = video_files(targets, notes.append)
+    videos = video_files(targets, notes.append, picture_fps)
     from amiss.backbones import create_backbone
     from amiss.engines import create_engine
 

@@ -27,6 +27,7 @@ def build_manifest(
     root: str | os.PathLike[str],
     out: str | os.PathLike[str],
     class_name: str | None = None,
+    picture_fps: float | None = None,
     on_progress: OnProgress = silent,
 ) -> ManifestReport:
     """Build the manifest of a dataset, and write it.
@@ -36,6 +37,7 @@ def build_manifest(
         root: folder of its files.
         out: file of the manifest.
         class_name: only this class of anomalies.
+        picture_fps: see `amiss.datasets.build_dataset`.
         on_progress: told videos decoded, and of how many.
 
     Raises:
@@ -43,7 +45,9 @@ def build_manifest(
         ManifestError, VideoError: its files are wrong or missing.
         OutputError: the manifest can't be written.
     """
-    built = build_dataset(name, Path(root), class_name, lambda done, total: on_progress(done, total, "videos"))
+    built = build_dataset(
+        name, Path(root), class_name, lambda done, total: on_progress(done, total, "videos"), picture_fps
+    )
     write_manifest(built.manifest, out)
     return ManifestReport(built.manifest, built.problems)
 

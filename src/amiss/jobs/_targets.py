@@ -6,22 +6,25 @@ from pathlib import Path
 
 from amiss.datasets import read_manifest, video_id_of
 from amiss.errors import ManifestError, UsageError, VideoError
-from amiss.video import list_videos
+from amiss.video import RATE_UNKNOWN, PictureFolder, list_videos
 
 OnNote = Callable[[str], object]
 
 
-def video_files(targets: Sequence[str | os.PathLike[str]], on_note: OnNote = lambda _: None) -> dict[str, Path]:
-    """Video id → path, for video files, folders of them (searched below), or manifests.
+def video_files(
+    targets: Sequence[str | os.PathLike[str]], on_note: OnNote = lambda _: None, picture_fps: float | None = None
+) -> dict[str, Path]:
+    """Video id → path, for video files, folders of numbered pictures, folders of both (searched below), or manifests.
 
     Ids are the manifest's, or the path relative to the folder given, without suffix, `/` → `__`.
 
     Args:
         targets: what the command was given.
         on_note: told what was left out of folders, and why, in lines.
+        picture_fps: rate of folders of pictures; None: the manifest's, else 25, and `on_note` is told.
 
     Raises:
-        UsageError: no target, or two files would get the same id.
+        UsageError: no target, two files would get the same id, or a rate for pictures where there are none.
         VideoError: a file or folder doesn't exist, or a folder has no video.
         ManifestError: a manifest is wrong or has no paths.
     """
@@ -34,7 +37,19 @@ def video_files(targets: Sequence[str | os.PathLike[str]], on_note: OnNote = lam
                 )
     if not found:
         raise UsageError("no video given")
-    return found
+    return _with_rate(found, on_note, picture_fps)
+
+
+def _with_rate(videos: dict[str, Path], on_note: OnNote, fps: float | None) -> dict[str, Path]:
+    """Folders of pictures don't tell their rate."""
+    folders = {video_id: path for video_id, path in videos.items() if isinstance(path, PictureFolder)}
+    if fps is not None and not folders:
+        raise UsageError("--fps is the rate of folders of pictures, and none was given: videos tell their own")
+    unknown = [video_id for video_id, path in folders.items() if fps is None and path.fps is None]
+    if unknown:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        on_note(f"{unknown[0]}{more}: folders of pictures; {RATE_UNKNOWN}")
+    return videos | {video_id: PictureFolder(path, fps or path.fps) for video_id, path in folders.items()}
 
 
 def _videos_of(target: Path, on_note: OnNote) -> dict[str, Path]:

@@ -34,9 +34,20 @@ from amiss.video.live import (
     has_known_start,
     open_source,
 )
-from amiss.video.opening import VIDEO_SUFFIXES, VideoBounds, VideoListing, list_videos, video_bounds
+from amiss.video.opening import (
+    FALLBACK_FPS,
+    RATE_UNKNOWN,
+    VIDEO_SUFFIXES,
+    PictureFolder,
+    VideoBounds,
+    VideoListing,
+    list_videos,
+    video_bounds,
+)
 
 __all__ = [
+    "FALLBACK_FPS",
+    "RATE_UNKNOWN",
     "SOURCES",
     "VIDEO_SUFFIXES",
     "Backoff",
@@ -59,6 +70,7 @@ __all__ = [
     "LivePacket",
     "LiveSource",
     "PacketWriter",
+    "PictureFolder",
     "ReplaySource",
     "Resampler",
     "SourceOptions",

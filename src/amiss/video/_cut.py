@@ -10,6 +10,7 @@ import av
 
 from amiss.errors import UsageError, VideoError
 from amiss.video._decode import Decoder, open_video
+from amiss.video._pictures import PictureDecoder, open_decoder
 from amiss.video._rgb import RgbConverter
 from amiss.video._writer import VideoWriter
 
@@ -44,13 +45,13 @@ def cut_clip(source: str | os.PathLike[str], destination: str | os.PathLike[str]
         raise UsageError(f"frames {start} to {end} can't be cut out: it must be 0 <= start < end")
     if start >= SEEK_FROM:
         with suppress(_CannotSeek):
-            _cut(Path(source), Path(destination), start, end, seek=True)
+            _cut(source, Path(destination), start, end, seek=True)
             return
-    _cut(Path(source), Path(destination), start, end, seek=False)
+    _cut(source, Path(destination), start, end, seek=False)
 
 
-def _cut(source: Path, destination: Path, start: int, end: int, *, seek: bool) -> None:
-    decoder = Decoder(source)
+def _cut(source: str | os.PathLike[str], destination: Path, start: int, end: int, *, seek: bool) -> None:
+    decoder = open_decoder(source)
     try:
         pictures = _sought(decoder, start, end) if seek else islice(decoder, start, end)
         first = next(pictures, None)
@@ -66,14 +67,16 @@ def _cut(source: Path, destination: Path, start: int, end: int, *, seek: bool) -
         decoder.close()
 
 
-def _too_short(decoder: Decoder, start: int, end: int) -> VideoError:
+def _too_short(decoder: Decoder | PictureDecoder, start: int, end: int) -> VideoError:
     if not decoder.n_frames:
         return decoder.nothing_decodes()
     return VideoError(f"{decoder.path} has no frames {start} to {end}: only {decoder.n_frames} decode")
 
 
-def _sought(decoder: Decoder, start: int, end: int) -> Iterator[tuple[av.VideoFrame, float]]:
+def _sought(decoder: Decoder | PictureDecoder, start: int, end: int) -> Iterator[tuple[av.VideoFrame, float]]:
     """The frames `[start, end)`, decoded from the last keyframe before them and checked against the packets."""
+    if isinstance(decoder, PictureDecoder):
+        raise _CannotSeek
     stamps, number = _frame_stamps(decoder.path, start, end)
     first = stamps[number]
     try:

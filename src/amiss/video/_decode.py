@@ -13,10 +13,9 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from amiss.errors import VideoError
-from amiss.video.opening import allowed, bound_pictures, open_container, video_bounds
+from amiss.video.opening import FALLBACK_FPS, allowed, bound_pictures, open_container, video_bounds
 
 PLAUSIBLE_FPS = (1e-3, 500.0)
-FALLBACK_FPS = 25.0
 MISSING_SHARE = 0.02  # headers are often off by a frame or two; more than this is a truncated file
 MAX_READ_ERRORS = 100  # in a row, before the rest of a file is given up
 CLOCK_BACK_S, CLOCK_AHEAD_S = 1.0, 10.0  # larger jumps of the timestamps are a clock that was reset

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from amiss.video._decode import open_video
+from amiss.video._pictures import open_decoder
 
 _EARLIEST = 1990  # clocks that nobody set tell 1904, 1970 or 1980
 _IN_NAME = re.compile(
@@ -46,6 +47,9 @@ def read_header(path: str | os.PathLike[str]) -> VideoHeader:
         VideoError: missing, empty, not a video, or of an unknown codec.
     """
     file = Path(path)
+    if file.is_dir():
+        open_decoder(file).close()
+        return VideoHeader("pictures in a folder", False, 0.0, None, None)
     container, stream = open_video(file)
     with container:
         kind, codec, pixels = container.format.name, stream.codec_context.name, stream.codec_context.pix_fmt

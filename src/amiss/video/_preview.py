@@ -2,9 +2,8 @@
 
 import os
 from itertools import chain
-from pathlib import Path
 
-from amiss.video._decode import Decoder
+from amiss.video._pictures import open_decoder
 from amiss.video._rgb import RgbConverter
 from amiss.video._writer import VideoWriter
 
@@ -23,7 +22,7 @@ def write_preview(source: str | os.PathLike[str], destination: str | os.PathLike
         VideoError: the source can't be read.
         OutputError: the copy can't be written.
     """
-    decoder = Decoder(Path(source))
+    decoder = open_decoder(source)
     try:
         pictures = iter(decoder)
         first = next(pictures, None)

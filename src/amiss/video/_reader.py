@@ -11,7 +11,7 @@ from typing import Self
 import av
 
 from amiss.errors import UsageError, VideoError
-from amiss.video._decode import Decoder
+from amiss.video._pictures import open_decoder
 from amiss.video._resample import Resampler
 from amiss.video._rgb import Image, RgbConverter
 
@@ -29,7 +29,7 @@ class Frame:
 
 
 class VideoReader:
-    """Frames of a video file, one after the other, in bounded memory.
+    """Frames of a video file or a folder of numbered pictures, one after the other, in bounded memory.
 
     An iterable: every iteration starts at the first frame. Frames are RGB in the size of the first one, turned as the
     file says (later frames of another size are scaled to it). Interlaced pictures come as they are stored, both fields
@@ -40,7 +40,7 @@ class VideoReader:
     Transport streams and raw streams state no length, so a missing end can't be seen there.
 
     Args:
-        path: the file.
+        path: the file; of pictures the folder, as a `PictureFolder` where their rate is known (else it is 25).
         frame_rate: target rate in frames per second. At each tick k / frame_rate the latest frame not after it is
             given, so frames are repeated or left out. None gives every decoded frame.
         threads: decoder threads; 0 = as many as there are cores.
@@ -62,6 +62,7 @@ class VideoReader:
         if frame_rate is not None and not (math.isfinite(frame_rate) and frame_rate > 0):
             raise UsageError(f"frame_rate is {frame_rate}; it must be a number above 0")
         self.path = Path(path)
+        self._source = path
         self.frame_rate = frame_rate
         self.problem: str | None = None
         """After a complete iteration: what is missing or damaged, in one line; None where all is well."""
@@ -71,7 +72,7 @@ class VideoReader:
 
     def _start(self) -> bool:
         """Open the file and decode its first picture, which tells the size and whether it can be decoded at all."""
-        decoder = Decoder(self.path, self._threads)
+        decoder = open_decoder(self._source, self._threads)
         pictures = iter(decoder)
         first = next(pictures, None)
         if first is None:
@@ -179,7 +180,7 @@ def check_video(path: str | os.PathLike[str]) -> VideoCheck:
     Raises:
         VideoError: the file can't be read, nothing in it can be decoded, or not be shown in RGB.
     """
-    decoder = Decoder(Path(path))
+    decoder = open_decoder(path)
     try:
         for index, (picture, _) in enumerate(decoder):
             if index == 0:
@@ -206,7 +207,7 @@ def read_frames_at(path: str | os.PathLike[str], indices: Sequence[int], height:
     if any(index < 0 for index in wanted):
         raise UsageError(f"frame {min(wanted)} was asked for; frames count from 0")
     images: dict[int, Image] = {}
-    decoder = Decoder(Path(path))
+    decoder = open_decoder(path)
     try:
         convert: RgbConverter | None = None
         for index, (picture, _) in enumerate(decoder):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 import uuid
 from collections.abc import Generator
 from contextlib import closing
@@ -10,27 +11,29 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from amiss.errors import UsageError, VideoError
 from amiss.video._decode import open_video
+from amiss.video._pictures import PictureDecoder
 from amiss.video._redact import redact, showable
 from amiss.video.live._errors import words_of
 from amiss.video.live._items import LiveFrame, LiveItem
 from amiss.video.live._options import SourceOptions
 from amiss.video.live._source import LiveSource
+from amiss.video.opening import PictureFolder
 
 
 class ReplaySource(LiveSource):
-    """One file, `replay:FILE?loop=1&speed=1`: once or in a loop, at its own speed, another, or as fast as it is
-    consumed (speed 0).
+    """One file or folder of numbered pictures, `replay:FILE?loop=1&speed=1&fps=25`: once or in a loop, at its own
+    speed, another, or as fast as it is consumed (speed 0). `fps` is the rate of pictures, which don't tell it.
 
     Raises:
         VideoError: while it is iterated: the file can't be read, or nothing in it can be decoded.
     """
 
-    form = "replay:FILE[?loop=1&speed=1]"
+    form = "replay:FILE[?loop=1&speed=1&fps=25]"
     is_live = False
 
     def __init__(self, url: str, options: SourceOptions = SourceOptions()) -> None:  # noqa: B008  # frozen
         super().__init__(url, options)
-        self._path, self._loops, self._speed = _parts(url)
+        self._path, self._loops, self._speed, self._fps = _parts(url)
 
     def _items(self) -> Generator[LiveItem, None, str]:
         while not self._stop.is_set():
@@ -43,34 +46,58 @@ class ReplaySource(LiveSource):
         return ""
 
     def _play(self) -> Generator[LiveItem, None, None]:
+        if self._path.is_dir():
+            yield from self._play_pictures()
+            return
         try:
             container, stream = open_video(self._path)
         except (OSError, VideoError) as error:
             raise VideoError(showable(words_of(error, self._path))) from None
-        # Seconds into a loop say nothing; what is read once more has other events than before.
-        file = "" if self._loops else f"{showable(self._path.name)} replayed {uuid.uuid4().hex}"
-        self._decoder.begin(stream, file=file)
+        self._decoder.begin(stream, file=self._reading())
         with container, closing(self._decoder.file_items(container, self._stop, self._speed)) as items:
             for item in items:
                 if isinstance(item, LiveFrame) and self._last.state != "running":
                     yield self._state("running", f"{stream.codec_context.width}x{stream.codec_context.height}")
                 yield item
 
+    def _reading(self) -> str:
+        """What tells this reading from others."""
+        # Seconds into a loop say nothing; what is read once more has other events.
+        return "" if self._loops else f"{showable(self._path.name)} replayed {uuid.uuid4().hex}"
 
-def _parts(url: str) -> tuple[Path, bool, float]:
-    """File, whether it is looped, speed."""
+    def _play_pictures(self) -> Generator[LiveItem, None, None]:
+        decoder = PictureDecoder(PictureFolder(self._path, self._fps))
+        self._decoder.begin(file=self._reading())
+        began_s = time.monotonic()
+        for picture, time_s in decoder:
+            if self._speed:
+                self._stop.wait(max(0.0, began_s + time_s / self._speed - time.monotonic()))
+            if self._stop.is_set():
+                break
+            frame = self._decoder.frame(picture, time_s)
+            if self._last.state != "running":
+                yield self._state("running", f"{picture.width}x{picture.height}")
+            yield frame
+        self._decoder.count(damaged=decoder.n_damaged)
+
+
+def _parts(url: str) -> tuple[Path, bool, float, float]:
+    """File, whether it is looped, speed, pictures per second."""
     path, _, query = url.partition(":")[2].partition("?")
     if not path:
         raise UsageError(f"{redact(url)!r} has no file; the form is {ReplaySource.form}")
     given = dict(parse_qsl(query, keep_blank_values=True))
-    loop, speed = given.pop("loop", "0"), given.pop("speed", "1")
+    loop, speed, fps = given.pop("loop", "0"), given.pop("speed", "1"), given.pop("fps", "25")
     try:
-        speed_x = float(speed)
+        speed_x, fps_x = float(speed), float(fps)
     except ValueError:
-        speed_x = math.nan
-    if given or loop not in ("0", "1") or not 0 <= speed_x < math.inf:
-        raise UsageError(f"{redact(url)}: after the ? come loop=0|1 and speed=NUMBER (0: as fast as it can be scored)")
+        speed_x = fps_x = math.nan
+    if given or loop not in ("0", "1") or not (0 <= speed_x < math.inf and 0 < fps_x < math.inf):
+        raise UsageError(
+            f"{redact(url)}: after the ? come loop=0|1, speed=NUMBER (0: as fast as it can be scored) and fps=NUMBER "
+            "(of pictures in a folder)"
+        )
     path = path.removeprefix("//") if path.startswith("///") else path
     if "%" in path and not Path(path).exists():
         path = os.fsdecode(unquote_to_bytes(os.fsencode(path)))  # a name may be no text
-    return Path(path), loop == "1", speed_x
+    return Path(path), loop == "1", speed_x, fps_x

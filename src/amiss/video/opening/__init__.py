@@ -3,15 +3,27 @@
 from amiss.video.opening._bounds import VideoBounds, video_bounds
 from amiss.video.opening._containers import FORMATS, VIDEO_SUFFIXES, allowed, bound_pictures, open_container
 from amiss.video.opening._listing import VideoListing, list_videos
+from amiss.video.opening._pictures import (
+    FALLBACK_FPS,
+    PICTURE_SUFFIXES,
+    RATE_UNKNOWN,
+    PictureFolder,
+    numbered,
+)
 
 __all__ = [
+    "FALLBACK_FPS",
     "FORMATS",
+    "PICTURE_SUFFIXES",
+    "RATE_UNKNOWN",
     "VIDEO_SUFFIXES",
+    "PictureFolder",
     "VideoBounds",
     "VideoListing",
     "allowed",
     "bound_pictures",
     "list_videos",
+    "numbered",
     "open_container",
     "video_bounds",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from amiss.files import TEMPORARY_PREFIX
 from amiss.video.opening._containers import VIDEO_SUFFIXES
+from amiss.video.opening._pictures import PictureFolder, are_masks, numbered
 
 # Of files that nobody takes for videos; others are named.
 _OTHER_SUFFIXES = frozenset(
@@ -80,9 +81,12 @@ class VideoListing:
 
     root: Path
     videos: list[Path] = field(default_factory=list)
-    """In reading order of their paths; each real file once, whatever links lead to it."""
+    """Files, and folders of numbered pictures (`PictureFolder`), in reading order of their paths; each real one once,
+    whatever links lead to it."""
     others: list[Path] = field(default_factory=list)
     """Files that aren't videos by their names."""
+    masks: list[Path] = field(default_factory=list)
+    """Folders of pictures that are ground truth, by their names."""
     own: list[Path] = field(default_factory=list)
     """Marked videos, small copies and cut-out events that `amiss detect` wrote."""
     broken: list[Path] = field(default_factory=list)
@@ -107,6 +111,7 @@ class VideoListing:
             "written by amiss (to take them, rename them)": self.own,
             "links to what is taken already": self.again,
             "folders": self.folders,
+            "pictures of ground truth": self.masks,
         }
         unknown = found.setdefault("of an unknown suffix (to take them, name them themselves)", [])
         for path in self.others:
@@ -125,6 +130,7 @@ class VideoListing:
                 more = f" and {len(paths) - _NAMES} more" if len(paths) > _NAMES else ""
                 names = ", ".join(str(path.relative_to(self.root)) for path in paths[:_NAMES])
                 named.append(f"{self.root}: left out {len(paths)}, {why}: {names}{more}")
+        counted.sort(key=lambda text: text.partition(" ")[2])
         return named + ([f"{self.root}: left out as no videos: {', '.join(counted)}"] if counted else [])
 
 
@@ -163,8 +169,11 @@ def list_videos(root: Path, kind: Callable[[Path], Hashable] = lambda _: None, *
                 raise
             listing.closed.append(folder)
             continue
+        pictures = set(_pictures_in(folder, [entry.name for entry in found], listing)) if deep else set()
         for entry in found:
             path = folder / entry.name
+            if entry.name in pictures:
+                continue
             if entry.name.startswith((".", "~")):
                 if not entry.name.startswith(TEMPORARY_PREFIX):
                     listing.hidden.append(path)
@@ -180,6 +189,19 @@ def list_videos(root: Path, kind: Callable[[Path], Hashable] = lambda _: None, *
     for paths in (listing.videos, listing.others, listing.own):
         paths.sort()
     return listing
+
+
+def _pictures_in(folder: Path, names: list[str], listing: VideoListing) -> list[str]:
+    """The pictures that make the folder a video, or masks of one: those that belong to it, which is noted."""
+    there = {name for name in names if not name.startswith((".", "~"))}
+    if any(Path(name).suffix.lower() in VIDEO_SUFFIXES for name in there):
+        return []  # thumbnails, or figures of results
+    results = {Path(name).stem for name in there if name.endswith(".json")}
+    results &= {Path(name).stem for name in there if name.endswith(".csv")}
+    series = numbered(name for name in there if Path(name).stem not in results)
+    if series:
+        (listing.masks if are_masks(folder.name) else listing.videos).append(PictureFolder(folder))
+    return series
 
 
 def _sort_in(listing: VideoListing, entry: "os.DirEntry[str]", path: Path, taken: set[tuple[int, int]]) -> None:
