@@ -39,7 +39,7 @@ class PictureFolder(_Path):
     if _Path.__init__ is not object.__init__:  # from Python 3.12 on
 
         def __init__(self, path: str | Path, fps: float | None = None) -> None:
-            super().__init__(path)
+            super().__init__(path)  # type: ignore[call-arg]  # object's, until 3.12
 
     @property
     def stem(self) -> str:
