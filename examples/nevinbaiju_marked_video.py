@@ -36,11 +36,11 @@ def main() -> None:
 
     # The marked video, and the plot with a picture of each part.
     events = [(event.start, event.end) for event in result.events]
-    annotate_video(asked.video, out / "marked.mp4", spans, scores, events, result.threshold)
+    annotate_video(asked.video, out / "marked.mp4", spans, scores, events, result.threshold, times=result.times)
     (out / "scores.png").write_bytes(figure_png(score_figure(result, asked.video)))
 
     # The log: every clip from the lower threshold on.
-    clips = [(clip.start / result.fps, clip.end / result.fps, clip.score) for clip in result.clips]
+    clips = [(clip.start_s, clip.end_s, clip.score) for clip in result.clips]
     logged = [{"seconds": round(start, 2), "anomaly_score": score} for start, _, score in clips if score >= asked.base]
     (out / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in logged), encoding="utf-8")
     print(f"{len(logged)} clips at {asked.base:.0%} or more: log.jsonl")

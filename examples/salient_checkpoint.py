@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from amiss.evaluation import figure_png, plot_score_curve
 from amiss.features import import_features, open_feature_set
 from amiss.jobs import convert_checkpoint
+from amiss.video import FrameTimes
 
 CHUNK = 28  # the README's --test-split-size
 FPS = 30.0
@@ -79,7 +80,7 @@ def main() -> None:
     import_features(asked.features or made_features(out / "made"), out / "features", layout="rtfm")
     detector = convert_checkpoint(checkpoint, "salient", out / "detector", like=out / "features").detector
     rows = open_feature_set(out / "features").load(asked.video)
-    result = detector.result_of(asked.video, rows, n_frames=16 * len(rows), fps=FPS)
+    result = detector.result_of(asked.video, rows, FrameTimes(n_frames=16 * len(rows), fps=FPS))
 
     # The same scores from the equations.
     scores = np.array([clip.score for clip in result.clips])
@@ -90,7 +91,7 @@ def main() -> None:
     # Draw them, with what is really anomalous.
     truth = [(int(start), int(end)) for start, end in (event.split("-") for event in asked.events.split(";"))]
     spans = [(clip.start, clip.end) for clip in result.clips]
-    figure = plot_score_curve(spans, scores, FPS, truth=truth, threshold=result.threshold, title=asked.video)
+    figure = plot_score_curve(spans, scores, result.times, truth=truth, threshold=result.threshold, title=asked.video)
     (out / "scores.png").write_bytes(figure_png(figure))
     print(f"{out / 'scores.png'}")
 

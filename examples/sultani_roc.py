@@ -16,6 +16,7 @@ from amiss.evaluation import evaluate_frames, figure_png, plot_classes, plot_roc
 from amiss.features import open_feature_set
 from amiss.jobs import score_videos
 from amiss.training import load_recipe, train
+from amiss.video import FrameTimes
 from made_data import write_made_data
 
 
@@ -54,9 +55,9 @@ def main() -> None:
     (out / "classes.png").write_bytes(figure_png(plot_classes(result.per_class)))
     anomalous = [video for video in frames.videos if video.label]
     shown = max(anomalous, key=lambda video: scores[video.video_id].scores.max())
-    best = scores[shown.video_id]
+    best, times = scores[shown.video_id], FrameTimes(shown.n_frames or 0, shown.fps or 30.0)
     figure = plot_score_curve(
-        best.spans or (), best.scores, shown.fps or 30.0, truth=shown.events, threshold=detector.calibration.threshold,
+        best.spans or (), best.scores, times, truth=shown.events, threshold=detector.calibration.threshold,
         title=shown.video_id,
     )  # fmt: skip
     (out / "scores.png").write_bytes(figure_png(figure))

@@ -17,6 +17,7 @@ from amiss.detection import (
     poisson_upper,
 )
 from amiss.errors import EvaluationError, UsageError
+from amiss.video import FrameTimes
 
 CLIP_S = 0.5
 PLAIN = AlarmSettings(on=0.5, off=0.5, smoothing_s=0, merge_gap_s=0)
@@ -132,7 +133,7 @@ def test_missing_clips_break_an_alarm() -> None:
 def test_a_live_alarm_with_one_threshold_is_an_offline_event(scores: list[float], threshold: float) -> None:
     alarms = find_alarms(clips_of(scores), PLAIN.with_thresholds(threshold, threshold))
     frames = [(16 * i, 16 * i + 16) for i in range(len(scores))]
-    events = find_events(np.array(scores), frames, fps=16 / CLIP_S, threshold=threshold)
+    events = find_events(np.array(scores), frames, FrameTimes(frames[-1][1], 16 / CLIP_S), threshold=threshold)
     assert [(e.start_s, e.end_s, e.score, e.peak_s) for e in events] == [
         (a.started_s, a.ended_s, a.peak_score, a.peak_s) for a in alarms
     ]

@@ -15,6 +15,7 @@ from amiss.backbones import FeatureSpec
 from amiss.detection import Calibration, Detector, Normalisation, detector_digest, find_events, threshold_from_normal
 from amiss.errors import DetectorError, EvaluationError, UsageError
 from amiss.heads import create_head
+from amiss.video import FrameTimes
 
 SPEC = FeatureSpec(backbone="motion", weights="none", dim=6)
 
@@ -127,7 +128,7 @@ def test_normalisation() -> None:
 
 def test_events_are_the_runs_above_the_threshold() -> None:
     spans = [(0, 16), (16, 32), (32, 48), (48, 64), (64, 70)]
-    events = find_events(np.array([0.1, 0.6, 0.9, 0.2, 0.5]), spans, fps=10.0, threshold=0.5)
+    events = find_events(np.array([0.1, 0.6, 0.9, 0.2, 0.5]), spans, FrameTimes(spans[-1][1], 10.0), threshold=0.5)
     assert [(e.start, e.end, e.score, e.peak_frame) for e in events] == [(16, 48, 0.9, 40), (64, 70, 0.5, 67)]
     assert (events[0].start_s, events[0].end_s, events[0].peak_s) == (1.6, 4.8, 4.0)
 
@@ -137,7 +138,7 @@ def test_events_agree_with_the_scores(values: list[float], threshold: float, str
     scores = np.array(values)
     n_frames = (len(scores) - 1) * stride + 16
     spans = [(i * stride, i * stride + 16) for i in range(len(scores))]
-    events = find_events(scores, spans, 25.0, threshold)
+    events = find_events(scores, spans, FrameTimes(spans[-1][1], 25.0), threshold)
     for event in events:
         assert 0 <= event.start <= event.peak_frame < event.end <= n_frames
         assert event.score >= threshold

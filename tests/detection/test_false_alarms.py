@@ -23,6 +23,7 @@ from amiss.detection import (
 )
 from amiss.errors import DetectorError, UsageError
 from amiss.heads import create_head
+from amiss.video import FrameTimes
 
 LABELS = [0] * 20 + [1] * 20
 PEAKS = [*np.linspace(-3, 1, 20).tolist(), *np.linspace(-1, 3, 20).tolist()]
@@ -32,7 +33,10 @@ videos = st.lists(
 
 
 def events(scores: list[np.ndarray], threshold: float) -> int:
-    return sum(len(find_events(s, [(16 * i, 16 * i + 16) for i in range(len(s))], 25.0, threshold)) for s in scores)
+    return sum(
+        len(find_events(s, [(16 * i, 16 * i + 16) for i in range(len(s))], FrameTimes(16 * len(s), 25.0), threshold))
+        for s in scores
+    )
 
 
 @given(videos)

@@ -20,8 +20,10 @@ from amiss.evaluation import (
     plot_roc,
     plot_score_curve,
 )
+from amiss.video import FrameTimes
 
-SPANS = [(i * 16, min(i * 16 + 16, 310)) for i in range(20)]
+END = 310
+SPANS = [(i * 16, min(i * 16 + 16, END)) for i in range(20)]
 
 
 def texts(figure: Figure) -> str:
@@ -32,7 +34,7 @@ def curve(dark: bool = False, **more: object) -> Figure:
     scores = np.linspace(0.1, 0.9, 20)
     images = [(int(i), np.full((90, 120, 3), 100, dtype=np.uint8)) for i in (60, 150, 250)]
     options = {"events": [(200, 310)], "truth": [(180, 310)], "threshold": 0.6, "thumbnails": images} | more
-    return plot_score_curve(SPANS, scores, 25, dark=dark, **options)
+    return plot_score_curve(SPANS, scores, FrameTimes(END, 25), dark=dark, **options)
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -55,7 +57,7 @@ def test_score_curve_is_a_picture(dark: bool) -> None:
 
 
 def test_legend_names_only_what_is_there() -> None:
-    said = texts(plot_score_curve(SPANS, np.full(20, 0.2), 25))
+    said = texts(plot_score_curve(SPANS, np.full(20, 0.2), FrameTimes(END, 25)))
     assert "detected event" not in said
     assert "annotated event" not in said
     assert "threshold" not in said
@@ -83,14 +85,14 @@ def test_crowded_thumbnails_do_not_overlap() -> None:
 
 def test_hours_are_read_as_clock_time() -> None:
     spans = [(i * 16, i * 16 + 16) for i in range(8000)]
-    figure = plot_score_curve(spans, np.zeros(8000), 25)
+    figure = plot_score_curve(spans, np.zeros(8000), FrameTimes(spans[-1][1], 25))
     figure_png(figure, dpi=30)
     assert "Time (h:mm:ss)" in texts(figure)
     assert "1:00:00" in texts(figure)
 
 
 def test_scores_outside_0_to_1_are_shown_whole() -> None:
-    figure = plot_score_curve(SPANS, np.linspace(-3, 8, 20), 25)
+    figure = plot_score_curve(SPANS, np.linspace(-3, 8, 20), FrameTimes(END, 25))
     low, high = figure.axes[0].get_ylim()
     assert low <= -3
     assert high >= 8

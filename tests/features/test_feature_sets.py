@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from amiss.backbones import FeatureSpec, check_same_features, clip_spans
 from amiss.errors import FeatureError, OutputError, SpecMismatchError, UsageError
 from amiss.features import FeatureSetWriter, open_feature_set
+from amiss.video import FrameTimes
 
 SPEC = FeatureSpec(backbone="motion", weights="none", dim=4, mean=(0.5,), value_range=(0.0, 255.0))
 
@@ -189,22 +190,22 @@ def test_heads_refuse_other_features() -> None:
 def test_clip_spans_cover_every_frame(n_frames: int, stride: int) -> None:
     spec = SPEC.with_(stride=stride)
     n_rows = max(1, -(-(n_frames - 16) // stride) + 1)
-    spans = clip_spans(spec, n_rows, n_frames, None)
+    spans = clip_spans(spec, n_rows, FrameTimes(n_frames, None))
     assert set().union(*(range(s, e) for s, e in spans)) == set(range(n_frames))
     assert all(0 <= s < e <= n_frames for s, e in spans)
 
 
 @given(n_frames=st.integers(1, 500), segments=st.integers(1, 40))
 def test_segment_spans_partition_the_video(n_frames: int, segments: int) -> None:
-    spans = clip_spans(SPEC.with_(segments=segments), segments, n_frames, None)
+    spans = clip_spans(SPEC.with_(segments=segments), segments, FrameTimes(n_frames, None))
     assert [f for s, e in spans for f in range(s, e)] == list(range(n_frames))
 
 
 def test_spans_of_resampled_features() -> None:
     spec = SPEC.with_(frame_rate=15.0)
-    assert clip_spans(spec, 3, 90, 30.0) == [(0, 32), (32, 64), (64, 90)]
+    assert clip_spans(spec, 3, FrameTimes(90, 30.0)) == [(0, 32), (32, 64), (64, 90)]
     with pytest.raises(FeatureError, match="need the video's own frame rate"):
-        clip_spans(spec, 3, 90, None)
+        clip_spans(spec, 3, FrameTimes(90, None))
 
 
 def test_what_went_wrong_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

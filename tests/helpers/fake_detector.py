@@ -20,7 +20,7 @@ class BrightnessEngine(Engine):
 
     def __init__(self, spec: FeatureSpec = SPEC) -> None:
         self.spec = spec
-        self.device = "test"
+        self.name, self.device, self.precision = "brightness", "test", "fp32"
         self.batches: list[list[float]] = []
         self.fail = lambda value: False
         self.delay = lambda: None

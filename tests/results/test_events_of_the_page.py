@@ -1,5 +1,6 @@
 """The page's own rule for events is that of `amiss detect`."""
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amiss.detection import ClipScore, ScoreResult, find_events
+from amiss.detection import ScoreResult, clip_scores, find_events
 from amiss.errors import EvaluationError
 from amiss.results import stretches_of
+from amiss.video import FrameTimes
 from helpers.browser import run_script
 
 RULE = resources.files("amiss").joinpath("results", "templates", "events.js").read_text(encoding="utf-8")
@@ -24,8 +26,12 @@ def drawn(rng: np.random.Generator) -> ScoreResult:
     starts = [i * stride for i in range(n_clips)]
     ends = [*(start + 16 for start in starts[:-1]), starts[-1] + last]
     scores = rng.choice([rng.random(n_clips), rng.integers(0, 5, n_clips) / 4])
-    clips = tuple(ClipScore(s, e, float(v)) for s, e, v in zip(starts, ends, scores, strict=True))
-    return ScoreResult("v", FPS, max(ends), "d", 0.5, clips, ())
+    return result_of(list(zip(starts, ends, strict=True)), scores)
+
+
+def result_of(spans: list[tuple[int, int]], scores: Sequence[float], fps: float = FPS) -> ScoreResult:
+    times = FrameTimes(max(end for _, end in spans), fps)
+    return ScoreResult("v", fps, times.n_frames, times.end_s, "d", 0.5, clip_scores(np.array(scores), spans, times), ())
 
 
 def test_the_script_finds_the_events_that_detect_finds(tmp_path: Path) -> None:
@@ -39,7 +45,7 @@ def test_the_script_finds_the_events_that_detect_finds(tmp_path: Path) -> None:
         scores = np.array([clip.score for clip in result.clips])
         for threshold in (0.0, 0.5, 1.0, float(rng.choice(scores)), float(rng.choice(cut.scores)), rng.random()):
             cases.append({"time": cut.times, "score": cut.scores, "peaks": cut.peaks, "threshold": threshold})
-            expected.append(find_events(scores, spans, FPS, threshold))
+            expected.append(find_events(scores, spans, result.times, threshold))
     found = run_script(RULE + "function main(cases) { return cases.map((c) => findEvents(c, c.threshold)); }", cases,
                        tmp_path)  # fmt: skip
     assert sum(map(len, expected)) > 3000
@@ -53,13 +59,11 @@ def test_the_script_finds_the_events_that_detect_finds(tmp_path: Path) -> None:
 
 
 def test_scores_that_are_none_are_refused() -> None:
-    clips = (ClipScore(0, 16, 0.1), ClipScore(16, 32, float("nan")))
     with pytest.raises(EvaluationError, match="NaN"):
-        stretches_of(ScoreResult("v", FPS, 32, "d", 0.5, clips, ()))
+        stretches_of(result_of([(0, 16), (16, 32)], [0.1, float("nan")]))
 
 
 def test_gaps_take_the_score_before_them() -> None:
-    clips = (ClipScore(0, 16, 0.9), ClipScore(32, 48, 0.1), ClipScore(48, 64, 0.2))
-    cut = stretches_of(ScoreResult("v", 16.0, 64, "d", 0.5, clips, ()))
+    cut = stretches_of(result_of([(0, 16), (32, 48), (48, 64)], [0.9, 0.1, 0.2], 16.0))
     assert cut.times == [0, 1, 2, 3, 4]
     assert cut.scores == [0.9, 0.9, 0.1, 0.2]

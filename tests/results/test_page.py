@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amiss.detection import ClipScore, ScoreResult, find_events
+from amiss.detection import ScoreResult, clip_scores, find_events
 from amiss.errors import EvaluationError, UsageError
 from amiss.jobs import report_results
+from amiss.video import FrameTimes
 from helpers.browser import in_browser
 from helpers.command import amiss
 from helpers.videos import write_video
@@ -24,9 +25,10 @@ SCORES = {
 
 
 def result_of(video: str, scores: list[float], threshold: float = 0.6, detector: str = "run/selected") -> ScoreResult:
-    clips = tuple(ClipScore(16 * i, 16 * i + 16, score) for i, score in enumerate(scores))
-    events = find_events(np.array(scores), [(clip.start, clip.end) for clip in clips], 16.0, threshold)
-    return ScoreResult(video, 16.0, 16 * len(scores), detector, threshold, clips, events)
+    times, spans = FrameTimes(16 * len(scores), 16.0), [(16 * i, 16 * i + 16) for i in range(len(scores))]
+    events = find_events(np.array(scores), spans, times, threshold)
+    clips = clip_scores(np.array(scores), spans, times)
+    return ScoreResult(video, 16.0, times.n_frames, times.end_s, detector, threshold, clips, events)
 
 
 @pytest.fixture

@@ -6,11 +6,15 @@ import warnings
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
+import numpy as np
+
 from amiss.errors import FeatureError, SpecMismatchError
+from amiss.video import FrameTimes
 
 CLIP_LEN = 16
 """Frames per clip, the field's convention since C3D."""
 _RENAMED_WEIGHTS = {"sports1m-fc6": "sports1m"}  # as feature sets and detectors of before call them
+_ROUNDING = 6  # decimals of a frame: half a frame is half a frame, however it was computed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +166,7 @@ def check_same_features(found: FeatureSpec, expected: FeatureSpec, what: str) ->
         warnings.warn(f"{what}: {differences}", stacklevel=2)
 
 
-def clip_spans(spec: FeatureSpec, n_rows: int, n_frames: int, fps: float | None) -> list[tuple[int, int]]:
+def clip_spans(spec: FeatureSpec, n_rows: int, times: FrameTimes) -> list[tuple[int, int]]:
     """The native frames `[start, end)` that each feature row covers, clipped to the video.
 
     Clips: row i covers frames `[i*stride, i*stride + clip_len)` at the spec's frame rate. Segments: row i of T covers
@@ -171,19 +175,19 @@ def clip_spans(spec: FeatureSpec, n_rows: int, n_frames: int, fps: float | None)
     Args:
         spec: how the features were made.
         n_rows: number of rows T.
-        n_frames: decoded frames L of the video.
-        fps: native frames per second; needed only where the spec resamples.
+        times: of the L decoded frames of the video; their rate is needed only where the spec resamples.
 
     Raises:
-        FeatureError: the spec resamples and `fps` is unknown.
+        FeatureError: the spec resamples and the rate is unknown.
     """
+    n_frames = times.n_frames
     if spec.segments is not None:
         return [(i * n_frames // n_rows, (i + 1) * n_frames // n_rows) for i in range(n_rows)]
-    scale = 1.0
+    starts = np.arange(n_rows) * spec.stride
+    spans = np.stack([starts, starts + spec.clip_len], axis=1)
     if spec.frame_rate is not None:
-        if not fps:
+        if times.fps is None:
             raise FeatureError(f"features at {spec.frame_rate} frames/s need the video's own frame rate; it is unknown")
-        scale = fps / spec.frame_rate
-    starts = [round(i * spec.stride * scale) for i in range(n_rows)]
-    ends = [round((i * spec.stride + spec.clip_len) * scale) for i in range(n_rows)]
-    return [(min(s, n_frames), min(e, n_frames)) for s, e in zip(starts, ends, strict=True)]
+        frames = times.without_gaps().frames_at(spans / spec.frame_rate)
+        spans = np.rint(frames.round(_ROUNDING)).astype(np.int64)
+    return [(start, end) for start, end in np.minimum(spans, n_frames).tolist()]

@@ -15,7 +15,8 @@ from amiss.errors import EvaluationError, FeatureError, ManifestError, UsageErro
 from amiss.evaluation import check_ground_truth, get_protocol
 from amiss.features import FeatureRecord, FeatureSet, import_features, open_feature_set
 from amiss.files import write_json
-from amiss.jobs import extract, frames_and_rate, with_lengths
+from amiss.jobs import extract, video_times, with_lengths
+from amiss.video import FrameTimes
 
 Tell = Callable[[str], None]
 """Told what is being prepared."""
@@ -278,12 +279,12 @@ def _check_lengths(dataset: DatasetChoice, manifest: Manifest, features: Feature
         if not measured and video.n_frames is None and record.n_frames is None:
             continue  # training doesn't need to know
         try:
-            n_frames, fps = frames_and_rate(video, features)
+            times = video_times(video, features)
         except FeatureError as error:
             wrong[video.video_id] = str(error)
             continue
-        if n_frames is not None and not _fits(features, record, n_frames, fps):
-            wrong[video.video_id] = f"{video.video_id}: {record.n_clips} clips don't fit {n_frames} frames"
+        if times is not None and not _fits(features, record, times):
+            wrong[video.video_id] = f"{video.video_id}: {record.n_clips} clips don't fit {times.n_frames} frames"
     bad = [v.video_id for v in manifest.videos if v.video_id in wrong and (dataset.folds or v.split == "test")]
     if bad:
         named = "; ".join(wrong[video_id] for video_id in bad[:3])
@@ -294,12 +295,12 @@ def _check_lengths(dataset: DatasetChoice, manifest: Manifest, features: Feature
     return (f"frame counts don't fit the features of {len(wrong)} training videos, like {first}",)
 
 
-def _fits(features: FeatureSet, record: FeatureRecord, n_frames: int, fps: float | None) -> bool:
-    """Whether the clips of a video cover so many frames: the last one begins inside, and the next would not."""
+def _fits(features: FeatureSet, record: FeatureRecord, times: FrameTimes) -> bool:
+    """Whether the clips of a video cover its frames: the last one begins inside, and the next would not."""
     spec = features.spec
     if spec.segments is not None:
         return True
-    spans = clip_spans(spec, record.n_clips + 1, n_frames, fps)
+    spans, n_frames = clip_spans(spec, record.n_clips + 1, times), times.n_frames
     begins_inside = spans[-2][0] < n_frames
     if spec.tail == "drop" or record.n_frames is None:  # others' extractors drop the last clip, some one more
         return begins_inside

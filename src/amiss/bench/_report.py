@@ -235,7 +235,7 @@ def _timeline(frames: ScoredFrames, index: int, group: str, value: float) -> _Ti
         measure=f"{'AUC' if is_auc else 'max'} {value:.2f}",
         video_id=video.video_id,
         class_name=video.class_name or ("anomalous" if video.label else "normal"),
-        duration=f"{n / video.fps:.0f} s" if video.fps else f"{n} frames",
+        duration=f"{seconds:.0f} s" if (seconds := frames.seconds(index)) else f"{n} frames",
         length=n,
         points=[(i, float(scaled[i])) for i in np.unique(np.linspace(0, n - 1, min(n, _POINTS)).astype(int)).tolist()],
         events=runs_above(labels),

@@ -112,7 +112,7 @@ def _some(names: list[str]) -> str:
 
 def _print_summary(video_id: str, result: "ScoreResult") -> None:
     events = ", ".join(f"{_clock(e.start_s)}-{_clock(e.end_s)} ({e.score:.2f})" for e in result.events)
-    duration = _clock(result.n_frames / result.fps)
+    duration = _clock(result.duration_s)
     console.out.print(f"{video_id}  {duration}  peak {result.peak:.3f}  {events or 'no event'}", markup=False)
 
 

@@ -24,7 +24,7 @@ if typing.TYPE_CHECKING:
     from amiss.detection._false_alarms import FalseAlarms, FalseAlarmThreshold, false_alarm_threshold, poisson_upper
     from amiss.detection._normalisation import Normalisation, NormalisationKind
     from amiss.detection._online import OnlineScorer, causal_offline_scores
-    from amiss.detection._score_result import ClipScore, Event, ScoreResult, find_events, read_score_result
+    from amiss.detection._score_result import ClipScore, Event, ScoreResult, clip_scores, find_events, read_score_result
 
 __all__ = [
     "Alarm",
@@ -47,6 +47,7 @@ __all__ = [
     "calibrate",
     "causal_offline_scores",
     "check_detector_folder",
+    "clip_scores",
     "detector_digest",
     "false_alarm_threshold",
     "find_alarms",

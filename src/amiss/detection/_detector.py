@@ -19,13 +19,14 @@ from amiss.backbones import FeatureSpec, clip_spans, create_backbone_for
 from amiss.detection._calibration import Calibration
 from amiss.detection._detector_folder import HEAD_FILE, JSON_FILE, check_detector_folder
 from amiss.detection._normalisation import FloatArray, Normalisation, NormalisationKind
-from amiss.detection._score_result import ClipScore, ScoreResult, find_events
+from amiss.detection._score_result import ScoreResult, clip_scores, find_events
 from amiss.engines import Engine, create_engine
 from amiss.errors import AmissError, DetectorError, FeatureError
 from amiss.features import extract_video, pool_as
 from amiss.files import atomic_path, write_json
 from amiss.heads import Head, HeadOutput, create_head, crop_mean, mean_logits
 from amiss.settings import in_words
+from amiss.video import FrameTimes
 
 FORMAT = 2
 """That `save` writes; 1 was without a score map."""
@@ -203,20 +204,17 @@ class Detector:
         """
         engine = self.prepare()
         extracted = extract_video(video, engine)
-        return self.result_of(
-            str(video), extracted.features, extracted.n_frames, extracted.fps, extracted.problem, engine.spec
-        )
+        return self.result_of(str(video), extracted.features, extracted.times, extracted.problem, engine.spec)
 
     def result_of(
         self,
         video: str,
         features: FloatArray,
-        n_frames: int,
-        fps: float,
+        times: FrameTimes,
         problem: str | None = None,
         spec: FeatureSpec | None = None,
     ) -> ScoreResult:
-        """Score the features [T, C, D] of a video whose frames and frame rate are known, and find the events.
+        """Score the features [T, C, D] of a video, and find the events; `times` are those of its frames.
 
         `spec` is of these features where it isn't the detector's own: with another stride, clips lie elsewhere, and
         where the head takes segments, clips are pooled to them.
@@ -231,11 +229,11 @@ class Detector:
                 f"{spec.pooling!r}, which makes zeros of them"
             )
         scores = self.score_features(rows)
-        spans = clip_spans(spec, len(scores), n_frames, fps)
+        spans = clip_spans(spec, len(scores), times)
         threshold = self.calibration.threshold
-        clips = tuple(ClipScore(start, end, float(s)) for (start, end), s in zip(spans, scores, strict=True))
-        events = find_events(scores, spans, fps, threshold)
-        return ScoreResult(video, fps, n_frames, self.name, threshold, clips, events, problem)
+        clips = clip_scores(scores, spans, times)
+        events = find_events(scores, spans, times, threshold)
+        return ScoreResult(video, times.rate, times.n_frames, times.end_s, self.name, threshold, clips, events, problem)
 
 
 def detector_digest(folder: str | os.PathLike[str]) -> str:

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,7 @@ from amiss.errors import EvaluationError
 from amiss.evaluation import VideoScores, frame_scores, runs_above
 from amiss.files import write_json, write_text
 from amiss.settings import problems_of
+from amiss.video import FrameTimes
 
 _MOST_PROBLEMS = 3  # that are told of one file
 
@@ -29,6 +31,10 @@ class ClipScore:
     """First frame."""
     end: int
     """Frame after the last."""
+    start_s: float
+    """When the first frame starts, in seconds from the video's first picture."""
+    end_s: float
+    """When the last one ends."""
     score: float
     """0..1."""
 
@@ -42,9 +48,9 @@ class Event:
     end: int
     """Frame after the last."""
     start_s: float
-    """Seconds from the first frame."""
+    """When the first frame starts, in seconds from the video's first picture."""
     end_s: float
-    """Seconds from the first frame."""
+    """When the last one ends."""
     score: float
     """Largest score in the event."""
     peak_frame: int
@@ -60,9 +66,11 @@ class ScoreResult:
     video: str
     """File or id of the video."""
     fps: float
-    """Native frames per second."""
+    """Native frames per second, on average."""
     n_frames: int
     """Decoded frames."""
+    duration_s: float
+    """When the last frame ends, in seconds from the first picture."""
     detector: str
     """Where the detector was loaded from."""
     threshold: float
@@ -77,6 +85,16 @@ class ScoreResult:
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return asdict(self)
+
+    @cached_property
+    def times(self) -> FrameTimes:
+        """When the video's frames are shown; exact where clips begin and end."""
+        return FrameTimes.of_spans(
+            [(clip.start, clip.end) for clip in self.clips],
+            [(clip.start_s, clip.end_s) for clip in self.clips],
+            FrameTimes(self.n_frames, self.fps),
+            self.duration_s,
+        )
 
     @property
     def peak(self) -> float:
@@ -93,7 +111,7 @@ class ScoreResult:
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(["start", "end", "start_s", "end_s", "score", "event"])
         for clip in self.clips:
-            times = (f"{clip.start / self.fps:.3f}", f"{clip.end / self.fps:.3f}")
+            times = (f"{clip.start_s:.3f}", f"{clip.end_s:.3f}")
             writer.writerow([clip.start, clip.end, *times, f"{clip.score:.6f}", int(clip.score >= self.threshold)])
         write_text(path, buffer.getvalue())
 
@@ -109,7 +127,7 @@ def read_score_result(values: Mapping[str, Any], source: str) -> ScoreResult:
         EvaluationError: a field is missing or makes no sense; the first few are named.
     """
     try:
-        result = _READ.validate_python(values)
+        result = _READ.validate_python(_with_seconds(values))
     except ValidationError as error:
         raise EvaluationError(
             f"{source}: {'; '.join(map(str, islice(problems_of(error, BaseModel), _MOST_PROBLEMS)))}"
@@ -127,8 +145,34 @@ def read_score_result(values: Mapping[str, Any], source: str) -> ScoreResult:
 _READ = TypeAdapter(ScoreResult)
 
 
+def _with_seconds(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Results of before don't say when clips start and end: their rate is taken as even, as it was."""
+    try:
+        if "duration_s" in values:
+            return values
+        fps, n_frames = float(values["fps"]), int(values["n_frames"])
+        clips = [{**clip, "start_s": clip["start"] / fps, "end_s": clip["end"] / fps} for clip in values["clips"]]
+    except (KeyError, TypeError, ValueError, ArithmeticError):  # what is wrong is said when it is checked
+        return values
+    return {**values, "duration_s": n_frames / fps, "clips": clips}
+
+
+def clip_scores(
+    scores: NDArray[np.float64], spans: Sequence[tuple[int, int]], times: FrameTimes
+) -> tuple[ClipScore, ...]:
+    """The clips of a result.
+
+    Args:
+        scores: [T] clip scores.
+        spans: native frames [start, end) of each clip.
+        times: of the frames.
+    """
+    rows = zip(spans, times.spans(spans), scores.tolist(), strict=True)
+    return tuple(ClipScore(*frames, *seconds, score) for frames, seconds, score in rows)
+
+
 def find_events(
-    scores: NDArray[np.float64], spans: Sequence[tuple[int, int]], fps: float, threshold: float
+    scores: NDArray[np.float64], spans: Sequence[tuple[int, int]], times: FrameTimes, threshold: float
 ) -> tuple[Event, ...]:
     """The runs of frames whose score reaches the threshold, which are also what an evaluation counts as alarms.
 
@@ -138,7 +182,7 @@ def find_events(
     Args:
         scores: [T] clip scores.
         spans: native frames [start, end) of each clip; where clips overlap, a frame has their mean score.
-        fps: frames per second.
+        times: of the frames.
         threshold: 0..1.
     """
     n_frames = max(end for _, end in spans)
@@ -147,7 +191,6 @@ def find_events(
     for start, end in runs_above(per_frame >= threshold):
         peak = max((i for i, (s, e) in enumerate(spans) if s < end and e > start), key=lambda i: scores[i])
         peak_frame = min(max(sum(spans[peak]) // 2, start), end - 1)
-        events.append(
-            Event(start, end, start / fps, end / fps, float(per_frame[start:end].max()), peak_frame, peak_frame / fps)
-        )
+        (start_s, end_s), (peak_s, _) = times.spans([(start, end), (peak_frame, peak_frame + 1)])
+        events.append(Event(start, end, start_s, end_s, float(per_frame[start:end].max()), peak_frame, peak_s))
     return tuple(events)

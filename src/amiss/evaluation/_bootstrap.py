@@ -57,9 +57,9 @@ def bootstrap_metrics(frames: ScoredFrames, weights: Values, threshold: float = 
     normal, n_frames = np.flatnonzero(~frames.anomalous), np.diff(frames.offsets)
     of_normal = weights[:, normal]
     replicates["far"] = _ratio(of_normal @ false_alarm_frames(frames)[normal], of_normal @ n_frames[normal])
-    rates = [frames.videos[index].fps for index in normal]
-    if all(rates):
-        hours = n_frames[normal] / np.array(rates, dtype=np.float64) / 3600
+    seconds = [frames.seconds(int(index)) for index in normal]
+    if all(seconds):
+        hours = np.array(seconds, dtype=np.float64) / 3600
         alarms = np.array(
             [len(runs_above(frames.of_video(int(index))[0] >= threshold)) for index in normal], dtype=np.float64
         )

@@ -1,7 +1,6 @@
 """The event part of an evaluation: all event metrics of one set of scored frames."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from amiss.evaluation._event_metrics import (
 from amiss.evaluation._frame_metrics import frame_labels_unknown
 from amiss.evaluation._scored_frames import ScoredFrames
 from amiss.evaluation._undefined import Metric, Undefined
+from amiss.video import FrameTimes
 
 TIOUS = (0.1, 0.2, 0.3, 0.4, 0.5)
 FALSE_ALARM_RATES = (0.1, 1, 10)
@@ -35,20 +35,14 @@ class _ScoredVideo:
 
     video: Video
     """Row of the manifest."""
+    times: FrameTimes
+    """Of its frames."""
+    seconds: float | None
+    """Its length without gaps; None where the frame rate is unknown."""
     scores: NDArray[np.float64]
     """[L] of its frames."""
     events: list[Interval]
     """Its annotated events."""
-
-    @cached_property
-    def seconds(self) -> float:
-        """Its length; NaN where the frame rate is unknown."""
-        return len(self.scores) / self.frame_rate
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second; NaN where unknown."""
-        return self.video.fps or float("nan")
 
 
 def event_metrics(frames: ScoredFrames, threshold: float) -> dict[str, Any]:
@@ -68,7 +62,7 @@ def event_metrics(frames: ScoredFrames, threshold: float) -> dict[str, Any]:
         `ap`: `event_average_precision` by tIoU, of events proposed at nine quantiles of all scores; `ap_mean`;
         `latency_aware_ap`.
     """
-    videos = [_ScoredVideo(v, *_split(frames, index)) for index, v in enumerate(frames.videos)]
+    videos = [_scored_video(frames, index) for index in range(len(frames.videos))]
     no_events = frame_labels_unknown(frames)
     if no_events is None and not frames.labels.any():
         no_events = Undefined("the test set has no anomalous frames")
@@ -88,13 +82,13 @@ def event_metrics(frames: ScoredFrames, threshold: float) -> dict[str, Any]:
 
 def false_alarms_per_hour(frames: ScoredFrames, threshold: float) -> Metric:
     """Alarms in normal videos per hour of them."""
-    normal = [_ScoredVideo(v, *_split(frames, index)) for index, v in enumerate(frames.videos) if v.label == 0]
+    normal = [_scored_video(frames, index) for index, v in enumerate(frames.videos) if v.label == 0]
     return _no_hours(normal) or sum(len(runs_above(v.scores >= threshold)) for v in normal) / _hours(normal)
 
 
-def _split(frames: ScoredFrames, index: int) -> tuple[NDArray[np.float64], list[Interval]]:
+def _scored_video(frames: ScoredFrames, index: int) -> _ScoredVideo:
     scores, labels = frames.of_video(index)
-    return scores, runs_above(labels)
+    return _ScoredVideo(frames.videos[index], frames.times[index], frames.seconds(index), scores, runs_above(labels))
 
 
 def _event_scores(videos: list[_ScoredVideo]) -> list[NDArray[np.float64]]:
@@ -102,11 +96,11 @@ def _event_scores(videos: list[_ScoredVideo]) -> list[NDArray[np.float64]]:
 
 
 def _hours(videos: list[_ScoredVideo]) -> float:
-    return sum(v.seconds for v in videos) / 3600
+    return sum(v.seconds or 0.0 for v in videos) / 3600
 
 
 def _no_rate(videos: list[_ScoredVideo]) -> Undefined | None:
-    without = [v.video.video_id for v in videos if not v.video.fps]
+    without = [v.video.video_id for v in videos if not v.seconds]
     return Undefined(f"the manifest has no fps for {without[0]}") if without else None
 
 
@@ -135,13 +129,14 @@ def _operating_point(videos: list[_ScoredVideo], threshold: float, no_events: Un
 def _delays(videos: list[_ScoredVideo], threshold: float, no_events: Undefined | None) -> dict[str, Metric]:
     if no_events:
         return dict.fromkeys(("delay_median_s", "delay_p90_s", "miss_rate"), no_events)
-    delays = [(delay_frames(v.scores, event, threshold), v.frame_rate) for v in videos for event in v.events]
-    seconds = [frames / rate for frames, rate in delays if frames is not None]
-    none = _no_rate([v for v in videos if v.events]) or (None if seconds else Undefined("no event is found"))
+    delays = [(v, event[0], delay_frames(v.scores, event, threshold)) for v in videos for event in v.events]
+    found = [(v.times, start, start + frames) for v, start, frames in delays if frames is not None]
+    none = _no_rate([v for v in videos if v.events]) or (None if found else Undefined("no event is found"))
+    seconds = [] if none else [times.between(start, alarm) for times, start, alarm in found]
     return {
         "delay_median_s": none or float(np.median(seconds)),
         "delay_p90_s": none or float(np.quantile(seconds, 0.9)),
-        "miss_rate": 1 - len(seconds) / len(delays),
+        "miss_rate": 1 - len(found) / len(delays),
     }
 
 

@@ -15,6 +15,7 @@ from amiss.evaluation._event_metrics import Interval
 from amiss.evaluation._style import FONT, new_figure, style_axes
 from amiss.evaluation._video_scores import VideoScores, frame_scores
 from amiss.pages import Theme
+from amiss.video import FrameTimes
 
 Thumbnail = tuple[int, NDArray[np.uint8]]
 
@@ -56,7 +57,7 @@ _MOST_TICKS = 10
 def plot_score_curve(
     spans: Sequence[Interval],
     scores: ArrayLike,
-    fps: float,
+    times: FrameTimes,
     *,
     events: Sequence[Interval] = (),
     truth: Sequence[Interval] | None = None,
@@ -70,7 +71,7 @@ def plot_score_curve(
     Args:
         spans: native frames [start, end) of each clip.
         scores: [T] clip scores.
-        fps: native frames per second.
+        times: when the frames are shown.
         events: detected events in frames, shaded.
         truth: annotated events in frames, a thin bar above the curve; None = unknown.
         threshold: a dashed line.
@@ -80,10 +81,10 @@ def plot_score_curve(
     """
     video = VideoScores(np.asarray(scores, dtype=np.float64), tuple(spans))
     n_frames = max(end for _, end in spans)
-    duration = n_frames / fps
+    duration = float(times.ends(n_frames))
     thumbnails = sorted(thumbnails, key=lambda thumbnail: thumbnail[0])
-    times = [(index + 0.5) / fps for index, _ in thumbnails]
-    centres = [_LEFT + time / duration * (_WIDTH - _LEFT - _RIGHT) for time in times]
+    middles = times.starts([index + 0.5 for index, _ in thumbnails]).tolist()
+    centres = [_LEFT + time / duration * (_WIDTH - _LEFT - _RIGHT) for time in middles]
     sizes = _thumbnail_sizes([image.shape[1] / image.shape[0] for _, image in thumbnails], centres)
     strip = max((height for _, height in sizes), default=0.0) + (_LEADER if sizes else 0.0)
     own_row = _TITLE_ROW if title and len(title) > _LONG_TITLE else 0.0
@@ -101,9 +102,9 @@ def plot_score_curve(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.spines["left"].set_bounds(low, high)
     handles: list[Line2D | Patch] = []
-    for start, end in events:
-        axes.axvspan(start / fps, end / fps, color=theme.event, alpha=0.22, linewidth=0, zorder=1)
-    _draw_steps(axes, per_frame, fps, low, theme)
+    for start, end in times.spans(events):
+        axes.axvspan(start, end, color=theme.event, alpha=0.22, linewidth=0, zorder=1)
+    _draw_steps(axes, per_frame, times, low, theme)
     handles.append(Line2D([], [], color=theme.score, linewidth=1.7, label="score"))
     if threshold is not None:
         axes.axhline(threshold, color=theme.event, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
@@ -112,7 +113,7 @@ def plot_score_curve(
     if events:
         handles.append(Patch(color=theme.event, alpha=0.3, linewidth=0, label="detected event"))
     if truth:
-        bars = [(start / fps, (end - start) / fps) for start, end in truth]
+        bars = [(start, end - start) for start, end in times.spans(truth)]
         y_range = (bar - 0.016 * (high - low), 0.032 * (high - low))
         axes.broken_barh(bars, y_range, color=theme.truth, linewidth=0, zorder=3)
         handles.append(Patch(color=theme.truth, linewidth=0, label="annotated event"))
@@ -135,15 +136,16 @@ def plot_score_curve(
     return figure
 
 
-def _draw_steps(axes: Axes, per_frame: NDArray[np.float64], fps: float, low: float, theme: Theme) -> None:
+def _draw_steps(axes: Axes, per_frame: NDArray[np.float64], times: FrameTimes, low: float, theme: Theme) -> None:
     starts = np.concatenate([[0], np.flatnonzero(np.diff(per_frame)) + 1])
-    edges = np.append(starts, len(per_frame)) / fps
+    edges = np.append(times.starts(starts), times.ends(len(per_frame)))
     axes.stairs(per_frame[starts], edges, baseline=low, fill=True, color=theme.score, alpha=0.13, linewidth=0, zorder=2)
     axes.stairs(per_frame[starts], edges, baseline=None, color=theme.score, linewidth=1.5, zorder=4)
 
 
 def _time_axis(axes: Axes, duration: float) -> None:
-    step = next((step for step in _STEPS_S if duration / step <= _MOST_TICKS), _STEPS_S[-1])
+    days = 86400 * 10.0 ** np.arange(1, 12)
+    step = next(step for step in (*_STEPS_S, *days) if duration / step <= _MOST_TICKS)
     axes.xaxis.set_major_locator(FixedLocator(list(np.arange(0, duration * (1 + 1e-9), step))))
     if duration < 60:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))

@@ -23,6 +23,7 @@ from amiss.evaluation._video_scores import (
     name_differences,
     name_some,
 )
+from amiss.video import FrameTimes
 
 Frames = NDArray[np.float64]
 _SEGMENTS = 32
@@ -36,6 +37,8 @@ class ScoredFrames:
     """Id of the protocol."""
     videos: tuple[Video, ...]
     """The V videos."""
+    times: tuple[FrameTimes, ...]
+    """When the native frames of each are shown."""
     offsets: NDArray[np.int64]
     """[V + 1] video v has frames offsets[v] .. offsets[v + 1] - 1."""
     scores: Frames
@@ -64,6 +67,11 @@ class ScoredFrames:
     def video_scores(self) -> Frames:
         """[V] largest frame score of each video."""
         return np.maximum.reduceat(self.scores, self.offsets[:-1])
+
+    def seconds(self, index: int) -> float | None:
+        """Length of what counts of a video, without gaps; None where the frame rate is unknown."""
+        times = self.times[index]
+        return None if times.fps is None else times.until(int(self.offsets[index + 1] - self.offsets[index]))
 
     def of_video(self, index: int) -> tuple[Frames, NDArray[np.bool_]]:
         """Frame scores and labels of one video."""
@@ -117,7 +125,13 @@ def score_frames(
         warnings.warn(note, stacklevel=2)
         notes.append(note)
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-    return ScoredFrames(rule.id, tuple(videos), offsets, np.concatenate(parts), np.concatenate(labels), tuple(notes))
+    times = tuple(
+        scores[video.video_id].times or FrameTimes(n_frames, video.fps)
+        for video, n_frames in zip(videos, lengths, strict=True)
+    )
+    return ScoredFrames(
+        rule.id, tuple(videos), times, offsets, np.concatenate(parts), np.concatenate(labels), tuple(notes)
+    )
 
 
 def _test_videos(manifest: Manifest, scores: Scores, exclude: Collection[str]) -> list[Video]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amiss.errors import EvaluationError
+from amiss.video import FrameTimes
 
 CLIP_LEN = 16
 
@@ -25,6 +26,8 @@ class VideoScores:
     """[T] one finite number per clip or segment."""
     spans: Spans | None = None
     """Native frames [start, end) of each score, by start; None = by convention (see `frame_scores`)."""
+    times: FrameTimes | None = None
+    """When the video's frames are shown; None = at the even rate that the manifest states."""
 
     def __post_init__(self) -> None:
         """Check, and keep the scores as float64."""

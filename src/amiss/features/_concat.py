@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from amiss.backbones import FeatureSpec, fused_spec
 from amiss.errors import FeatureError, UsageError
 from amiss.features._feature_set import Features, FeatureSet
+from amiss.video import FrameTimes
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class JoinedVideo:
     """Of the first set that knows."""
     fps: float | None
     """Of the first set that knows, else as given."""
+    times: FrameTimes | None
+    """Of the first set that knows when frames are shown."""
     engine: str | None
     """What made the parts, joined by ` + `; None where none says."""
 
@@ -85,6 +88,7 @@ def join_video(sets: Sequence[FeatureSet], video_id: str, fps: float | None = No
         features=np.concatenate(views, axis=2),
         n_frames=next((record.n_frames for record in records if record.n_frames), None),
         fps=rate,
+        times=next((features.times(video_id) for features in sets if features.records[video_id].times_sha256), None),
         engine=" + ".join(dict.fromkeys(engines)) or None,
     )
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from amiss.engines import Engine, Prepared
 from amiss.errors import VideoError
-from amiss.video import VideoReader, iter_clips, video_bounds
+from amiss.video import FrameTimes, VideoReader, iter_clips, video_bounds
 
 PathLike = str | os.PathLike[str]
 _VIEWS_AHEAD = 8  # clips times crops that wait for the engine, beside a batch
@@ -35,12 +35,20 @@ class ExtractedVideo:
 
     features: NDArray[np.float32]
     """[T, C, D] clips x crops x dim."""
-    n_frames: int
-    """Native frames decoded."""
-    fps: float
-    """Native frames per second."""
+    times: FrameTimes
+    """When each native frame is shown."""
     problem: str | None
     """What is missing where it could be decoded only in part."""
+
+    @property
+    def n_frames(self) -> int:
+        """Native frames decoded."""
+        return self.times.n_frames
+
+    @property
+    def fps(self) -> float:
+        """Native frames per second, on average."""
+        return self.times.rate
 
 
 def extract_video(path: PathLike, engine: Engine, on_progress: Callable[[float], None] | None = None) -> ExtractedVideo:
@@ -97,8 +105,7 @@ class _Video:
     id: str
     path: PathLike
     rows: list[NDArray[np.float32]] = field(default_factory=list)
-    n_frames: int = 0
-    fps: float = 0.0
+    times: FrameTimes = FrameTimes(0, None)  # noqa: RUF009  # frozen
     share: float | None = None
     problem: str | None = None
     error: VideoError | None = None
@@ -111,11 +118,11 @@ class _Video:
             preset = (spec.parts or (spec,))[0].preset
             resampled = "" if spec.frame_rate is None else f", taken at {spec.frame_rate:g} a second,"
             return VideoError(
-                f"{self.path}: {self.n_frames} frames{resampled} are fewer than a clip of {spec.clip_len}; tail rule "
-                f"is 'drop' (preset {preset!r}): leave out the video, or extract with a preset that pads it "
+                f"{self.path}: {self.times.n_frames} frames{resampled} are fewer than a clip of {spec.clip_len}; tail "
+                f"rule is 'drop' (preset {preset!r}): leave out the video, or extract with a preset that pads it "
                 "(`amiss presets`; 'default' does)"
             )
-        return ExtractedVideo(np.stack(self.rows), self.n_frames, self.fps, self.problem)
+        return ExtractedVideo(np.stack(self.rows), self.times, self.problem)
 
 
 def _run(engine: Engine, waiting: list[tuple[_Video, Prepared]]) -> None:
@@ -239,7 +246,7 @@ class _Readers:
                     if not (self._prepared.take(_bytes_of(prepared)) and self._put((video, prepared))):
                         return
                     del prepared
-            video.n_frames, video.fps, video.problem = reader.n_frames, reader.fps, reader.problem
+            video.times, video.problem = reader.times(), reader.problem
 
     def _put(self, item: tuple[_Video, Prepared | None] | BaseException | None) -> bool:
         while not self._stop.is_set():

@@ -1,4 +1,7 @@
-"""Feature sets on disk: a directory of `spec.json`, `index.jsonl` and one `<video_id>.npy` [T, C, D] per video."""
+"""Feature sets on disk: a directory of `spec.json`, `index.jsonl` and one `<video_id>.npy` [T, C, D] per video.
+
+A video whose frames don't come at an even rate also has `times/<video_id>.npy`, the knots of its FrameTimes.
+"""
 
 import json
 import os
@@ -14,12 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amiss.backbones import FeatureSpec
-from amiss.errors import FeatureError, OutputError, UsageError
+from amiss.errors import FeatureError, OutputError, UsageError, VideoError
 from amiss.files import atomic_path, lock, remove_leftovers, sha256_file, write_json, write_text
 from amiss.registry import did_you_mean
+from amiss.video import FrameTimes
 
 Features = NDArray[np.float32] | NDArray[np.float16]
 """[T, C, D] = clips × crops × dim."""
+
+TIMES = "times"
+"""Folder of the times of frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +39,13 @@ class FeatureRecord:
     n_frames: int | None
     """Decoded frames of the video; None = see the manifest."""
     fps: float | None
-    """Native frames per second; None = see the manifest."""
+    """Native frames per second, on average; None = see the manifest."""
     sha256: str
     """Of the .npy file."""
     engine: str | None = None
     """What ran the backbone, where and in which precision, e.g. `openvino cpu bf16`; None = not on record."""
+    times_sha256: str | None = None
+    """Of `times/<video_id>.npy`; None = the frames come at an even rate, as far as is known."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,24 @@ class FeatureSet:
                 "extract it again"
             )
         return array
+
+    def times(self, video_id: str) -> FrameTimes | None:
+        """When the frames of a video are shown: at an even rate where no times are stored, as in older sets. None where
+        the set doesn't know how many frames there are.
+
+        Raises:
+            FeatureError: the times are stored, but damaged.
+        """
+        record = self.records[video_id]
+        if record.n_frames is None:
+            return None
+        if record.times_sha256 is None:
+            return FrameTimes(record.n_frames, record.fps)
+        path = self.folder / TIMES / f"{video_id}.npy"
+        try:
+            return FrameTimes(record.n_frames, record.fps, np.load(path, allow_pickle=False))
+        except (OSError, ValueError, EOFError, VideoError) as error:
+            raise FeatureError(f"{path} can't be read: {error}. Extract {video_id} again") from error
 
 
 def open_feature_set(folder: str | os.PathLike[str]) -> FeatureSet:
@@ -194,6 +221,8 @@ class FeatureSetWriter:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock: _FolderLock | None = _FolderLock.of(self.folder)
             remove_leftovers(self.folder)
+            if (self.folder / TIMES).is_dir():
+                remove_leftovers(self.folder / TIMES)
             foreign = next((p.name for p in self.folder.iterdir() if p.name != "index.jsonl"), None)
         except OSError as error:
             raise OutputError(f"can't write feature set {self.folder}: {error.strerror}") from error
@@ -234,8 +263,18 @@ class FeatureSetWriter:
         n_frames: int | None,
         fps: float | None,
         engine: str | None = None,
+        *,
+        times: FrameTimes | None = None,
     ) -> None:
-        """Write the rows of one video, [T, C, D], in the spec's dtype; `engine` says what made them.
+        """Write the rows of one video, [T, C, D], in the spec's dtype.
+
+        Args:
+            video_id: of the video.
+            features: its rows.
+            n_frames: decoded frames; None = not known.
+            fps: native frames per second; None = not known.
+            engine: what made them.
+            times: when each frame is shown, if it is known; `n_frames` and `fps` are then its own.
 
         Raises:
             UsageError: the writer is closed.
@@ -245,12 +284,18 @@ class FeatureSetWriter:
         if self._closed:
             raise UsageError(f"{self.folder}: the writer is closed; {video_id} can't be added")
         check_rows(video_id, features, self.spec)
+        if times is not None:
+            n_frames, fps = times.n_frames, times.fps
+        knots = None if times is None else times.knots
         path = self.folder / f"{video_id}.npy"
-        with atomic_path(path) as temporary:
-            np.save(temporary, features.astype(self.spec.dtype, copy=False), allow_pickle=False)
-            digest = sha256_file(temporary)
         record = FeatureRecord(
-            video_id=video_id, n_clips=len(features), n_frames=n_frames, fps=fps, sha256=digest, engine=engine
+            video_id=video_id,
+            n_clips=len(features),
+            n_frames=n_frames,
+            fps=fps,
+            times_sha256=None if knots is None else _write_array(self.folder / TIMES / path.name, knots),
+            sha256=_write_array(path, features.astype(self.spec.dtype, copy=False)),
+            engine=engine,
         )
         try:
             with self._index.open("a", encoding="utf-8") as index:
@@ -289,3 +334,10 @@ class FeatureSetWriter:
     ) -> None:
         with suppress(OutputError) if error else nullcontext():  # what went wrong first is what counts
             self.close()
+
+
+def _write_array(path: Path, array: NDArray[np.floating]) -> str:
+    """Write a .npy file, atomically; returns its sha256."""
+    with atomic_path(path) as temporary:
+        np.save(temporary, array, allow_pickle=False)
+        return sha256_file(temporary)

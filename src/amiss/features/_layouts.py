@@ -19,6 +19,7 @@ from amiss.features._feature_set import Features, FeatureSet, FeatureSetWriter, 
 from amiss.features._pooling import PoolingRule, pool
 from amiss.files import atomic_path
 from amiss.registry import Registry
+from amiss.video import FrameTimes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -59,6 +60,8 @@ class ImportedVideo:
     """[T, C, D]."""
     n_frames: int | None = None
     fps: float | None = None
+    times: FrameTimes | None = None
+    """When each frame is shown, where the layout tells; `n_frames` and `fps` are then its own."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def import_features(
                 continue
             writer = writer or stack.enter_context(FeatureSetWriter(out, spec))
             if video.video_id not in writer.done:
-                writer.add(video.video_id, video.features, video.n_frames, video.fps)
+                writer.add(video.video_id, video.features, video.n_frames, video.fps, times=video.times)
     if on_failure is not None:
         for video_id, problem in failed.items():
             on_failure(video_id, problem)

@@ -28,7 +28,7 @@ if typing.TYPE_CHECKING:
     from amiss.jobs._manifests import ManifestReport, build_manifest, check_manifest
     from amiss.jobs._quantise import QuantiseReport, quantise_backbone, quantise_on_targets
     from amiss.jobs._report import PageReport, report_results
-    from amiss.jobs._score_videos import frames_and_rate, score_videos, with_lengths
+    from amiss.jobs._score_videos import score_videos, video_times, with_lengths
     from amiss.jobs._targets import video_files
     from amiss.jobs._train import train_recipe
     from amiss.jobs._weights import (
@@ -73,7 +73,6 @@ __all__ = [
     "extract",
     "extract_targets",
     "fetch_weights",
-    "frames_and_rate",
     "import_feature_set",
     "mean_std",
     "quantise_backbone",
@@ -85,6 +84,7 @@ __all__ = [
     "train_recipe",
     "verify_weights",
     "video_files",
+    "video_times",
     "with_lengths",
 ]
 

@@ -19,7 +19,7 @@ from amiss.files import atomic_path, is_about_name
 from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.jobs._report import PageReport, report_results
 from amiss.jobs._targets import video_files
-from amiss.video import annotate_video, cut_clip, read_frames_at
+from amiss.video import FrameTimes, annotate_video, cut_clip, read_frames_at
 
 if TYPE_CHECKING:  # torch and matplotlib take seconds: a wrong path is told before
     from matplotlib.figure import Figure
@@ -179,13 +179,14 @@ def detect(
 def _score_stored(video_id: str, path: Path | None, detector: Detector, features: FeatureSet) -> ScoreResult:
     rows = features.load(video_id)
     record, spec = features.records[video_id], features.spec
-    if record.n_frames is not None and record.fps is not None:
-        return detector.result_of(str(path or video_id), rows, record.n_frames, record.fps, spec=spec)
+    times = features.times(video_id)
+    if times is not None and times.fps is not None:
+        return detector.result_of(str(path or video_id), rows, times, spec=spec)
     if spec.segments is not None:
         raise FeatureError(f"{video_id}: {features.folder} doesn't say how many frames it has and at what rate")
     n_frames, fps = record.n_frames or len(rows) * spec.stride, record.fps or spec.frame_rate or _ASSUMED_FPS
     problem = f"its features don't tell length and frame rate: taken as {n_frames} frames at {fps:g} per second"
-    return detector.result_of(str(path or video_id), rows, n_frames, fps, problem, spec)
+    return detector.result_of(str(path or video_id), rows, FrameTimes(n_frames, fps), problem, spec)
 
 
 def _write(out: Path, video_id: str, path: Path | None, result: ScoreResult, wanted: DetectOutputs) -> None:
@@ -199,7 +200,8 @@ def _write(out: Path, video_id: str, path: Path | None, result: ScoreResult, wan
     if path is not None and wanted.annotate:
         spans, scores = [(c.start, c.end) for c in result.clips], [c.score for c in result.clips]
         events = [(event.start, event.end) for event in result.events]
-        annotate_video(path, out / f"{video_id}.annotated.mp4", spans, scores, events, result.threshold)
+        marked = out / f"{video_id}.annotated.mp4"
+        annotate_video(path, marked, spans, scores, events, result.threshold, times=result.times)
     if path is not None and wanted.clips:
         for number, event in enumerate(result.events, 1):
             cut_clip(path, out / f"{video_id}.event{number:02d}.mp4", event.start, event.end)
@@ -225,7 +227,7 @@ def score_figure(
     return plot_score_curve(
         [(clip.start, clip.end) for clip in result.clips],
         [clip.score for clip in result.clips],
-        result.fps,
+        result.times,
         events=[(event.start, event.end) for event in result.events],
         truth=truth,
         threshold=result.threshold,

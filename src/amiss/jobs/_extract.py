@@ -119,7 +119,7 @@ def _extract(
         try:
             if isinstance(video, VideoError):
                 raise video
-            writer.add(video_id, video.features, video.n_frames, video.fps, engine.description)
+            writer.add(video_id, video.features, video.n_frames, video.fps, engine.description, times=video.times)
         except (VideoError, FeatureError) as error:  # FeatureError: values that aren't finite
             report.failed[video_id] = str(error)
         except OutputError as error:

@@ -11,6 +11,7 @@ from amiss.datasets import Manifest, Video
 from amiss.errors import FeatureError
 from amiss.evaluation import Scores, VideoScores
 from amiss.features import FeatureSet, pool_as
+from amiss.video import FrameTimes
 
 if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
     from amiss.detection import Detector
@@ -35,19 +36,19 @@ def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Vide
         if not rows.any():
             unscored.append(video.video_id)
             continue
-        n_frames, fps = frames_and_rate(video, features)
-        if n_frames is None and len(rows) != len(stored):  # segments of clips of 16 frames
-            n_frames = 16 * len(stored)
-        spans = None if n_frames is None else tuple(clip_spans(spec, len(rows), n_frames, fps))
-        scores[video.video_id] = VideoScores(detector.score_features(rows), spans)
+        times = video_times(video, features)
+        if times is None and len(rows) != len(stored):  # segments of clips of 16 frames
+            times = FrameTimes(16 * len(stored), video.fps)
+        spans = None if times is None else tuple(clip_spans(spec, len(rows), times))
+        scores[video.video_id] = VideoScores(detector.score_features(rows), spans, times)
     return scores, unscored
 
 
-def frames_and_rate(video: Video, features: FeatureSet) -> tuple[int | None, float | None]:
-    """Decoded frames and frame rate of a video, from the manifest, else from the feature set's index.
+def video_times(video: Video, features: FeatureSet) -> FrameTimes | None:
+    """When the frames of a video are shown, as the feature set knows; else at the even rate that the manifest states.
 
     Returns:
-        Both; None for the frames where neither knows, but each row is of the next 16.
+        None where neither knows how many frames there are, but each row is of the next 16.
 
     Raises:
         FeatureError: neither knows the number of frames and the rows don't tell, or they differ.
@@ -58,6 +59,9 @@ def frames_and_rate(video: Video, features: FeatureSet) -> tuple[int | None, flo
             f"{video.video_id}: manifest says {video.n_frames} frames, but {record.n_frames} were decoded for its "
             "features; correct the manifest (amiss dataset check) or extract again"
         )
+    stored = features.times(video.video_id)
+    if stored is not None and stored.knots is not None:
+        return stored
     n_frames = video.n_frames or record.n_frames
     if n_frames is None and not features.spec.is_16_frames_a_row:
         rows = "segments" if features.spec.segments is not None else "clips that are not of 16 frames each"
@@ -65,7 +69,7 @@ def frames_and_rate(video: Video, features: FeatureSet) -> tuple[int | None, flo
             f"{video.video_id}: neither manifest nor feature set says how many frames it has, and its rows are {rows}, "
             "which don't tell: write n_frames into the manifest (`amiss dataset check` counts those of videos)"
         )
-    return n_frames, video.fps or record.fps
+    return None if n_frames is None else FrameTimes(n_frames, video.fps or record.fps)
 
 
 def with_lengths(manifest: Manifest, features: FeatureSet) -> Manifest:

@@ -34,14 +34,14 @@ def stretches_of(result: ScoreResult) -> Stretches:
     edges = sorted({edge for span in spans for edge in span})
     overlap = any(before[1] > after[0] for before, after in pairwise(spans))
     return Stretches(
-        times=[edge / result.fps for edge in edges],
+        times=[*result.times.starts(edges[:-1]).tolist(), float(result.times.ends(edges[-1]))],
         scores=per_frame[edges[:-1]].tolist(),
         peaks=_peaks(result, edges) if overlap else None,
     )
 
 
 def _peaks(result: ScoreResult, edges: list[int]) -> list[tuple[float, float]]:
-    peaks, clips, first = [], result.clips, 0
+    best_of, clips, first = [], result.clips, 0
     best: ClipScore | None = None
     for start, end in pairwise(edges):
         while first < len(clips) - 1 and clips[first].end <= start:
@@ -52,5 +52,6 @@ def _peaks(result: ScoreResult, edges: list[int]) -> list[tuple[float, float]]:
         reaching = (clip for clip in clips[first:until] if clip.end > start)
         best = max(reaching, key=lambda clip: clip.score, default=best)
         assert best is not None, "frame 0 has a score"
-        peaks.append((best.score, (best.start + best.end) // 2 / result.fps))
-    return peaks
+        best_of.append(best)
+    middles = result.times.starts([(clip.start + clip.end) // 2 for clip in best_of]).tolist()
+    return [(clip.score, middle) for clip, middle in zip(best_of, middles, strict=True)]

@@ -12,6 +12,7 @@ from amiss.video._reader import Frame, VideoCheck, VideoReader, check_video, rea
 from amiss.video._redact import redact, showable
 from amiss.video._resample import Resampler
 from amiss.video._source_settings import SourceSettings
+from amiss.video._times import FrameTimes
 from amiss.video._writer import VideoWriter
 from amiss.video.live import (
     SOURCES,
@@ -63,6 +64,7 @@ __all__ = [
     "Frame",
     "FrameGroup",
     "FrameGrouper",
+    "FrameTimes",
     "GateSettings",
     "LiveCounters",
     "LiveFrame",

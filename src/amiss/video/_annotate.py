@@ -14,6 +14,7 @@ from PIL import ImageDraw, ImageFont
 from amiss.errors import UsageError
 from amiss.video._reader import VideoReader
 from amiss.video._rgb import Image
+from amiss.video._times import FrameTimes
 from amiss.video._writer import VideoWriter
 
 Colour = tuple[int, int, int]
@@ -31,11 +32,13 @@ def annotate_video(
     scores: Sequence[float],
     events: Sequence[tuple[int, int]],
     threshold: float,
+    *,
+    times: FrameTimes | None = None,
 ) -> None:
     """Write a copy of a video (without sound) with its anomaly score burnt in, frame for frame.
 
-    A strip at the bottom shows the score curve of the whole video with the threshold, the present moment, time and
-    score; during events the picture has a red border and a label. Everything is scaled to the picture.
+    A strip at the bottom shows the score curve of the whole video over time, with the threshold, the present moment,
+    time and score; during events the picture has a red border and a label. Everything is scaled to the picture.
 
     Args:
         source: the video.
@@ -44,6 +47,7 @@ def annotate_video(
         scores: one per span, 0..1.
         events: frames `[start, end)`.
         threshold: of the events, 0..1.
+        times: when the frames are shown; None = at an even rate.
 
     Raises:
         UsageError: not one score per span.
@@ -54,7 +58,8 @@ def annotate_video(
         raise UsageError(f"{len(scores)} scores were given for {len(spans)} spans")
     frame_scores = _scores_per_frame(spans, scores)
     with VideoReader(source) as reader:
-        overlay = _Overlay(reader.height, reader.width, frame_scores, events, threshold)
+        shown = times or FrameTimes(len(frame_scores), reader.fps)
+        overlay = _Overlay(reader.height, reader.width, frame_scores, events, threshold, shown)
         with VideoWriter(destination, reader.fps, reader.width, reader.height) as writer:
             for frame in reader:
                 writer.write(overlay.draw(frame.image, frame.index, frame.time_s), frame.time_s)
@@ -81,6 +86,7 @@ class _Overlay:
         frame_scores: NDArray[np.float64],
         events: Sequence[tuple[int, int]],
         threshold: float,
+        times: FrameTimes,
     ) -> None:
         # Letters grow more slowly than pictures: in a small one they must be relatively large to be read at all.
         unit = max(min(height, width * 3 / 4) / 240, 0.05) ** 0.8
@@ -94,6 +100,12 @@ class _Overlay:
         self._in_event = np.zeros(len(frame_scores), bool)
         for start, end in events:
             self._in_event[start:end] = True
+        n_frames = len(frame_scores)
+        end_s = float(times.ends(n_frames))
+        # Columns are even in time; column c of the curve shows the frames from `_first[c]` to `_first[c + 1]`.
+        n_columns = 2 * self._curve_w if n_frames else 0
+        self._first = _whole(times.frames_at(np.arange(n_columns + 1) * (end_s / max(n_columns, 1))))
+        self._now = self._margin + _whole(times.starts(np.arange(n_frames)) / end_s * self._curve_w)
         self._past = _premultiplied(self._strip(width, threshold, 255))
         self._future = _premultiplied(self._strip(width, threshold, 110))
         self._threshold = threshold
@@ -105,11 +117,9 @@ class _Overlay:
         draw = ImageDraw.Draw(curve)
         left, bottom = 2 * self._margin, 2 * (self._strip_h - self._margin)
         curve_h = max(bottom - 2 * (self._text_h + self._border), 1)
-        n_columns, n_frames = 2 * self._curve_w, len(self._scores)
         columns: list[tuple[float, float, Colour] | None] = []
-        for column in range(n_columns if n_frames else 0):
-            first = column * n_frames // n_columns
-            frames = slice(first, max((column + 1) * n_frames // n_columns, first + 1))
+        for column, (first, after) in enumerate(pairwise(self._first.tolist())):
+            frames = slice(first, max(after, first + 1))
             scores = self._scores[frames]
             if np.isnan(scores).all():
                 columns.append(None)
@@ -123,7 +133,7 @@ class _Overlay:
             if before and point:
                 draw.line((*before[:2], *point[:2]), fill=(*point[2], curve_alpha), width=max(self._border, 2))
         if 0 <= threshold <= 1:
-            y, right, dash = bottom - curve_h * threshold, left + n_columns, 4 * self._border
+            y, right, dash = bottom - curve_h * threshold, left + 2 * self._curve_w, 4 * self._border
             for x in range(left, right, 2 * dash):
                 draw.line((x, y, min(x + dash, right), y), fill=(*WHITE, 170), width=max(self._border // 2, 1))
         return PilImage.alpha_composite(panel, curve).reduce(2)
@@ -134,7 +144,7 @@ class _Overlay:
         height = image.shape[0]
         known = index < len(self._scores)
         score = float(self._scores[index]) if known else math.nan
-        now = self._margin + (index * self._curve_w // len(self._scores) if known else self._curve_w)
+        now = int(self._now[index]) if known else self._margin + self._curve_w
         strip = image[height - self._strip_h :]
         for part, (colour, transparency) in ((slice(now), self._past), (slice(now, None), self._future)):
             strip[:, part] = (strip[:, part] * transparency[:, part] + colour[:, part]) // 255
@@ -155,6 +165,11 @@ class _Overlay:
         word = _text("ANOMALY", self._font_px)
         image[: b + word.shape[0] + b, : b + word.shape[1] + 3 * b] = RED
         _paste(image, word, b, 2 * b, WHITE)
+
+
+def _whole(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rounded down, but not for the last digits."""
+    return np.floor(values.round(6)).astype(np.int64)
 
 
 def _premultiplied(strip: PilImage.Image) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:

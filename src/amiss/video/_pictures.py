@@ -12,6 +12,7 @@ from PIL import ImageOps
 from amiss.errors import VideoError
 from amiss.video._decode import Decoder
 from amiss.video._rgb import Image
+from amiss.video._times import FrameTimes
 from amiss.video.opening import FALLBACK_FPS, PictureFolder, allowed, numbered, video_bounds
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
@@ -29,6 +30,7 @@ class PictureDecoder:
 
     codec = "picture"
     time_base = 1e-6
+    gaps_s = 0.0
 
     def __init__(self, folder: Path) -> None:
         self.path = folder
@@ -64,6 +66,14 @@ class PictureDecoder:
     def end_s(self) -> float:
         """Where the last picture so far ends."""
         return self.n_frames / self.fps
+
+    def times(self) -> FrameTimes:
+        """After a complete pass: when the frames are shown."""
+        return FrameTimes(self.n_frames, self.fps)
+
+    def gaps(self) -> str | None:
+        """There are none."""
+        return None
 
     def seek(self, pts: int) -> None:
         """There are no keyframes.

@@ -14,6 +14,7 @@ from amiss.errors import UsageError, VideoError
 from amiss.video._pictures import open_decoder
 from amiss.video._resample import Resampler
 from amiss.video._rgb import Image, RgbConverter
+from amiss.video._times import FrameTimes
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class VideoReader:
     Args:
         path: the file; of pictures the folder, as a `PictureFolder` where their rate is known (else it is 25).
         frame_rate: target rate in frames per second. At each tick k / frame_rate the latest frame not after it is
-            given, so frames are repeated or left out. None gives every decoded frame.
+            given, so frames are repeated or left out; in a gap (see VideoBounds) there are no ticks. None gives every
+            decoded frame.
         threads: decoder threads; 0 = as many as there are cores.
         at_most: pixels of a frame; larger pictures are shrunk to so many. None: all are kept.
 
@@ -112,6 +114,10 @@ class VideoReader:
         """Native frames decoded so far; the true number of frames after a complete iteration."""
         return self._decoder.n_frames
 
+    def times(self) -> FrameTimes:
+        """After a complete iteration: when each native frame is shown."""
+        return self._decoder.times()
+
     def __iter__(self) -> Iterator[Frame]:
         if self._closed:
             raise VideoError(f"{self.path}: the reader is closed")
@@ -127,7 +133,11 @@ class VideoReader:
         yield self._first
         yield from self._pictures
         if decoder is self._decoder and not self._closed:
-            self.problem = decoder.problem()
+            problems = [
+                decoder.problem(),
+                decoder.gaps() and f"left out: {decoder.gaps()}" if self.frame_rate else None,
+            ]
+            self.problem = "; ".join(filter(None, problems)) or None
 
     def _native(self) -> Iterator[Frame]:
         for index, (picture, time_s) in enumerate(self._decoded()):
@@ -136,17 +146,19 @@ class VideoReader:
     def _resampled(self, rate: float) -> Iterator[Frame]:
         # Timestamps are rounded to the container's time base (1 ms in Matroska).
         tolerance_s = min(self._decoder.time_base, 1e-3) + 1e-9
-        resampler = Resampler[av.VideoFrame](rate, tolerance_s)
+        resampler = Resampler[tuple[av.VideoFrame, float]](rate, tolerance_s)
         for picture, time_s in self._decoded():
-            if shown := resampler.push(picture, time_s):
+            gaps_s = self._decoder.gaps_s
+            if shown := resampler.push((picture, gaps_s), time_s - gaps_s):
                 yield from self._shown(rate, *shown)
-        if shown := resampler.finish(self._decoder.end_s):
+        if shown := resampler.finish(self._decoder.end_s - self._decoder.gaps_s):
             yield from self._shown(rate, *shown)
 
-    def _shown(self, rate: float, picture: av.VideoFrame, ticks: range) -> Iterator[Frame]:
+    def _shown(self, rate: float, held: tuple[av.VideoFrame, float], ticks: range) -> Iterator[Frame]:
+        picture, gaps_s = held
         image = self._convert(picture)
         for tick in ticks:
-            yield Frame(tick, tick / rate, image)
+            yield Frame(tick, tick / rate + gaps_s, image)
 
     def close(self) -> None:
         """Close the file. An iteration that is under way ends."""
@@ -166,12 +178,20 @@ class VideoReader:
 class VideoCheck:
     """What decoding a whole file showed."""
 
-    n_frames: int
-    """Frames that decode; headers are not asked."""
-    fps: float
-    """Native frames per second on average."""
+    times: FrameTimes
+    """Of the frames that decode; headers are not asked how many there are."""
     problem: str | None
     """What is damaged, or missing at the end, in one line; None where all is well."""
+
+    @property
+    def n_frames(self) -> int:
+        """Frames that decode."""
+        return self.times.n_frames
+
+    @property
+    def fps(self) -> float:
+        """Native frames per second on average."""
+        return self.times.rate
 
 
 def check_video(path: str | os.PathLike[str]) -> VideoCheck:
@@ -189,7 +209,7 @@ def check_video(path: str | os.PathLike[str]) -> VideoCheck:
         decoder.close()
     if not decoder.n_frames:
         raise decoder.nothing_decodes()
-    return VideoCheck(decoder.n_frames, decoder.fps, decoder.problem())
+    return VideoCheck(decoder.times(), decoder.problem())
 
 
 def read_frames_at(path: str | os.PathLike[str], indices: Sequence[int], height: int | None = None) -> list[Image]:

@@ -22,6 +22,7 @@ CODEC = "libx264"
 # with one thread), and the output depends on the number of threads.
 QUALITY = {"preset": "veryfast", "crf": "22", "x264-params": "mbtree=0"}
 THREADS = 4
+LONGEST_S = 86_400.0  # of a picture; MP4 can't hold much longer ones
 TICKS_PER_SECOND = 10_000  # at least; fine enough for the times of variable frame rates
 BT709, LIMITED = 1, 1  # AVCOL_SPC_BT709 (also primaries and transfer), AVCOL_RANGE_MPEG
 
@@ -30,7 +31,7 @@ class VideoWriter:
     """Writes RGB pictures as H.264 (yuv420p, index first) in an MP4 that appears complete or not at all.
 
     A context manager: the file appears when the block ends well. Odd sizes are padded to even ones by repeating the
-    last row or column.
+    last row or column. Where no picture comes for more than a day, that time is left out.
 
     Args:
         path: the file; its folder is made.
@@ -57,6 +58,7 @@ class VideoWriter:
         self._step = rate.denominator * ticks
         self._time_base = Fraction(1, rate.numerator * ticks)
         self._next_pts = 0
+        self._left_out = 0  # ticks
         self._reformatter = VideoReformatter()
         self._stack = ExitStack()
 
@@ -106,7 +108,10 @@ class VideoWriter:
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
-        pts = self._next_pts if time_s is None else round(time_s / self._time_base)
+        pts = self._next_pts if time_s is None else round(time_s / self._time_base) - self._left_out
+        if pts - self._next_pts > LONGEST_S / self._time_base:
+            self._left_out += pts - self._next_pts
+            pts = self._next_pts
         # Never at or before the previous picture, of which only one could be shown.
         picture.pts = max(pts, self._next_pts - self._step + 1) if self.n_frames else max(pts, 0)
         picture.time_base = self._time_base

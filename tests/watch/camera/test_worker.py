@@ -47,7 +47,7 @@ def test_a_replayed_file_is_scored_as_it_is_offline(tmp_path: Path) -> None:
         assert [scored.score for scored in made.scores] == expected.tolist()
         first = made.scores[0].started
         starts = [(scored.started - first).total_seconds() * offline.fps for scored in made.scores]
-        spans = clip_spans(spec, len(expected), offline.n_frames, offline.fps)
+        spans = clip_spans(spec, len(expected), offline.times)
         assert starts == pytest.approx([start for start, _ in spans], abs=1.01 if spec.frame_rate else 0.01)
 
 

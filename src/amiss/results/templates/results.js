@@ -92,7 +92,8 @@ function drawTimeline() {
   context.fillStyle = colours.card;
   context.fillRect(0, 0, width, bottom);
   const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
-  const step = steps.find((seconds) => (seconds / length) * width >= 72) ?? 86400;
+  const days = 10 ** Math.max(1, Math.ceil(Math.log10((72 / width) * (length / 86400))));
+  const step = steps.find((seconds) => (seconds / length) * width >= 72) ?? 86400 * days;
   context.font = "11px system-ui, sans-serif";
   context.textBaseline = "bottom";
   for (let seconds = 0; seconds <= length + 1e-9; seconds += step) {

@@ -20,6 +20,9 @@ class VideoBounds(Settings):
     """Of one picture, width times height. A video with larger ones is refused. 8K has 33 million."""
     clip_pixels: Annotated[int, Field(ge=1, le=1 << 31)] = 4_000_000
     """Larger pictures are shrunk to so many before clips are made of them. Backbones look at far fewer."""
+    max_gap_s: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds. A longer time without a picture is a gap: it belongs to no clip, isn't filled when frames are resampled,
+    and counts in no hours. A number without end: there are none."""
 
 
 def video_bounds() -> VideoBounds:
