@@ -46,7 +46,7 @@ def test_train_says_what_thresholds_find_and_detect_takes_one(trained: Path, tmp
     assert ran.code == 0, ran.err
     assert "anomalous videos found" in ran.out
     assert "(default)" in ran.out
-    assert "video AUC of these: 1.000" in ran.err
+    assert "video AUC of videos left out: 1.000" in ran.err
     for threshold, events in (("0", 1), ("0.999999", 0)):
         detect = ["detect", "--features", trained / "features", "--detector", tmp_path / "run/selected", "--json"]
         ran = amiss(*detect, "--threshold", threshold)

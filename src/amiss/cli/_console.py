@@ -2,10 +2,14 @@
 
 import functools
 import json
+import math
+import re
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import typer
@@ -20,7 +24,8 @@ if TYPE_CHECKING:  # commands import what they run when they run: torch takes se
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_PLAIN_STEPS = 10  # progress lines where there is no terminal
+_PLAIN_STEPS = 10  # progress lines where there is no terminal, but
+_LEAST_S, _MOST_S = 2.0, 60.0  # at least and at most so long after the one before
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -41,13 +46,41 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt:
             fail("stopped. What was finished is kept")
             raise typer.Exit(1) from None
+        finally:
+            _tell_counts()
 
     return run
 
 
+# What differs between warnings of one kind: what stands in quotes, and names and numbers.
+_DIFFERS = re.compile(r"""'[^']*'|"[^"]*"|\S*[\d/\\_]\S*""")
+_warned: dict[str, list[str]] = {}  # kind → its texts, each once
+
+
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, UserWarning):
-        warn(str(message))
+        told = _warned.setdefault(_kind(str(message)), [])
+        if not told:
+            warn(str(message))
+        if str(message) not in told:
+            told.append(str(message))
+
+
+def _tell_counts() -> None:
+    for told in _warned.values():
+        if len(told) > 1:
+            more = f"{len(told) - 1} more warnings like the first of them; the last: " if len(told) > 2 else ""
+            warn(more + told[-1])
+    _warned.clear()
+
+
+def was_warned(text: str) -> bool:
+    """Whether a warning has said this in this run of a command."""
+    return any(text in told for told in _warned.values())
+
+
+def _kind(message: str) -> str:
+    return _DIFFERS.sub("…", message)
 
 
 def fail(message: str) -> None:
@@ -107,14 +140,17 @@ def progress(action: str) -> "Iterator[OnProgress]":
 
 
 def _plain_progress(action: str) -> "OnProgress":
-    shown = -1
+    shown, last, began = -1, -math.inf, time.monotonic()
 
     def show(done: float, total: float, what: str) -> None:
-        nonlocal shown
-        step = int(_PLAIN_STEPS * done / total) if total else _PLAIN_STEPS
-        if step > shown:
-            shown = step
-            note(f"{action}: {done:.0f} of {total:.0f} {what}".rstrip())
+        nonlocal shown, last
+        now, share = time.monotonic(), done / total if total else 1.0
+        step = int(_PLAIN_STEPS * share)
+        is_due = step > shown and (now - last >= _LEAST_S or share >= 1)
+        if is_due or now - last >= _MOST_S:
+            left = f", {timedelta(seconds=round((now - began) * (1 / share - 1)))} left" if 0 < share < 1 else ""
+            note(f"{action}: {share:.0%}{left}, {int(done)} of {total:.0f} {what}".rstrip())
+            shown, last = step, now
 
     return show
 
@@ -123,8 +159,11 @@ def finish(report: "JobReport", done: str) -> None:
     """Tell what was left out, warnings and failures at the end; exit code 1 where something failed."""
     for text in report.notes:
         note(text)
+    kinds: dict[str, list[str]] = {}
     for video_id, message in report.warnings.items():
-        warn(f"{video_id}: {message}")
+        kinds.setdefault(_kind(message), []).append(f"{video_id}: {message}")
+    for same in kinds.values():
+        warn(same[0] if len(same) == 1 else f"{len(same)} videos, such as {same[0]}")
     for video_id, message in report.failed.items():
         fail(f"{video_id}: {message}")
     skipped = f", {len(report.skipped)} already there" if report.skipped else ""

@@ -1,5 +1,7 @@
 """Commands that list what there is: backbones, presets, heads, recipes, datasets, protocols; doctor."""
 
+from typing import Annotated
+
 import typer
 
 from amiss.cli import _console as console
@@ -48,11 +50,20 @@ def heads(as_json: Json = False) -> None:
     _show(describe_heads(), ["name", "what"], as_json)
 
 
-def recipes(as_json: Json = False) -> None:
-    """List the recipes, with their sources and their differences from them."""
+def recipes(
+    long: Annotated[bool, typer.Option("--long", help="Also where they differ from their sources, and why.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the recipes with their sources."""
     from amiss.jobs import describe_recipes
 
-    _show(describe_recipes(), ["name", "head", "source", "differences"], as_json)
+    entries = describe_recipes()
+    _show(entries, ["name", "head", "source"], as_json)
+    if as_json or not long:
+        return
+    for entry in entries:
+        if entry["differences"]:
+            console.out.print(f"\n{entry['name']}: {str(entry['differences']).strip()}", markup=False)
 
 
 def datasets(as_json: Json = False) -> None:

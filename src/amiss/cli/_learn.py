@@ -60,18 +60,32 @@ def train(
         note for r in reports if r.selected_auc is None and r.taken is None for note in r.notes[:1]
     ):
         console.note(note)  # why there is no AUC, and how long it was trained instead
-    for report in reports:
-        _print_worth(report, f"seed {report.seed}: " if len(reports) > 1 else "")
+    remarks = [_remarks(report) for report in reports]
+    for report, own in zip(reports, remarks, strict=True):
+        which = f"seed {report.seed}: " if len(reports) > 1 else ""
+        _print_worth(report, which)
+        for remark in own:
+            if not all(remark in others for others in remarks):
+                console.note(which + remark)
+    for remark in remarks[0]:
+        if all(remark in others for others in remarks):
+            console.note(remark)
     console.note(f"detectors: {out}/{'' if seeds is None else 'seed*/'}selected")
 
 
-def _print_worth(report: "TrainReport", which: str) -> None:
-    """What each threshold does to videos that weren't trained on, and what the data say back."""
-    if report.taken is not None:
-        console.note(which + report.notes[0])
+def _remarks(report: "TrainReport") -> list[str]:
+    """What was chosen, and what the data say back."""
+    taken = [report.notes[0]] if report.taken is not None else []
     found = report.out_of_fold
     if found is None:
-        console.note(f"{which}too few videos to say what a threshold does: {report.notes[-1]}")
+        return [*taken, f"too few videos to say what a threshold does: {report.notes[-1]}"]
+    return [*taken, f"video AUC of videos left out: {found.video_auc:.3f}", found.hours_remark, *found.remarks]
+
+
+def _print_worth(report: "TrainReport", which: str) -> None:
+    """What each threshold does to videos that weren't trained on."""
+    found = report.out_of_fold
+    if found is None:
         return
     rows = [
         [
@@ -84,11 +98,8 @@ def _print_worth(report: "TrainReport", which: str) -> None:
     ]
     columns = ["threshold", "anomalous videos found", "false alarms among normal videos"]
     columns += ["false alarms an hour"] if found.tells_hours else []
-    console.print_table(columns, rows, f"{which}{len(found.scores)} videos, {found.source}")
-    console.note(f"{which}video AUC of these: {found.video_auc:.3f}; in brackets: 95 % intervals")
-    console.note(f"{which}{found.hours_remark}")
-    for remark in found.remarks:
-        console.note(f"{which}{remark}")
+    title = f"{which}{len(found.scores)} videos, {found.source}; in brackets: 95 % intervals"
+    console.print_table(columns, rows, title)
 
 
 def _share(share: float, interval: tuple[float, float]) -> str:
@@ -104,8 +115,6 @@ def _rate(rate: float | None, interval: tuple[float, float] | None) -> str:
 
 def _tell_source(recipe: "Recipe") -> None:
     console.note(f"{recipe.name}: {recipe.source}")
-    if recipe.differences:
-        console.note(f"differences: {recipe.differences.strip()}")
 
 
 def evaluate(
@@ -133,17 +142,21 @@ def _print_result(result: dict[str, Any]) -> None:
         f"protocol {first['protocol']}: {first['n_videos']} videos, "
         f"{first['n_frames']} frames, {first['n_positive']} anomalous"
     )
-    columns = [m for m in _METRICS if any(row.get(m) is not None for row in rows.values())]
-    table = []
-    for name, row in rows.items():
-        stds = row.get("std", {})
-        cells = [
-            f"{row[m]:.4f} ± {stds[m]:.4f}" if stds.get(m) else (None if row[m] is None else f"{row[m]:.4f}")
-            for m in columns
-        ]
-        table.append([name, *cells])
-    console.print_table(["", *columns], table)
+    metrics = [m for m in _METRICS if any(row.get(m) is not None for row in rows.values())]
+    table = [[metric, *(_measured(row, metric) for row in rows.values())] for metric in metrics]
+    console.print_table(["", *(name or "value" for name in rows)], table)
+    undefined: dict[str, list[str]] = {}
     for name, reason in first["undefined"].items():
-        console.note(f"{name}: {reason}")
+        undefined.setdefault(reason, []).append(name)
+    for reason, names in undefined.items():
+        console.note(f"undefined: {', '.join(names)}: {reason}")
     for remark in first["notes"]:
-        console.note(remark)
+        if not console.was_warned(remark):
+            console.note(remark)
+
+
+def _measured(row: dict[str, Any], metric: str) -> str | None:
+    value, std = row.get(metric), row.get("std", {}).get(metric)
+    if value is None:
+        return None
+    return f"{value:.4f} ± {std:.4f}" if std else f"{value:.4f}"

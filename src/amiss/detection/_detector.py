@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -196,14 +197,18 @@ class Detector:
             self._engine = create_engine(backbone, engine=engine, precision=precision)
         return self._engine
 
-    def score(self, video: str | os.PathLike[str]) -> ScoreResult:
+    def score(self, video: str | os.PathLike[str], on_progress: Callable[[float], None] | None = None) -> ScoreResult:
         """Score a video file.
+
+        Args:
+            video: the file.
+            on_progress: called with the share of it that is done, 0..1, as far as its header tells.
 
         Raises:
             VideoError: it can't be decoded. WeightsError: the backbone's weights are missing (see `prepare`).
         """
         engine = self.prepare()
-        extracted = extract_video(video, engine)
+        extracted = extract_video(video, engine, on_progress)
         return self.result_of(str(video), extracted.features, extracted.times, extracted.problem, engine.spec)
 
     def result_of(

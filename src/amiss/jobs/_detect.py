@@ -152,7 +152,11 @@ def detect(
         on_progress(count, len(videos), video_id)
         try:
             if features is None:
-                result = detector.score(path or video_id)
+
+                def on_share(share: float, done: int = count, name: str = video_id) -> None:
+                    on_progress(done + share, len(videos), name)
+
+                result = detector.score(path or video_id, on_share)
             else:
                 result = _score_stored(video_id, path, detector, features)
         except AmissError as error:
