@@ -14,6 +14,7 @@ from amiss.backbones import (
     FeatureSpec,
     FusedBackbone,
     Preprocessing,
+    check_same_features,
     create_backbone,
     create_backbone_for,
     describe_presets,
@@ -320,6 +321,29 @@ def test_a_third_party_that_is_no_entry_is_refused(monkeypatch, tmp_path):
     install_plugin(monkeypatch, tmp_path, "amiss.backbones", "odd", "math:pi")
     with pytest.raises(UsageError, match=r"'odd' of amiss\.backbones is 3\.14.*, not a BackboneEntry"):
         create_backbone("odd")
+
+
+@pytest.mark.parametrize("name", ["resnet3d_10", "densenet3d_121", "resnext3d_50+densenet3d_121"])
+def test_logits_are_features_of_another_kind(name):
+    features, logits = (create_backbone(name, "random", output=output).spec for output in ("features", "logits"))
+    assert logits.dim == 400 * len(name.split("+"))
+    assert FeatureSpec.from_dict(logits.to_dict()) == logits != features
+    assert "output" not in features.to_dict(), "specs of before keep their hash"
+    assert create_backbone_for(logits).spec == logits
+    with pytest.raises(SpecMismatchError, match=r"dim is 400.*output is 'logits', not 'features'|dim is 800"):
+        check_same_features(logits, features, "x")
+
+
+def test_networks_without_a_linear_classifier_give_no_logits():
+    with pytest.raises(UsageError, match=r"c3d can't give logits; these can: resnet3d_10, "):
+        create_backbone("c3d", "random", output="logits")
+
+
+def test_specs_of_before_keep_their_hash():
+    spec = FeatureSpec(backbone="c3d", weights="none", dim=3)
+    assert spec.hash == "351bdca9edcb5ae40a0a51355453f5ea96dcaa06289113dbbc0b09c1c883ca5d"
+    fused = FeatureSpec(backbone="a+b", weights="x+y", dim=6, parts=(spec, spec))
+    assert fused.hash == "14532a6cf54f0c2e7058c1983093ee6fc67ca21d3802ba44b9134ee04219231b"
 
 
 @pytest.mark.parametrize("name", ["motion", "r3d_18", "motion+squeezenet1_1"])

@@ -213,6 +213,48 @@ def test_clips_of_a_resnet_are_pooled_as_a_detector_of_segments_wants(tmp_path: 
     np.testing.assert_allclose(found, original_scores(tensors, unit(clips[:, 0])), atol=1e-5)
 
 
+def test_class_logits_of_a_3d_resnet(golden: Path, tmp_path: Path) -> None:
+    """nevinbaiju's `--mode score`: the file as DataParallel saved it, its logits in CSV files of 32 rows."""
+    shapes = json.loads((golden / "state_dict_keys.json").read_text())["r3d10_B_x112"]
+    network = {name: crc_values(name, shape) for name, shape in shapes.items() if not name.startswith("fc.")}
+    fc = {"fc.weight": crc_values("fc.weight", [400, 512]), "fc.bias": crc_values("fc.bias", [400])}
+    saved = {f"module.{name}": tensor for name, tensor in (network | fc).items()}
+    torch.save({"arch": "resnet-10", "epoch": 200, "state_dict": saved}, tmp_path / "resnet-10-kinetics.pth")
+    backbone = create_backbone("resnet3d_10", tmp_path / "resnet-10-kinetics.pth", preset="nevinbaiju", output="logits")
+    clip = torch.from_numpy(np.random.RandomState(7).rand(1, 3, 16, 112, 112).astype(np.float32))
+    with torch.inference_mode():
+        found = backbone(clip)[0].numpy()
+    features = np.load(golden / "backbones.npz")["r3d10_B_x112"].astype(np.float64)
+    expected = fc["fc.weight"].double().numpy() @ features + fc["fc.bias"].double().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * abs(expected).max())
+
+    write_video(tmp_path / "v.mp4", 34)
+    command = ["extract", tmp_path / "v.mp4", "--backbone", "resnet3d_10", "--weights",
+               tmp_path / "resnet-10-kinetics.pth", "--preset", "nevinbaiju", "--engine", "torch",
+               "--precision", "fp32"]  # fmt: skip
+    assert amiss(*command, "--logits", "--out", tmp_path / "logits").code == 0
+    assert amiss(*command, "--out", tmp_path / "features").code == 0
+    logits, stored = open_feature_set(tmp_path / "logits"), open_feature_set(tmp_path / "features")
+    assert (logits.spec.output, logits.spec.dim, stored.spec.output, stored.spec.dim) == (
+        "logits", 400, "features", 512,
+    )  # fmt: skip
+    rows = stored.load("v")[:, 0] @ fc["fc.weight"].numpy().T + fc["fc.bias"].numpy()
+    np.testing.assert_allclose(logits.load("v")[:, 0], rows, rtol=1e-3, atol=1e-3 * abs(rows).max())
+
+    tensors = sultanis_tensors(400)
+    write_mat(tmp_path / "w.mat", tensors)
+    assert amiss("convert", tmp_path / "w.mat", "--from", "sultani", "--like", tmp_path / "logits", "--out",
+                 tmp_path / "d").code == 0  # fmt: skip
+    ran = amiss("detect", tmp_path / "v.mp4", "--detector", tmp_path / "d", "--weights",
+                tmp_path / "resnet-10-kinetics.pth", "--json", "--engine", "torch", "--precision", "fp32")  # fmt: skip
+    assert ran.code == 0, ran.err
+    scores = [clip["score"] for clip in json.loads(ran.out)[0]["clips"]]
+    np.testing.assert_allclose(scores, original_scores(tensors, unit(logits.load("v")[:, 0])), atol=1e-4)
+    ran = amiss("features", "export", tmp_path / "logits", "--layout", "csv", "--out", tmp_path / "csv")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "csv" / "v.csv").read_text().splitlines()[0].count(",") == 400
+
+
 @pytest.mark.parametrize("split", [28, 32, 9])
 def test_the_salient_heads_test_split_size(shared: Path, golden: Path, tmp_path: Path, split: int) -> None:
     checkpoint = shared / "data/weights/SelfAttention-da64-r3-T32-seed9111.pth"

@@ -83,3 +83,5 @@ class BackboneEntry:
     """(weights choice, crops) → the backbone, in eval mode without gradients."""
     published: Callable[[], tuple[PublishedWeights, ...]] = tuple
     """Its published weights, the default ones first."""
+    create_logits: Callable[[str | Path, int], Backbone] | None = None
+    """As `create`, but it gives the logits of its classifier; None = it can't."""

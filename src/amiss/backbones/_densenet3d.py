@@ -87,6 +87,7 @@ def _architecture(depth: int, dim: int) -> Architecture:
         build=partial(DenseNet3D, depth),
         dim=dim,
         classifier=("classifier.",),
+        gives_logits=True,
         rename=undotted,
         preprocessing=HARA2018,
         published=(hara2018(f"densenet-{depth}"),) if depth in (121, 201) else (),

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._fusion import FusedBackbone
@@ -83,6 +84,7 @@ def create_backbone(
     stride: int | None = None,
     frame_rate: float | None = None,
     preset: str = "default",
+    output: Literal["features", "logits"] = "features",
 ) -> Backbone:
     """Build a backbone, or several fused by `+`, with weights.
 
@@ -96,6 +98,7 @@ def create_backbone(
         frame_rate: frames per second that videos are resampled to; None = native.
         preset: preprocessing and clips of a published project (`presets_of`); `default` = what the weights were trained
             with. For a fusion every part must have it.
+        output: `features`, or the `logits` of the network's classifier, which few have (3D ResNets and DenseNets).
 
     Raises:
         UsageError: unknown name or preset, or an option out of range.
@@ -113,12 +116,16 @@ def create_backbone(
     if crops not in CROPS:
         raise UsageError(f"crops is {crops}; it must be one of {CROPS}")
     entries = {n: entry_of(n) for n in names}
+    create = {n: entries[n].create if output == "features" else entries[n].create_logits for n in names}
+    if without := [n for n in names if create[n] is None]:
+        able = [n for n, entry in BACKBONES.items() if entry.create_logits is not None]
+        raise UsageError(f"{without[0]} can't give logits; these can: {', '.join(able)}")
     if preset != "default":
         for n in names:  # before anything is downloaded
             preprocessing_of(n, preset, crops)
     created: dict[str, Backbone] = {}
     for n in sorted(names, key=lambda n: entries[n].info.kind != "formula"):  # what they refuse costs no download
-        created[n] = entries[n].create(_choice(entries[n].info, weights, fused=len(names) > 1), crops)
+        created[n] = create[n](_choice(entries[n].info, weights, fused=len(names) > 1), crops)  # type: ignore[misc]
     parts = [created[n] for n in names]
     for part in parts:
         part.spec = part.spec.with_(stride=part.spec.clip_len, frame_rate=frame_rate)
@@ -179,6 +186,7 @@ def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None)
             stride=wanted.stride,
             frame_rate=wanted.frame_rate,
             preset=wanted.preset,
+            output=wanted.output,
         )
         found = part.spec
         same_file = found.weights_sha256 is not None and found.weights_sha256 == wanted.weights_sha256

@@ -160,6 +160,7 @@ def _architecture(name: str, depth: int, note: str, published: list[PublishedWei
         build=partial(ResNet3D, depth, **options),
         dim=512 if depth < 50 else 2048,
         classifier=("fc.",),
+        gives_logits=True,
         detect=_shortcut_of,
         preprocessing=HARA2020 if name.startswith("resnet3d") else HARA2018,
         preprocessing_of={"kinetics400_2018": HARA2018},

@@ -32,6 +32,8 @@ class FeatureSpec:
     """SHA-256 of the weight file; None = there is none, or it isn't known (features or heads that others made)."""
     dim: int
     """Length of a feature vector."""
+    output: Literal["features", "logits"] = "features"
+    """What of the network: the features before its classifier, or the classifier's logits, one per class."""
     clip_len: int = CLIP_LEN
     """Frames per clip."""
     stride: int = CLIP_LEN
@@ -67,14 +69,14 @@ class FeatureSpec:
     parts: tuple["FeatureSpec", ...] = ()
     """Specs of the fused backbones, in order of concatenation."""
 
-    IDENTITY = ("backbone", "weights", "weights_sha256", "dim", "clip_len", "frame_rate", "sampled", "resize", "crop",
-                "mean", "std", "value_range", "colour", "segments", "pooling")  # fmt: skip
+    IDENTITY = ("backbone", "weights", "weights_sha256", "dim", "output", "clip_len", "frame_rate", "sampled", "resize",
+                "crop", "mean", "std", "value_range", "colour", "segments", "pooling")  # fmt: skip
     SOFT = ("crops", "stride", "tail", "dtype")
 
     @property
     def hash(self) -> str:
         """SHA-256 over all fields, as 64 hex digits."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self._stored(), sort_keys=True).encode()).hexdigest()
 
     @property
     def is_16_frames_a_row(self) -> bool:
@@ -85,7 +87,14 @@ class FeatureSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields and their hash, ready for JSON."""
-        return {**asdict(self), "hash": self.hash}
+        return {**self._stored(), "hash": self.hash}
+
+    def _stored(self) -> dict[str, Any]:
+        """The fields; `output` only where it is logits: specs of before don't have it, and keep their hash."""
+        values = asdict(self) | {"parts": [part._stored() for part in self.parts]}
+        if self.output == "features":
+            del values["output"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], source: str = "FeatureSpec") -> Self:

@@ -23,6 +23,8 @@ from amiss.backbones.weights import (
 )
 from amiss.errors import UsageError, WeightsError
 
+_RANDOM_CLASSES = 400  # of a classifier with random weights, as Kinetics-400 has
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
@@ -34,6 +36,8 @@ class Architecture:
     dim: int
     classifier: tuple[str, ...]
     """Prefixes of tensors that published files have and the network doesn't use."""
+    gives_logits: bool = False
+    """Whether its classifier is one linear layer on the features, so that it can give logits, too."""
     preprocessing: Preprocessing
     preprocessing_of: Mapping[str, Preprocessing] = field(default_factory=dict)
     """By id, of published weights that were trained with another preprocessing."""
@@ -46,12 +50,13 @@ class Architecture:
     detect: Callable[[Mapping[str, Tensor]], dict[str, Any]] = lambda tensors: {}
     """Tensors by our names → options of `build` that they show."""
 
-    def filled(self, tensors: Mapping[str, Any], source: str, **options: Any) -> nn.Module:
+    def filled(self, tensors: Mapping[str, Any], source: str, *, logits: bool = False, **options: Any) -> nn.Module:
         """The network with these weights, in eval mode without gradients.
 
         Args:
             tensors: by their original names or ours, as trainers save them (see `amiss.backbones.weights.unwrap`).
             source: where they are from, for messages.
+            logits: with its classifier.
             options: of the architecture; by default as the tensors show.
 
         Raises:
@@ -65,12 +70,25 @@ class Architecture:
         with torch.device("meta"):  # no time is lost on values that are replaced
             network = self.build(**{**detected, **options})
         fill_network(network, {n: t for n, t in given.items() if not n.startswith(self.classifier)}, source)
+        if logits:
+            network = nn.Sequential(network, self._classifier(given, source))
         return network.eval().requires_grad_(False)
 
-    def random(self) -> nn.Module:
+    def _classifier(self, given: Mapping[str, Tensor], source: str) -> nn.Linear:
+        prefix = self.classifier[0]
+        of_layer = {name.removeprefix(prefix): tensor for name, tensor in given.items() if name.startswith(prefix)}
+        if "weight" not in of_layer:
+            raise WeightsError(f"{source} has no classifier ({prefix}weight is missing): it can't give logits")
+        layer = nn.Linear(self.dim, len(of_layer["weight"]), device="meta")
+        fill_network(layer, of_layer, f"the classifier of {source}")
+        return layer
+
+    def random(self, *, logits: bool = False) -> nn.Module:
         """The network with weights of a fixed seed of its own; the global generator stays as it is."""
         with torch.device("meta"):
             network = self.build()
+            if logits:
+                network = nn.Sequential(network, nn.Linear(self.dim, _RANDOM_CLASSES))
         network.to_empty(device="cpu")
         with random_weights():
             for module in network.modules():
@@ -99,13 +117,14 @@ class Architecture:
             licence=self.licence,
             note=self.note,
         )
-        return BackboneEntry(info, partial(VideoNetwork, self), lambda: self.published)
+        with_logits = partial(VideoNetwork, self, logits=True) if self.gives_logits else None
+        return BackboneEntry(info, partial(VideoNetwork, self), lambda: self.published, with_logits)
 
 
 class VideoNetwork(Backbone):
-    """A video network of this package that gives its pooled features."""
+    """A video network of this package that gives its pooled features, or the logits of its classifier."""
 
-    def __init__(self, architecture: Architecture, weights: str | Path, crops: int) -> None:
+    def __init__(self, architecture: Architecture, weights: str | Path, crops: int, *, logits: bool = False) -> None:
         super().__init__()
         name, published = architecture.name, {p.id: p for p in architecture.published}
         if weights == "default" and not published:
@@ -115,16 +134,17 @@ class VideoNetwork(Backbone):
             with torch.device("meta"):
                 self.network = architecture.build()
         elif chosen.path is None:
-            self.network = architecture.random()
+            self.network = architecture.random(logits=logits)
         else:
-            self.network = architecture.filled(read_weights(chosen.path), str(chosen.path))
+            self.network = architecture.filled(read_weights(chosen.path), str(chosen.path), logits=logits)
         preprocessing = architecture.preprocessing_of.get(chosen.id, architecture.preprocessing)
         self.preprocessing = replace(preprocessing, crops=crops)
         self.spec = FeatureSpec(
             backbone=name,
             weights=chosen.id,
             weights_sha256=chosen.sha256,
-            dim=architecture.dim,
+            dim=self.network[1].out_features if logits else architecture.dim,  # type: ignore[index]
+            output="logits" if logits else "features",
             **self.preprocessing.spec_fields(),
         )
 

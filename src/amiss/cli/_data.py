@@ -80,6 +80,9 @@ def extract(
         float | None, typer.Option(help="Frames per second that videos are resampled to; default: their own.")
     ] = None,
     preset: Preset = "default",
+    logits: Annotated[
+        bool, typer.Option("--logits", help="Class logits instead of features: 3D ResNets and DenseNets.")
+    ] = False,
     engine: EngineName = "auto",
     precision: Precision = "auto",
     fps: PictureFps = None,
@@ -97,6 +100,7 @@ def extract(
             stride=stride,
             frame_rate=frame_rate,
             preset=preset,
+            logits=logits,
             engine=engine,
             precision=precision,
             picture_fps=fps,

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from amiss.errors import FeatureError, OutputError, VideoError
 from amiss.features import FeatureSetWriter
@@ -28,6 +28,7 @@ def extract_targets(
     stride: int | None = None,
     frame_rate: float | None = None,
     preset: str = "default",
+    logits: bool = False,
     engine: str = "auto",
     precision: str = "auto",
     picture_fps: float | None = None,
@@ -38,13 +39,14 @@ def extract_targets(
 
     Args:
         targets: video files, folders of them, or a manifest.
-        backbone: see `amiss.create_backbone`, as the next five.
+        backbone: see `amiss.create_backbone`, as the next six.
         out: folder of the feature set, new or of the same spec.
         weights: which.
         crops: spatial views of each clip.
         stride: frames from one clip to the next; None = the preset's.
         frame_rate: that videos are resampled to; None = their own.
         preset: preprocessing of a named project.
+        logits: of the network's classifier, instead of features.
         engine: see `amiss.engines.create_engine`, as the next.
         precision: of the network.
         picture_fps: see `video_files`.
@@ -63,7 +65,10 @@ def extract_targets(
     from amiss.backbones import create_backbone
     from amiss.engines import create_engine
 
-    built = create_backbone(backbone, weights, crops=crops, stride=stride, frame_rate=frame_rate, preset=preset)
+    output: Literal["features", "logits"] = "logits" if logits else "features"
+    built = create_backbone(
+        backbone, weights, crops=crops, stride=stride, frame_rate=frame_rate, preset=preset, output=output
+    )
     chosen = create_engine(built, engine=engine, precision=precision)
     on_start(chosen)
     report = extract(videos, chosen, out, on_progress)
