@@ -11,6 +11,7 @@ from amiss.backbones import FeatureSpec, create_backbone, create_backbone_for, f
 from amiss.cli import app
 from amiss.detection import Detector
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set
+from amiss.video import FrameTimes
 from helpers.videos import write_video
 
 VGGISH = FeatureSpec(
@@ -99,6 +100,21 @@ def test_sound_at_its_own_rate_goes_to_the_nearest_clip(tmp_path: Path) -> None:
     centres, sound = np.arange(9) * 0.64 + 0.32, np.arange(6) * 0.96 + 0.48
     nearest = [int(np.argmin(np.abs(sound - centre).round(6))) for centre in centres]
     assert joined.load("v")[:, 3, 4].tolist() == nearest == [0, 0, 1, 2, 2, 3, 4, 4, 5]
+
+
+def test_rows_are_joined_by_the_true_times_of_frames(tmp_path: Path) -> None:
+    """80 frames in 8 s, then 80 in 3.2 s: of the sound of 11.2 s more belongs to the first clips than to the last."""
+    times = FrameTimes(160, 160 / 11.2, np.array([[0, 0], [80, 8], [160, 11.2]]))
+    with FeatureSetWriter(tmp_path / "rgb", made_by("i3d")) as writer:
+        writer.add("v", np.zeros((10, 1, 4), np.float32), None, None, times=times)
+    save(tmp_path / "sound", VGGISH, {"v": 12})
+    joined = concat(tmp_path, "rgb", "sound")
+    centres = np.array([0.8, 2.4, 4.0, 5.6, 7.2, 8.32, 8.96, 9.6, 10.24, 10.88])
+    nearest = np.abs(np.arange(12) * 0.96 + 0.48 - centres[:, None]).argmin(axis=1)
+    assert joined.load("v")[:, 0, 4].tolist() == nearest.tolist() == [0, 2, 4, 5, 7, 8, 9, 9, 10, 11]
+    stored = joined.times("v")
+    assert stored is not None
+    np.testing.assert_array_equal(stored.knots, times.knots)
 
 
 def test_rates_that_nobody_knows_are_asked_for(tmp_path: Path) -> None:

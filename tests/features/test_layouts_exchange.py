@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from amiss.backbones import FeatureSpec, published_spec
+from amiss.cli import app
 from amiss.errors import FeatureError, OutputError, UsageError
 from amiss.features import FeatureSet, FeatureSetWriter, export_features, import_features, open_feature_set, pool
 
@@ -265,3 +267,49 @@ def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(FeatureError, match="can't be read"):
         import_features(tmp_path, tmp_path / "out", "rtfm")
+
+
+def test_vggish_files(tmp_path: Path) -> None:
+    """XD-Violence's have a row per clip of 16 frames, others' one per 0.96 s; neither is taken for Peng Wu's."""
+    rows = np.random.default_rng(0).random((7, 128), dtype=np.float32)
+    for name, suffix in (("xd", "__vggish"), ("other", "_vggish")):
+        save(tmp_path / name / "train" / f"v=a__#1_label_A{suffix}.npy", rows)
+        import_features(tmp_path / name, tmp_path / f"{name}-out")
+        np.testing.assert_array_equal(open_feature_set(tmp_path / f"{name}-out").load("v=a__#1_label_A")[:, 0], rows)
+    xd, other = (open_feature_set(tmp_path / name).spec for name in ("xd-out", "other-out"))
+    assert (xd.backbone, xd.dim, xd.clip_len, xd.stride, xd.frame_rate, xd.tail) == (
+        "vggish",
+        128,
+        16,
+        16,
+        None,
+        "drop",
+    )
+    assert (other.backbone, other.stride, other.frame_rate) == ("vggish", 96, 100)
+
+
+def test_flow_is_not_taken_for_rgb(tmp_path: Path) -> None:
+    for folder in ("RGB", "Flow"):
+        save(tmp_path / folder / "v_label_A__0.npy", np.ones((3, 1024), np.float32))
+        import_features(tmp_path / folder, tmp_path / f"{folder}-out")
+    assert open_feature_set(tmp_path / "RGB-out").spec.backbone == "i3d"
+    flow = open_feature_set(tmp_path / "Flow-out").spec
+    assert (flow.backbone, flow.weights, flow.tail, flow.mean) == ("i3d-flow", "unknown", "drop", None)
+
+
+def test_features_of_a_network_that_amiss_does_not_have_get_its_name(tmp_path: Path) -> None:
+    save(tmp_path / "in" / "v_i3d.npy", np.ones((3, 10, 1024), np.float32))
+    for number, (called, code, message) in enumerate(
+        (
+            ("slowfast-r50", 0, "1 videos imported"),
+            ("i3d", 2, "amiss has a backbone 'i3d': say --backbone i3d"),
+            ("a+b", 2, "must be a plain name"),
+        )
+    ):
+        out = tmp_path / f"out{number}"
+        ran = CliRunner().invoke(
+            app, ["features", "import", str(tmp_path / "in"), "--out", str(out), "--called", called]
+        )
+        assert (ran.exit_code, message in ran.stderr) == (code, True), ran.stderr
+    spec = open_feature_set(tmp_path / "out0").spec
+    assert (spec.backbone, spec.weights, spec.dim, spec.crops) == ("slowfast-r50", "unknown", 1024, 10)

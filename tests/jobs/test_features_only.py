@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from amiss.bench import load_suite
 from amiss.cli import app
+from amiss.features import open_feature_set
 from amiss.yaml import read_yaml, write_yaml
 from helpers import ROOT
 from helpers.bench import run_bench
+from helpers.videos import write_video
 
 QUICK = {
     "steps": 4,
@@ -40,10 +43,10 @@ def save_wu(folder: Path, name: str, rows: np.ndarray) -> None:
         np.save(folder / f"{name}__{crop}.npy", rows[:, crop])
 
 
-def rows_of(rng: np.random.Generator, length: int, event: tuple[int, int] | None, shape: tuple[int, int]) -> np.ndarray:
+def rows_of(rng: np.random.Generator, length: int, event: tuple[int, int] | None, shape: tuple[int, ...]) -> np.ndarray:
     rows = rng.random((length, *shape), dtype=np.float32)
     if event:
-        rows[event[0] // 16 : -(-event[1] // 16), :, ::4] += 1
+        rows[event[0] // 16 : -(-event[1] // 16), ..., ::4] += 1
     return rows
 
 
@@ -64,6 +67,9 @@ def xd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder, name, length, event in xd_videos():
         (root / "i3d-features" / folder).mkdir(parents=True, exist_ok=True)
         save_wu(root / "i3d-features" / folder, name, rows_of(rng, length, event, (5, 1024)))
+        sound = root / "vggish-features" / ("test" if folder == "RGBTest" else "train") / f"{name}__vggish.npy"
+        sound.parent.mkdir(parents=True, exist_ok=True)
+        np.save(sound, rows_of(rng, length - (name[-1] == "A"), event, (128,)))  # some have a row less
         if event and folder == "RGBTest":
             lines.append(f"{name} {event[0]} {event[1]}")
     (root / "annotations.txt").write_text("\n".join(lines) + "\n")
@@ -88,6 +94,37 @@ def test_xd_violence_from_features_alone(xd: Path, tmp_path: Path) -> None:
     assert "xd/wu-floor16" in refused.stderr
 
 
+def test_sound_beside_pictures(xd: Path, tmp_path: Path) -> None:
+    """As published: 1024 values of RGB and 128 of VGGish, which has one view. Scored as stored; not from a video."""
+    rgb, sound, both, run = (tmp_path / name for name in ("rgb", "sound", "both", "run"))
+    command("dataset", "build", "xd-violence", "--root", xd, "--out", tmp_path / "manifest.csv")
+    command("features", "import", xd / "i3d-features", "--out", rgb)
+    command("features", "import", xd / "vggish-features", "--out", sound)
+    command("features", "concat", rgb, sound, "--out", both)
+    joined, visual, audio = (open_feature_set(folder) for folder in (both, rgb, sound))
+    assert (joined.spec.backbone, joined.spec.dim, joined.spec.crops) == ("i3d+vggish", 1152, 5)
+    for video_id, record in joined.records.items():
+        x = joined.load(video_id)
+        np.testing.assert_array_equal(x[:, :, :1024], visual.load(video_id))
+        rows = np.minimum(np.arange(record.n_clips), audio.records[video_id].n_clips - 1)
+        np.testing.assert_array_equal(x[:, :, 1024:], np.repeat(audio.load(video_id)[rows], 5, axis=1))
+    settings = [f"--set={name}={value}" for name, value in QUICK.items()]
+    data = ("--data", tmp_path / "manifest.csv", "--features", both)
+    command("train", "saa-xd", *data, "--out", run, *settings)
+    protocol = ("--protocol", "xd/wu-floor16", "--json")
+    assert json.loads(command("evaluate", run / "selected", *data, *protocol).stdout)["n_videos"] == 16
+    write_video(tmp_path / "new.mp4")
+    refused = invoke("detect", tmp_path / "new.mp4", "--detector", run / "selected")
+    assert refused.exit_code == 2
+    (line,) = refused.stderr.strip().splitlines()
+    assert (
+        "these are features of i3d+vggish (1152-d, clips of 16 frames, 5 crops), and amiss has no backbone 'vggish'"
+        in line
+    )
+    assert "amiss features import" in line
+    assert "amiss detect --features" in line
+
+
 def quick_suite(name: str, folder: Path, recipes: int) -> Path:
     """A shipped suite with its last recipes, fewer steps and one seed."""
     suite: Any = read_yaml((ROOT / "benchmarks" / "suites" / f"{name}.yaml").read_text())[0]
@@ -103,8 +140,18 @@ def test_the_shipped_suite_of_xd_violence(
 ) -> None:
     monkeypatch.setenv("XD_VIOLENCE", str(xd))
     monkeypatch.setenv("XD_VIOLENCE_FEATURES", str(xd / "i3d-features"))
-    results = run_bench(quick_suite("xd-violence", tmp_path, recipes), tmp_path / "out", workers=1)
+    monkeypatch.delenv("XD_VIOLENCE_AUDIO", raising=False)
+    suite = quick_suite("xd-violence", tmp_path, recipes)
+    with pytest.warns(UserWarning, match="features given and audio are left out: XD_VIOLENCE_AUDIO is not set"):
+        assert [choice.name for choice in load_suite(suite).features] == ["given"]
+    monkeypatch.setenv("XD_VIOLENCE_AUDIO", str(xd / "vggish-features"))
+    results = run_bench(suite, tmp_path / "out", workers=1)
     (dataset,) = results["datasets"]
     assert (dataset["protocols"], dataset["metric"]) == (["xd/wu-floor16"], "ap")
     assert any("exact needs to know: left out" in note for note in dataset["notes"])
-    assert len(dataset["systems"]) == recipes
+    assert len(dataset["systems"]) == 2 * recipes
+    assert [(f["backbone"], f["dim"], f["crops"]) for f in dataset["features"]] == [
+        ("i3d", 1024, 5), ("i3d+vggish", 1152, 5)
+    ]  # fmt: skip
+    made = {path.name for path in (tmp_path / "out" / "features").iterdir() if path.is_dir()}
+    assert made == {"given", "given_and_audio", "given_and_audio-part2"}  # what stands alone isn't imported twice

@@ -126,6 +126,11 @@ class FeatureSpec:
         """A copy with some fields changed."""
         return replace(self, **changes)
 
+    def of_another_network(self, name: str) -> Self:
+        """What such rows are where a network made them of which only the name is known."""
+        kept = ("dim", "clip_len", "stride", "frame_rate", "crops", "tail", "segments", "pooling", "dtype")
+        return type(self)(backbone=name, weights="unknown", **{field: getattr(self, field) for field in kept})
+
     @property
     def of_clips(self) -> Self:
         """What clips are before they are pooled to segments: what the backbone gives."""

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
+from amiss.bench._features import slug
 from amiss.bench._measure import Subject
 from amiss.bench._plan import Plan
-from amiss.bench._prepare import Data, slug
+from amiss.bench._prepare import Data
 from amiss.bench._results import Kind
 from amiss.bench._suite import ScoresChoice
 from amiss.datasets import Manifest

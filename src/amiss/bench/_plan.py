@@ -10,12 +10,12 @@ from pathlib import Path
 from sklearn.model_selection import StratifiedGroupKFold
 
 from amiss.bench._cell import Cell
+from amiss.bench._features import slug
 from amiss.bench._prepare import (
     Data,
     Prepared,
     prepare_data,
     prepare_datasets,
-    slug,
     without_frame_protocols,
 )
 from amiss.bench._suite import DatasetChoice, Suite, Variant, list_variants

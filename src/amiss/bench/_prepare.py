@@ -1,25 +1,19 @@
 """The data of a benchmark: datasets and features at hand, checked for leaks from the test into training."""
 
-import json
-import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from amiss.backbones import clip_spans, create_backbone
+from amiss.backbones import clip_spans
+from amiss.bench._features import Tell, features_at_hand
 from amiss.bench._suite import DatasetChoice, FeatureChoice, Suite
 from amiss.datasets import Manifest, Problem, Video, build_dataset, read_manifest
-from amiss.engines import create_engine
 from amiss.errors import EvaluationError, FeatureError, ManifestError, UsageError
 from amiss.evaluation import check_ground_truth, get_protocol
-from amiss.features import FeatureRecord, FeatureSet, import_features, open_feature_set
-from amiss.files import write_json
-from amiss.jobs import extract, video_times, with_lengths
+from amiss.features import FeatureRecord, FeatureSet
+from amiss.jobs import video_times, with_lengths
 from amiss.video import FrameTimes
-
-Tell = Callable[[str], None]
-"""Told what is being prepared."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +107,7 @@ def prepare_data(suite: Suite, prepared: Sequence[Prepared], out: Path, tell: Te
             raise UsageError(f"features {twice} stand twice for {label}; give each its own name")
         for choice in choices:
             tell(f"{label}: features {choice.name}")
-            features = _features_of(choice, own.manifest, own.dataset, out, tell)
+            features = features_at_hand(choice, suite, own.dataset, own.manifest, out, tell)
             found.append(_joined(own, choice, features))
     return found
 
@@ -149,11 +143,6 @@ def without_frame_protocols(prepared: Prepared, data: Sequence[Data]) -> tuple[P
         replace(prepared, dataset=fewer, notes=(*prepared.notes, note)),
         [replace(one, dataset=fewer) for one in data],
     )
-
-
-def slug(name: str) -> str:
-    """A name as part of a path."""
-    return re.sub(r"[^\w.=+-]+", "_", name).strip("_.") or "_"
 
 
 def _manifest_of(dataset: DatasetChoice) -> tuple[Manifest, tuple[str, ...], tuple[str, ...]]:
@@ -193,45 +182,6 @@ def _refuse_cut_groups(manifest: Manifest) -> None:
         if len({video.split == "test" for video in videos}) > 1:
             names = " and ".join(f"{video.video_id} ({video.split})" for video in videos)
             raise ManifestError(f"{manifest.source}: {names} are the same file {path}: the test leaks into training")
-
-
-def _features_of(
-    choice: FeatureChoice, manifest: Manifest, dataset: DatasetChoice, out: Path, tell: Tell
-) -> FeatureSet:
-    if choice.path is not None:
-        if (choice.path / "spec.json").is_file():
-            return open_feature_set(choice.path)
-        return open_feature_set(_imported(choice, choice.path, out / "features" / slug(choice.name)))
-    videos = {video.video_id: video.path for video in manifest.videos if video.path is not None}
-    if not videos:
-        raise FeatureError(f"{dataset.label}: there are no video files below {dataset.root} to extract from")
-    folder = out / "features" / f"{slug(dataset.label)}-{slug(choice.name)}"
-    backbone = create_backbone(
-        str(choice.backbone), choice.weights, crops=choice.crops, stride=choice.stride, preset=choice.preset
-    )
-
-    def count(done: float, total: float, _: str) -> None:
-        tell(f"{dataset.label}: features {choice.name}, {done:.0f} of {total:.0f} videos extracted")
-
-    report = extract(videos, create_engine(backbone), folder, count)
-    if report.failed and choice.missing == "error":
-        named = "; ".join(f"{name}: {why}" for name, why in list(report.failed.items())[:5])
-        raise FeatureError(f"{dataset.label}: {len(report.failed)} videos can't be extracted ({named})")
-    return open_feature_set(folder)
-
-
-def _imported(choice: FeatureChoice, path: Path, folder: Path) -> Path:
-    """Import features in another layout, once."""
-    try:
-        state = path.stat()
-    except OSError as error:
-        raise FeatureError(f"features {path} can't be read: {error.strerror}") from error
-    source = {"path": str(path), "size": state.st_size, "modified": state.st_mtime, "layout": choice.layout}
-    mark = folder.with_name(f"{folder.name}.import.json")
-    if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != source:
-        import_features(path, folder, choice.layout)
-        write_json(mark, source)
-    return folder
 
 
 def _joined(own: Prepared, choice: FeatureChoice, features: FeatureSet) -> Data:

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,12 @@ class FeatureChoice(Settings):
     """Feature set, or features in another project's layout, which are imported."""
     layout: str | None = None
     """That layout; recognised if left out."""
+    concat: Annotated[list[Path] | None, Field(min_length=2)] = None
+    """Stored features whose rows are joined, as `amiss features concat` does; each as `path`."""
+    fps: Annotated[float | None, Field(gt=0)] = None
+    """Frames per second of the videos, where features of different rates are joined and don't say it."""
+    optional: bool = False
+    """Left out where an environment variable in it isn't set."""
     backbone: str | None = None
     """Extract with this backbone instead; join with `+` to fuse."""
     weights: str | dict[str, str] = "default"
@@ -90,13 +97,15 @@ class FeatureChoice(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "FeatureChoice":
-        if (self.path is None) == (self.backbone is None):
-            raise ValueError("give either path (of stored features) or backbone (to extract with)")
+        if sum(given is not None for given in (self.path, self.concat, self.backbone)) != 1:
+            raise ValueError("give either path (of stored features), concat (several to join) or backbone (to extract)")
         extracting = {"weights", "stride", "crops", "preset"} & self.model_fields_set
-        if self.path is not None and extracting:
+        if self.backbone is None and extracting:
             raise ValueError(f"{', '.join(sorted(extracting))}: only for features to extract with a backbone")
-        if self.backbone is not None and self.layout is not None:
-            raise ValueError("layout: only for stored features")
+        if self.path is None and self.layout is not None:
+            raise ValueError("layout: only for stored features in one path")
+        if self.concat is None and self.fps is not None:
+            raise ValueError("fps: only for features to join (concat)")
         return self
 
 
@@ -226,7 +235,7 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
     if not isinstance(raw, dict):
         raise UsageError(f"suite {file} is not a mapping of fields; it needs at least name and datasets")
     try:
-        suite = Suite.model_validate(_expand(raw, ""))
+        suite = Suite.model_validate(_expand(_without_absent(raw), ""))
         list_variants(suite := _with_absolute_paths(suite, file.resolve().parent))
     except ValidationError as error:
         raise UsageError(f"suite {file}: {in_words(error, Suite)}") from None
@@ -263,6 +272,29 @@ def _variants_of(choice: RecipeChoice) -> Iterator[Variant]:
         recipe = load_recipe(choice.recipe, [*fixed, *(f"{key}={json.dumps(value)}" for key, value in setting)])
         parts = [choice.name or recipe.name, *(f"{key.rpartition('.')[2]}={value}" for key, value in setting)]
         yield Variant(" ".join(parts), recipe, choice, setting)
+
+
+def _without_absent(raw: dict[str, Any]) -> dict[str, Any]:
+    """The suite without optional features whose variables aren't set, and recipes that are only for those."""
+    kept, absent = [], set()
+    for choice in raw["features"] if isinstance(raw.get("features"), list) else ():
+        unset = {name for name in _VARIABLE.findall(json.dumps(choice)) if name not in os.environ}
+        if unset and isinstance(choice, dict) and choice.get("optional") is True:
+            absent.add(choice.get("name"))
+            warnings.warn(
+                f"features {choice.get('name')} are left out: {', '.join(sorted(unset))} is not set", stacklevel=3
+            )
+        else:
+            kept.append(choice)
+    if not absent:
+        return raw
+    recipes = []
+    for recipe in raw.get("recipes") or ():
+        wanted = recipe.get("features") if isinstance(recipe, dict) else None
+        left = [name for name in wanted if name not in absent] if isinstance(wanted, list) else None
+        if left is None or left:
+            recipes.append(recipe if left is None else {**recipe, "features": left})
+    return {**raw, "features": kept, "recipes": recipes}
 
 
 def _expand(value: Any, where: str) -> Any:
@@ -306,7 +338,14 @@ def _with_absolute_paths(suite: Suite, folder: Path) -> Suite:
                 for d in suite.datasets
             ],
             "features": [
-                f.model_copy(update={"path": absolute(f.path), "weights": weights(f.weights)}) for f in suite.features
+                f.model_copy(
+                    update={
+                        "path": absolute(f.path),
+                        "concat": None if f.concat is None else [folder / path for path in f.concat],
+                        "weights": weights(f.weights),
+                    }
+                )
+                for f in suite.features
             ],
             "recipes": [r.model_copy(update={"recipe": recipe(r.recipe)}) for r in suite.recipes],
             "scores": [

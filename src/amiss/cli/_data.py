@@ -115,13 +115,18 @@ def import_(
     out: Annotated[Path, typer.Option(help="Folder of the feature set.")],
     layout: Annotated[
         str | None,
-        typer.Option(help="c3d-codes, video-features, rtfm, wu, ekosman, sultani, csv, hdf5; recognised if left out."),
+        typer.Option(
+            help="c3d-codes, video-features, vggish, rtfm, wu, ekosman, sultani, csv, hdf5; recognised if left out."
+        ),
     ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="That made them; default: the one the layout is known for, by their length.")
     ] = None,
     weights: Annotated[str, typer.Option(help="Of --backbone: an id (`amiss weights list`), or a file.")] = "default",
     preset: Annotated[str, typer.Option(help="Preprocessing of --backbone, see `amiss presets`.")] = "default",
+    called: Annotated[
+        str | None, typer.Option(help="Or the name of a network that amiss doesn't have, e.g. i3d-flow.")
+    ] = None,
     axes: Annotated[
         str | None,
         typer.Option(help="Order of the axes, e.g. crops,clips,dim, or usual; recognised if left out."),
@@ -148,6 +153,7 @@ def import_(
         backbone=backbone,
         weights=weights,
         preset=preset,
+        called=called,
         axes=axes,
         ids=ids,
         streams=streams,

@@ -24,12 +24,10 @@ class JoinedVideo:
 
     features: Features
     """[T, C, D]; T is of the first set, C the largest, D the sum."""
-    n_frames: int | None
-    """Of the first set that knows."""
-    fps: float | None
-    """Of the first set that knows, else as given."""
     times: FrameTimes | None
-    """Of the first set that knows when frames are shown."""
+    """When the native frames are shown, of the first set that knows; None = no set knows how many there are."""
+    fps: float | None
+    """Native frames per second, of the first set that knows, else as given."""
     engine: str | None
     """What made the parts, joined by ` + `; None where none says."""
 
@@ -52,7 +50,7 @@ def joined_spec(sets: Sequence[FeatureSet]) -> FeatureSpec:
                 raise UsageError(
                     f"{parts[part].folder} and {features.folder} both say that they are {part.backbone!r} with weights "
                     f"{part.weights!r}: the same features twice? If not, import one of them again and say what it is "
-                    "(amiss features import … --backbone NAME)"
+                    "(amiss features import … --called NAME)"
                 )
             parts[part] = features
     try:
@@ -67,18 +65,22 @@ def join_video(sets: Sequence[FeatureSet], video_id: str, fps: float | None = No
     Args:
         sets: feature sets of `joined_spec`.
         video_id: a video that is in all of them.
-        fps: native frames per second of a video of which no set says it; needed only where rates differ.
+        fps: native frames per second, where no set says it; needed only where rates differ.
 
     Raises:
         FeatureError: the sets end further apart than a row of each, or their rates differ and the video's is unknown.
     """
     records = [features.records[video_id] for features in sets]
     rate = next((record.fps for record in records if record.fps), fps)
+    known = [stored for features in sets if (stored := features.times(video_id)) is not None]
+    uneven = [one for one in known if one.knots is not None]
+    times = uneven[0] if uneven else FrameTimes(known[0].n_frames, rate) if known else None
     rows = [features.load(video_id) for features in sets]
     joined = [rows[0]]
+    clock = times or FrameTimes(1, rate)
     for features, theirs in zip(sets[1:], rows[1:], strict=True):
         try:
-            joined.append(theirs[_nearest(sets[0].spec, len(rows[0]), features.spec, len(theirs), rate)])
+            joined.append(theirs[_nearest(sets[0].spec, len(rows[0]), features.spec, len(theirs), clock)])
         except FeatureError as error:
             raise FeatureError(f"{video_id}: {sets[0].folder} and {features.folder}: {error}") from None
     crops = max(array.shape[1] for array in joined)
@@ -86,52 +88,41 @@ def join_video(sets: Sequence[FeatureSet], video_id: str, fps: float | None = No
     engines = [record.engine for record in records if record.engine]
     return JoinedVideo(
         features=np.concatenate(views, axis=2),
-        n_frames=next((record.n_frames for record in records if record.n_frames), None),
+        times=times,
         fps=rate,
-        times=next((features.times(video_id) for features in sets if features.records[video_id].times_sha256), None),
         engine=" + ".join(dict.fromkeys(engines)) or None,
     )
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """When the rows of a video are, in seconds, or in native frames."""
-
-    count: int
-    step: float
-    """From the start of one row to that of the next."""
-    length: float
-    """Of what a row is made of."""
-
-    @classmethod
-    def of(cls, spec: FeatureSpec, count: int, fps: float | None) -> "_Rows":
-        rate = spec.frame_rate or fps
-        if rate is None:
-            raise FeatureError("their rates differ, and nobody says what that of the video is: give it with --fps")
-        return cls(count, spec.stride / rate, spec.clip_len / rate)
-
-    @property
-    def end(self) -> float:
-        return (self.count - 1) * self.step + self.length
-
-    @property
-    def centres(self) -> NDArray[np.floating]:
-        return np.arange(self.count) * self.step + self.length / 2
-
-
-def _nearest(first: FeatureSpec, n_first: int, other: FeatureSpec, n_other: int, fps: float | None) -> NDArray[np.intp]:
+def _nearest(first: FeatureSpec, n_first: int, other: FeatureSpec, n_other: int, times: FrameTimes) -> NDArray[np.intp]:
     """[n_first] the row of the other set that lies nearest to each row of the first."""
     if first.segments is not None:  # as many in both sets: `fused_spec` sees to it
         return np.arange(n_first)
     native = first.frame_rate is None and other.frame_rate is None
-    a, b = _Rows.of(first, n_first, 1.0 if native else fps), _Rows.of(other, n_other, 1.0 if native else fps)
-    if abs(a.end - b.end) >= a.step + b.step:
+    if not native and times.fps is None:
+        raise FeatureError("their rates differ, and nobody says what that of the video is: give it with --fps")
+    a, b = (_spans(spec, n, None if native else times) for spec, n in ((first, n_first), (other, n_other)))
+    step = sum(spec.stride if native else spec.stride / (spec.frame_rate or times.rate) for spec in (first, other))
+    if abs(a[-1, 1] - b[-1, 1]) >= step:
         unit = "native frames" if native else "seconds"
         raise FeatureError(
-            f"{n_first} and {n_other} rows, which end after {a.end:.6g} and {b.end:.6g} {unit}, more than a row of "
-            "each apart: these are not of the same video, or one set lacks a part of it"
+            f"{n_first} and {n_other} rows, which end after {a[-1, 1]:.6g} and {b[-1, 1]:.6g} {unit}, more than a row "
+            "of each apart: these are not of the same video, or one set lacks a part of it"
         )
-    if a.step == b.step:
+    if (first.stride, first.frame_rate) == (other.stride, other.frame_rate):
         return np.minimum(np.arange(n_first), n_other - 1)
-    middles = (b.centres[1:] + b.centres[:-1]) / 2
-    return np.searchsorted(middles, a.centres - 1e-6 * b.step)  # rounding must not decide where two are equally near
+    middles = b.mean(axis=1)
+    edges = (middles[1:] + middles[:-1]) / 2
+    nearest: NDArray[np.intp] = np.searchsorted(edges, a.mean(axis=1) - 1e-6)  # rounding decides nothing between two
+    return nearest
+
+
+def _spans(spec: FeatureSpec, count: int, times: FrameTimes | None) -> NDArray[np.floating]:
+    """[count, 2] where rows start and end, in seconds, or without times in frames."""
+    starts = np.arange(count) * float(spec.stride)
+    spans = np.stack([starts, starts + spec.clip_len], axis=1)
+    if times is None:
+        return spans
+    if spec.frame_rate is not None:
+        return spans / spec.frame_rate
+    return np.stack([times.starts(spans[:, 0]), times.ends(spans[:, 1])], axis=1)

@@ -149,7 +149,14 @@ def _wu_spec(source: Source) -> FeatureSpec:
     axes, shapes = _axes_of(source, [file for files in videos.values() for file in files], 2)
     _say(source, axes)
     crops = Counter(len(files) for files in videos.values()).most_common(1)[0][0]
-    return spec_of_others({1024: "i3d"}, commonest_sizes(shapes, axes)["dim"], crops=crops, tail="drop")
+    spec = spec_of_others({1024: "i3d"}, commonest_sizes(shapes, axes)["dim"], crops=crops, tail="drop")
+    return spec.of_another_network("i3d-flow") if spec.backbone == "i3d" and _is_flow(source.path) else spec
+
+
+def _is_flow(path: Path) -> bool:
+    """XD-Violence's features of flow have the length of those of RGB, and lie in folders Flow and FlowTest."""
+    files = [file.relative_to(path.parent) for file in path.rglob("*.npy")]
+    return all(any(part.lower().startswith("flow") for part in file.parts[:-1]) for file in files)
 
 
 def _wu_videos(source: Source) -> Iterator[ImportedVideo | Unreadable]:

@@ -85,6 +85,7 @@ class Layout:
 _TABLE: dict[str, Layout | str] = {
     "c3d-codes": "amiss.features._layout_c3d_codes:LAYOUT",
     "video-features": "amiss.features._layout_video_features:VIDEO_FEATURES",
+    "vggish": "amiss.features._layout_vggish:VGGISH",
     "rtfm": "amiss.features._layout_numpy:RTFM",
     "wu": "amiss.features._layout_numpy:WU",
     "ekosman": "amiss.features._layout_text:EKOSMAN",
@@ -106,6 +107,7 @@ def import_features(
     layout: str | None = None,
     *,
     made_by: FeatureSpec | None = None,
+    called: str | None = None,
     axes: Axes | None = None,
     ids: Ids | None = None,
     streams: tuple[str, ...] | None = None,
@@ -121,6 +123,7 @@ def import_features(
         layout: one of `list_layouts()`; None = recognised.
         made_by: backbone, weights and preprocessing that made them (`amiss.backbones.published_spec`); None = those
             that the layout is known for.
+        called: or the name of a network that amiss doesn't have.
         axes: order of the axes of arrays: `clips`, `dim`, and `crops` where there are three; empty = the usual
             one; None = recognised.
         ids: what video ids are made of: `names` of files, or `paths`; None = paths where names repeat or files are
@@ -141,6 +144,8 @@ def import_features(
         raise FeatureError(f"{source.path} does not exist")
     chosen = LAYOUTS[layout] if layout is not None else _recognise(source.path)
     spec = _made_by(chosen.spec(source), made_by)
+    if called is not None:
+        spec = spec.of_another_network(called)
     failed: dict[str, str] = {}
     count = 0
     with ExitStack() as stack:

@@ -55,7 +55,7 @@ def concat_feature_sets(
             on_progress(count, len(todo), video_id)
             try:
                 joined = join_video(sets, video_id, fps)
-                writer.add(video_id, joined.features, joined.n_frames, joined.fps, joined.engine, times=joined.times)
+                writer.add(video_id, joined.features, None, joined.fps, joined.engine, times=joined.times)
             except FeatureError as error:
                 report.failed[video_id] = str(error)
                 continue

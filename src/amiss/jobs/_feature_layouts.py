@@ -16,6 +16,7 @@ def import_feature_set(
     backbone: str | None = None,
     weights: str = "default",
     preset: str = "default",
+    called: str | None = None,
     axes: str | None = None,
     ids: str | None = None,
     streams: str | None = None,
@@ -30,6 +31,7 @@ def import_feature_set(
         backbone: that made them; None = the one that the layout is known for, by the length of the features.
         weights: of this backbone: an id, `random` or a file.
         preset: its preprocessing, see `amiss presets`.
+        called: or the name of a network that amiss doesn't have, such as `i3d-flow`.
         axes: order of the axes of arrays, such as `crops,clips,dim`, or `usual`; None = recognised.
         ids: `names` of files, or `paths`; None = as `amiss.features.import_features` says.
         streams: such as `rgb`, `flow` or `rgb,flow`; None = all.
@@ -44,6 +46,8 @@ def import_feature_set(
     """
     if backbone is None and (weights, preset) != ("default", "default"):
         raise UsageError("--weights and --preset say more of --backbone: name that, too")
+    if called is not None:
+        _check_foreign_name(called, backbone)
     if ids is not None and ids not in get_args(Ids):
         raise UsageError(f"ids are {ids!r}; allowed are {list(get_args(Ids))}")
     order = parse_axes(axes) if axes is not None else None
@@ -59,11 +63,28 @@ def import_feature_set(
         out,
         layout,
         made_by=made_by,
+        called=called,
         axes=order,
         ids=ids,  # type: ignore[arg-type]  # checked above
         streams=tuple(name.strip() for name in streams.split(",")) if streams is not None else None,
         on_failure=on_failure,
     )
+
+
+def _check_foreign_name(name: str, backbone: str | None) -> None:
+    """Refuse a name that means another network.
+
+    Raises:
+        UsageError: as above.
+    """
+    from amiss.backbones import find_backbone  # with torch, which takes seconds
+
+    if backbone is not None:
+        raise UsageError("--called names a network that amiss doesn't have, --backbone one that it has: give one")
+    if not name or "+" in name or name != name.strip():
+        raise UsageError(f"--called is {name!r}; it must be a plain name, without +")
+    if find_backbone(name) is not None:
+        raise UsageError(f"amiss has a backbone {name!r}: say --backbone {name}, or call these features something else")
 
 
 def export_feature_set(features: str | os.PathLike[str], layout: str, out: str | os.PathLike[str]) -> int:
