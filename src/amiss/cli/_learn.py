@@ -123,16 +123,25 @@ def evaluate(
     features: Annotated[Path | None, typer.Option(help="Feature set, for runs and detectors.")] = None,
     protocol: Annotated[str, typer.Option(help="Protocol, see `amiss protocols`.")] = "exact",
     out: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Figures beside it, in a folder of its name: ROC, PR, scores of each video.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure frame-level AUC and AP on the test videos of a manifest."""
     from amiss.jobs import evaluate_any
 
-    result = evaluate_any(what, data, features, protocol, out=out)
+    if plot and (out is None or not out.suffix):
+        raise UsageError(f"--plot needs --out FILE.json (it is {out}): the figures go into the folder FILE")
+    plots = out.with_suffix("") if plot and out is not None else None
+    with console.progress("plot") as on_progress:
+        result = evaluate_any(what, data, features, protocol, out=out, plots=plots, on_progress=on_progress)
     if as_json:
         console.print_json(result)
     else:
         _print_result(result)
+    if plots is not None:
+        console.note(f"figures are in {plots}")
 
 
 def _print_result(result: dict[str, Any]) -> None:

@@ -13,14 +13,16 @@ import numpy as np
 from amiss.datasets import Manifest, read_manifest
 from amiss.detection import check_detector_folder
 from amiss.errors import DetectorError, UsageError
-from amiss.evaluation import read_scores
+from amiss.evaluation import Scores, read_scores
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import write_json
+from amiss.jobs._progress import OnProgress, silent
 from amiss.jobs._score_videos import score_videos, with_lengths
 
 if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
     from amiss.detection import Detector
     from amiss.evaluation import EvaluationResult
+    from amiss.jobs._evaluation_plots import Measured
 
 SEED_METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far", "brier", "ece")
 
@@ -38,16 +40,32 @@ def evaluate_detector(
     detector: Detector, manifest: Manifest, features: FeatureSet, protocol: str = "exact"
 ) -> EvaluationResult:
     """Evaluate a detector on the test videos of a manifest; events are what it finds at its own threshold."""
-    from amiss.evaluation import evaluate
+    return _measure_detector(detector, manifest, features, protocol)[0]
 
+
+def _measure_detector(
+    detector: Detector, manifest: Manifest, features: FeatureSet, protocol: str
+) -> tuple[EvaluationResult, Measured]:
     scores, unscored = score_videos(detector, features, manifest.split("test"))
-    return evaluate(
-        scores,
-        with_lengths(manifest, features),
-        protocol,
-        exclude=unscored,
-        threshold=detector.calibration.threshold,
+    return _measure(
+        scores, with_lengths(manifest, features), protocol, unscored, threshold=detector.calibration.threshold
     )
+
+
+def _measure(
+    scores: Scores,
+    manifest: Manifest,
+    protocol: str,
+    exclude: Sequence[str] = (),
+    threshold: float | None = None,
+) -> tuple[EvaluationResult, Measured]:
+    """As `evaluate`, and what it was measured on."""
+    from amiss.evaluation import evaluate_frames, score_frames
+    from amiss.jobs._evaluation_plots import Measured
+
+    frames = score_frames(scores, manifest, protocol, exclude=exclude)
+    result = evaluate_frames(frames, n_excluded=len(set(exclude)), threshold=0.5 if threshold is None else threshold)
+    return result, Measured(frames, threshold)
 
 
 def evaluate_run(
@@ -58,6 +76,13 @@ def evaluate_run(
     Raises:
         DetectorError: no run directory, or one that has not finished.
     """
+    measured = _measure_run(folder, manifest, features, protocol)
+    return {kind: [result for result, _ in seeds] for kind, seeds in measured.items()}
+
+
+def _measure_run(
+    folder: Path, manifest: Manifest, features: FeatureSet, protocol: str
+) -> dict[str, list[tuple[EvaluationResult, Measured]]]:
     found = detector_folders(folder)
     if not found or len(found["last"]) != len(found["selected"]):
         raise DetectorError(
@@ -65,13 +90,14 @@ def evaluate_run(
         )
     from amiss.detection import Detector
 
-    results: dict[str, list[EvaluationResult]] = {}
+    results: dict[str, list[tuple[EvaluationResult, Measured]]] = {}
     for kind, folders in found.items():
         for path in folders:
             detector = Detector.load(path)
-            result = evaluate_detector(detector, manifest, features, protocol)
+            result, measured = _measure_detector(detector, manifest, features, protocol)
             seed = detector.provenance.get("seed")
-            results.setdefault(kind, []).append(replace(result, selection=kind, seeds=() if seed is None else (seed,)))
+            result = replace(result, selection=kind, seeds=() if seed is None else (seed,))
+            results.setdefault(kind, []).append((result, measured))
     return results
 
 
@@ -82,6 +108,8 @@ def evaluate_any(
     protocol: str = "exact",
     *,
     out: str | os.PathLike[str] | None = None,
+    plots: str | os.PathLike[str] | None = None,
+    on_progress: OnProgress = silent,
 ) -> dict[str, Any]:
     """Evaluate a run directory, a detector, or a score file; what `amiss evaluate` prints and writes.
 
@@ -91,6 +119,9 @@ def evaluate_any(
         features: of them, or the folder; scores need none.
         protocol: id, see `amiss protocols`.
         out: file that the result is written to as JSON.
+        plots: folder for figures: ROC, precision-recall, and the scores of every test video against its ground truth
+            (of a run, by the `selected` detector of the first seed).
+        on_progress: told figures written, and of how many.
 
     Returns:
         The evaluation result. Of a run, that of its `selected` detectors, as means over the seeds, with `std` beside
@@ -103,23 +134,34 @@ def evaluate_any(
     """
     stored = features if isinstance(features, FeatureSet | None) else open_feature_set(features)
     read = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
-    result = _evaluate(Path(what), read, stored, protocol)
+    result, measured = _evaluate(Path(what), read, stored, protocol)
     if out is not None:
         write_json(out, result)
+    if plots is not None:
+        from amiss.jobs._evaluation_plots import write_plots
+
+        write_plots(Path(plots), measured, next(iter(measured)), on_progress)
     return result
 
 
-def _evaluate(path: Path, manifest: Manifest, features: FeatureSet | None, protocol: str) -> dict[str, Any]:
+def _evaluate(
+    path: Path, manifest: Manifest, features: FeatureSet | None, protocol: str
+) -> tuple[dict[str, Any], dict[str, Measured]]:
+    """The result, and what was measured by name, the one to draw over time first."""
     if path.is_file():
-        from amiss.evaluation import evaluate
-
-        return evaluate(read_scores(path, manifest), manifest, protocol).to_dict()
+        result, measured = _measure(read_scores(path, manifest), manifest, protocol)
+        return result.to_dict(), {path.stem: measured}
     if features is None and path.is_dir():
         raise UsageError(f"{path} is a folder: to evaluate a run or detector, name its feature set with --features")
     if features is not None and not (path / "detector.json").is_file() and detector_folders(path):
-        results = evaluate_run(path, manifest, features, protocol)
-        rows = {kind: _over_seeds(of_seeds) for kind, of_seeds in results.items()}
-        return {**rows["selected"], "rows": rows}
+        results = _measure_run(path, manifest, features, protocol)
+        rows = {kind: _over_seeds([result for result, _ in seeds]) for kind, seeds in results.items()}
+        by_name = {
+            " ".join([kind, *(f"seed {seed}" for seed in result.seeds if len(seeds) > 1)]): measured
+            for kind, seeds in sorted(results.items(), reverse=True)
+            for result, measured in seeds
+        }
+        return {**rows["selected"], "rows": rows}, by_name
     if features is None:
         raise DetectorError(
             f"{path} does not exist; it can be a run directory, a detector, or scores (.json, .npz, .npy)"
@@ -127,7 +169,8 @@ def _evaluate(path: Path, manifest: Manifest, features: FeatureSet | None, proto
     check_detector_folder(path)
     from amiss.detection import Detector
 
-    return evaluate_detector(Detector.load(path), manifest, features, protocol).to_dict()
+    result, measured = _measure_detector(Detector.load(path), manifest, features, protocol)
+    return result.to_dict(), {path.name: measured}
 
 
 def _over_seeds(results: Sequence[EvaluationResult]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from amiss.errors import EvaluationError, VideoError
 from amiss.files import write_text
 from amiss.pages import render
 from amiss.results._stretches import stretches_of
-from amiss.video import VideoHeader, read_header
+from amiss.video import VideoHeader, read_header, start_in_name
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ def _entry(video_id: str, video: ShownVideo, folder: Path) -> tuple[dict[str, An
             header = read_header(video.path)
         except VideoError as error:
             problem = str(error)
+    started = header.started if header else start_in_name(Path(result.video).stem)
     sources = [
         {"name": name, "link": _link(path, folder), "offset": 0.0} for name, path in (video.copies or {}).items()
     ]
@@ -80,8 +81,8 @@ def _entry(video_id: str, video: ShownVideo, folder: Path) -> tuple[dict[str, An
         "form": header and header.form,
         "plays": bool(header and header.plays_in_browsers) or bool(video.copies),
         "sources": sources,
-        "started": header and header.started and header.started.isoformat(),
-        "startedFrom": header and header.started_from,
+        "started": started and started.isoformat(),
+        "startedFrom": header.started_from if header else started and "file name",
         "detector": result.detector,
         "threshold": result.threshold,
         "problem": problem,

@@ -5,7 +5,7 @@ from amiss.video._backoff import Backoff
 from amiss.video._clips import Clip, FrameGroup, FrameGrouper, iter_clips
 from amiss.video._cut import cut_clip
 from amiss.video._gate import GateSettings, StillnessGate
-from amiss.video._header import VideoHeader, read_header
+from amiss.video._header import VideoHeader, read_header, start_in_name
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._preview import write_preview
 from amiss.video._reader import Frame, VideoCheck, VideoReader, check_video, read_frames_at
@@ -98,6 +98,7 @@ __all__ = [
     "read_header",
     "redact",
     "showable",
+    "start_in_name",
     "video_bounds",
     "write_preview",
 ]

@@ -59,7 +59,7 @@ def read_header(path: str | os.PathLike[str]) -> VideoHeader:
         if stream.start_time is not None and stream.time_base and container.start_time is not None:
             offset_s = max(0.0, float(stream.start_time * stream.time_base) - container.start_time / 1e6)
         stated = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
-    by_name, by_header = _in_name(file.stem), _in_header(stated)
+    by_name, by_header = start_in_name(file.stem), _in_header(stated)
     return VideoHeader(
         form=f"{codec} in {file.suffix or kind}",
         plays_in_browsers=plays,
@@ -69,7 +69,8 @@ def read_header(path: str | os.PathLike[str]) -> VideoHeader:
     )
 
 
-def _in_name(name: str) -> datetime | None:
+def start_in_name(name: str) -> datetime | None:
+    """A date and time in the name of a recording, such as `2024-03-01_12-30-05` or `ch01_20240301123005`."""
     for found in _IN_NAME.finditer(name):
         year, _, month, day, hour, _, minute, second = found.groups()
         try:

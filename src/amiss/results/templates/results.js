@@ -96,15 +96,18 @@ function drawTimeline() {
   const step = steps.find((seconds) => (seconds / length) * width >= 72) ?? 86400 * days;
   context.font = "11px system-ui, sans-serif";
   context.textBaseline = "bottom";
-  for (let seconds = 0; seconds <= length + 1e-9; seconds += step) {
+  const origin = video.started ? (Date.parse(video.started + "Z") / 1000) % step : 0; // round times of day
+  let free = 0; // where there is room for a label
+  for (let seconds = origin ? step - origin : 0; seconds <= length + 1e-9; seconds += step) {
     const at = (seconds / length) * width;
     context.fillStyle = colours.line;
     context.fillRect(Math.min(at, width - 1), 0, 1, bottom + 4);
     context.fillStyle = colours.soft;
     const label = video.started && step >= 1 ? timeOfDay(video, seconds) : clock(seconds, step < 1 ? 1 : 0);
-    const half = context.measureText(label).width / 2;
-    context.textAlign = at < half ? "left" : "center";
-    if (at + half <= width || at < half) context.fillText(label, at, height - 2);
+    const wide = context.measureText(label).width, left = Math.max(at - wide / 2, 0);
+    if (left < free || left + wide > width) continue;
+    context.fillText(label, left, height - 2);
+    free = left + wide + 8;
   }
   drawCurve(context, video, events, width, top, bottom);
   const at = Math.min((position / length) * width, width - 1);
