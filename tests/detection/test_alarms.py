@@ -174,7 +174,7 @@ RNG = np.random.default_rng(3)
 @pytest.mark.parametrize("per_hour", [1.0, 5.0, 60.0])
 def test_a_threshold_keeps_its_promise_on_the_footage(settings: AlarmSettings, per_hour: float) -> None:
     scores = [RNG.beta(1, 8, size=n) for n in (20_000, 7_000)]
-    found = false_alarm_threshold(scores, CLIP_S, per_hour, settings)
+    found = false_alarm_threshold([clips_of(s.tolist()) for s in scores], per_hour, settings)
     counted = sum(len(find_alarms(clips_of(s.tolist()), found.settings)) for s in scores)
     assert found.hours == pytest.approx(27_000 * CLIP_S / 3600)
     assert counted == found.n_alarms
@@ -187,9 +187,16 @@ def test_a_threshold_keeps_its_promise_on_the_footage(settings: AlarmSettings, p
         assert length < 0.2 * found.hours * 3600  # few, but endless, is not quiet
 
 
+def test_hours_are_those_of_the_clips() -> None:
+    slow = [(5 * i, 5 * i + 5, 0.1) for i in range(720)]  # an hour, of clips of five seconds
+    after_a_gap = [(10_000 + i, 10_001 + i, 0.1) for i in range(1800)]
+    found = false_alarm_threshold([slow, after_a_gap, []], 1.0, PLAIN.changed(off=0.4))
+    assert found.hours == pytest.approx(1.5)
+
+
 def test_too_few_hours_are_called_so() -> None:
     scores = [RNG.uniform(0, 0.3, size=600)]  # five minutes
-    found = false_alarm_threshold(scores, CLIP_S, 1.0, PLAIN.changed(off=0.4))
+    found = false_alarm_threshold([clips_of(scores[0].tolist())], 1.0, PLAIN.changed(off=0.4))
     assert not found.is_enough
     assert found.n_alarms == 0
     assert found.settings.on > scores[0].max()
@@ -198,7 +205,7 @@ def test_too_few_hours_are_called_so() -> None:
 
 
 def test_a_camera_whose_normal_footage_reaches_the_top_is_called_so() -> None:
-    found = false_alarm_threshold([np.tile([1.0, 0.0], 5000)], CLIP_S, 1.0, PLAIN.changed(off=0.4))
+    found = false_alarm_threshold([clips_of([1.0, 0.0] * 5000)], 1.0, PLAIN.changed(off=0.4))
     assert found.settings.on > 1
     assert "doesn't fit" in found.message
 
@@ -206,11 +213,11 @@ def test_a_camera_whose_normal_footage_reaches_the_top_is_called_so() -> None:
 def test_calibration_refuses_what_makes_no_sense() -> None:
     settings = PLAIN.changed(off=0.4)
     with pytest.raises(EvaluationError, match="no scores"):
-        false_alarm_threshold([], CLIP_S, 1.0, settings)
+        false_alarm_threshold([], 1.0, settings)
     with pytest.raises(EvaluationError, match=r"0\.\.1"):
-        false_alarm_threshold([np.array([0.1, np.nan])], CLIP_S, 1.0, settings)
+        false_alarm_threshold([clips_of([0.1, float("nan")])], 1.0, settings)
     with pytest.raises(UsageError):
-        false_alarm_threshold([np.array([0.1])], CLIP_S, 0.0, settings)
+        false_alarm_threshold([clips_of([0.1])], 0.0, settings)
 
 
 def test_times_that_go_back_end_an_alarm_and_its_cooldown() -> None:

@@ -103,8 +103,7 @@ def _reaching(values: NDArray[np.floating[Any]], thresholds: NDArray[np.float64]
 
 
 def false_alarm_threshold(
-    scores: Sequence[NDArray[np.floating[Any]]],
-    clip_s: float,
+    recordings: Sequence[Sequence[tuple[float, float, float]]],
     per_hour: float,
     settings: AlarmSettings,
     *,
@@ -119,8 +118,7 @@ def false_alarm_threshold(
     footage, and the future for like the past.
 
     Args:
-        scores: clip scores [T] of each uninterrupted recording of normal footage, in order.
-        clip_s: seconds from one clip to the next.
+        recordings: clips (start_s, end_s, score) of each uninterrupted recording of normal footage, in order.
         per_hour: alarms an hour.
         settings: how alarms are found; its thresholds only give the ratio of off to on.
         confidence: of the upper bound.
@@ -129,18 +127,14 @@ def false_alarm_threshold(
         EvaluationError: no scores, or scores outside 0..1.
         UsageError: a number that makes no sense.
     """
-    if not (clip_s > 0 and per_hour > 0 and 0 < confidence < 1):
-        raise UsageError(f"clip_s {clip_s} and per_hour {per_hour} must be above 0, confidence {confidence} in 0..1")
-    recordings = [np.asarray(values, dtype=np.float64) for values in scores if len(values)]
-    if not recordings:
+    if not (per_hour > 0 and 0 < confidence < 1):
+        raise UsageError(f"per_hour is {per_hour}, it must be above 0; confidence is {confidence}, it must be in 0..1")
+    clips = [recording for recording in recordings if recording]
+    hours = sum(recording[-1][1] - recording[0][0] for recording in clips) / 3600
+    if not hours > 0:
         raise EvaluationError("no scores to find a threshold on; give some hours of normal footage")
-    if not all(((values >= 0) & (values <= 1)).all() for values in recordings):
+    if not all(0 <= score <= 1 for recording in clips for _, _, score in recording):
         raise EvaluationError("scores are not all in 0..1")
-    hours = sum(map(len, recordings)) * clip_s / 3600
-    clips = [
-        [(index * clip_s, (index + 1) * clip_s, float(score)) for index, score in enumerate(values)]
-        for values in recordings
-    ]
     start, end = settings.thresholds
     ratio = end / start if start else 1.0
 
@@ -178,7 +172,7 @@ def false_alarm_threshold(
     )
 
 
-def _smoothed(clips: list[tuple[float, float, float]], settings: AlarmSettings) -> NDArray[np.float64]:
+def _smoothed(clips: Sequence[tuple[float, float, float]], settings: AlarmSettings) -> NDArray[np.float64]:
     tracker = AlarmTracker(settings)
     values = []
     for clip in clips:

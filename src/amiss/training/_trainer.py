@@ -177,6 +177,9 @@ def _calibrate(
 
 def _length_s(video: Video, features: FeatureSet) -> float | None:
     """How long a video is, as manifest or feature set know it."""
+    stored = features.times(video.video_id)
+    if stored is not None and stored.knots is not None:
+        return stored.until(stored.n_frames)
     record = features.records[video.video_id]
     n_frames, fps = video.n_frames or record.n_frames, video.fps or record.fps
     return None if n_frames is None or fps is None else n_frames / fps

@@ -12,9 +12,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from amiss.backbones import clip_spans
 from amiss.detection import Detector, causal_offline_scores, false_alarm_threshold
 from amiss.engines import Engine
 from amiss.errors import AmissError, ConfigError, DetectorError, EvaluationError, OutputError, UsageError
@@ -34,7 +32,8 @@ from amiss.watch.config import (
 log = logging.getLogger("amiss.watch")
 
 OnProgress = Callable[[float, float, str], None]
-Scores = NDArray[np.float64]
+Clip = tuple[float, float, float]
+"""Start and end in seconds, and the score."""
 MISSING_S = 2.0  # clips that are missing for longer begin another recording
 STOP_S = 5.0  # longest wait for the last clips; for threads to end, beyond their camera's timeouts
 ALMOST = 0.9  # of an earlier calibration's hours may replace it though they are too few
@@ -101,10 +100,10 @@ def calibrate_camera(
     with ExitStack() as ends:
         ends.callback(models.close)
         if hours is None:
-            recordings, clip_s = _score_videos(detector, pool.engine, settings, videos, on_progress)
+            clips = _score_videos(detector, pool.engine, settings, videos, on_progress)
         else:
-            recordings, clip_s = _score_live(camera, settings, detector, pool, hours, on_progress, ends)
-        found = false_alarm_threshold(recordings, clip_s, per_hour, start)
+            clips = _score_live(camera, settings, detector, pool, hours, on_progress, ends)
+        found = false_alarm_threshold(_uninterrupted(clips, alarm.merge_gap_s), per_hour, start)
         # Rounded up: times differ by microseconds from run to run, and smoothed scores with them.
         on, off = found.settings.thresholds
         threshold = math.ceil(on * _STEPS) / _STEPS
@@ -129,7 +128,7 @@ def calibrate_camera(
         stated = f"What was found: {found.message}. In the configuration: {lines}"
         _check_earlier(config.state, calibration, stated)
         if not found.is_enough:
-            same = len({float(score) for scores in recordings for score in scores}) == 1
+            same = len({score for recording in clips for _, _, score in recording}) == 1
             seen = "its scores, which were all the same" if same else "the highest score that it gave"
             log.warning("%s: too little footage: the threshold is just above %s; calibrate with more", camera, seen)
         try:
@@ -163,10 +162,10 @@ def _check_earlier(state: Path, found: CameraCalibration, stated: str) -> None:
 
 def _score_videos(
     detector: Detector, engine: Engine, settings: CameraSettings, videos: Sequence[Path], on_progress: OnProgress
-) -> tuple[list[Scores], float]:
-    """Scores of each video; one that can't be read to its end is left out."""
-    clip_s = _clip_s(detector, videos)
-    recordings: list[Scores] = []
+) -> list[list[Clip]]:
+    """The clips of each video; one that can't be read to its end is left out."""
+    _check_rates(detector, videos)
+    recordings: list[list[Clip]] = []
     error: AmissError | None = None
     try:
         for i, video in enumerate(videos):
@@ -176,31 +175,43 @@ def _score_videos(
                 on_progress(done + share, len(videos), name)
 
             try:
-                features = extract_video(video, engine, on_share).features
+                extracted = extract_video(video, engine, on_share)
             except AmissError as caught:
                 error = caught
                 log.warning("left out: %s", caught)
                 continue
             window, lookahead = settings.window_clips, settings.lookahead_clips
-            recordings.append(causal_offline_scores(detector, features, window=window, lookahead=lookahead))
+            scores = causal_offline_scores(detector, extracted.features, window=window, lookahead=lookahead)
+            times = extracted.times.spans(clip_spans(engine.spec, len(scores), extracted.times))
+            recordings.append([(*span, score) for span, score in zip(times, scores.tolist(), strict=True)])
     except KeyboardInterrupt:
         log.warning("stopped: %d of %d videos are used", len(recordings), len(videos))
     if not recordings:
         raise error or EvaluationError("stopped before the first video was scored")
     on_progress(len(videos), len(videos), "")
-    return recordings, clip_s
+    return recordings
 
 
-def _clip_s(detector: Detector, videos: Sequence[Path]) -> float:
-    """Seconds from clip to clip, the same in all videos."""
-    lengths = []
+def _check_rates(detector: Detector, videos: Sequence[Path]) -> None:
+    """Where the detector takes frames as they come, all videos must have the same rate, as far as they state it."""
+    rates = set()
     for video in videos:
         with VideoReader(video) as reader:
-            lengths.append(detector.spec.stride / (detector.spec.frame_rate or reader.fps))
-    if max(lengths) > 1.02 * min(lengths):
-        rates = sorted({round(detector.spec.stride / length, 2) for length in lengths})
-        raise UsageError(f"the videos have different frame rates ({rates}); footage of one camera has one")
-    return float(np.median(lengths))
+            rates.add(round(reader.fps, 2))
+    if detector.spec.frame_rate is None and max(rates) > 1.02 * min(rates):
+        raise UsageError(f"the videos have different frame rates ({sorted(rates)}); footage of one camera has one")
+
+
+def _uninterrupted(recordings: Sequence[Sequence[Clip]], merge_gap_s: float) -> list[list[Clip]]:
+    """The same clips; where some are missing, or the clock was set back, another recording begins."""
+    found: list[list[Clip]] = []
+    for clips in recordings:
+        found.append(list(clips[:1]))
+        for before, clip in pairwise(clips):
+            if clip[0] - before[1] > max(MISSING_S, merge_gap_s) or clip[0] < before[0]:
+                found.append([])
+            found[-1].append(clip)
+    return found
 
 
 def _score_live(
@@ -211,8 +222,8 @@ def _score_live(
     hours: float,
     on_progress: OnProgress,
     ends: ExitStack,
-) -> tuple[list[Scores], float]:
-    """Scores of the camera as it is now; where it was lost, another recording begins. `ends` waits for its worker."""
+) -> list[list[Clip]]:
+    """The clips of the camera as it is now. `ends` waits for its worker."""
     scored: list[ClipScored] = []
     deaf = settings.model_copy(update={"alarm": settings.alarm.with_thresholds(2.0, 2.0)})
     worker = CameraWorker(
@@ -241,11 +252,4 @@ def _score_live(
     if worker.error is not None:
         log.warning("%s failed after %.3g hours, what was seen is used: %s", camera, passed_s / 3600, worker.error)
     on_progress(min(passed_s / unit_s, total), total, f"{unit}, {len(scored)} clips")
-    clip_s = float(np.median([(b.ended - a.ended).total_seconds() for a, b in pairwise(scored)]))
-    recordings: list[list[float]] = [[]]
-    for before, clip in pairwise([scored[0], *scored]):
-        missing_s = (clip.started - before.ended).total_seconds()
-        if missing_s > max(MISSING_S, settings.alarm.merge_gap_s) or clip.started < before.started:
-            recordings.append([])
-        recordings[-1].append(clip.score)
-    return [np.array(values) for values in recordings], clip_s
+    return [[(clip.started.timestamp(), clip.ended.timestamp(), clip.score) for clip in scored]]
