@@ -609,6 +609,7 @@ class Failing:
 
     def __init__(self, path: Path, then: Callable[[], object]) -> None:
         (self.container, self.stream), self.then = open_video(path), then
+        self.duration, self.format = self.container.duration, self.container.format
 
     def __enter__(self) -> "Failing":
         return self

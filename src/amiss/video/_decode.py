@@ -14,18 +14,17 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from amiss.errors import VideoError
+from amiss.video._file_clock import FileClock
 from amiss.video._times import FrameTimes
 from amiss.video.opening import FALLBACK_FPS, allowed, bound_pictures, open_container, video_bounds
 
 PLAUSIBLE_FPS = (1e-3, 500.0)
 MISSING_SHARE = 0.02  # headers are often off by a frame or two; more than this is a truncated file
 MAX_READ_ERRORS = 100  # in a row, before the rest of a file is given up
-CLOCK_BACK_S, CLOCK_AHEAD_S = 1.0, 10.0  # larger jumps of the timestamps are a clock that was reset
 
 # Containers whose header states the duration. Elsewhere libav estimates it from the bytes that are there, which says
 # nothing about what is missing (for AVI too, but an AVI's header states the number of frames).
 STATES_DURATION = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "asf"})
-STATES_END = frozenset({"matroska,webm", "asf"})  # or, as most write them, the end on a clock that may not start at 0
 
 
 class Decoder:
@@ -40,17 +39,11 @@ class Decoder:
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         self.path = path
-        self._max_gap_s = video_bounds().max_gap_s
         self._container, self.stream = open_video(path)
         self.stream.thread_type = "AUTO"
         self.stream.codec_context.thread_count = threads
-        self.time_base = float(self.stream.time_base or 0)
         self.stated_frames: int | None = self.stream.frames or None
-        self.stated_duration_s: float | None = None
-        if self._container.duration:
-            self.stated_duration_s = self._container.duration / av.time_base
-        self._container_name = self._container.format.name
-        self._duration_is_stated = self._container_name in STATES_DURATION
+        self._duration_is_stated = self._container.format.name in STATES_DURATION
         # A sound track that goes on after the pictures is no sign of missing pictures; where the header doesn't count
         # the frames, this is seen only by reading it too.
         self._read_streams: tuple[Stream, ...] = (self.stream,)
@@ -59,39 +52,37 @@ class Decoder:
         self._others_end_s = 0.0
         self.codec = self.stream.codec_context.name
         self.fps = _header_fps(self.stream) or _measured_fps(path) or FALLBACK_FPS
+        self._clock = FileClock(self._container, self.stream, self.fps)
+        self.time_base = self._clock.time_base
+        self.stated_duration_s = self._clock.stated_s
         self.n_frames = 0
-        self.time_s = 0.0
-        self._shown_s = 0.0
         self.n_damaged = 0
         self.first_error: str | None = None
-        self._first_pts: int | None = None
-        self._origin: tuple[int, float] | None = None  # a stamp and its second, since the clock was last reset
         self._closed = False
         self._starts_s = array("d")
         self._gaps: list[tuple[int, float]] = []  # frame after the gap, second at which the one before it ends
-        self.gaps_s = 0.0
-        """Seconds of all gaps so far."""
 
     def __iter__(self) -> Iterator[tuple[av.VideoFrame, float]]:
         for picture in self._pictures():
-            before_s, self.time_s = self.end_s, self._next_time_s(picture.pts)
-            if self.time_s - before_s > self._max_gap_s:
-                self._gaps.append((self.n_frames, before_s))
-                self.gaps_s += self.time_s - before_s
-            self._starts_s.append(self.time_s)
-            self._shown_s = picture.duration * self.time_base
+            time_s = self._clock.at(picture)
+            if self._clock.gap_s:
+                self._gaps.append((self.n_frames, time_s - self._clock.gap_s))
+            self._starts_s.append(time_s)
             self.n_frames += 1
             self.n_damaged += picture.is_corrupt
-            yield picture, self.time_s
+            yield picture, time_s
             if self._closed:  # libav would crash when asked for more
                 return
 
     @property
     def end_s(self) -> float:
         """Where the last picture so far ends."""
-        usual_s = 1 / self.fps
-        shown_s = self._shown_s if 0 < self._shown_s < 10 * usual_s else usual_s
-        return self.time_s + shown_s if self.n_frames else 0.0
+        return self._clock.end_s
+
+    @property
+    def gaps_s(self) -> float:
+        """Seconds of all gaps so far."""
+        return self._clock.gaps_s
 
     def times(self) -> FrameTimes:
         """After a complete pass: when the frames are shown."""
@@ -103,8 +94,9 @@ class Decoder:
         if not self._gaps:
             return None
         longest_s = max(self._starts_s[frame] - end_s for frame, end_s in self._gaps)
-        count = f"{len(self._gaps)} gaps" if len(self._gaps) > 1 else "a gap"
-        return f"{count} of more than {self._max_gap_s:g} s without a picture, the longest of {longest_s:.0f} s"
+        gaps = f"{len(self._gaps)} gaps" if len(self._gaps) > 1 else "a gap"
+        bound_s = video_bounds().max_gap_s
+        return f"{gaps} of more than {bound_s:g} s without a picture, the longest of {longest_s:.0f} s"
 
     def seek(self, pts: int) -> None:
         """Make the next iteration begin at the last keyframe not after `pts` (in units of the stream's time base)."""
@@ -140,40 +132,16 @@ class Decoder:
     def _missing(self) -> tuple[float, float]:
         """Share of the video missing at its end by the most lenient of its headers, and the stated seconds."""
         # Where frames were left out on purpose (AVI), or cut off by an edit list (MP4), one of the two is still right.
-        first_s = (self._first_pts or 0) * self.time_base
-        reached_s = max(self.end_s, self._others_end_s - first_s)
+        clock = self._clock
+        reached_s = max(clock.end_s, self._others_end_s - clock.first_s)
         stated: list[tuple[float, float]] = []
         if self.stated_frames:
             stated.append((max(self.n_frames / self.fps, self.end_s), self.stated_frames / self.fps))
-        if self.stated_duration_s and self._duration_is_stated:
-            stated.append((reached_s, self._stated_length_s or self.stated_duration_s))
+        if clock.stated_length_s and self._duration_is_stated:
+            stated.append((reached_s, clock.stated_length_s))
         one_and_a_half_s = 1.5 / self.fps
         shares = [(1 - there / all_ if all_ - there > one_and_a_half_s else 0.0, all_) for there, all_ in stated]
         return min(shares, default=(0.0, 0.0))
-
-    @property
-    def _stated_length_s(self) -> float | None:
-        """Seconds from the first picture to the end that the header states."""
-        first_s = (self._first_pts or 0) * self.time_base
-        stated_s = self.stated_duration_s
-        if stated_s and self._container_name in STATES_END and stated_s > first_s:
-            return stated_s - first_s
-        return stated_s
-
-    def _next_time_s(self, pts: int | None) -> float:
-        expected_s = self.end_s
-        if pts is None or not self.time_base:
-            return expected_s
-        if self._first_pts is None:
-            self._first_pts = pts
-        if self._origin is None:
-            self._origin = pts, expected_s
-        time_s = self._origin[1] + (pts - self._origin[0]) * self.time_base
-        ahead = time_s > self.time_s + CLOCK_AHEAD_S and time_s > (self._stated_length_s or time_s)
-        if ahead or time_s < self.time_s - CLOCK_BACK_S:
-            self._origin = pts, expected_s
-            return expected_s
-        return max(time_s, self.time_s)
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         held: Packet[VideoStream] | None = None

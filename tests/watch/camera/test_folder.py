@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from amiss.detection import causal_offline_scores
@@ -16,7 +17,7 @@ from helpers.cameras import ALARM, Wall, eventually, wall
 from helpers.fake_detector import SPEC, BrightnessEngine, brightness_detector
 from helpers.motion import make_motion_detector, write_scene
 from helpers.streams import write_stream
-from helpers.videos import count_frames
+from helpers.videos import count_frames, write_video
 
 BRIGHT = ((20, 40), (130, 180))
 
@@ -68,6 +69,29 @@ def test_an_event_says_in_which_file_it_is_and_where(tmp_path: Path) -> None:
         ("?.ts", pytest.approx(16 / fps)),
     ]  # fmt: skip
     assert [event.place for event in last][1] == "a night.ts at 0:00:05"
+
+
+@pytest.mark.parametrize("frame_rate", [None, 25.0])
+def test_where_in_a_file_is_said_in_its_true_time(tmp_path: Path, frame_rate: float | None) -> None:
+    """25 frames/s, then 5, then nothing for an hour; an event in each part."""
+    stamps = [i / 25 for i in range(64)]
+    stamps += [stamps[-1] + (i + 1) / 5 for i in range(96)]
+    stamps += [stamps[-1] + 3600 + i / 25 for i in range(96)]
+    images = np.zeros((len(stamps), 48, 64, 3), np.uint8)
+    for first in (16, 96, 192):
+        images[first : first + 32] = 255
+    write_video(tmp_path / "a.mkv", list(images), times=stamps)
+    os.utime(tmp_path / "a.mkv", (1, 1))
+    engine = BrightnessEngine(SPEC.with_(frame_rate=frame_rate))
+    with wall(engine=engine) as made:
+        worker = made.watch(f"folder:{tmp_path}", once=True, alarm=ALARM.changed(merge_gap_s=0, smoothing_s=0))
+        worker.join(20)
+    assert worker.error is None
+    last = list({event.event_id: event for event in made.events}.values())
+    clip_s = 16 / 5 if frame_rate is None else 16 / frame_rate
+    assert [event.file_s for event in last] == pytest.approx([stamps[i] for i in (16, 96, 192)], abs=clip_s)
+    lengths = [(event.ended - event.started).total_seconds() for event in last if event.ended is not None]
+    assert lengths == pytest.approx([32 / 25, 32 / 5, 32 / 25], abs=2 * clip_s)
 
 
 def test_neither_cooldown_nor_rolls_reach_into_the_next_file(tmp_path: Path) -> None:

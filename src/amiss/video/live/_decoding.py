@@ -13,13 +13,14 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from amiss.video._file_clock import FileClock
 from amiss.video._packets import EncodedPacket, EncodedStream
 from amiss.video._rgb import RgbConverter
 from amiss.video.live._errors import LostError
 from amiss.video.live._items import LiveCounters, LiveFrame, LiveItem, LivePacket
 from amiss.video.live._options import SourceOptions
-from amiss.video.live._timeline import FileSeconds, Timeline
-from amiss.video.opening import video_bounds
+from amiss.video.live._timeline import Timeline
+from amiss.video.opening import FALLBACK_FPS, video_bounds
 
 
 class LiveDecoder:
@@ -86,12 +87,13 @@ class LiveDecoder:
         """Packets are left out: those that come have nothing to do with those that were decoded."""
         self._stream.codec_context.flush_buffers()
 
-    def frame(self, picture: av.VideoFrame, stamp_s: float | None = None) -> LiveFrame:
+    def frame(self, picture: av.VideoFrame, stamp_s: float | None = None, file_s: float | None = None) -> LiveFrame:
         """A picture as a frame with its time.
 
         Args:
             picture: decoded, or made by `av.VideoFrame.from_ndarray`.
             stamp_s: on the stream's own clock; None: it is from now.
+            file_s: see LiveFrame.
 
         Raises:
             VideoError: pictures of this kind can't be converted.
@@ -105,7 +107,7 @@ class LiveDecoder:
             self._convert = RgbConverter(picture, self._options.settings.height, video_bounds().clip_pixels)
         image = self._convert(picture)
         self.count(frames=1)
-        return LiveFrame(self.counters.frames - 1, time_, mono_s, image, self._connection, self._file)
+        return LiveFrame(self.counters.frames - 1, time_, mono_s, image, self._connection, self._file, file_s)
 
     def packets(self, packet: "Packet[VideoStream]") -> Iterator[LivePacket]:
         """The packet as an item, if packets are wanted and those since a keyframe are there."""
@@ -139,7 +141,7 @@ class LiveDecoder:
             speed: of the file's time; 0: as fast as it is taken.
         """
         rate = self._stream.average_rate or self._stream.guessed_rate
-        seconds = FileSeconds(float(rate) if rate else None)
+        clock = FileClock(container, self._stream, float(rate or FALLBACK_FPS))
         began_s = time.monotonic()
         try:
             for packet in _file_packets(container):
@@ -147,22 +149,26 @@ class LiveDecoder:
                     return None
                 if packet.stream_index != self._stream.index or not packet.size:
                     continue
-                if speed and (stamp_s := self.stamp_s(_stamp(packet))) is not None:
-                    stop.wait(max(0.0, began_s + seconds.peek(stamp_s) / speed - time.monotonic()))
+                if speed and (stamp := _stamp(packet)) is not None:
+                    stop.wait(max(0.0, began_s + clock.ahead_of(stamp) / speed - time.monotonic()))
                 if (pictures := self.decode(packet)) is None:
                     continue
                 if packet.is_corrupt or any(picture.is_corrupt for picture in pictures):
                     self.count(damaged=1)
                 yield from self.packets(packet)
                 for picture in pictures:
-                    yield self.frame(picture, seconds.of(self.stamp_s(picture.pts)))
+                    yield self._file_frame(picture, clock)
         except LostError as error:
             self.count(damaged=1)
             return error
         with suppress(av.FFmpegError):  # the last pictures
             for picture in self._stream.codec_context.decode(None):
-                yield self.frame(picture, seconds.of(self.stamp_s(picture.pts)))
+                yield self._file_frame(picture, clock)
         return None
+
+    def _file_frame(self, picture: av.VideoFrame, clock: FileClock) -> LiveFrame:
+        time_s = clock.at(picture)
+        return self.frame(picture, time_s - clock.gaps_s, time_s)
 
 
 def _file_packets(container: InputContainer) -> "Iterator[Packet[VideoStream]]":

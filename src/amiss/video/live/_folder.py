@@ -11,7 +11,7 @@ from amiss.video.live._errors import is_read_error, words_of
 from amiss.video.live._items import FileBegan, FileEnded, FileOutcome, FilesLeftOut, LiveItem, StateChange
 from amiss.video.live._options import SourceOptions
 from amiss.video.live._source import LiveSource
-from amiss.video.live._timeline import LONGEST_FRAME_S, MediaTimeline
+from amiss.video.live._timeline import BETWEEN_FILES_S, MediaTimeline
 
 IDLE = "waiting for files"
 POLL_S = 1.0
@@ -33,7 +33,7 @@ class FolderSource(LiveSource):
     is_live = False
 
     def __init__(self, url: str, options: SourceOptions = SourceOptions()) -> None:  # noqa: B008  # frozen
-        super().__init__(url, options, MediaTimeline(LONGEST_FRAME_S))  # no clip reaches into the next file
+        super().__init__(url, options, MediaTimeline(BETWEEN_FILES_S))  # no clip reaches into the next file
         folder = url.partition(":")[2]
         if not folder:
             raise UsageError(f"{redact(url)!r} has no folder; the form is {self.form}")

@@ -31,6 +31,9 @@ class LiveFrame:
     file: str = ""
     """Of a folder's frame: which file, by name, size and time of change. Of a replayed file's, unless it is looped: its
     name and two words for this reading."""
+    file_s: float | None = None
+    """Of a frame of a file: seconds from the file's first picture. `time` leaves gaps out, in which there is no picture
+    for long."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class ReplaySource(LiveSource):
                 self._stop.wait(max(0.0, began_s + time_s / self._speed - time.monotonic()))
             if self._stop.is_set():
                 break
-            frame = self._decoder.frame(picture, time_s)
+            frame = self._decoder.frame(picture, time_s, time_s)
             if self._last.state != "running":
                 yield self._state("running", f"{picture.width}x{picture.height}")
             yield frame

@@ -6,7 +6,7 @@ AHEAD_S = 2.0  # more than this from one frame to the next, beyond the time that
 STEP_S = 2.0  # the wall clock and what was made of it are further apart: the wall clock was set
 LEAK = 1e-3  # s/s by which a slower clock of the camera is followed
 TICK = timedelta(microseconds=1)
-LONGEST_FRAME_S = 10.0  # of a file's frame; a longer step is a clock that was reset
+BETWEEN_FILES_S = 10.0  # so that no clip and no event reaches from one into the next
 
 
 class Timeline:
@@ -96,31 +96,6 @@ class MediaTimeline(Timeline):
 
     def _follow(self, stamp_s: float, now_s: float) -> float:
         return self._start_s + stamp_s
-
-
-class FileSeconds:
-    """Seconds from the start of a file, never going back."""
-
-    def __init__(self, fps: float | None) -> None:
-        self._step_s = 1 / fps if fps else 0.04
-        self._origin_s: float | None = None
-        self._last_s = -self._step_s
-
-    def peek(self, stamp_s: float) -> float:
-        """Where a stamp that comes soon will be."""
-        return 0.0 if self._origin_s is None else stamp_s - self._origin_s
-
-    def of(self, stamp_s: float | None) -> float:
-        """Where the next frame is; where its stamp is missing or jumps, one frame after the last."""
-        expected_s = self._last_s + self._step_s
-        if stamp_s is None:
-            stamp_s = expected_s + (self._origin_s or 0.0)
-        if self._origin_s is None:
-            self._origin_s = stamp_s
-        if not self._last_s < stamp_s - self._origin_s <= self._last_s + LONGEST_FRAME_S:
-            self._origin_s = stamp_s - expected_s
-        self._last_s = stamp_s - self._origin_s
-        return self._last_s
 
 
 def utc_now() -> datetime:

@@ -24,7 +24,7 @@ class Origin:
     n_clip: int
     """From 1."""
     seconds: float
-    """Of its first frame, since the file's first."""
+    """Of its first frame, since the file's first, gaps included."""
 
     @property
     def file(self) -> str:
@@ -59,6 +59,7 @@ class _Stamp(NamedTuple):
     monotonic_s: float
     connection: int
     file: str
+    file_s: float
 
 
 class ClipAssembler:
@@ -109,7 +110,10 @@ class ClipAssembler:
             yield from self._add(frame, self._began + timedelta(seconds=tick / self._rate))
 
     def _add(self, frame: LiveFrame, time: datetime) -> Iterator[LiveClip]:
-        stamp = _Stamp(time, frame.monotonic_s, frame.connection, frame.file)
+        assert self._began is not None
+        began_s = (frame.time - self._began).total_seconds() if frame.file_s is None else frame.file_s
+        file_s = began_s + (time - frame.time).total_seconds()
+        stamp = _Stamp(time, frame.monotonic_s, frame.connection, frame.file, file_s)
         if (group := self._grouper.push(frame.image, stamp)) is not None:
             yield self._clip(group)
 
@@ -118,7 +122,7 @@ class ClipAssembler:
         step = (last.time - first.time) / max(n_real - 1, 1)
         self._n_clips += 1
         origin = None
-        if first.file and self._began is not None:
-            origin = Origin(first.file, self._n_clips, (first.time - self._began).total_seconds())
+        if first.file:
+            origin = Origin(first.file, self._n_clips, first.file_s)
         picture = group.images[n_real // 2].copy()  # not the whole clip with it
         return LiveClip(group.images, first.time, last.time + step, last.monotonic_s, picture, first.connection, origin)

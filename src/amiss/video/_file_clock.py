@@ -1,0 +1,91 @@
+"""A file's own clock: seconds of its pictures, whatever its timestamps are."""
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from amiss.video.opening import video_bounds
+
+BACK_S, AHEAD_S = 1.0, 10.0  # larger jumps of the timestamps are a clock that was reset
+STATES_END = frozenset({"matroska,webm", "asf"})  # or, as most write them, the end on a clock that may not start at 0
+MOST_USUAL = 10  # times a frame's usual length; what a picture states beyond that isn't believed
+
+
+class FileClock:
+    """Seconds from a file's first picture, which never decrease, wherever its stamps start.
+
+    Where a stamp is missing, or the clock was reset (it goes back, or ahead beyond the stated end), a picture follows
+    the one before it.
+
+    Args:
+        container: the file.
+        stream: its pictures.
+        fps: their usual rate.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, fps: float) -> None:
+        self.time_base = float(stream.time_base or 0)
+        self.stated_s = container.duration / av.time_base if container.duration else None
+        """What the header states of the duration, or libav estimates."""
+        self._states_end = container.format.name in STATES_END
+        self._usual_s = 1 / fps
+        self._max_gap_s = video_bounds().max_gap_s
+        self._first_pts: int | None = None
+        self._origin: tuple[int, float] | None = None  # a stamp and its second, since the clock was last reset
+        self._has_begun = False
+        self._shown_s = 0.0
+        self.time_s = 0.0
+        """Of the last picture."""
+        self.gap_s = 0.0
+        """Before the last picture: seconds without any; 0 where they are few."""
+        self.gaps_s = 0.0
+        """In all, so far."""
+
+    @property
+    def first_s(self) -> float:
+        """The first picture's stamp."""
+        return (self._first_pts or 0) * self.time_base
+
+    @property
+    def stated_length_s(self) -> float | None:
+        """Seconds from the first picture to the end that the header states."""
+        if self.stated_s and self._states_end and self.stated_s > self.first_s:
+            return self.stated_s - self.first_s
+        return self.stated_s
+
+    @property
+    def end_s(self) -> float:
+        """Where the last picture so far ends."""
+        shown_s = self._shown_s if 0 < self._shown_s < MOST_USUAL * self._usual_s else self._usual_s
+        return self.time_s + shown_s if self._has_begun else 0.0
+
+    def at(self, picture: av.VideoFrame) -> float:
+        """When the next picture is shown."""
+        before_s, self.time_s = self.end_s, self._next_s(picture.pts)
+        self.gap_s = self.time_s - before_s if self.time_s - before_s > self._max_gap_s else 0.0
+        self.gaps_s += self.gap_s
+        self._shown_s, self._has_begun = picture.duration * self.time_base, True
+        return self.time_s
+
+    def ahead_of(self, pts: int) -> float:
+        """Where a picture that comes soon will be, gaps left out."""
+        if self._origin is None:
+            return 0.0
+        time_s = self._origin[1] + (pts - self._origin[0]) * self.time_base
+        is_gap = time_s - self.end_s > self._max_gap_s
+        return (self.end_s if is_gap else time_s) - self.gaps_s
+
+    def _next_s(self, pts: int | None) -> float:
+        expected_s = self.end_s
+        if pts is None or not self.time_base:
+            return expected_s
+        if self._first_pts is None:
+            self._first_pts = pts
+        if self._origin is None:
+            self._origin = pts, expected_s
+        time_s = self._origin[1] + (pts - self._origin[0]) * self.time_base
+        is_ahead = time_s > self.time_s + AHEAD_S and time_s > (self.stated_length_s or time_s)
+        if is_ahead or time_s < self.time_s - BACK_S:
+            self._origin = pts, expected_s
+            return expected_s
+        return max(time_s, self.time_s)
