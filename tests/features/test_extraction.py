@@ -16,7 +16,7 @@ from amiss.errors import VideoError
 from amiss.features import ExtractedVideo, FeatureSetWriter, extract_video, extract_videos, open_feature_set
 from amiss.features import _extraction as module
 from amiss.jobs import extract
-from amiss.video import VideoReader, iter_clips
+from amiss.video import ClipReader, VideoReader, iter_clips
 from helpers.videos import numbered, read_number, write_video
 
 
@@ -168,11 +168,11 @@ def test_large_frames_do_not_add_up(tmp_path, engine, monkeypatch):
 def test_ten_crops_decode_once(videos, monkeypatch):
     opened = []
 
-    def reader(path, **options):
+    def reader(path, *how):
         opened.append(path)
-        return VideoReader(path, **options)
+        return ClipReader(path, *how)
 
-    monkeypatch.setattr(module, "VideoReader", reader)
+    monkeypatch.setattr(module, "ClipReader", reader)
     backbone = create_backbone("squeezenet1_1", "random", crops=10)
     video = extract_video(videos["v3"], create_engine(backbone, "cpu", engine="torch"))
     assert video.features.shape == (3, 10, 1024)

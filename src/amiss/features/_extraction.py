@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from amiss.engines import Engine, Prepared
 from amiss.errors import VideoError
-from amiss.video import FrameTimes, VideoReader, iter_clips, video_bounds
+from amiss.video import ClipReader, FrameTimes
 
 PathLike = str | os.PathLike[str]
 _VIEWS_AHEAD = 8  # clips times crops that wait for the engine, beside a batch
@@ -233,12 +233,12 @@ class _Readers:
 
     def _read_video(self, video: _Video) -> None:
         spec = self._engine.spec
-        with VideoReader(video.path, frame_rate=spec.frame_rate, at_most=video_bounds().clip_pixels) as reader:
+        with ClipReader(video.path, spec.clip_len, spec.stride, spec.tail, spec.frame_rate) as reader:
             two_clips = 2 * spec.clip_len * reader.height * reader.width * 3  # one is filled, one is preprocessed
             with self._decoded.taken(two_clips) as go_on:
                 if not go_on:
                     return
-                for clip in iter_clips(reader, spec.clip_len, spec.stride, spec.tail):
+                for clip in reader:
                     prepared = self._engine.prepare(clip.images)
                     del clip  # while the next one is read
                     if reader.stated_frames:
@@ -246,7 +246,7 @@ class _Readers:
                     if not (self._prepared.take(_bytes_of(prepared)) and self._put((video, prepared))):
                         return
                     del prepared
-            video.times, video.problem = reader.times(), reader.problem
+            video.times, video.problem = reader.times, reader.problem
 
     def _put(self, item: tuple[_Video, Prepared | None] | BaseException | None) -> bool:
         while not self._stop.is_set():

@@ -19,7 +19,7 @@ from amiss.files import atomic_path, is_about_name
 from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.jobs._report import PageReport, report_results
 from amiss.jobs._targets import video_files
-from amiss.video import FrameTimes, annotate_video, cut_clip, read_frames_at
+from amiss.video import FrameTimes, annotate_video, cut_clip, read_frames_at, warm_up
 
 if TYPE_CHECKING:  # torch and matplotlib take seconds: a wrong path is told before
     from matplotlib.figure import Figure
@@ -89,6 +89,7 @@ def detect_targets(
     videos: dict[str, Path | None] = dict.fromkeys(stored.records) if stored is not None and not targets else {}
     if not videos:
         videos |= video_files(targets, notes.append, picture_fps)
+        warm_up()  # while torch is imported
     from amiss.detection import Detector
 
     loaded = Detector.load(detector)

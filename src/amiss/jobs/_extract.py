@@ -13,6 +13,7 @@ from amiss.features import FeatureSetWriter
 from amiss.files import is_about_name
 from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.jobs._targets import video_files
+from amiss.video import warm_up
 
 if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
     from amiss.engines import Engine
@@ -62,6 +63,7 @@ def extract_targets(
     """
     notes: list[str] = []
     videos = video_files(targets, notes.append, picture_fps)
+    warm_up()  # while torch is imported
     from amiss.backbones import create_backbone
     from amiss.engines import create_engine
 

@@ -8,7 +8,7 @@ from amiss.video._gate import GateSettings, StillnessGate
 from amiss.video._header import VideoHeader, read_header, start_in_name
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._preview import write_preview
-from amiss.video._reader import Frame, VideoCheck, VideoReader, check_video, read_frames_at
+from amiss.video._reader import Frame, VideoCheck, VideoReader, read_frames_at
 from amiss.video._redact import redact, showable
 from amiss.video._resample import Resampler
 from amiss.video._source_settings import SourceSettings
@@ -45,6 +45,7 @@ from amiss.video.opening import (
     list_videos,
     video_bounds,
 )
+from amiss.video.worker import ClipReader, check_video, warm_up
 
 __all__ = [
     "FALLBACK_FPS",
@@ -54,6 +55,7 @@ __all__ = [
     "Backoff",
     "CameraSource",
     "Clip",
+    "ClipReader",
     "EncodedPacket",
     "EncodedStream",
     "FileBegan",
@@ -100,5 +102,6 @@ __all__ = [
     "showable",
     "start_in_name",
     "video_bounds",
+    "warm_up",
     "write_preview",
 ]

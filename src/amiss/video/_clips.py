@@ -1,6 +1,6 @@
 """Frames to clips: of files and of live sources alike, so that both are scored in the same way."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -12,6 +12,11 @@ from amiss.video._rgb import Image
 
 Stamp = TypeVar("Stamp")
 Tail = Literal["pad", "drop"]
+Allocate = Callable[[tuple[int, ...]], Image]
+
+
+def _allocate(shape: tuple[int, ...]) -> Image:
+    return np.empty(shape, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -34,17 +39,19 @@ class FrameGrouper(Generic[Stamp]):
         stride: frames from the start of one clip to the start of the next.
         tail: of a recording's last clip, where it is incomplete: `pad` repeats its last frame, so that every frame is
             covered; `drop` leaves it out.
+        allocate: makes the array of a clip from its shape; each is used once.
 
     Raises:
         UsageError: `clip_len` or `stride` is below 1, or `tail` is unknown.
     """
 
-    def __init__(self, clip_len: int, stride: int, tail: Tail) -> None:
+    def __init__(self, clip_len: int, stride: int, tail: Tail, allocate: Allocate = _allocate) -> None:
         if clip_len < 1 or stride < 1:
             raise UsageError(f"clip_len is {clip_len} and stride is {stride}; both must be at least 1")
         if tail not in ("pad", "drop"):
             raise UsageError(f"tail is {tail!r}; allowed are 'pad' and 'drop'")
         self._clip_len, self._stride, self._pads = clip_len, stride, tail == "pad"
+        self._allocate = allocate
         self._clear()
 
     def _clear(self) -> None:
@@ -64,7 +71,7 @@ class FrameGrouper(Generic[Stamp]):
             self._skip -= 1
             return None
         if self._images is None:
-            self._images = np.empty((self._clip_len, *image.shape), np.uint8)
+            self._images = self._allocate((self._clip_len, *image.shape))
         self._images[len(self._stamps)] = image
         self._stamps.append(stamp)
         self._n_new += 1
@@ -74,7 +81,7 @@ class FrameGrouper(Generic[Stamp]):
         self._clear()
         self._skip = max(self._stride - self._clip_len, 0)
         if kept := group.stamps[self._stride :]:
-            self._images = np.empty_like(group.images)
+            self._images = self._allocate(group.images.shape)
             self._images[: len(kept)] = group.images[self._stride :]
             self._stamps = list(kept)
         return group
@@ -104,7 +111,13 @@ class Clip:
     """[T, H, W, 3] RGB, always a whole clip."""
 
 
-def iter_clips(frames: Iterable[Frame], clip_len: int = 16, stride: int = 16, tail: Tail = "pad") -> Iterator[Clip]:
+def iter_clips(
+    frames: Iterable[Frame],
+    clip_len: int = 16,
+    stride: int = 16,
+    tail: Tail = "pad",
+    allocate: Allocate = _allocate,
+) -> Iterator[Clip]:
     """Group frames into clips: clip i covers frames `[i * stride, i * stride + clip_len)`.
 
     Holds at most two clips: the one that was given last and the one under way. A video of n > 0 frames gives with `pad`
@@ -117,11 +130,12 @@ def iter_clips(frames: Iterable[Frame], clip_len: int = 16, stride: int = 16, ta
         clip_len: frames per clip.
         stride: frames from the start of one clip to the start of the next.
         tail: `pad` repeats the last frame, so that every frame is covered; `drop` leaves out an incomplete clip.
+        allocate: see FrameGrouper.
 
     Raises:
         UsageError: `clip_len` or `stride` is below 1, or `tail` is unknown.
     """
-    return _clips(frames, FrameGrouper[int](clip_len, stride, tail))
+    return _clips(frames, FrameGrouper[int](clip_len, stride, tail, allocate))
 
 
 def _clips(frames: Iterable[Frame], grouper: FrameGrouper[int]) -> Iterator[Clip]:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -194,8 +194,12 @@ class VideoCheck:
         return self.times.rate
 
 
-def check_video(path: str | os.PathLike[str]) -> VideoCheck:
+def check_video(path: str | os.PathLike[str], on_picture: Callable[[], object] = lambda: None) -> VideoCheck:
     """Decode a whole file, without making pictures of it.
+
+    Args:
+        path: the file, or folder of pictures.
+        on_picture: called with each that was decoded.
 
     Raises:
         VideoError: the file can't be read, nothing in it can be decoded, or not be shown in RGB.
@@ -203,6 +207,7 @@ def check_video(path: str | os.PathLike[str]) -> VideoCheck:
     decoder = open_decoder(path)
     try:
         for index, (picture, _) in enumerate(decoder):
+            on_picture()
             if index == 0:
                 RgbConverter(picture)(picture)
     finally:

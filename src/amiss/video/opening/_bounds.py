@@ -23,6 +23,12 @@ class VideoBounds(Settings):
     max_gap_s: Annotated[float, Field(gt=0)] = 60.0
     """Seconds. A longer time without a picture is a gap: it belongs to no clip, isn't filled when frames are resampled,
     and counts in no hours. A number without end: there are none."""
+    decode_worker: bool = True
+    """Decode files in a process of its own, so that one that ends or fills it ends nothing else. Not on Windows."""
+    decode_memory_mb: Annotated[int, Field(ge=256, le=1 << 20)] = 4096
+    """Of that process, all that it maps."""
+    decode_wait_s: Annotated[float, Field(gt=0, le=86400)] = 60.0
+    """Longest time without one decoded picture; then it is ended, and the file counts as one that can't be decoded."""
 
 
 def video_bounds() -> VideoBounds:

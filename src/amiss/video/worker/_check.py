@@ -1,0 +1,22 @@
+"""Decoding a whole file in a process of its own."""
+
+import os
+
+from amiss.video import _reader
+from amiss.video._reader import VideoCheck
+from amiss.video.opening import video_bounds
+from amiss.video.worker._clips import times_of
+from amiss.video.worker._process import IS_POSSIBLE, run
+
+
+def check_video(path: str | os.PathLike[str]) -> VideoCheck:
+    """Decode a whole file, or folder of pictures, without making pictures of it.
+
+    Raises:
+        VideoError: it can't be read, nothing in it can be decoded, or not be shown in RGB; or it ends the process that
+            decodes it.
+    """
+    if not (IS_POSSIBLE and video_bounds().decode_worker):
+        return _reader.check_video(path)
+    (end,) = run({"do": "check"}, path, 0)
+    return VideoCheck(times_of(end), end.values["problem"])

@@ -1,0 +1,159 @@
+"""The side of the worker that decodes."""
+
+import json
+import mmap
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from amiss.errors import VideoError
+from amiss.video._clips import Clip, iter_clips
+from amiss.video._reader import VideoReader, check_video
+from amiss.video._rgb import Image
+from amiss.video._times import FrameTimes
+from amiss.video.opening import PictureFolder, video_bounds
+from amiss.video.worker._process import LENGTHS
+
+_ALIVE_S = 1.0
+_DESCRIPTORS = 64
+
+
+class Asker:
+    """Who asks: gets the answers, and says when there is a place for one more array."""
+
+    def __init__(self, output: int, shared: int) -> None:
+        self._output, self._shared = output, shared
+        self._map: mmap.mmap | None = None
+        self._placed: list[tuple[int, int]] = []  # address and offset of the arrays that were made last
+        self._told_s = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Another file: no place is free until the asker says so."""
+        self._free = self._next = 0
+        self._placed.clear()
+
+    def requests(self) -> Any:
+        """All that are asked, one after the other."""
+        for line in sys.stdin.buffer:
+            if (request := json.loads(line)).get("do"):
+                yield request
+
+    def tell(self, kind: str, data: bytes = b"", image: Image | None = None, **values: Any) -> None:
+        """An answer."""
+        if image is not None:
+            address = image.__array_interface__["data"][0]
+            offset = next(offset for known, offset in self._placed if known == address)
+            values["at"] = offset, image.shape
+        text = json.dumps({"kind": kind, **values}).encode()
+        left = memoryview(LENGTHS.pack(len(text), len(data)) + text + data)
+        while left:
+            left = left[os.write(self._output, left) :]
+        self._told_s = time.monotonic()
+
+    def alive(self) -> None:
+        """Something was decoded."""
+        if time.monotonic() - self._told_s > _ALIVE_S:
+            self.tell("alive")
+
+    def place(self, shape: tuple[int, ...], places: int) -> Image:
+        """An array in the shared memory, when there is a place for it."""
+        while not self._free:
+            line = sys.stdin.buffer.readline()
+            if not line:
+                sys.exit(0)
+            self._free += 1
+        self._free -= 1
+        each = -(-prod(shape) // mmap.PAGESIZE) * mmap.PAGESIZE
+        if self._map is None or len(self._map) < places * each:
+            os.ftruncate(self._shared, places * each)
+            self._map = mmap.mmap(self._shared, places * each)
+        offset = (self._next % places) * each
+        self._next += 1
+        image: Image = np.frombuffer(self._map, np.uint8, prod(shape), offset).reshape(shape)
+        self._placed.append((image.__array_interface__["data"][0], offset))
+        del self._placed[:-places]
+        return image
+
+
+def clips(asker: Asker, path: Path, request: dict[str, Any]) -> None:
+    """A video's clips."""
+    names = [field.name for field in fields(Clip) if field.name != "images"]
+    with VideoReader(path, frame_rate=request["frame_rate"], at_most=video_bounds().clip_pixels) as reader:
+        asker.tell("begin", height=reader.height, width=reader.width, stated_frames=reader.stated_frames)
+
+        def frames() -> Any:
+            for frame in reader:
+                asker.alive()
+                yield frame
+
+        how = request["clip_len"], request["stride"], request["tail"]
+        for clip in iter_clips(frames(), *how, allocate=lambda shape: asker.place(shape, 2)):
+            values = {name: getattr(clip, name) for name in names}
+            asker.tell("clip", image=clip.images, n_frames=reader.n_frames, **values)
+        _end(asker, reader.times(), reader.problem)
+
+
+def check(asker: Asker, path: Path, _: dict[str, Any]) -> None:
+    """Decode all of it."""
+    shown = check_video(path, asker.alive)
+    _end(asker, shown.times, shown.problem)
+
+
+def _end(asker: Asker, times: FrameTimes, problem: str | None) -> None:
+    data = b"" if times.knots is None else np.ascontiguousarray(times.knots, np.float64).tobytes()
+    asker.tell("end", data, n_frames=times.n_frames, fps=times.fps, problem=problem)
+
+
+WORK: dict[str, Callable[[Asker, Path, dict[str, Any]], None]] = {"clips": clips, "check": check}
+
+
+def _bound_itself() -> None:
+    """Limits of the system, so that what goes wrong here ends here."""
+    import resource
+
+    n_bytes = video_bounds().decode_memory_mb << 20
+    limits = {"RLIMIT_AS": n_bytes, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": _DESCRIPTORS}
+    for name, value in limits.items():
+        with suppress(ValueError, OSError, AttributeError):  # not on every system
+            hard = resource.getrlimit(getattr(resource, name))[1]
+            resource.setrlimit(getattr(resource, name), (value, hard))
+    with suppress(OSError):  # of Linux: where memory is short, this process goes first
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def main() -> None:
+    """Work until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the asker decides what Ctrl-C means
+    output = os.dup(1)
+    os.dup2(2, 1)
+    asker = Asker(output, int(sys.argv[1]))
+    for request in asker.requests():
+        for name in [name for name in os.environ if name.startswith("AMISS_")]:
+            del os.environ[name]
+        os.environ.update(request["environment"])
+        asker.begin()
+        try:
+            with suppress(OSError):
+                os.chdir(request["cwd"])
+            _bound_itself()
+            path = Path(request["path"]) if request["fps"] is None else PictureFolder(request["path"], request["fps"])
+            WORK[request["do"]](asker, path, request)
+        except VideoError as error:
+            cause = error.__context__
+            number = cause.errno if isinstance(cause, OSError | av.FFmpegError) else None
+            asker.tell("error", text=str(error), errno=number)
+        except MemoryError:
+            allowed = video_bounds().decode_memory_mb
+            text = f"decoding needs more than {allowed} MB of memory; AMISS_DECODE_MEMORY_MB allows more"
+            asker.tell("error", text=f"{request['path']}: {text}", errno=None)

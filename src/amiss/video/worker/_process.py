@@ -1,0 +1,231 @@
+"""The side of the worker that asks: starts it, reads what it sends, and ends it where it is silent for too long.
+
+Requests are lines of JSON on its standard input, `{"do": …}`; after each, `{}` gives it a place in the shared memory
+for one more array. Answers are two lengths of four bytes, JSON, and bytes. Arrays lie in the shared memory. Nothing
+that the worker sends is executed.
+"""
+
+import atexit
+import json
+import mmap
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amiss.errors import VideoError
+from amiss.video._rgb import Image
+from amiss.video.opening import video_bounds
+
+LENGTHS = struct.Struct("<II")
+_KEPT = 4  # workers that wait for the next file
+_LONGEST = 1 << 28  # bytes of an answer
+# With glibc's own choices each picture's memory goes back to the system and comes anew.
+_ENVIRONMENT = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+IS_POSSIBLE = sys.platform != "win32"  # there a process can't be given a descriptor, and has no limits
+
+
+class EndedError(VideoError):
+    """The process that decoded a file ended, or was silent for so long that it had to be ended."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One answer."""
+
+    kind: str
+    values: dict[str, Any]
+    data: bytes
+    image: Image | None
+    """In the shared memory: it holds until the next answer is asked for."""
+
+
+class _Worker:
+    """A process that decodes one file after the other."""
+
+    def __init__(self) -> None:
+        self._shared = os.memfd_create("amiss") if hasattr(os, "memfd_create") else _unnamed_file()
+        self._map: mmap.mmap | None = None
+        here = str(Path(__file__).parents[3])  # the folder of the package
+        paths = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "amiss.video.worker", str(self._shared)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(self._shared,),
+            env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": paths},
+            bufsize=0,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._input, self._output = self.process.stdin.fileno(), self.process.stdout.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._output, select.POLLIN)
+
+    def is_alive(self) -> bool:
+        """Whether it can be asked."""
+        return self.process.poll() is None
+
+    def send(self, request: dict[str, Any]) -> None:
+        """A request, or a place for an array."""
+        with suppress(BrokenPipeError):  # reading tells that it is gone
+            os.write(self._input, json.dumps(request).encode() + b"\n")
+
+    def receive(self, path: str, wait_s: float) -> Message:
+        """The next answer.
+
+        Raises:
+            EndedError: it ended, or none came for `wait_s`.
+        """
+        n_json, n_data = LENGTHS.unpack(self._bytes(LENGTHS.size, path, wait_s))
+        if n_json + n_data > _LONGEST:
+            self.end()
+            raise EndedError(f"{path}: the process that decodes it sent nonsense")
+        values = json.loads(self._bytes(n_json, path, wait_s))
+        data = self._bytes(n_data, path, wait_s) if n_data else b""
+        image = self._image(*values.pop("at")) if "at" in values else None
+        return Message(values.pop("kind"), values, data, image)
+
+    def _image(self, offset: int, shape: list[int]) -> Image:
+        size = os.fstat(self._shared).st_size
+        if self._map is None or len(self._map) < size:
+            self._map = mmap.mmap(self._shared, size)
+        return np.frombuffer(self._map, np.uint8, prod(shape), offset).reshape(shape)
+
+    def _bytes(self, count: int, path: str, wait_s: float) -> bytes:
+        found = bytearray()
+        until_s = time.monotonic() + wait_s
+        while len(found) < count:
+            if not self._poll.poll(max(0.0, until_s - time.monotonic()) * 1000):
+                self.end()
+                raise EndedError(
+                    f"{path}: decoding gave nothing for {wait_s:g} s and was ended; AMISS_DECODE_WAIT_S allows more"
+                )
+            part = os.read(self._output, min(count - len(found), 1 << 20))
+            if not part:
+                raise EndedError(f"{path} ended the process that decodes it ({self._how()})")
+            found += part
+            until_s = time.monotonic() + wait_s
+        return bytes(found)
+
+    def _how(self) -> str:
+        code = self.process.wait()
+        self.end()
+        if code >= 0:
+            return f"exit code {code}"
+        with suppress(ValueError):
+            return signal.Signals(-code).name
+        return f"signal {-code}"
+
+    def end(self) -> None:
+        """Now."""
+        if self.process.stdin is None or self.process.stdin.closed:
+            return
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        os.close(self._shared)
+
+
+def _unnamed_file() -> int:
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+_idle: list[_Worker] = []
+_lock = threading.Lock()
+
+
+def _take() -> _Worker:
+    with _lock:
+        while _idle:
+            worker = _idle.pop()
+            if worker.is_alive():
+                return worker
+            worker.end()
+    return _Worker()
+
+
+def _give(worker: _Worker) -> None:
+    with _lock:
+        if len(_idle) < _KEPT:
+            _idle.append(worker)
+            return
+    worker.end()
+
+
+@atexit.register
+def _end_all() -> None:
+    with _lock:
+        while _idle:
+            _idle.pop().end()
+
+
+def warm_up() -> None:
+    """Start a worker for the first file that comes, while others things are prepared."""
+    if IS_POSSIBLE and not _idle:
+        _give(_Worker())
+
+
+def run(request: dict[str, Any], path: str | os.PathLike[str], places: int) -> Generator[Message, None, None]:
+    """Have a file worked on, and give what the worker says of it.
+
+    Args:
+        request: what is asked; `do` says what.
+        path: the file.
+        places: arrays in the shared memory at once; they are given after the first answer.
+
+    Raises:
+        EndedError: the file ended the worker, or it was silent for too long.
+        VideoError: as what was asked for raises it.
+    """
+    bounds = video_bounds()
+    shown = os.fspath(path)
+    own = {name: value for name, value in os.environ.items() if name.startswith("AMISS_")}
+    whole = {**request, "path": shown, "fps": getattr(path, "fps", None), "cwd": str(Path.cwd()), "environment": own}
+    worker = _take()
+    is_ready = False  # for the next file
+    try:
+        worker.send(whole)
+        while (message := worker.receive(shown, bounds.decode_wait_s)).kind != "end":
+            if message.kind == "error":
+                is_ready = True
+                error = VideoError(message.values["text"])
+                error.__context__ = OSError(message.values["errno"], "") if message.values["errno"] else None
+                raise error
+            if message.kind != "alive":
+                yield message
+            if message.kind == "begin":
+                for _ in range(places):
+                    worker.send({})
+            elif message.image is not None:
+                worker.send({})
+        is_ready = True
+        yield message
+    finally:
+        if is_ready:
+            _give(worker)
+        else:
+            worker.end()

@@ -1,0 +1,133 @@
+"""Decoding in a process of its own."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amiss.errors import VideoError
+from amiss.video import ClipReader, VideoReader, check_video, iter_clips
+from amiss.video.worker import EndedError
+from helpers.videos import cut_short, numbered, write_video
+
+
+def children() -> set[int]:
+    """Ids of the workers of this process."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"amiss.video.worker" in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+        except OSError:  # it ended just now
+            continue
+    return found
+
+
+@pytest.mark.parametrize(
+    "how", [(16, 16, "pad", None), (16, 4, "pad", None), (8, 20, "drop", None), (16, 16, "pad", 10.0)]
+)
+def test_clips_are_the_same_as_without_it(tmp_path: Path, how: tuple[int, int, str, float | None]) -> None:
+    path = write_video(tmp_path / "a.mkv", 50, times=[i / 25 + (i > 30) for i in range(50)])
+    clip_len, stride, tail, rate = how
+    with ClipReader(path, *how) as reader, VideoReader(path, frame_rate=rate) as direct:  # type: ignore[arg-type]
+        count = 0
+        for apart, here in zip(reader, iter_clips(direct, clip_len, stride, tail), strict=True):  # type: ignore[arg-type]
+            assert (apart.index, apart.start, apart.end) == (here.index, here.start, here.end)
+            assert np.array_equal(apart.images, here.images)
+            count += 1
+    assert count == len(list(iter_clips(VideoReader(path, frame_rate=rate), clip_len, stride, tail)))  # type: ignore[arg-type]
+    assert reader.n_frames == 50
+    frames = np.arange(51)
+    assert np.array_equal(reader.times.starts(frames), direct.times().starts(frames))
+
+
+def test_errors_and_problems_are_those_of_the_reader(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.ts", 50)
+    with pytest.raises(VideoError, match="does not exist"):
+        ClipReader(tmp_path / "none.mp4", 16, 16, "pad")
+    with pytest.raises(VideoError, match="does not exist"):
+        check_video(tmp_path / "none.mp4")
+    part = cut_short(write_video(tmp_path / "b.mkv", 200), tmp_path / "c.mkv", 0.5)
+    with ClipReader(part, 16, 16, "pad") as reader:
+        list(reader)
+    assert reader.problem is not None
+    assert "is missing" in reader.problem
+    assert check_video(path).n_frames == 50
+
+
+def test_a_worker_serves_one_file_after_the_other_and_is_ended_with_what_is_left_under_way(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 100)
+    check_video(path)
+    before = children()
+    for _ in range(3):
+        check_video(path)
+    assert children() == before
+    with ClipReader(path, 16, 16, "pad") as reader:
+        next(iter(reader))
+    assert len(children()) < len(before)
+
+
+def test_a_file_that_ends_its_process_is_an_error_and_the_next_is_read(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 200)
+    with ClipReader(path, 16, 16, "pad") as reader:
+        clips = iter(reader)
+        next(clips)
+        (worker,) = children() - idle()
+        os.kill(worker, signal.SIGSEGV)
+        with pytest.raises(EndedError, match=r"a\.mp4 ended the process that decodes it \(SIGSEGV\)"):
+            list(clips)
+    assert check_video(path).n_frames == 200
+
+
+def idle() -> set[int]:
+    from amiss.video.worker import _process
+
+    return {worker.process.pid for worker in _process._idle}
+
+
+def test_a_process_that_gives_nothing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4", 200)
+    monkeypatch.setenv("AMISS_DECODE_WAIT_S", "0.5")
+    with ClipReader(path, 16, 16, "pad") as reader:
+        clips = iter(reader)
+        next(clips)
+        (worker,) = children() - idle()
+        os.kill(worker, signal.SIGSTOP)
+        began_s = time.monotonic()
+        with pytest.raises(EndedError, match=r"gave nothing for 0\.5 s"):
+            list(clips)
+        assert time.monotonic() - began_s < 5
+    assert worker not in children()
+
+
+def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = [np.zeros((2000, 2500, 3), np.uint8)] * 2
+    path = write_video(tmp_path / "a.mkv", large, codec="mjpeg", pix_fmt="yuvj420p")
+    monkeypatch.setenv("AMISS_DECODE_MEMORY_MB", "512")
+    monkeypatch.setenv("AMISS_CLIP_PIXELS", "36000000")
+    with pytest.raises(VideoError), ClipReader(path, 64, 64, "pad") as reader:
+        list(reader)
+    monkeypatch.undo()
+    with ClipReader(path, 16, 16, "pad") as reader:
+        assert [clip.images.shape for clip in reader] == [(16, 1789, 2236, 3)]
+
+
+def test_several_threads_read_at_once(tmp_path: Path) -> None:
+    paths = [write_video(tmp_path / f"{i}.mp4", [numbered(i)] * 40) for i in range(3)]
+    found: dict[int, int] = {}
+
+    def read(i: int) -> None:
+        with ClipReader(paths[i], 16, 16, "pad") as reader:
+            found[i] = sum(int(clip.images.astype(np.int64).sum()) for clip in reader)
+
+    threads = [threading.Thread(target=read, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found.values())) == 3
