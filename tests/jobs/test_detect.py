@@ -102,3 +102,19 @@ def test_folders_of_pictures_are_scored_at_their_rate(tmp_path: Path, detector: 
     assert "taken at 25 a second" in report.notes[0]
     with pytest.raises(UsageError, match="--fps"):
         video_files([write_video(tmp_path / "c.mp4", 5)], picture_fps=8)
+
+
+def test_features_of_others_take_length_and_rate_from_the_video(tmp_path: Path) -> None:
+    spec = SPEC.with_(segments=32, pooling="matlab")
+    writer = FeatureSetWriter(tmp_path / "f", spec)
+    writer.add("a", np.random.default_rng(0).random((32, 1, 6), np.float32), None, None)
+    features = open_feature_set(tmp_path / "f")
+    detector = Detector(spec, create_head("topk", 6).eval(), Normalisation("l2"), Calibration(0.5, "by hand", 1))
+    results = {}
+    report = detect({"a": None}, detector, features=features)
+    assert "name its video, too" in report.failed["a"]
+    video = write_video(tmp_path / "a.mp4", 70, fps=10)
+    detect({"a": video}, detector, features=features, on_result=results.__setitem__)
+    clips = results["a"].clips
+    assert (results["a"].n_frames, results["a"].fps) == (70, 10)
+    assert [(clip.start, clip.end) for clip in (clips[0], clips[31])] == [(0, 2), (67, 70)]

@@ -19,7 +19,7 @@ from amiss.files import atomic_path, is_about_name
 from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.jobs._report import PageReport, report_results
 from amiss.jobs._targets import video_files
-from amiss.video import FrameTimes, annotate_video, cut_clip, read_frames_at, warm_up
+from amiss.video import FrameTimes, annotate_video, check_video, cut_clip, read_frames_at, warm_up
 
 if TYPE_CHECKING:  # torch and matplotlib take seconds: a wrong path is told before
     from matplotlib.figure import Figure
@@ -185,10 +185,14 @@ def _score_stored(video_id: str, path: Path | None, detector: Detector, features
     rows = features.load(video_id)
     record, spec = features.records[video_id], features.spec
     times = features.times(video_id)
+    if path is not None and (times is None or times.fps is None):  # features that others made; the video is at hand
+        times = check_video(path).times
     if times is not None and times.fps is not None:
         return detector.result_of(str(path or video_id), rows, times, spec=spec)
     if spec.segments is not None:
-        raise FeatureError(f"{video_id}: {features.folder} doesn't say how many frames it has and at what rate")
+        raise FeatureError(
+            f"{video_id}: {features.folder} doesn't say how many frames it has and at what rate; name its video, too"
+        )
     n_frames, fps = record.n_frames or len(rows) * spec.stride, record.fps or spec.frame_rate or _ASSUMED_FPS
     problem = f"its features don't tell length and frame rate: taken as {n_frames} frames at {fps:g} per second"
     return detector.result_of(str(path or video_id), rows, FrameTimes(n_frames, fps), problem, spec)
