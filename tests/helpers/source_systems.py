@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.io import savemat
 
 from amiss.backbones import FeatureSpec
 from amiss.datasets import read_manifest
 from amiss.features import FeatureSetWriter
-from helpers.reference_weights import crc_values
+from helpers import ROOT
+from helpers.reference_weights import crc_checkpoint, crc_values
 from helpers.videos import write_video
 
 _LENGTH = 320  # frames of each video
@@ -59,15 +62,19 @@ def write_features(out: Path, spec: FeatureSpec, manifest: Path) -> None:
             writer.add(video.video_id, np.repeat(rows[:, None], spec.crops, axis=1), length, 30.0)
 
 
-def multilayer(path: Path, dim: int) -> None:
-    """Sultani's, ekosman's and the topk project's network."""
-    shapes = {"fc1": (512, dim), "fc2": (32, 512), "fc3": (1, 32)}
-    tensors = {f"{name}.weight": crc_values(f"{name}.weight", list(shape)) for name, shape in shapes.items()}
-    tensors |= {f"{name}.bias": crc_values(f"{name}.bias", [shape[0]]) for name, shape in shapes.items()}
-    torch.save(tensors, path)
+def write_arrays(folder: Path, crops: int, dim: int, name: str, *, apart: bool = False) -> None:
+    """A video's clips as one array [T, crops, dim], or as one [T, dim] per crop."""
+    folder.mkdir(parents=True)
+    for class_name, video, seed in every_video():
+        rows = made_rows(_LENGTH // 16, dim, anomalous=class_name != "Normal", seed=seed)
+        if not apart:
+            np.save(folder / f"{video}{name}.npy", np.repeat(rows[:, None], crops, axis=1))
+            continue
+        for crop in range(crops):
+            np.save(folder / f"{video}{f'__{crop}' if crop else ''}.npy", rows)
 
 
-def write_segment_text(folder: Path, dim: int, name: str) -> None:
+def write_segments(folder: Path, dim: int, name: str) -> None:
     """32 lines of numbers per video, each line of unit length."""
     for class_name, video, seed in every_video():
         rows = made_rows(32, dim, anomalous=class_name != "Normal", seed=seed)
@@ -77,12 +84,96 @@ def write_segment_text(folder: Path, dim: int, name: str) -> None:
         np.savetxt(path, rows, fmt="%.4g")
 
 
+def multilayer(path: Path, dim: int) -> None:
+    """Sultani's, ekosman's and the top-k project's network, of PyTorch, or in the cells of a .mat file."""
+    shapes = {"fc1": (512, dim), "fc2": (32, 512), "fc3": (1, 32)}
+    weights = {name: crc_values(f"{name}.weight", list(shape)) for name, shape in shapes.items()}
+    biases = {name: crc_values(f"{name}.bias", [shape[0]]) for name, shape in shapes.items()}
+    if path.suffix != ".mat":
+        named = [(f"{name}.weight", weights[name]) for name in shapes] + [
+            (f"{name}.bias", biases[name]) for name in shapes
+        ]
+        torch.save(dict(named), path)
+        return
+    cells: dict[str, NDArray[Any]] = {"1": np.zeros((0, 0)), "3": np.zeros((0, 0))}
+    for layer, name in zip(("0", "2", "4"), shapes, strict=True):
+        cells[layer] = np.empty((1, 2), object)
+        cells[layer][0, 0], cells[layer][0, 1] = weights[name].numpy().T, biases[name].numpy()[None]
+    savemat(path, cells)
+
+
+def crc_weights(path: Path, network: str) -> None:
+    """A checkpoint of a network whose tensors are listed beside the golden arrays."""
+    torch.save(crc_checkpoint(ROOT / "tests/golden", network), path)
+
+
+def sultani(folder: Path) -> None:
+    (folder / "ucf-crime").mkdir()
+    lines = [f"{c}/{video}.mp4\n" for c, video in ucf_names("train")]
+    (folder / "ucf-crime/Anomaly_Train.txt").write_text("".join(lines))
+    events = {"Abuse": "96  160  -1  -1", "Normal": "-1  -1  -1  -1"}
+    lines = [f"{video}.mp4  {c}  {events[c]}  \n" for c, video in ucf_names("test")]
+    (folder / "ucf-crime/Temporal_Anomaly_Annotation_for_Testing_Videos.txt").write_text("".join(lines))
+    for _, video in ucf_names("test"):
+        write_video(folder / f"ucf-crime/{video}.mp4", _LENGTH, fps=30)
+    write_segments(folder / "their-features", 4096, "{video}_C.txt")
+    multilayer(folder / "weights_L1L2.mat", 4096)
+
+
 def ekosman(folder: Path) -> None:
     write_ucf_annotations(folder / "annotations")
-    write_segment_text(folder / "their-features", 4096, "{class_name}/{video}.txt")
+    write_segments(folder / "their-features", 4096, "{class_name}/{video}.txt")
     multilayer(folder / "epoch_80.pt", 4096)
-    write_video(folder / "new_video.mp4", 40)
 
 
-WORLDS: dict[str, Callable[[Path], None]] = {"ekosman": ekosman}
-"""Name of a page → what its reader has."""
+def nevinbaiju(folder: Path) -> None:
+    (folder / "csv").mkdir()
+    (folder / "videos").mkdir()
+    for seed, name in enumerate(("accident", "street")):
+        rows = made_rows(32, 4096, anomalous=name == "accident", seed=seed)
+        np.savetxt(folder / f"csv/{name}.csv", np.column_stack([np.arange(32), rows]), fmt="%.4g", delimiter=",")
+        write_video(folder / f"videos/{name}.mp4", 100)
+    multilayer(folder / "weights_L1L2.mat", 4096)
+
+
+def topk(folder: Path) -> None:
+    write_ucf_annotations(folder / "annotations")
+    write_segments(folder / "their-features", 2048, "{class_name}/{video}.txt")
+    multilayer(folder / "epoch_4.pt", 2048)
+
+
+def rtfm(folder: Path) -> None:
+    write_ucf_annotations(folder / "annotations")
+    write_arrays(folder / "their-features", 10, 2048, "_i3d")
+    crc_weights(folder / "rtfm-i3d.pkl", "rtfm_head")
+
+
+def salient(folder: Path) -> None:
+    write_ucf_annotations(folder / "annotations")
+    write_arrays(folder / "features/UCF", 10, 2048, "_i3d")
+    crc_weights(folder / "SelfAttention-da64-r3-T32-seed9111.pth", "salient_da64-r3")
+
+
+def saa(folder: Path) -> None:
+    write_ucf_annotations(folder / "annotations")
+    write_arrays(folder / "their-features", 10, 1024, "", apart=True)
+    crc_weights(folder / "saa.pth", "saa_reference_head")
+
+
+def bameri(folder: Path) -> None:
+    (folder / "ped2").mkdir()
+    lines = [f"Train{n:03d},,180,10,0," for n in range(1, 17)] + [f"Test{n:03d},,180,10,1,60-180" for n in range(1, 13)]
+    (folder / "ped2/annotations.csv").write_text(
+        "video_id,official_split,n_frames,fps,label,events\n" + "\n".join(lines)
+    )
+    for network, dim in (("swin", 1024), ("r3d", 512)):
+        (folder / network).mkdir()
+        for seed, line in enumerate(lines):
+            rows = made_rows(11, dim, anomalous=line.startswith("Test"), seed=seed)
+            np.save(folder / network / f"{line.partition(',')[0]}.npy", np.repeat(rows[:, None], 10, axis=1))
+
+
+WORLDS: dict[str, Callable[[Path], None]] = {
+    made.__name__: made for made in (sultani, ekosman, nevinbaiju, salient, saa, topk, rtfm, bameri)
+}
+"""Name of a page → writes what its reader has into a folder."""
