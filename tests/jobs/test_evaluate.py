@@ -9,11 +9,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
+from amiss.backbones import FeatureSpec
 from amiss.cli import app
-from amiss.datasets import Manifest, read_manifest
+from amiss.datasets import Manifest, Video, read_manifest
 from amiss.evaluation import ground_truth_vector
-from amiss.jobs import evaluate_any
+from amiss.features import FeatureSetWriter, open_feature_set
+from amiss.jobs import evaluate_any, with_lengths
 from helpers.bench import make_data
+from helpers.videos import write_video
 
 
 @pytest.fixture
@@ -94,3 +97,20 @@ def test_scores_of_a_video_less_are_told(data: tuple[Path, Manifest]) -> None:
     ran = CliRunner().invoke(app, ["evaluate", str(folder / "theirs.npz"), "--data", str(folder / "manifest.csv")])
     assert ran.exit_code == 1
     assert "1 of 16 test videos have no scores: test03" in ran.stderr
+
+
+def test_frames_are_counted_where_only_the_video_can_tell(tmp_path: Path) -> None:
+    file = write_video(tmp_path / "a.mp4", 70, fps=10)
+    with FeatureSetWriter(tmp_path / "f", FeatureSpec(backbone="c3d", weights="x", dim=3, segments=32)) as writer:
+        for video_id in ("a", "b", "c"):
+            writer.add(video_id, np.ones((32, 1, 3), np.float32), None, None)
+    videos = (
+        Video(video_id="a", split="test", label=1, path=file),
+        Video(video_id="b", split="train", label=1, path=file),
+        Video(video_id="c", split="test", label=0, n_frames=5, path=tmp_path / "not needed.mp4"),
+    )
+    told: list[str] = []
+    known = with_lengths(Manifest(videos), open_feature_set(tmp_path / "f"), lambda _, __, what: told.append(what))
+    assert [video.n_frames for video in known.videos] == [70, None, 5]
+    assert known.videos[0].fps == 10
+    assert told == ["frames of a"]

@@ -134,7 +134,7 @@ def evaluate(
     if plot and (out is None or not out.suffix):
         raise UsageError(f"--plot needs --out FILE.json (it is {out}): the figures go into the folder FILE")
     plots = out.with_suffix("") if plot and out is not None else None
-    with console.progress("plot") as on_progress:
+    with console.progress("evaluate") as on_progress:
         result = evaluate_any(what, data, features, protocol, out=out, plots=plots, on_progress=on_progress)
     if as_json:
         console.print_json(result)

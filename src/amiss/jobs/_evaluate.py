@@ -46,10 +46,9 @@ def evaluate_detector(
 def _measure_detector(
     detector: Detector, manifest: Manifest, features: FeatureSet, protocol: str
 ) -> tuple[EvaluationResult, Measured]:
+    manifest = with_lengths(manifest, features)
     scores, unscored = score_videos(detector, features, manifest.split("test"))
-    return _measure(
-        scores, with_lengths(manifest, features), protocol, unscored, threshold=detector.calibration.threshold
-    )
+    return _measure(scores, manifest, protocol, unscored, threshold=detector.calibration.threshold)
 
 
 def _measure(
@@ -121,7 +120,8 @@ def evaluate_any(
         out: file that the result is written to as JSON.
         plots: folder for figures: ROC, precision-recall, and the scores of every test video against its ground truth
             (of a run, by the `selected` detector of the first seed).
-        on_progress: told figures written, and of how many.
+        on_progress: told videos whose frames must be counted first (see `with_lengths`), and then figures written, and
+            of how many.
 
     Returns:
         The evaluation result. Of a run, that of its `selected` detectors, as means over the seeds, with `std` beside
@@ -134,6 +134,8 @@ def evaluate_any(
     """
     stored = features if isinstance(features, FeatureSet | None) else open_feature_set(features)
     read = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
+    if stored is not None and Path(what).is_dir():
+        read = with_lengths(read, stored, on_progress)
     result, measured = _evaluate(Path(what), read, stored, protocol)
     if out is not None:
         write_json(out, result)

@@ -11,7 +11,8 @@ from amiss.datasets import Manifest, Video
 from amiss.errors import FeatureError
 from amiss.evaluation import Scores, VideoScores
 from amiss.features import FeatureSet, pool_as
-from amiss.video import FrameTimes
+from amiss.jobs._progress import OnProgress, silent
+from amiss.video import FrameTimes, check_video
 
 if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
     from amiss.detection import Detector
@@ -67,13 +68,25 @@ def video_times(video: Video, features: FeatureSet) -> FrameTimes | None:
         rows = "segments" if features.spec.segments is not None else "clips that are not of 16 frames each"
         raise FeatureError(
             f"{video.video_id}: neither manifest nor feature set says how many frames it has, and its rows are {rows}, "
-            "which don't tell: write n_frames into the manifest (`amiss dataset check` counts those of videos)"
+            "which don't tell: name its file in the manifest, or write n_frames into it"
         )
     return None if n_frames is None else FrameTimes(n_frames, video.fps or record.fps)
 
 
-def with_lengths(manifest: Manifest, features: FeatureSet) -> Manifest:
-    """The manifest, with frames and frame rates of videos from the feature set where it doesn't say them itself."""
+def with_lengths(manifest: Manifest, features: FeatureSet, on_progress: OnProgress = silent) -> Manifest:
+    """The manifest, with what it doesn't say itself: numbers of frames and frame rates of its videos.
+
+    They come from the feature set; where that doesn't know how many frames a test video has, and its rows don't tell,
+    from the video file.
+
+    Args:
+        manifest: of the videos.
+        features: of them.
+        on_progress: told videos whose frames are counted, of how many, and which one it is.
+
+    Raises:
+        VideoError: a file that is needed can't be decoded.
+    """
 
     def known(video: Video) -> Video:
         record = features.records.get(video.video_id)
@@ -81,4 +94,16 @@ def with_lengths(manifest: Manifest, features: FeatureSet) -> Manifest:
             return video
         return replace(video, n_frames=video.n_frames or record.n_frames, fps=video.fps or record.fps)
 
-    return Manifest(tuple(known(video) for video in manifest.videos), manifest.source)
+    def must_be_counted(video: Video) -> bool:
+        has_file = video.path is not None and video.path.is_file()
+        return has_file and video.split == "test" and video.n_frames is None and video.video_id in features.records
+
+    videos = [known(video) for video in manifest.videos]
+    to_count = [] if features.spec.is_16_frames_a_row else [i for i, v in enumerate(videos) if must_be_counted(v)]
+    for done, index in enumerate(to_count):
+        video = videos[index]
+        on_progress(done, len(to_count), f"frames of {video.video_id}")
+        assert video.path is not None
+        seen = check_video(video.path)
+        videos[index] = replace(video, n_frames=seen.n_frames, fps=video.fps or seen.fps)
+    return Manifest(tuple(videos), manifest.source)
