@@ -1,4 +1,7 @@
-"""Folders of people who come from other projects: small files in those projects' layouts, with made-up values."""
+"""Folders of people who come from other projects: small files in those projects' layouts, with made-up values.
+
+Crops are 2 where the projects have 10.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +15,7 @@ from scipy.io import savemat
 from amiss.backbones import FeatureSpec
 from amiss.datasets import read_manifest
 from amiss.features import FeatureSetWriter
+from amiss.video import check_video
 from helpers import ROOT
 from helpers.reference_weights import crc_checkpoint, crc_values
 from helpers.videos import write_video
@@ -53,13 +57,18 @@ def every_video() -> Iterator[tuple[str, str, int]]:
         yield class_name, video, seed
 
 
-def write_features(out: Path, spec: FeatureSpec, manifest: Path) -> None:
-    """What extraction of a manifest's videos would write, with made-up values."""
+def write_features(out: Path, spec: FeatureSpec, videos: Path) -> None:
+    """What extraction of a manifest or a folder of videos would write, with made-up values."""
+    if videos.is_dir():
+        known = [
+            (file.stem, check_video(file).n_frames, number % 2) for number, file in enumerate(sorted(videos.iterdir()))
+        ]
+    else:
+        known = [(video.video_id, video.n_frames or _LENGTH, video.label) for video in read_manifest(videos).videos]
     with FeatureSetWriter(out, spec) as writer:
-        for seed, video in enumerate(read_manifest(manifest).videos):
-            length = video.n_frames or _LENGTH
-            rows = made_rows(length // spec.stride, spec.dim, anomalous=bool(video.label), seed=seed)
-            writer.add(video.video_id, np.repeat(rows[:, None], spec.crops, axis=1), length, 30.0)
+        for seed, (video_id, length, label) in enumerate(known):
+            rows = made_rows(length // spec.stride, spec.dim, anomalous=bool(label), seed=seed)
+            writer.add(video_id, np.repeat(rows[:, None], spec.crops, axis=1), length, 30.0)
 
 
 def write_arrays(folder: Path, crops: int, dim: int, name: str, *, apart: bool = False) -> None:
@@ -144,19 +153,19 @@ def topk(folder: Path) -> None:
 
 def rtfm(folder: Path) -> None:
     write_ucf_annotations(folder / "annotations")
-    write_arrays(folder / "their-features", 10, 2048, "_i3d")
+    write_arrays(folder / "their-features", 2, 2048, "_i3d")
     crc_weights(folder / "rtfm-i3d.pkl", "rtfm_head")
 
 
 def salient(folder: Path) -> None:
     write_ucf_annotations(folder / "annotations")
-    write_arrays(folder / "features/UCF", 10, 2048, "_i3d")
+    write_arrays(folder / "features/UCF", 2, 2048, "_i3d")
     crc_weights(folder / "SelfAttention-da64-r3-T32-seed9111.pth", "salient_da64-r3")
 
 
 def saa(folder: Path) -> None:
     write_ucf_annotations(folder / "annotations")
-    write_arrays(folder / "their-features", 10, 1024, "", apart=True)
+    write_arrays(folder / "their-features", 2, 1024, "", apart=True)
     crc_weights(folder / "saa.pth", "saa_reference_head")
 
 
@@ -170,7 +179,7 @@ def bameri(folder: Path) -> None:
         (folder / network).mkdir()
         for seed, line in enumerate(lines):
             rows = made_rows(11, dim, anomalous=line.startswith("Test"), seed=seed)
-            np.save(folder / network / f"{line.partition(',')[0]}.npy", np.repeat(rows[:, None], 10, axis=1))
+            np.save(folder / network / f"{line.partition(',')[0]}.npy", np.repeat(rows[:, None], 2, axis=1))
 
 
 WORLDS: dict[str, Callable[[Path], None]] = {
