@@ -221,6 +221,24 @@ def test_rgb_of_i3d_is_known_and_stamps_tell_axes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(features.load("a0")[:, 0], array.T)
 
 
+@pytest.mark.parametrize("late", [0.0, 640.0, 3_600_000.0], ids=["starts", "ends", "a clock of its own"])
+def test_stamps_of_a_variable_rate_are_the_times_of_frames(tmp_path: Path, late: float) -> None:
+    """25 frames a second for 10 rows, then 5; stamped at the start of a row's clip, or at its end."""
+    write_streams(tmp_path / "in")
+    starts = np.concatenate([np.arange(10) * 640.0, 6400 + np.arange(20) * 3200.0])
+    ends = np.append(starts[1:], starts[-1] + 3200)
+    np.save(tmp_path / "in" / "v_1_timestamps_ms.npy", ends if late == 640 else starts + late)
+    np.save(tmp_path / "in" / "v_1_fps.npy", np.array(5.0))
+    import_features(tmp_path / "in", tmp_path / "out")
+    features = open_feature_set(tmp_path / "out")
+    assert features.times("v_0") is None
+    assert features.records["v_0"].fps == 25
+    times = features.times("v_1")
+    assert times is not None
+    np.testing.assert_allclose(times.starts(16 * np.arange(30)), starts / 1000)
+    assert times.end_s == pytest.approx(6.4 + 20 * 3.2)
+
+
 def test_faults_of_streams_are_named(tmp_path: Path) -> None:
     write_streams(tmp_path / "in")
     (tmp_path / "in" / "v_1_flow.npy").unlink()

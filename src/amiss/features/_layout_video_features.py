@@ -3,7 +3,7 @@
 github.com/v-iashin/video_features writes [T, D] per stream (`_rgb` and `_flow` of I3D, else the network's name), and
 beside them `<video>_fps.npy`, a number, and `<video>_timestamps_ms.npy`, [T]: a time for each row. Streams are
 concatenated in the order rgb, flow, others. The stride is told by rate and stamps; how long a clip is, by nothing: it
-is taken to be as long as the stride.
+is taken to be as long as the stride. Where stamps are not those of an even rate, they become the times of frames.
 """
 
 from collections import Counter
@@ -27,6 +27,7 @@ from amiss.features._layouts import (
     spec_of_others,
     video_ids,
 )
+from amiss.video import FrameTimes
 
 _RATE, _STAMPS = "_fps", "_timestamps_ms"
 _TWO_STREAMS = ("rgb", "flow")
@@ -61,10 +62,10 @@ def _files(source: Source) -> dict[str, _Video]:
         for ending in (_RATE, _STAMPS):
             if file.stem.endswith(ending):
                 return file.stem.removesuffix(ending), ending
-        base, _, stream = file.stem.rpartition("_")
-        longest = max((b.name for b in beside if b.parent == file.parent and file.stem.startswith(f"{b.name}_")),
-                      key=len, default="")  # fmt: skip
-        return (longest, file.stem[len(longest) + 1 :]) if longest else (base or file.stem, stream)
+        parts = file.stem.split("_")
+        cuts = range(len(parts) - 1, 0, -1)
+        longest = next((cut for cut in cuts if file.parent / "_".join(parts[:cut]) in beside), len(parts) - 1)
+        return "_".join(parts[:longest]) or file.stem, "_".join(parts[longest:])
 
     found: dict[str, _Video] = {}
     for file, video_id in video_ids(source, "*.npy", lambda file: split(file)[0]).items():
@@ -184,9 +185,29 @@ def _videos(source: Source) -> Iterator[ImportedVideo | Unreadable]:
                 f"{source.path}: {video.name} has a row every {found} frames, the others every {stride}: import it "
                 "into a feature set of its own"
             )
-        return ImportedVideo(video.name, np.concatenate(rows, axis=2, dtype=np.float32), fps=rate)
+        joined = np.concatenate(rows, axis=2, dtype=np.float32)
+        return ImportedVideo(video.name, joined, fps=rate, times=_times(stamps, rate, stride))
 
     yield from each(videos, read)
+
+
+def _times(stamps_ms: Features | None, rate: float | None, stride: int) -> FrameTimes | None:
+    """When frames are shown, where stamps are not those of an even rate; None = nothing is known beyond the rate.
+
+    A stamp may stand for the start of a row's clip, or for its end: then the first one is about a stride late.
+    """
+    if stamps_ms is None or rate is None or len(stamps_ms) < 2:
+        return None
+    stamps = stamps_ms.astype(np.float64) / 1000
+    steps = np.diff(stamps)
+    if (np.abs(np.cumsum(steps) - stride / rate * np.arange(1, len(stamps))) <= 0.5 / rate).all():
+        return None
+    if 0.5 * steps[0] <= stamps[0] <= 1.5 * steps[0]:
+        edges = np.concatenate([[0.0], stamps])
+    else:
+        edges = np.append(stamps, stamps[-1] + steps[-1]) - stamps[0]
+    frames = stride * np.arange(len(edges))
+    return FrameTimes(int(frames[-1]), float(frames[-1] / edges[-1]), np.stack([frames, edges], axis=1))
 
 
 VIDEO_FEATURES = Layout(
