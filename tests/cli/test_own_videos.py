@@ -8,7 +8,7 @@ import pytest
 
 from amiss.backbones import FeatureSpec
 from amiss.datasets import Manifest, Video, write_manifest
-from amiss.features import FeatureSetWriter
+from amiss.features import FeatureSetWriter, open_feature_set
 from helpers.command import amiss
 
 N = 16
@@ -72,3 +72,82 @@ def test_a_threshold_above_all_anomalous_videos_is_warned_of(long: Path) -> None
     ran = amiss("detect", "--features", long / "features", "--detector", long / "run/selected", "--threshold", "0.9999")
     assert ran.code == 0
     assert "warning: threshold 0.9999 may never be reached" in ran.err
+
+
+def test_copies_wrong_labels_and_a_low_auc_are_named_with_their_files(tmp_path: Path) -> None:
+    data = write_data(tmp_path, fps=25)
+    manifest, features = tmp_path / "manifest.csv", tmp_path / "features"
+    stored = open_feature_set(features)
+    rows = {name: np.array(stored.load(name)) for name in stored.records}
+    with FeatureSetWriter(features, stored.spec) as writer:
+        writer.add("copy", rows["v00"], n_frames=480, fps=25)
+        writer.add("other class", rows["v03"] + 0.01, n_frames=480, fps=25)
+    lines = manifest.read_text().splitlines()
+    lines += ["copy,train,0,kept/copy.mp4,,,,,", "other class,train,0,kept/other.mp4,,,,,"]
+    manifest.write_text("\n".join(lines) + "\n")
+    ran = amiss("train", "pooled", *data, "--out", tmp_path / "run")
+    assert ran.code == 0, ran.err
+    said = " ".join(ran.err.split())
+    assert f"copies of each other: v00 and {tmp_path.resolve()}/kept/copy.mp4: one of each is enough" in said
+    assert (
+        f"the same video is in both classes: v03 (anomalous) and {tmp_path.resolve()}/kept/other.mp4 (normal): "
+        "which label is right?"
+    ) in said
+    assert f"normal, but scored like anomalous ones: {tmp_path.resolve()}/kept/other.mp4" in said
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    pairs = [(c["first"], c["second"], c["is_exact"]) for c in report["data"]["copies"]]
+    assert pairs == [("v00", "copy", True), ("v03", "other class", False)]
+    assert all(remark in said for remark in report["remarks"])
+
+
+def test_missing_features_are_an_error_or_left_out_and_named(long: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.csv"
+    lines = (long / "manifest.csv").read_text().splitlines()
+    test = [f"{line.split(',')[0]},test,{line.split(',')[2]},,,,,," for line in lines[1:9]]
+    train = lines[9:]
+    gone = ["gone,train,0,,,,,,", "lost,test,0,,,100,25,,"]
+    manifest.write_text("\n".join([lines[0], *train, *test, *gone]) + "\n")
+    data = ["--data", manifest, "--features", long / "features"]
+    ran = amiss("train", "pooled", *data, "--out", tmp_path / "refused")
+    assert ran.code == 1
+    assert "has no features of 1 of 25 videos (gone): extract them, or leave them out with `--missing drop`" in ran.err
+    ran = amiss("train", "pooled", *data, "--out", tmp_path / "run", "--missing", "drop")
+    assert ran.code == 0, ran.err
+    assert "left out, as they have no features: 1 videos (gone)" in ran.err
+    assert json.loads((tmp_path / "run/report.json").read_text())["data"]["dropped"] == ["gone"]
+    assert amiss("evaluate", tmp_path / "run", *data).code == 1
+    ran = amiss("evaluate", tmp_path / "run", *data, "--missing", "drop", "--out", tmp_path / "result.json")
+    assert ran.code == 0, ran.err
+    assert "left out, as they have no features: 1 test videos (lost)" in ran.err
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["dropped"] == ["lost"]
+    assert result["n_videos"] == 8
+
+
+def test_dataset_check_shows_classes_lengths_and_overlaps(long: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    with FeatureSetWriter(tmp_path / "features", FeatureSpec(backbone="made-up", weights="none", dim=8)) as writer:
+        rows = {f"a{i}": rng.normal(size=(10 + i, 1, 8)).astype(np.float32) for i in range(8)}
+        rows["b0"] = rows["a0"] + 0.01 * rng.normal(size=rows["a0"].shape).astype(np.float32)
+        for video_id, values in rows.items():
+            writer.add(video_id, values, n_frames=16 * len(values), fps=10)
+    manifest = tmp_path / "manifest.csv"
+    lines = ["video_id,split,label,class"]
+    lines += [f"a{i},train,{int(i > 3)},{'Fire' if i > 3 else ''}" for i in range(8)]
+    manifest.write_text("\n".join([*lines, "b0,test,0,", "c0,test,1,Fire"]) + "\n")
+    ran = amiss("dataset", "check", manifest, "--features", tmp_path / "features")
+    assert ran.code == 1
+    table = [line.split() for line in ran.out.splitlines()]
+    assert ["train", "normal", "4", "16.0", "s", "18.4", "s", "20.8", "s", "0.020"] in table
+    assert ["train", "Fire", "4", "22.4", "s", "24.8", "s", "27.2", "s", "0.028"] in table
+    assert ["test", "Fire", "1", "-", "-", "-", "-"] in table
+    assert "error: a0 (train) looks like a copy (likeness 1.000" in ran.err
+    assert "of b0 (test): the test set leaks into training" in " ".join(ran.err.split())
+    assert "1 of 10 videos have no features: c0" in ran.err
+    found = json.loads(amiss("dataset", "check", manifest, "--features", tmp_path / "features", "--json").out)
+    assert len(found["errors"]) == 1
+    assert found["classes"][0] == {
+        "split": "train", "label": 0, "class_name": "normal", "videos": 4, "shortest_s": 16.0,
+        "median_s": pytest.approx(18.4), "longest_s": 20.8, "hours": pytest.approx(73.6 / 3600), "unknown": 0,
+    }  # fmt: skip
+    assert amiss("dataset", "check", manifest).code == 0

@@ -65,11 +65,12 @@ def test_scores_spread_and_the_threshold_finds_new_videos(tmp_path: Path, recipe
 
 def test_videos_with_the_wrong_label_are_named(tmp_path: Path) -> None:
     manifest, features = short_clips(tmp_path / "f", 20, wrong=("v00", "v01"))
-    found = train(load_recipe("pooled"), manifest, features, tmp_path / "run").out_of_fold
+    report = train(load_recipe("pooled"), manifest, features, tmp_path / "run")
+    found = report.out_of_fold
     assert found is not None
     assert "v01" in found.loud_normal
     assert "v00" in found.quiet_anomalous
-    assert sum("is the label right?" in remark for remark in found.remarks) == 2
+    assert sum("is the label right?" in remark for remark in report.remarks) == 2
 
 
 def test_labels_that_say_the_opposite_of_what_is_learned_are_told() -> None:
@@ -77,7 +78,7 @@ def test_labels_that_say_the_opposite_of_what_is_learned_are_told() -> None:
     logits = {video.video_id: (np.array([float(i) - 9 * video.label]),) for i, video in enumerate(videos)}
     found, calibration = OutOfFold.of(videos, logits, "made up", 0.125, 0.0)
     assert found.video_auc < 0.5
-    assert "labels may be exchanged" in found.remarks[0]
+    assert "labels may be exchanged" in found.remarks(Manifest(tuple(videos)))[0]
     assert calibration.score_map is not None
     assert calibration.score_map.slope > 0
 

@@ -12,7 +12,7 @@ from amiss.datasets import Manifest, Problem, Video, build_dataset, read_manifes
 from amiss.errors import EvaluationError, FeatureError, ManifestError, UsageError
 from amiss.evaluation import check_ground_truth, get_protocol
 from amiss.features import FeatureRecord, FeatureSet
-from amiss.jobs import video_times, with_lengths
+from amiss.jobs import video_times, with_features, with_lengths
 from amiss.video import FrameTimes
 
 
@@ -186,18 +186,10 @@ def _refuse_cut_groups(manifest: Manifest) -> None:
 
 def _joined(own: Prepared, choice: FeatureChoice, features: FeatureSet) -> Data:
     dataset, manifest = own.dataset, own.manifest
-    dropped = tuple(video.video_id for video in manifest.videos if video.video_id not in features)
-    if len(dropped) == len(manifest.videos):
-        known = next(iter(features.records), "none")
-        raise FeatureError(
-            f"{dataset.label}: no video has features {choice.name}; ids there are like {known!r}, in the manifest like "
-            f"{manifest.videos[0].video_id!r}"
-        )
-    if dropped and choice.missing == "error":
-        raise FeatureError(
-            f"{dataset.label}: {len(dropped)} of {len(manifest.videos)} videos have no features {choice.name} "
-            f"({', '.join(dropped[:5])}). Extract them, or set `missing: drop` to leave them out"
-        )
+    try:
+        manifest, dropped = with_features(manifest, features, choice.missing)
+    except FeatureError as error:
+        raise FeatureError(f"{dataset.label}, {choice.name}: {error}") from None
     leaking = _leaking_copies(dataset, manifest, features)
     named = "; ".join(f"{copy} and {original}" for copy, original in leaking.items())
     if leaking and dataset.leaks == "error":
@@ -206,9 +198,7 @@ def _joined(own: Prepared, choice: FeatureChoice, features: FeatureSet) -> Data:
             f"{dataset.label}: test videos leak into training: {len(leaking)} pairs in {where} have the same features "
             f"({named}). Take one of each out of the manifest, or set `leaks: drop` to leave the first named ones out"
         )
-    kept = Manifest(
-        tuple(v for v in manifest.videos if v.video_id in features and v.video_id not in leaking), manifest.source
-    )
+    kept = Manifest(tuple(v for v in manifest.videos if v.video_id not in leaking), manifest.source)
     notes = _check_lengths(dataset, kept, features)
     kept = with_lengths(kept, features)
     if leaking:

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from amiss.errors import UsageError
 from amiss.evaluation import get_protocol
+from amiss.jobs import Missing
 from amiss.settings import Settings, in_words
 from amiss.training import Recipe, load_recipe
 from amiss.yaml import YamlMistake, read_yaml
@@ -92,7 +93,7 @@ class FeatureChoice(Settings):
     """Spatial views per clip."""
     preset: str = "default"
     """Preprocessing of a named project."""
-    missing: Literal["error", "drop"] = "error"
+    missing: Missing = "error"
     """Videos without features: an error, or left out and said so in the report."""
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """Commands about data: dataset, extract, features."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,8 @@ from amiss.cli._options import (
     Weights,
     weight_choice,
 )
+
+_LENGTHS = ("shortest_s", "median_s", "longest_s")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,18 +57,42 @@ def build(
     console.note(f"{out}: {len(manifest.videos)} videos ({parts}), {anomalous} anomalous")
 
 
-def check(manifest: Annotated[Path, typer.Argument(help="Manifest to check.")]) -> None:
-    """Check a manifest by decoding every video in it."""
+def check(
+    manifest: Annotated[Path, typer.Argument(help="Manifest to check.")],
+    features: Annotated[
+        Path | None, typer.Option(help="Feature set in which to look for copies, also re-encoded ones.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a manifest by decoding every video in it; shows splits, classes and lengths."""
     from amiss.jobs import check_manifest
 
     with console.progress("decode") as on_progress:
-        report = check_manifest(manifest, on_progress)
+        report = check_manifest(manifest, features, on_progress)
+    if as_json:
+        console.print_json(report.to_dict())
+    else:
+        _print_classes(report.to_dict()["classes"])
     for problem in report.problems:
         (console.fail if problem.is_error else console.warn)(str(problem))
     n_warnings = len(report.problems) - report.n_errors
     console.note(f"{len(report.manifest.videos)} videos, {report.n_errors} errors, {n_warnings} warnings")
     if report.n_errors:
         raise typer.Exit(1)
+
+
+def _print_classes(classes: list[dict[str, Any]]) -> None:
+    rows = [
+        [row["split"], row["class_name"], row["videos"], *(_seconds(row[name]) for name in _LENGTHS), row["hours"]]
+        for row in classes
+    ]
+    console.print_table(["split", "class", "videos", "shortest", "median", "longest", "hours"], rows)
+    if unknown := sum(row["unknown"] for row in classes):
+        console.note(f"{unknown} videos are of unknown length: the manifest has no frame counts or rates of them")
+
+
+def _seconds(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds:.1f} s"
 
 
 def extract(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import Json, Manifest
+from amiss.cli._options import Json, Manifest, MissingFeatures
 from amiss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def train(
     seeds: Annotated[int | None, typer.Option(help="Train with seeds 0..N-1, each in its own directory.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: key=value.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    missing: MissingFeatures = "error",
     as_json: Json = False,
 ) -> None:
     """Train a head on a feature set; writes detectors."""
@@ -47,6 +48,7 @@ def train(
             seeds=seeds,
             settings=set_ or [],
             resume=resume,
+            missing=missing,
             on_start=_tell_source,
             on_progress=on_progress,
         )
@@ -78,8 +80,8 @@ def _remarks(report: "TrainReport") -> list[str]:
     taken = [report.notes[0]] if report.taken is not None else []
     found = report.out_of_fold
     if found is None:
-        return [*taken, f"too few videos to say what a threshold does: {report.notes[-1]}"]
-    return [*taken, f"video AUC of videos left out: {found.video_auc:.3f}", found.hours_remark, *found.remarks]
+        return [*taken, f"too few videos to say what a threshold does: {report.notes[-1]}", *report.remarks]
+    return [*taken, f"video AUC of videos left out: {found.video_auc:.3f}", found.hours_remark, *report.remarks]
 
 
 def _print_worth(report: "TrainReport", which: str) -> None:
@@ -122,6 +124,7 @@ def evaluate(
     data: Manifest,
     features: Annotated[Path | None, typer.Option(help="Feature set, for runs and detectors.")] = None,
     protocol: Annotated[str, typer.Option(help="Protocol, see `amiss protocols`.")] = "exact",
+    missing: MissingFeatures = "error",
     out: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,
     plot: Annotated[
         bool, typer.Option("--plot", help="Figures beside it, in a folder of its name: ROC, PR, scores of each video.")
@@ -135,7 +138,9 @@ def evaluate(
         raise UsageError(f"--plot needs --out FILE.json (it is {out}): the figures go into the folder FILE")
     plots = out.with_suffix("") if plot and out is not None else None
     with console.progress("evaluate") as on_progress:
-        result = evaluate_any(what, data, features, protocol, out=out, plots=plots, on_progress=on_progress)
+        result = evaluate_any(
+            what, data, features, protocol, missing=missing, out=out, plots=plots, on_progress=on_progress
+        )
     if as_json:
         console.print_json(result)
     else:

@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -31,6 +31,10 @@ Threshold = Annotated[
 PerHour = Annotated[
     float | None,
     typer.Option(help="Or the lowest threshold with at most so many false alarms an hour, where the detector knows."),
+]
+MissingFeatures = Annotated[
+    Literal["error", "drop"],
+    typer.Option("--missing", help="Videos without features: an error, or left out and named."),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="auto, torch or openvino; see `amiss doctor`.")]
 Precision = Annotated[

@@ -24,13 +24,15 @@ from amiss.datasets._manifest import (
     video_id_of,
     write_manifest,
 )
-from amiss.datasets._problems import Problem
+from amiss.datasets._problems import Problem, first_names
 from amiss.datasets._registry import build_dataset, list_datasets
 from amiss.datasets._sources import BuiltDataset
+from amiss.datasets._summary import ClassSummary, summarise
 
 __all__ = [
     "Annotation",
     "BuiltDataset",
+    "ClassSummary",
     "DatasetInfo",
     "Manifest",
     "Problem",
@@ -40,6 +42,7 @@ __all__ = [
     "build_dataset",
     "check_dataset",
     "events_of_mask",
+    "first_names",
     "format_events",
     "list_datasets",
     "parse_events",
@@ -51,6 +54,7 @@ __all__ = [
     "read_ucf",
     "read_ucsd_matlab",
     "read_xd",
+    "summarise",
     "video_id_of",
     "write_manifest",
 ]

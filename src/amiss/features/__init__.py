@@ -11,6 +11,7 @@ if typing.TYPE_CHECKING:
     from amiss.features._extraction import ExtractedVideo, extract_video, extract_videos
     from amiss.features._feature_set import FeatureRecord, Features, FeatureSet, FeatureSetWriter, open_feature_set
     from amiss.features._layouts import Ids, export_features, import_features, list_layouts
+    from amiss.features._near_duplicates import NearDuplicate, near_duplicates
     from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool, pool_as
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Features",
     "Ids",
     "JoinedVideo",
+    "NearDuplicate",
     "PoolingRule",
     "export_features",
     "extract_video",
@@ -33,6 +35,7 @@ __all__ = [
     "join_video",
     "joined_spec",
     "list_layouts",
+    "near_duplicates",
     "open_feature_set",
     "parse_axes",
     "pool",

@@ -26,6 +26,7 @@ if typing.TYPE_CHECKING:
     from amiss.jobs._feature_concat import concat_feature_sets
     from amiss.jobs._feature_layouts import export_feature_set, import_feature_set
     from amiss.jobs._manifests import ManifestReport, build_manifest, check_manifest
+    from amiss.jobs._missing import Missing, with_features
     from amiss.jobs._quantise import QuantiseReport, quantise_backbone, quantise_on_targets
     from amiss.jobs._report import PageReport, report_results
     from amiss.jobs._score_videos import score_videos, video_times, with_lengths
@@ -44,6 +45,7 @@ __all__ = [
     "FeatureCheck",
     "JobReport",
     "ManifestReport",
+    "Missing",
     "OnProgress",
     "PageReport",
     "QuantiseReport",
@@ -85,6 +87,7 @@ __all__ = [
     "verify_weights",
     "video_files",
     "video_times",
+    "with_features",
     "with_lengths",
 ]
 

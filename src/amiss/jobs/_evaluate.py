@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from amiss.datasets import Manifest, read_manifest
+from amiss.datasets import Manifest, first_names, read_manifest
 from amiss.detection import check_detector_folder
 from amiss.errors import DetectorError, UsageError
 from amiss.evaluation import Scores, read_scores
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import write_json
+from amiss.jobs._missing import Missing, with_features
 from amiss.jobs._progress import OnProgress, silent
 from amiss.jobs._score_videos import score_videos, with_lengths
 
@@ -106,6 +107,7 @@ def evaluate_any(
     features: FeatureSet | str | os.PathLike[str] | None = None,
     protocol: str = "exact",
     *,
+    missing: Missing = "error",
     out: str | os.PathLike[str] | None = None,
     plots: str | os.PathLike[str] | None = None,
     on_progress: OnProgress = silent,
@@ -117,6 +119,7 @@ def evaluate_any(
         manifest: whose test videos are measured, or its file.
         features: of them, or the folder; scores need none.
         protocol: id, see `amiss protocols`.
+        missing: whether test videos without features are an error, or left out and named in the notes.
         out: file that the result is written to as JSON.
         plots: folder for figures: ROC, precision-recall, and the scores of every test video against its ground truth
             (of a run, by the `selected` detector of the first seed).
@@ -134,9 +137,15 @@ def evaluate_any(
     """
     stored = features if isinstance(features, FeatureSet | None) else open_feature_set(features)
     read = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
+    dropped: tuple[str, ...] = ()
     if stored is not None and Path(what).is_dir():
+        read, dropped = with_features(read, stored, missing, "test")
         read = with_lengths(read, stored, on_progress)
     result, measured = _evaluate(Path(what), read, stored, protocol)
+    if dropped:
+        note = f"left out, as they have no features: {len(dropped)} test videos ({first_names(dropped)})"
+        for row in (result, *result.get("rows", {}).values()):
+            row |= {"dropped": list(dropped), "notes": [*row["notes"], note]}
     if out is not None:
         write_json(out, result)
     if plots is not None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from amiss.datasets import read_manifest
-from amiss.features import open_feature_set
+from amiss.features import near_duplicates, open_feature_set
+from amiss.jobs._missing import Missing, with_features
 from amiss.jobs._progress import OnProgress, silent
-from amiss.training import Recipe, load_recipe
+from amiss.training import DataCheck, Recipe, keep_copies_together, load_recipe
 
 if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
     from amiss.training import TrainReport
@@ -25,10 +26,11 @@ def train_recipe(
     seeds: int | None = None,
     settings: Sequence[str] = (),
     resume: bool = False,
+    missing: Missing = "error",
     on_start: Callable[[Recipe], object] = lambda _: None,
     on_progress: OnProgress = silent,
 ) -> list[TrainReport]:
-    """Train with one seed, or with several.
+    """Train with one seed, or with several. Copies among the videos are told, and never held out from each other.
 
     Args:
         recipe: name, see `amiss recipes`, or a file.
@@ -39,6 +41,7 @@ def train_recipe(
         seeds: train with the seeds 0 to so many, less one, instead.
         settings: fields of the recipe to change, as `key=value`.
         resume: go on with a run that was stopped.
+        missing: whether training videos without features are an error, or left out and named in the reports.
         on_start: given the recipe, with the changes in it, before anything is read.
         on_progress: told steps done, and of how many.
 
@@ -53,8 +56,12 @@ def train_recipe(
     chosen = load_recipe(recipe, settings)
     on_start(chosen)
     manifest, stored = read_manifest(data), open_feature_set(features)
+    manifest, dropped = with_features(manifest, stored, missing, "train", "val")
+    on_progress(0, 1, "copies among the videos")
+    copies = near_duplicates(stored, [video.video_id for video in manifest.split("train", "val")])
+    manifest, found = keep_copies_together(manifest, copies), DataCheck(dropped=dropped, copies=copies)
     from amiss.training import train, train_seeds
 
     if seeds is not None:
-        return train_seeds(chosen, manifest, stored, out, seeds, resume=resume, progress=on_progress)
-    return [train(chosen, manifest, stored, out, seed=seed, resume=resume, progress=on_progress)]
+        return train_seeds(chosen, manifest, stored, out, seeds, resume=resume, progress=on_progress, data=found)
+    return [train(chosen, manifest, stored, out, seed=seed, resume=resume, progress=on_progress, data=found)]

@@ -10,6 +10,7 @@ from amiss.late import import_late as _import_late
 
 if typing.TYPE_CHECKING:
     from amiss.training._bags import Bags, find_all_zero, fit_normalisation, hash_data, load_bags, resolve_recipe
+    from amiss.training._data_check import DataCheck, keep_copies_together
     from amiss.training._holdout import Split, split_training
     from amiss.training._optimisers import OPTIMISERS, make_optimiser
     from amiss.training._out_of_fold import OutOfFold
@@ -25,6 +26,7 @@ __all__ = [
     "Bags",
     "BatchSettings",
     "CalibrationSettings",
+    "DataCheck",
     "HeldOutScore",
     "OptimiserSettings",
     "OutOfFold",
@@ -37,6 +39,7 @@ __all__ = [
     "find_all_zero",
     "fit_normalisation",
     "hash_data",
+    "keep_copies_together",
     "list_recipes",
     "load_bags",
     "load_recipe",

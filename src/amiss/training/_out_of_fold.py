@@ -7,9 +7,10 @@ from typing import Any, Self
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from amiss.datasets import Video
+from amiss.datasets import Manifest, Video, first_names
 from amiss.detection import Calibration, NormalFootage, OperatingPoint, calibrate, poisson_upper
 from amiss.training._crossfit import Logits
+from amiss.training._data_check import file_of
 
 _TAIL = 0.25  # of the other label: a video beyond it looks like one of them
 _LEAST_HOURS = 1.0  # of normal videos; fewer can't even show three false alarms an hour
@@ -104,9 +105,12 @@ class OutOfFold:
             f"false alarms an hour: too few hours to say; {shown}, and without any alarm would show {bound:.3g} at most"
         )
 
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What a user should look at, in words."""
+    def remarks(self, manifest: Manifest) -> tuple[str, ...]:
+        """What a user should look at, in words; videos named by their files."""
+
+        def named(ids: Sequence[str]) -> str:
+            return first_names(file_of(manifest.by_id[video_id]) for video_id in ids)
+
         said = []
         if self.video_auc < 0.5:
             said.append(
@@ -116,9 +120,9 @@ class OutOfFold:
         if self.default.found == 0:
             said.append(f"no anomalous video reaches the default threshold, {self.default.threshold:.3f}")
         if self.loud_normal:
-            said.append(f"normal, but scored like anomalous ones: {_named(self.loud_normal)}: is the label right?")
+            said.append(f"normal, but scored like anomalous ones: {named(self.loud_normal)}: is the label right?")
         if self.quiet_anomalous:
-            said.append(f"anomalous, but without any high clip: {_named(self.quiet_anomalous)}: is the label right?")
+            said.append(f"anomalous, but without any high clip: {named(self.quiet_anomalous)}: is the label right?")
         return tuple(said)
 
     @classmethod
@@ -144,7 +148,3 @@ def _normal_footage(
     rounds = len(logits[normal[0]])
     clips = [clips for video_id in normal for clips in logits[video_id]]
     return NormalFootage(clips, sum(lengths_s[video_id] for video_id in normal) / 3600, rounds)
-
-
-def _named(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")

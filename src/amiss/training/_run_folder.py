@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from amiss.errors import DetectorError, OutputError, UsageError
 from amiss.files import atomic_path, remove_leftovers, write_json, write_text
+from amiss.training._data_check import DataCheck
 from amiss.training._out_of_fold import OutOfFold
 from amiss.training._recipe import Recipe
 from amiss.training._recipe_files import load_recipe, recipe_to_yaml
@@ -62,6 +63,10 @@ class TrainReport:
     """What scores of training videos by heads not trained on them say; None where there are too few."""
     taken: str | None = None
     """The recipe that was taken, where alternatives were tried."""
+    data: DataCheck = field(default_factory=DataCheck)
+    """What was odd about the data."""
+    remarks: tuple[str, ...] = ()
+    """What a user should look at: data, labels and thresholds that may be wrong."""
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -76,8 +81,10 @@ class TrainReport:
         """
         try:
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            for name in ("held_out", "skipped", "notes"):
-                values[name] = tuple(values[name])
+            for name in ("held_out", "skipped", "notes", "remarks"):
+                values[name] = tuple(values.get(name, ()))
+            if "data" in values:
+                values["data"] = DataCheck.from_dict(values["data"])
             if values.get("out_of_fold") is not None:
                 values["out_of_fold"] = OutOfFold.from_dict(values["out_of_fold"])
             return cls(**values)

@@ -13,6 +13,7 @@ from amiss.errors import OutputError, UsageError
 from amiss.features import FeatureSet
 from amiss.files import write_json
 from amiss.training._bags import find_all_zero, hash_data, resolve_recipe
+from amiss.training._data_check import DataCheck
 from amiss.training._recipe import Recipe
 from amiss.training._recipe_files import load_recipe
 from amiss.training._run_folder import RunFolder, TrainReport
@@ -31,6 +32,7 @@ def train(
     resume: bool = False,
     progress: OnProgress | None = None,
     on_evaluate: OnEvaluate | None = None,
+    data: DataCheck | None = None,
 ) -> TrainReport:
     """Train a head and write a run directory: recipe.yaml, metrics.jsonl, tensorboard/, last/, selected/, report.json.
 
@@ -51,6 +53,7 @@ def train(
         resume: go on where a stopped run was; a finished one is left as it is.
         progress: told at each step.
         on_evaluate: told at each evaluation; for benchmarks that follow a test set apart.
+        data: what is known to be odd about the data, for the report.
 
     Raises:
         UsageError: unknown head or option, or `out` holds something else.
@@ -59,10 +62,11 @@ def train(
         OutputError: `out` can't be written.
         AmissError: the loss is no longer finite.
     """
+    data = data or DataCheck()
     if recipe.alternatives:
-        return _train_best(recipe, manifest, features, Path(out), seed, resume, progress, on_evaluate)
+        return _train_best(recipe, manifest, features, Path(out), seed, resume, progress, on_evaluate, data)
     return train_one(
-        recipe, manifest, features, out, seed=seed, resume=resume, progress=progress, on_evaluate=on_evaluate
+        recipe, manifest, features, out, seed=seed, resume=resume, progress=progress, on_evaluate=on_evaluate, data=data
     )
 
 
@@ -75,6 +79,7 @@ def _train_best(
     resume: bool,
     progress: OnProgress | None,
     on_evaluate: OnEvaluate | None,
+    data: DataCheck,
 ) -> TrainReport:
     """Train the recipe itself and its alternatives, in `tried/`; copy what the best one left."""
     candidates = {recipe.head: recipe.model_copy(update={"name": recipe.head, "alternatives": ()})}
@@ -102,6 +107,7 @@ def _train_best(
             resume=resume,
             progress=tell,
             on_evaluate=on_evaluate,
+            data=data,
         )
     aucs = _comparable_aucs(reports, {video.video_id: video.label for video in videos})
     best = max(reports, key=lambda name: aucs.get(name, 0.0))
@@ -149,6 +155,7 @@ def train_seeds(
     *,
     resume: bool = False,
     progress: OnProgress | None = None,
+    data: DataCheck | None = None,
 ) -> list[TrainReport]:
     """Train with seeds 0..n-1 into `out/seed0`, `out/seed1`, … and write `out/report.json` over them.
 
@@ -167,7 +174,7 @@ def train_seeds(
                 progress(seed + done / total, seeds, f"seed {seed}: {what}")
 
         folder = Path(out) / f"seed{seed}"
-        reports.append(train(recipe, manifest, features, folder, seed=seed, resume=resume, progress=tell))
+        reports.append(train(recipe, manifest, features, folder, seed=seed, resume=resume, progress=tell, data=data))
     aucs = [report.selected_auc for report in reports if report.selected_auc is not None]
     summary = {
         "recipe": recipe.name,

@@ -18,6 +18,7 @@ from amiss.features import FeatureSet
 from amiss.heads import Head, create_head
 from amiss.training._bags import find_all_zero, fit_normalisation, hash_data, load_bags, resolve_recipe
 from amiss.training._crossfit import Logits, OnFold, cross_fit
+from amiss.training._data_check import DataCheck
 from amiss.training._holdout import Split, split_training
 from amiss.training._loop import TrainingLoop
 from amiss.training._out_of_fold import OutOfFold
@@ -43,6 +44,7 @@ def train_one(
     resume: bool,
     progress: OnProgress | None,
     on_evaluate: OnEvaluate | None,
+    data: DataCheck,
 ) -> TrainReport:
     """`train` with one recipe, whatever alternatives it names."""
     began = time.monotonic()
@@ -120,12 +122,25 @@ def train_one(
             split.note,
             f"input normalisation: {recipe.normalise}",
             f"threshold: {selected.calibration.method}",
-            *(out_of_fold.remarks if out_of_fold else ()),
         ),
         out_of_fold=out_of_fold,
+        data=data,
     )
+    report = replace(report, remarks=remarks_on(report, manifest))
     run.finish(report)
     return report
+
+
+def remarks_on(report: TrainReport, manifest: Manifest) -> tuple[str, ...]:
+    """What a user should look at, videos named by their files."""
+    found = report.out_of_fold
+    said = report.data.remarks(manifest)
+    if report.selected_auc is not None and report.selected_auc < 0.5 and (found is None or found.video_auc >= 0.5):
+        said += (
+            f"anomalous held-out videos score below normal ones (video AUC {report.selected_auc:.3f}): "
+            "there may be too few, or these features don't show what is anomalous",
+        )
+    return said + (found.remarks(manifest) if found is not None else ())
 
 
 def _uncalibrated(
