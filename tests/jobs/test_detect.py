@@ -1,14 +1,17 @@
 """amiss detect and extract, where they differ from scoring one video."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from amiss.backbones import FeatureSpec, create_backbone
-from amiss.detection import Calibration, Detector, Normalisation
+from amiss.cli import app
+from amiss.detection import Calibration, Detector, Normalisation, read_score_result
 from amiss.engines import create_engine
 from amiss.errors import UsageError
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set
@@ -30,6 +33,59 @@ def stored(folder: Path, stride: int, clips: int) -> FeatureSet:
     writer = FeatureSetWriter(folder, SPEC.with_(stride=stride))
     writer.add("a", np.random.default_rng(0).random((clips, 1, 6), np.float32), 100, 25.0)
     return open_feature_set(folder)
+
+
+def others(folder: Path, fps: float | None = None, **changes: object) -> Path:
+    """Features of others, which say less: 5 rows, or 32 segments."""
+    spec = SPEC.with_(**changes)
+    with FeatureSetWriter(folder, spec) as writer:
+        rows = np.random.default_rng(0).random((spec.segments or 5, 1, 6), np.float32)
+        writer.add("a", rows, None, fps)
+    return folder
+
+
+def scored(detector: Detector, *arguments: object, like: Path) -> tuple[dict, str]:
+    """The JSON of `amiss detect`, and what it says; with a detector of such features, by whose threshold all is one."""
+    detector.spec, detector.calibration = open_feature_set(like).spec, Calibration(0.0, "by hand", 1)
+    detector.save(like.parent / "detector")
+    given = ["detect", *map(str, arguments), "--detector", str(like.parent / "detector"), "--features", str(like)]
+    plain = CliRunner().invoke(app, given)
+    ran = CliRunner().invoke(app, [*given, "--json"])
+    assert (plain.exit_code, ran.exit_code) == (0, 0), ran.stderr
+    return json.loads(ran.stdout)[0], plain.stdout + plain.stderr
+
+
+def test_where_nobody_says_the_frame_rate_clips_are_counted(tmp_path: Path, detector: Detector) -> None:
+    features = others(tmp_path / "f")
+    result, said = scored(detector, "--out", tmp_path / "out", "--plot", like=features)
+    assert (result["fps"], result["n_frames"], result["duration_s"]) == (None, 80, 5)
+    assert [(clip["start"], clip["start_s"]) for clip in result["clips"]] == [(16 * i, i) for i in range(5)]
+    assert "a  5 clips  peak " in said
+    assert " 0-5 (" in said
+    assert "a: nobody says its frame rate: clips are counted instead of seconds (give it: --fps)" in said
+    read = read_score_result(json.loads((tmp_path / "out" / "a.json").read_text()), "a.json")
+    assert (read.fps, read.times.end_s) == (None, 5)
+    result, said = scored(detector, "--fps", 32, like=features)
+    assert (result["fps"], result["duration_s"], result["problem"]) == (32, 2.5, None)
+    assert "nobody" not in said
+
+
+def test_segments_need_the_frames_to_be_told(tmp_path: Path, detector: Detector) -> None:
+    features = others(tmp_path / "f", segments=32, pooling="rtfm")
+    result, said = scored(detector, "--fps", 25, like=features)
+    assert (result["fps"], result["n_frames"], result["duration_s"]) == (None, 32, 32)
+    assert "nobody says how many frames it has: segments are counted instead of seconds" in said
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("video_id,split,label,n_frames,fps\na,test,1,640,25\n")
+    result, said = scored(detector, manifest, like=features)
+    assert (result["fps"], result["n_frames"], result["duration_s"]) == (25, 640, 25.6)
+    assert result["clips"][1]["start"] == 20
+
+
+def test_resampled_features_tell_their_seconds(tmp_path: Path, detector: Detector) -> None:
+    result, said = scored(detector, like=others(tmp_path / "f", frame_rate=10.0))
+    assert (result["fps"], result["duration_s"], result["clips"][1]["start_s"]) == (10, 8, 1.6)
+    assert "nobody" not in said
 
 
 def test_clips_lie_where_the_features_were_taken(tmp_path: Path, detector: Detector) -> None:
@@ -90,7 +146,7 @@ def test_folders_of_pictures_are_scored_at_their_rate(tmp_path: Path, detector: 
     results = {}
     outputs = DetectOutputs(plot=True, annotate=True, page=True, previews=True)
     report = detect_targets(
-        [tmp_path / "v"], tmp_path / "d", picture_fps=8, out=tmp_path / "out", outputs=outputs,
+        [tmp_path / "v"], tmp_path / "d", fps=8, out=tmp_path / "out", outputs=outputs,
         on_result=results.__setitem__,
     )  # fmt: skip
     assert report.done == ["a", "b.1"]
@@ -112,7 +168,7 @@ def test_features_of_others_take_length_and_rate_from_the_video(tmp_path: Path) 
     detector = Detector(spec, create_head("topk", 6).eval(), Normalisation("l2"), Calibration(0.5, "by hand", 1))
     results = {}
     report = detect({"a": None}, detector, features=features)
-    assert "name its video, too" in report.failed["a"]
+    assert "name its video, too" in report.warnings["a"]
     video = write_video(tmp_path / "a.mp4", 70, fps=10)
     detect({"a": video}, detector, features=features, on_result=results.__setitem__)
     clips = results["a"].clips

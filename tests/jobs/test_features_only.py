@@ -88,6 +88,10 @@ def test_xd_violence_from_features_alone(xd: Path, tmp_path: Path) -> None:
     assert (result["n_videos"], result["n_frames"]) == (16, 16 * sum(lengths))
     assert result["n_positive"] == 8 * (85 - 32)
     assert result["notes"] == ["nobody says how many frames 16 test videos have: 16 are taken for each score"]
+    scored = command("detect", "--detector", run / "selected", "--features", features)
+    assert "32 videos scored" in scored.stderr
+    assert "32 videos, such as " in scored.stderr
+    assert "nobody says its frame rate: clips are counted instead of seconds (give it: --fps)" in scored.stderr
     refused = invoke(*arguments)
     assert refused.exit_code == 1
     assert "protocol exact needs the decoded frames of every test video" in refused.stderr
@@ -110,7 +114,8 @@ def test_sound_beside_pictures(xd: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(x[:, :, 1024:], np.repeat(audio.load(video_id)[rows], 5, axis=1))
     settings = [f"--set={name}={value}" for name, value in QUICK.items()]
     data = ("--data", tmp_path / "manifest.csv", "--features", both)
-    command("train", "saa-xd", *data, "--out", run, *settings)
+    trained = command("train", "saa-xd", *data, "--out", run, *settings)
+    assert "they score stored features, no videos: these are features of i3d+vggish" in trained.stderr
     protocol = ("--protocol", "xd/wu-floor16", "--json")
     assert json.loads(command("evaluate", run / "selected", *data, *protocol).stdout)["n_videos"] == 16
     write_video(tmp_path / "new.mp4")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import EngineName, Json, PerHour, PictureFps, Precision, Threshold
+from amiss.cli._options import EngineName, Json, PerHour, Precision, Threshold
 from amiss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,13 @@ def detect(
     weights: Annotated[Path | None, typer.Option(help="File of the backbone's weights, if not found by name.")] = None,
     engine: EngineName = "auto",
     precision: Precision = "auto",
-    fps: PictureFps = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            help="Frames per second of folders of numbered pictures; with --features, of videos whose rate is unknown.",
+            min=1e-3,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score videos: when does something anomalous happen?"""
@@ -67,7 +73,7 @@ def detect(
                 weights=weights,
                 engine=engine,
                 precision=precision,
-                picture_fps=fps,
+                fps=fps,
                 on_progress=on_progress,
                 on_result=results.__setitem__,
                 on_page=_tell_page,
@@ -111,8 +117,9 @@ def _some(names: list[str]) -> str:
 
 
 def _print_summary(video_id: str, result: "ScoreResult") -> None:
-    events = ", ".join(f"{_clock(e.start_s)}-{_clock(e.end_s)} ({e.score:.2f})" for e in result.events)
-    duration = _clock(result.duration_s)
+    clock = _clock if result.fps is not None else "{:.6g}".format
+    events = ", ".join(f"{clock(e.start_s)}-{clock(e.end_s)} ({e.score:.2f})" for e in result.events)
+    duration = clock(result.duration_s) + (" clips" if result.fps is None else "")
     console.out.print(f"{video_id}  {duration}  peak {result.peak:.3f}  {events or 'no event'}", markup=False)
 
 

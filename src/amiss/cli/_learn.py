@@ -34,7 +34,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a head on a feature set; writes detectors."""
-    from amiss.jobs import train_recipe
+    from amiss.jobs import train_recipe, why_stored_only
 
     if seed is not None and seeds is not None:
         raise UsageError(f"--seed {seed} and --seeds {seeds} exclude each other: --seeds trains with 0 … {seeds - 1}")
@@ -73,6 +73,8 @@ def train(
         if all(remark in others for others in remarks):
             console.note(remark)
     console.note(f"detectors: {out}/{'' if seeds is None else 'seed*/'}selected")
+    if (why := why_stored_only(features)) is not None:
+        console.note(f"they score stored features, no videos: {why}")
 
 
 def _remarks(report: "TrainReport") -> list[str]:

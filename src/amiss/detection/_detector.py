@@ -218,11 +218,14 @@ class Detector:
         times: FrameTimes,
         problem: str | None = None,
         spec: FeatureSpec | None = None,
+        *,
+        counts_clips: bool = False,
     ) -> ScoreResult:
         """Score the features [T, C, D] of a video, and find the events; `times` are those of its frames.
 
         `spec` is of these features where it isn't the detector's own: with another stride, clips lie elsewhere, and
-        where the head takes segments, clips are pooled to them.
+        where the head takes segments, clips are pooled to them. `counts_clips`: a second of `times` stands for a clip,
+        since nobody knows the frame rate.
 
         Raises:
             FeatureError: the video is too short for the detector's pooling rule.
@@ -238,7 +241,8 @@ class Detector:
         threshold = self.calibration.threshold
         clips = clip_scores(scores, spans, times)
         events = find_events(scores, spans, times, threshold)
-        return ScoreResult(video, times.rate, times.n_frames, times.end_s, self.name, threshold, clips, events, problem)
+        fps = None if counts_clips else times.rate
+        return ScoreResult(video, fps, times.n_frames, times.end_s, self.name, threshold, clips, events, problem)
 
 
 def detector_digest(folder: str | os.PathLike[str]) -> str:

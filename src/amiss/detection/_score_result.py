@@ -65,10 +65,11 @@ class ScoreResult:
 
     video: str
     """File or id of the video."""
-    fps: float
-    """Native frames per second, on average."""
+    fps: float | None
+    """Native frames per second, on average. None: nobody knows (only stored features are at hand), and what else is in
+    seconds counts clips, or segments."""
     n_frames: int
-    """Decoded frames."""
+    """Decoded frames; where nobody knows, as many as the clips hold, or the number of segments."""
     duration_s: float
     """When the last frame ends, in seconds from the first picture."""
     detector: str
@@ -92,7 +93,7 @@ class ScoreResult:
         return FrameTimes.of_spans(
             [(clip.start, clip.end) for clip in self.clips],
             [(clip.start_s, clip.end_s) for clip in self.clips],
-            FrameTimes(self.n_frames, self.fps),
+            FrameTimes(self.n_frames, self.fps or self.n_frames / self.duration_s),
             self.duration_s,
         )
 
@@ -132,8 +133,9 @@ def read_score_result(values: Mapping[str, Any], source: str) -> ScoreResult:
         raise EvaluationError(
             f"{source}: {'; '.join(map(str, islice(problems_of(error, BaseModel), _MOST_PROBLEMS)))}"
         ) from None
-    if not result.clips or result.n_frames < 1 or not 0 < result.fps < math.inf:
-        what = f"{len(result.clips)} clips, {result.n_frames} frames at {result.fps:g} per second"
+    rate = result.n_frames / max(result.duration_s, 1e-9) if result.fps is None else result.fps
+    if not result.clips or result.n_frames < 1 or not 0 < rate < math.inf:
+        what = f"{len(result.clips)} clips, {result.n_frames} frames at {rate:g} per second"
         raise EvaluationError(f"{source}: {what}; that is no video")
     numbers = np.array([result.threshold, *(clip.score for clip in result.clips)])
     if (bad := np.flatnonzero(~np.isfinite(numbers))).size:

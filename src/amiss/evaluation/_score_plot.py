@@ -65,6 +65,7 @@ def plot_score_curve(
     thumbnails: Sequence[Thumbnail] = (),
     title: str | None = None,
     dark: bool = False,
+    counts_clips: bool = False,
 ) -> Figure:
     """Draw the score of a video over time.
 
@@ -78,6 +79,7 @@ def plot_score_curve(
         thumbnails: (frame index, image [H, W, 3] RGB uint8), drawn above the curve, each joined to its time.
         title: above everything.
         dark: for dark pages.
+        counts_clips: a second of `times` stands for a clip.
     """
     video = VideoScores(np.asarray(scores, dtype=np.float64), tuple(spans))
     n_frames = max(end for _, end in spans)
@@ -117,7 +119,10 @@ def plot_score_curve(
         y_range = (bar - 0.016 * (high - low), 0.032 * (high - low))
         axes.broken_barh(bars, y_range, color=theme.truth, linewidth=0, zorder=3)
         handles.append(Patch(color=theme.truth, linewidth=0, label="annotated event"))
-    _time_axis(axes, duration)
+    if counts_clips:
+        axes.set_xlabel("Clip")
+    else:
+        _time_axis(axes, duration)
     inside = [any(start <= index < end for start, end in events) for index, _ in thumbnails]
     _draw_thumbnails(figure, [image for _, image in thumbnails], sizes, centres, inside, theme)
 

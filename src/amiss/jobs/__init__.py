@@ -31,7 +31,7 @@ if typing.TYPE_CHECKING:
     from amiss.jobs._report import PageReport, report_results
     from amiss.jobs._score_videos import score_videos, video_times, with_lengths
     from amiss.jobs._targets import video_files
-    from amiss.jobs._train import train_recipe
+    from amiss.jobs._train import train_recipe, why_stored_only
     from amiss.jobs._weights import (
         WeightsCheck,
         describe_weights,
@@ -87,6 +87,7 @@ __all__ = [
     "verify_weights",
     "video_files",
     "video_times",
+    "why_stored_only",
     "with_features",
     "with_lengths",
 ]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from amiss.backbones import check_same_features
+from amiss.datasets import Manifest, Video, read_manifest
 from amiss.detection import ScoreResult, check_detector_folder
-from amiss.errors import AmissError, FeatureError, OutputError, UsageError
+from amiss.errors import AmissError, OutputError, UsageError
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import atomic_path, is_about_name
 from amiss.jobs._progress import JobReport, OnProgress, silent
@@ -28,7 +29,6 @@ if TYPE_CHECKING:  # torch and matplotlib take seconds: a wrong path is told bef
 
 _THUMBNAILS = 7
 _THUMBNAIL_HEIGHT = 120
-_ASSUMED_FPS = 30.0  # of features that others made; their datasets are nearly all at that rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def detect_targets(
     weights: str | os.PathLike[str] | None = None,
     engine: str = "auto",
     precision: str = "auto",
-    picture_fps: float | None = None,
+    fps: float | None = None,
     on_progress: OnProgress = silent,
     on_result: Callable[[str, ScoreResult], object] = lambda *_: None,
     on_page: Callable[[PageReport], object] = lambda _: None,
@@ -74,7 +74,8 @@ def detect_targets(
         weights: file of the backbone's weights, where they are not found by name.
         engine: see `amiss.engines.create_engine`, as the next.
         precision: of the backbone.
-        picture_fps: see `video_files`.
+        fps: native frames per second of folders of pictures, see `video_files`; with `features`, of videos of which
+            nobody says it.
         on_progress: told videos done, of how many, and which one it is.
         on_result: given each video's id and result as soon as it is there.
         on_page: given what the page shows, when it is written.
@@ -86,9 +87,8 @@ def detect_targets(
     check_detector_folder(detector)
     stored = open_feature_set(features) if features is not None else None
     notes: list[str] = []
-    videos: dict[str, Path | None] = dict.fromkeys(stored.records) if stored is not None and not targets else {}
-    if not videos:
-        videos |= video_files(targets, notes.append, picture_fps)
+    videos, manifest = _targets_of(targets, stored, notes, fps)
+    if targets:
         warm_up()  # while torch is imported
     from amiss.detection import Detector
 
@@ -104,6 +104,8 @@ def detect_targets(
         out=out,
         outputs=outputs,
         features=stored,
+        manifest=manifest,
+        fps=fps,
         on_progress=on_progress,
         on_result=on_result,
         on_page=on_page,
@@ -119,6 +121,8 @@ def detect(
     out: str | os.PathLike[str] | None = None,
     outputs: DetectOutputs | None = None,
     features: FeatureSet | None = None,
+    manifest: Manifest | None = None,
+    fps: float | None = None,
     on_progress: OnProgress = silent,
     on_result: Callable[[str, ScoreResult], object] = lambda *_: None,
     on_page: Callable[[PageReport], object] = lambda _: None,
@@ -131,6 +135,8 @@ def detect(
         out: folder for `<video_id>.json`, `.csv` and the other outputs; None writes nothing.
         outputs: further outputs.
         features: stored features to score instead of running the backbone.
+        manifest: says frames and frame rates of videos of which the features don't.
+        fps: native frames per second of those of which neither does; None: clips are counted instead of seconds.
         on_progress: told videos done, of how many, and which one it is.
         on_result: given each video's id and result as soon as it is there.
         on_page: given what the page shows, when it is written.
@@ -148,6 +154,7 @@ def detect(
         detector.prepare()
     if without := [video_id for video_id, path in videos.items() if path is None and (wanted.annotate or wanted.clips)]:
         raise UsageError(f"marked videos and event clips need the video itself: give the file of {without[0]}")
+    known = {} if manifest is None else {v.video_id: replace(v, fps=v.fps or fps) for v in manifest.videos}
     report = JobReport()
     for count, (video_id, path) in enumerate(videos.items()):
         on_progress(count, len(videos), video_id)
@@ -159,7 +166,7 @@ def detect(
 
                 result = detector.score(path or video_id, on_share)
             else:
-                result = _score_stored(video_id, path, detector, features)
+                result = _score_stored(path, detector, features, known.get(video_id) or _unknown(video_id, fps))
         except AmissError as error:
             report.failed[video_id] = str(error)
             continue
@@ -181,21 +188,57 @@ def detect(
     return report
 
 
-def _score_stored(video_id: str, path: Path | None, detector: Detector, features: FeatureSet) -> ScoreResult:
-    rows = features.load(video_id)
-    record, spec = features.records[video_id], features.spec
-    times = features.times(video_id)
-    if path is not None and (times is None or times.fps is None):  # features that others made; the video is at hand
-        times = check_video(path).times
-    if times is not None and times.fps is not None:
-        return detector.result_of(str(path or video_id), rows, times, spec=spec)
-    if spec.segments is not None:
-        raise FeatureError(
-            f"{video_id}: {features.folder} doesn't say how many frames it has and at what rate; name its video, too"
+def _targets_of(
+    targets: Sequence[str | os.PathLike[str]], stored: FeatureSet | None, notes: list[str], fps: float | None
+) -> tuple[dict[str, Path | None], Manifest | None]:
+    """Video id → file, and the manifest where one was given with features: it may name no files."""
+    if stored is None:
+        return {**video_files(targets, notes.append, fps)}, None
+    if not targets:
+        return dict.fromkeys(stored.records), None
+    if len(targets) == 1 and Path(targets[0]).suffix.lower() == ".csv":
+        manifest = read_manifest(targets[0])
+        return {video.video_id: video.path for video in manifest.videos}, manifest
+    return {**video_files(targets, notes.append)}, None
+
+
+def _unknown(video_id: str, fps: float | None) -> Video:
+    return Video(video_id=video_id, split="test", label=0, fps=fps)
+
+
+def _score_stored(path: Path | None, detector: Detector, features: FeatureSet, video: Video) -> ScoreResult:
+    rows, spec = features.load(video.video_id), features.spec
+    times, unknown = _times_of_stored(path, features, video, len(rows))
+    name, counts_clips = str(path or video.video_id), unknown is not None
+    return detector.result_of(name, rows, times, unknown, spec, counts_clips=counts_clips)
+
+
+def _times_of_stored(
+    path: Path | None, features: FeatureSet, video: Video, n_rows: int
+) -> tuple[FrameTimes, str | None]:
+    """When the frames of a video are shown. Where nobody knows, a second for each row, and what is missing."""
+    spec, record = features.spec, features.records[video.video_id]
+    stored = features.times(video.video_id)
+    if stored is not None and stored.knots is not None:
+        return stored, None
+    n_frames, fps = video.n_frames or record.n_frames, record.fps or video.fps
+    if (n_frames is None or fps is None) and path is not None:
+        return check_video(path).times, None
+    if n_frames is None and spec.segments is None:
+        n_frames = (n_rows - 1) * spec.stride + spec.clip_len
+        fps = spec.frame_rate or fps  # these frames are counted at the rate that the video was resampled to
+    if n_frames is None:
+        return FrameTimes(n_rows, 1.0), (
+            "nobody says how many frames it has: segments are counted instead of seconds (name its video, too, or "
+            "give a manifest with n_frames and fps)"
         )
-    n_frames, fps = record.n_frames or len(rows) * spec.stride, record.fps or spec.frame_rate or _ASSUMED_FPS
-    problem = f"its features don't tell length and frame rate: taken as {n_frames} frames at {fps:g} per second"
-    return detector.result_of(str(path or video_id), rows, FrameTimes(n_frames, fps), problem, spec)
+    if fps is None:
+        rows = "clips" if spec.segments is None else "segments"
+        per_row = spec.stride if spec.segments is None else n_frames / n_rows
+        return FrameTimes(n_frames, per_row), (
+            f"nobody says its frame rate: {rows} are counted instead of seconds (give it: --fps)"
+        )
+    return FrameTimes(n_frames, fps), None
 
 
 def _write(out: Path, video_id: str, path: Path | None, result: ScoreResult, wanted: DetectOutputs) -> None:
@@ -242,4 +285,5 @@ def score_figure(
         threshold=result.threshold,
         thumbnails=thumbnails,
         dark=dark,
+        counts_clips=result.fps is None,
     )

@@ -65,3 +65,14 @@ def train_recipe(
     if seeds is not None:
         return train_seeds(chosen, manifest, stored, out, seeds, resume=resume, progress=on_progress, data=found)
     return [train(chosen, manifest, stored, out, seed=seed, resume=resume, progress=on_progress, data=found)]
+
+
+def why_stored_only(features: str | os.PathLike[str]) -> str | None:
+    """Why a detector trained on these features scores stored ones only, no videos; None = it scores videos, too.
+
+    Raises:
+        FeatureError: no feature set.
+    """
+    from amiss.backbones import why_not_from_video  # with torch, which takes seconds
+
+    return why_not_from_video(open_feature_set(features).spec)
