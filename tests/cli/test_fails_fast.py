@@ -28,6 +28,8 @@ COMMANDS = [
     ["dataset", "check", "nofile"],
     ["weights", "quantise", "r3d_18", "nofile.mp4"],
     ["bench", "nofile.yaml", "--out", "out"],
+    ["convert", "nofile.pth", "--from", "rtfm", "--backbone", "i3d_resnet50", "--out", "out"],
+    ["features", "concat", "nodir", "nodir2", "--out", "out"],
     ["watch", "nofile.yaml"],
     ["watch", "--video", "nofile.mp4", "--detector", "nodir"],
     ["watch", "--video", "there.mp4", "--detector", "nodir"],

@@ -25,7 +25,7 @@ SCORES = {
 }
 
 
-def result_of(video: str, scores: list[float], threshold: float = 0.6, detector: str = "run/selected") -> ScoreResult:
+def result_of(video: str, scores: list[float], detector: str, threshold: float) -> ScoreResult:
     times, spans = FrameTimes(16 * len(scores), 16.0), [(16 * i, 16 * i + 16) for i in range(len(scores))]
     events = find_events(np.array(scores), spans, times, threshold)
     clips = clip_scores(np.array(scores), spans, times)
@@ -41,7 +41,8 @@ def folder(tmp_path: Path) -> Path:
     write_video(videos / "old_camera.avi", 96, fps=16, codec="mpeg4")
     for name, scores in SCORES.items():
         suffix = ".avi" if name == "old_camera" else ".mp4"
-        result_of(f"../videos/{name}{suffix}", scores).write_json(results / f"{name}.json")
+        detector = {"quiet": ("other/selected", 0.25)}.get(name, ("run/selected", 0.6))
+        result_of(f"../videos/{name}{suffix}", scores, *detector).write_json(results / f"{name}.json")
     return results
 
 
@@ -112,6 +113,8 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const events = () => [...document.querySelectorAll(".events li")].map((e) => e.textContent);
 async function test() {
   const found = { start: rowsNow(), events: {}, summary: [] };
+  found.detectors = document.querySelector("#detectors").textContent;
+  found.exact = [document.querySelector("#exact").value, document.querySelector("#exact").placeholder];
   found.summary.push(document.querySelector("#summary").textContent);
   for (const button of [...document.querySelectorAll("#list button")]) {
     button.click();
@@ -138,6 +141,9 @@ async function test() {
   const timeline = document.querySelector(".timeline"), box = timeline.getBoundingClientRect();
   timeline.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + box.width / 2, buttons: 1 }));
   found.middle = document.querySelector(".now").textContent;
+  const player = document.querySelector("video");
+  for (let i = 0; i < 50 && player.readyState === 0; i++) await pause(50);
+  found.player = [player.readyState > 0, player.currentTime];
   timeline.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
   found.later = timeline.getAttribute("aria-valuenow");
   document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "p", bubbles: true }));
@@ -157,17 +163,20 @@ def test_in_a_browser(folder: Path) -> None:
     (folder / "cut.json").write_text("{", encoding="utf-8")
     said = in_browser(report_results(folder).page, IN_BROWSER, width=700)
     assert said["start"] == ["old_camera", ODD, "quiet"]
-    assert said["summary"][0].startswith("3 videos, 0:18 in all. 2 with events: 3 events, 0:04 long in all, 600.0")
+    assert said["detectors"] == "Scores of 2 detectors, which don't mean the same: run/selected, other/selected."
+    assert said["exact"] == ["", "each its own"]
+    assert said["summary"][0].startswith("3 videos, 0:18 in all. 3 with events: 4 events, 0:05 long in all, 800.0")
     assert "2 with events: 2 events" in said["summary"][1]
-    assert said["events"]["quiet"] == []
+    assert said["events"]["quiet"] == ["0:05.0 – 0:06.0peak at 0:05.50.300"]
     assert said["events"][ODD] == ["0:01.0 – 0:03.022:58:41 – 22:58:430.700", "0:04.0 – 0:05.022:58:44 – 22:58:450.650"]
     assert said["hash"] == "#quiet"
     assert said["low"] == ["old_camera", ODD, "quiet"]
-    assert said["eventful"] == ["old_camera", ODD]
+    assert said["eventful"] == ["old_camera", ODD, "quiet"]
     assert said["search"] == ["old_camera"]
     assert said["none"] == [0, False]
     assert said["byName"] == [ODD, "old_camera", "quiet"]
     assert said["middle"] == "22:58:43 · 0:03.0 · score 0.100"
+    assert said["player"] == [True, 3]
     assert said["later"] == "4.0"
     assert said["before"] == "1.0"
     assert said["next"] == "old_camera"

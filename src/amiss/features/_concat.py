@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from amiss.backbones import FeatureSpec, fused_spec
+from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError, UsageError
 from amiss.features._feature_set import Features, FeatureSet
 from amiss.video import FrameTimes
@@ -54,6 +54,8 @@ def joined_spec(sets: Sequence[FeatureSet]) -> FeatureSpec:
                 )
             parts[part] = features
     try:
+        from amiss.backbones import fused_spec  # with torch, which takes seconds: a wrong path is told before
+
         return fused_spec(list(parts))
     except UsageError as error:
         raise UsageError(f"{' and '.join(str(features.folder) for features in sets)}: {error}") from None

@@ -1,17 +1,20 @@
 """amiss convert: another project's trained head → detector."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amiss._version import __version__
-from amiss.backbones import FeatureSpec, presets_of, published_spec
-from amiss.convert import EVALUATION_OPTIONS, from_reference, read_checkpoint
-from amiss.detection import Calibration, Detector, Normalisation
-from amiss.errors import OutputError, UsageError
+from amiss.errors import OutputError, UsageError, WeightsError
 from amiss.features import POOLING_RULES, UNIT_LENGTH_RULES, open_feature_set
 from amiss.files import sha256_file
-from amiss.heads import Head
+
+if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
+    from amiss.backbones import FeatureSpec
+    from amiss.detection import Detector
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,12 @@ def convert_checkpoint(
         WeightsError: the checkpoint is missing, damaged or of another network.
         OutputError: `out` isn't empty, or can't be written.
     """
+    if not Path(checkpoint).is_file():
+        raise WeightsError(f"checkpoint {checkpoint} doesn't exist")
+    from amiss.convert import EVALUATION_OPTIONS, from_reference, read_checkpoint
+    from amiss.detection import Calibration, Detector, Normalisation
+    from amiss.heads import Head
+
     options = dict(EVALUATION_OPTIONS.get(kind, {}))
     if chunk is not None:
         if "chunk" not in options:
@@ -146,6 +155,8 @@ def _stated(
     if segments is not None and (pooling == "none" or segments < 1):
         reason = "pooling is 'none'" if pooling == "none" else "it must be at least 1"
         raise UsageError(f"--segments is {segments}, but {reason}")
+    from amiss.backbones import presets_of, published_spec
+
     if preset is None:
         preset = original.preset if original.preset in presets_of(backbone) else "default"
     spec = published_spec(backbone, weights or original.weights.get(backbone, "default"), preset=preset)
@@ -155,6 +166,9 @@ def _stated(
 
 
 def _differences(original: _Evaluated, spec: FeatureSpec, kind: str, chunk: int | None) -> list[str]:
+    from amiss.backbones import presets_of
+    from amiss.convert import EVALUATION_OPTIONS
+
     found = []
     pooling = spec.pooling if spec.segments is not None else "none"
     if pooling not in original.poolings:

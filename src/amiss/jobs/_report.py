@@ -125,11 +125,16 @@ def _write_previews(folder: Path, paths: Mapping[str, Path | None], on_progress:
             continue
     for done, (video_id, path) in enumerate(todo.items()):
         on_progress(done, len(todo), video_id)
+
+        def on_share(share: float, done: int = done, name: str = video_id) -> None:
+            on_progress(done + share, len(todo), name)
+
         try:
-            write_preview(path, folder / f"{video_id}{_COPIES['small copy']}")
+            write_preview(path, folder / f"{video_id}{_COPIES['small copy']}", on_progress=on_share)
         except OutputError:
             raise  # the next one would fail alike
         except VideoError as error:
             problems[video_id] = f"no small copy: {error}"
-    on_progress(len(todo), len(todo), "")
+    if todo:
+        on_progress(len(todo), len(todo), "")
     return problems

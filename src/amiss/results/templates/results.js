@@ -19,9 +19,11 @@ function clock(seconds, digits = 1) {
   return minutes < 60 ? `${minutes}:${last}` : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${last}`;
 }
 
+// With the date where it is another day than that of the start.
 function timeOfDay(video, seconds, withDate = false) {
   const text = new Date(Date.parse(video.started + "Z") + 1000 * seconds).toISOString();
-  return (withDate ? text.slice(0, 10) + " " : "") + text.slice(11, 19);
+  const isLater = text.slice(0, 10) !== video.started.slice(0, 10);
+  return (withDate || isLater ? text.slice(0, 10) + " " : "") + text.slice(11, 19);
 }
 
 const count = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
@@ -245,7 +247,9 @@ function select(row, byUser) {
   listEvents();
   moved();
   if (byUser) {
-    history.replaceState(null, "", "#" + encodeURIComponent(video.id));
+    try {
+      history.replaceState(null, "", "#" + encodeURIComponent(video.id));
+    } catch { /* a name that is no text has no address */ }
     const top = shown.getBoundingClientRect().top;
     if (top < 0 || top > innerHeight / 2) shown.scrollIntoView();
   }
