@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from amiss.datasets import Manifest, Video
 from amiss.errors import EvaluationError, OutputError
 from amiss.evaluation import VideoScores, fixed_spans, frame_scores, read_scores, score_frames, write_scores
+from amiss.video import FrameTimes
 
 
 def manifest(**n_frames: int) -> Manifest:
@@ -36,6 +37,9 @@ def test_scores_survive_a_round_trip(tmp_path: Path, suffix: str) -> None:
         "plain": VideoScores(np.array([0.1, 0.25, 1 / 3])),
         "with spans": VideoScores(np.array([0.5, 2.0]), ((0, 16), (8, 24))),
         "stride": VideoScores(np.array([0.5])),
+        "times": VideoScores(
+            np.array([0.5, 1.0]), ((0, 16), (16, 24)), FrameTimes.of_frames([*range(16), *range(20, 28)], 29, 1)
+        ),
     }
     write_scores(tmp_path / f"s{suffix}", scores)
     back = read_scores(tmp_path / f"s{suffix}")
@@ -43,6 +47,26 @@ def test_scores_survive_a_round_trip(tmp_path: Path, suffix: str) -> None:
     for name, video in scores.items():
         np.testing.assert_array_equal(back[name].scores, video.scores)
         assert back[name].spans == video.spans
+        if name != "times":
+            assert back[name].times is None
+            continue
+        assert back[name].times.starts(range(25)).tolist() == video.times.starts(range(25)).tolist()
+        assert back[name].times.fps == video.times.fps
+
+
+@pytest.mark.parametrize("knots", [[], [[0, 0]], [[0, 0], [24, -1]], [[0, 0], [24, None]], "now", [[0, 0, 0]]])
+def test_times_that_make_no_sense_are_refused(tmp_path: Path, knots: object) -> None:
+    (tmp_path / "s.json").write_text(json.dumps({"v": {"scores": [1, 2], "times": knots}}))
+    with pytest.raises(EvaluationError, match="v: "):
+        read_scores(tmp_path / "s.json")
+
+
+def test_times_of_another_video_are_refused() -> None:
+    knots = FrameTimes.of_knots([[0, 0], [16, 1], [24, 9]])
+    scores = {"v": VideoScores(np.array([0.5, 1.0]), ((0, 16), (16, 32)), knots)}
+    manifest = Manifest((Video(video_id="v", split="test", label=0, n_frames=32),))
+    with pytest.raises(EvaluationError, match="the times of 24 frames, but it has 32"):
+        score_frames(scores, manifest)
 
 
 def test_a_file_may_state_clip_length_and_stride(tmp_path: Path) -> None:

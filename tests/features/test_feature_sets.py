@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from amiss.backbones import FeatureSpec, check_same_features, clip_spans
 from amiss.errors import FeatureError, OutputError, SpecMismatchError, UsageError
 from amiss.features import FeatureSetWriter, open_feature_set
+from amiss.jobs import check_feature_set
 from amiss.video import FrameTimes
 
 SPEC = FeatureSpec(backbone="motion", weights="none", dim=4, mean=(0.5,), value_range=(0.0, 255.0))
@@ -35,6 +36,52 @@ def test_round_trip(tmp_path: Path) -> None:
     assert isinstance(opened.load("a"), np.memmap)
     assert opened.records["a"].n_frames == 48
     assert sorted(p.name for p in (tmp_path / "f").iterdir()) == ["a.npy", "b.npy", "index.jsonl", "spec.json"]
+
+
+UNEVEN = FrameTimes.of_frames([*np.arange(20) / 25, *(1 + np.arange(28) / 5)], 6.6, 25)
+
+
+def test_times_lie_beside_the_rows_where_the_rate_is_not_even(tmp_path: Path) -> None:
+    with FeatureSetWriter(tmp_path / "f", SPEC) as writer:
+        writer.add("uneven", rows(3), None, None, times=UNEVEN)
+        writer.add("even", rows(3), 1, 1.0, times=FrameTimes(48, 25.0))
+        writer.add("unknown", rows(3), None, None)
+        writer.add("no rate", rows(3), 48, None)
+    assert [path.name for path in (tmp_path / "f" / "times").iterdir()] == ["uneven.npy"]
+    opened = open_feature_set(tmp_path / "f")
+    found = opened.times("uneven")
+    assert found is not None
+    assert (found.n_frames, found.fps, found.end_s) == (48, UNEVEN.fps, UNEVEN.end_s)
+    assert found.starts(range(48)).tolist() == UNEVEN.starts(range(48)).tolist()
+    assert (opened.records["even"].n_frames, opened.records["even"].fps) == (48, 25.0)
+    assert opened.times("even").end_s == 48 / 25
+    assert opened.times("unknown") is None
+    assert opened.times("no rate").fps is None
+    assert check_feature_set(tmp_path / "f").problems == ()
+
+
+def test_damaged_times_are_named(tmp_path: Path) -> None:
+    with FeatureSetWriter(tmp_path / "f", SPEC) as writer:
+        writer.add("a", rows(3), None, None, times=UNEVEN)
+    file = tmp_path / "f" / "times" / "a.npy"
+    np.save(file, np.asarray(UNEVEN.knots) * [1, 1.001])
+    assert "checksum of its times" in check_feature_set(tmp_path / "f").problems[0]
+    np.save(file, np.zeros((3, 2)))
+    with pytest.raises(FeatureError, match=r"a\.npy can't be read: the times of frames.*Extract a again"):
+        open_feature_set(tmp_path / "f").times("a")
+    file.unlink()
+    assert "No such file" in check_feature_set(tmp_path / "f").problems[0]
+
+
+def test_sets_of_before_have_an_even_rate(tmp_path: Path) -> None:
+    with FeatureSetWriter(tmp_path / "f", SPEC) as writer:
+        writer.add("a", rows(3), 48, 25.0)
+    index = tmp_path / "f" / "index.jsonl"
+    line = json.loads(index.read_text())
+    del line["times_sha256"]
+    index.write_text(json.dumps(line) + "\n")
+    times = open_feature_set(tmp_path / "f").times("a")
+    assert (times.n_frames, times.fps, times.knots) == (48, 25.0, None)
 
 
 def test_float16(tmp_path: Path) -> None:

@@ -9,19 +9,22 @@ from typing import Any
 import numpy as np
 
 from amiss.datasets import Manifest, Video
-from amiss.errors import EvaluationError
+from amiss.errors import EvaluationError, VideoError
 from amiss.evaluation._video_scores import CLIP_LEN, Scores, VideoScores, clip_count, fixed_spans
 from amiss.files import atomic_path, write_json
+from amiss.video import FrameTimes
 
-_SPANS = "/spans"  # no video id has a slash
+_SPANS, _TIMES = "/spans", "/times"  # no video id has a slash
 
 
 def read_scores(path: str | os.PathLike[str], manifest: Manifest | None = None) -> Scores:
     """Read scores: `video_id → one number per clip or segment`.
 
-    - `.json`: `{"video": [0.1, …], …}`; a video may be `{"scores": […], "spans": [[start, end], …]}` instead;
-      `clip_len` and `stride` (frames) may stand beside the videos.
-    - `.npz`: one array per video, and `clip_len`, `stride` as scalars; `<video>/spans` is [T, 2].
+    - `.json`: `{"video": [0.1, …], …}`; a video may be `{"scores": […], "spans": [[start, end], …]}` instead, and have
+      `"times": [[frame, second], …]`, the knots of its FrameTimes; `clip_len` and `stride` (frames) may stand beside
+      the videos.
+    - `.npz`: one array per video, and `clip_len`, `stride` as scalars; `<video>/spans` is [T, 2], `<video>/times`
+      [K, 2].
     - `.npy`: one flat array over all test videos in the order of RTFM's lists (anomalous videos by name, then normal
       videos by name), one number per 16 frames (the last clip padded) or one per frame of these padded clips.
 
@@ -69,6 +72,7 @@ def write_scores(path: str | os.PathLike[str], scores: Scores) -> None:
         case ".npz":
             arrays: dict[str, Any] = {video_id: video.scores for video_id, video in scores.items()}
             arrays |= {i + _SPANS: np.array(v.spans, dtype=np.int64) for i, v in scores.items() if v.spans is not None}
+            arrays |= {i + _TIMES: knots for i, v in scores.items() if (knots := _knots(v)) is not None}
             with atomic_path(file) as temporary:
                 np.savez_compressed(temporary, **arrays)
         case suffix:
@@ -89,12 +93,14 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _nest_spans(arrays: dict[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {name: value for name, value in arrays.items() if not name.endswith(_SPANS)}
+    nested: dict[str, Any] = {name: value for name, value in arrays.items() if not name.endswith((_SPANS, _TIMES))}
     for name in arrays.keys() - nested.keys():
-        video_id = name.removesuffix(_SPANS)
+        video_id, _, what = name.rpartition("/")
         if video_id not in nested:
-            raise EvaluationError(f"there are spans but no scores for {video_id!r}")
-        nested[video_id] = {"scores": nested[video_id], "spans": arrays[name].tolist()}
+            raise EvaluationError(f"there are {what} but no scores for {video_id!r}")
+        if not isinstance(nested[video_id], dict):
+            nested[video_id] = {"scores": nested[video_id]}
+        nested[video_id][what] = arrays[name].tolist()
     return nested
 
 
@@ -113,14 +119,18 @@ def _from_mapping(raw: Any, source: str) -> Scores:
     scores: Scores = {}
     for video_id, value in values.items():
         own = isinstance(value, Mapping)
-        if own and ("scores" not in value or value.keys() - {"scores", "spans"}):
-            raise EvaluationError(f"{source}: {video_id} has {sorted(value)}; it needs scores and may have spans")
+        if own and ("scores" not in value or value.keys() - {"scores", "spans", "times"}):
+            raise EvaluationError(
+                f"{source}: {video_id} has {sorted(value)}; it needs scores and may have spans and times"
+            )
         numbers, spans = (value["scores"], value.get("spans")) if own else (value, None)
+        knots = value.get("times") if own else None
         if spans is None and settings:
             spans = fixed_spans(len(numbers), clip_len, stride)
         try:
-            scores[video_id] = VideoScores(numbers, spans)
-        except (EvaluationError, TypeError) as error:
+            times = None if knots is None else FrameTimes.of_knots(knots)
+            scores[video_id] = VideoScores(numbers, spans, times)
+        except (EvaluationError, VideoError, TypeError, ValueError) as error:
             raise EvaluationError(f"{source}: {video_id}: {error}") from None
     return scores
 
@@ -154,4 +164,11 @@ def _from_flat(values: Any, manifest: Manifest, source: str) -> Scores:
 def _as_json(video: VideoScores) -> Any:
     if video.spans is None:
         return video.scores.tolist()
-    return {"scores": video.scores.tolist(), "spans": [list(span) for span in video.spans]}
+    knots = _knots(video)
+    times = {} if knots is None else {"times": knots.tolist()}
+    return {"scores": video.scores.tolist(), "spans": [list(span) for span in video.spans]} | times
+
+
+def _knots(video: VideoScores) -> Any:
+    """When its frames are shown, where that isn't at an even rate."""
+    return None if video.times is None else video.times.knots

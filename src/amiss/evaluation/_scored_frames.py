@@ -125,13 +125,20 @@ def score_frames(
         warnings.warn(note, stacklevel=2)
         notes.append(note)
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-    times = tuple(
-        scores[video.video_id].times or FrameTimes(n_frames, video.fps)
-        for video, n_frames in zip(videos, lengths, strict=True)
-    )
+    times = tuple(_times(video, scores[video.video_id], count) for video, count in zip(videos, lengths, strict=True))
     return ScoredFrames(
         rule.id, tuple(videos), times, offsets, np.concatenate(parts), np.concatenate(labels), tuple(notes)
     )
+
+
+def _times(video: Video, own: VideoScores, n_frames: int) -> FrameTimes:
+    if own.times is None:
+        return FrameTimes(n_frames, video.fps)
+    if video.n_frames not in (None, own.times.n_frames):
+        raise EvaluationError(
+            f"{video.video_id}: its scores come with the times of {own.times.n_frames} frames, but it has {n_frames}"
+        )
+    return own.times
 
 
 def _test_videos(manifest: Manifest, scores: Scores, exclude: Collection[str]) -> list[Video]:

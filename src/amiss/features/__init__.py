@@ -9,13 +9,21 @@ if typing.TYPE_CHECKING:
     from amiss.features._axes import Axes, parse_axes
     from amiss.features._concat import JoinedVideo, join_video, joined_spec
     from amiss.features._extraction import ExtractedVideo, extract_video, extract_videos
-    from amiss.features._feature_set import FeatureRecord, Features, FeatureSet, FeatureSetWriter, open_feature_set
+    from amiss.features._feature_set import (
+        TIMES,
+        FeatureRecord,
+        Features,
+        FeatureSet,
+        FeatureSetWriter,
+        open_feature_set,
+    )
     from amiss.features._layouts import Ids, export_features, import_features, list_layouts
     from amiss.features._near_duplicates import NearDuplicate, near_duplicates
     from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool, pool_as
 
 __all__ = [
     "POOLING_RULES",
+    "TIMES",
     "UNIT_LENGTH_RULES",
     "Axes",
     "ExtractedVideo",

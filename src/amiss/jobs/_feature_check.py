@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from amiss.errors import FeatureError
-from amiss.features import FeatureSet, open_feature_set
+from amiss.features import TIMES, FeatureSet, open_feature_set
 from amiss.files import sha256_file
 
 
@@ -48,6 +48,7 @@ def check_feature_set(folder: str | os.PathLike[str], other: str | os.PathLike[s
             problems.append(f"{video_id}: the file's checksum is not the one in the index: extract it again")
         elif not np.isfinite(array).all():
             problems.append(f"{video_id}: has values that are not finite")
+        problems += _times_problems(features, video_id)
         rows += len(array)
         zero_videos += not array.any()
         norms.append(float(np.linalg.norm(array, axis=-1).mean()))
@@ -66,6 +67,19 @@ def check_feature_set(folder: str | os.PathLike[str], other: str | os.PathLike[s
         "spec hash": features.spec.hash[:12],
     }
     return FeatureCheck(summary, tuple(problems), compare_feature_sets(folder, other) if other is not None else None)
+
+
+def _times_problems(features: FeatureSet, video_id: str) -> list[str]:
+    stated = features.records[video_id].times_sha256
+    if stated is None:
+        return []
+    try:
+        features.times(video_id)
+    except FeatureError as error:
+        return [str(error)]
+    if sha256_file(features.folder / TIMES / f"{video_id}.npy") != stated:
+        return [f"{video_id}: the checksum of its times is not the one in the index: extract it again"]
+    return []
 
 
 def compare_feature_sets(folder: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str, Any]:

@@ -95,6 +95,18 @@ class FrameTimes:
         return cls(count, count / shown_s if (shown_s := _shown_s(knots)) else fps, knots)
 
     @classmethod
+    def of_knots(cls, knots: ArrayLike) -> Self:
+        """From knots alone, which tell frames and rate.
+
+        Raises:
+            VideoError: they make no sense.
+        """
+        array = np.asarray(knots, np.float64)
+        n_frames = int(array[-1, 0]) if array.ndim == 2 and array.size and np.isfinite(array[-1, 0]) else 0
+        checked = cls(n_frames, None, array)
+        return cls(n_frames, n_frames / shown_s if (shown_s := _shown_s(array)) else None, checked.knots)
+
+    @classmethod
     def of_spans(
         cls, frames: Sequence[tuple[int, int]], seconds: Sequence[tuple[float, float]], even: "FrameTimes", end_s: float
     ) -> "FrameTimes":
