@@ -128,6 +128,14 @@ def test_bameri_distributions(run: Run, tmp_path: Path) -> None:
     assert is_png(tmp_path / "networks.png", tmp_path / "densities-made-up.png")
 
 
+def test_saa_sound(run: Run, tmp_path: Path) -> None:
+    printed = run("saa_sound.py", "--out", tmp_path).splitlines()
+    precision = [float(line.rpartition(" ")[2]) for line in printed[:3]]
+    assert [line.partition(":")[0] for line in printed[:3]] == ["pictures", "sound", "both"]
+    assert precision[2] > max(precision[:2]) + 0.1
+    assert is_png(tmp_path / "precision-recall.png")
+
+
 def test_nevinbaiju_marked_video(run: Run, tmp_path: Path) -> None:
     detector = make_motion_detector(tmp_path / "detector")
     video = write_scene(tmp_path / "new.mp4", [(1, 40), (9, 40), (1, 40)])
