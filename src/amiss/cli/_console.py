@@ -136,7 +136,9 @@ def progress(action: str) -> "Iterator[OnProgress]":
                TimeRemainingColumn(), TextColumn("{task.fields[what]}"))  # fmt: skip
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(action, total=None, what="")
-        yield lambda done, total, what: bar.update(task, completed=done, total=total, what=what)
+        yield lambda done, total, what: bar.update(
+            task, completed=done, total=total, what=f"{int(done)} of {total:.0f} {what}"
+        )
 
 
 def _plain_progress(action: str) -> "OnProgress":

@@ -7,117 +7,12 @@ let asked = null; // the threshold for all videos; null: each has its own, as `a
 let current = null; // the row that is shown
 let source = 0; // of its sources, the one that plays
 let position = 0; // seconds from the first picture
-let colours = {};
+let marked; // the event in the list in which this is
 
-// ---- times and numbers in words
-
-function clock(seconds, digits = 1) {
-  const scale = 10 ** digits, ticks = Math.round(seconds * scale);
-  const minutes = Math.floor(ticks / scale / 60), rest = ticks / scale - 60 * minutes;
-  const two = (number) => String(number).padStart(2, "0");
-  const last = rest.toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
-  return minutes < 60 ? `${minutes}:${last}` : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${last}`;
-}
-
-// With the date where it is another day than that of the start.
-function timeOfDay(video, seconds, withDate = false) {
-  const text = new Date(Date.parse(video.started + "Z") + 1000 * seconds).toISOString();
-  const isLater = text.slice(0, 10) !== video.started.slice(0, 10);
-  return (withDate || isLater ? text.slice(0, 10) + " " : "") + text.slice(11, 19);
-}
-
-const count = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
-const lengthOf = (video) => video.time[video.time.length - 1];
 const thresholdOf = (video) => asked ?? video.threshold;
 
-// ---- drawing
-
-function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  for (const name of ["score", "event", "line", "soft", "ink", "card"]) colours[name] = style.getPropertyValue("--" + name).trim();
-}
-
-function brush(canvas) {
-  const scale = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
-  canvas.width = Math.round(width * scale);
-  canvas.height = Math.round(height * scale);
-  const context = canvas.getContext("2d");
-  context.scale(scale, scale);
-  return [context, width, height];
-}
-
-// Shaded events, the threshold, and the highest score of every column, between top and bottom.
-function drawCurve(context, video, events, width, top, bottom) {
-  const length = lengthOf(video), { time, score } = video;
-  const x = (seconds) => (seconds / length) * width;
-  const y = (value) => bottom - Math.min(Math.max(value, 0), 1) * (bottom - top);
-  context.fillStyle = colours.event;
-  context.globalAlpha = 0.24;
-  for (const event of events) {
-    const wide = Math.max(x(event.end) - x(event.start), 2);
-    context.fillRect(Math.min(x(event.start), width - wide), top, wide, bottom - top);
-  }
-  context.globalAlpha = 1;
-  context.strokeStyle = colours.soft;
-  context.setLineDash([4, 3]);
-  context.lineWidth = 1;
-  context.beginPath();
-  context.moveTo(0, y(thresholdOf(video)));
-  context.lineTo(width, y(thresholdOf(video)));
-  context.stroke();
-  context.setLineDash([]);
-  context.beginPath();
-  let first = 0;
-  for (let column = 0; column < width; column++) {
-    const end = ((column + 1) / width) * length;
-    let highest = score[first];
-    while (first + 1 < score.length && time[first + 1] < end) highest = Math.max(highest, score[++first]);
-    context.lineTo(column + 0.5, y(highest));
-  }
-  context.strokeStyle = colours.score;
-  context.lineWidth = 1.6;
-  context.lineJoin = "round";
-  context.stroke();
-  context.lineTo(width, bottom);
-  context.lineTo(0, bottom);
-  context.globalAlpha = 0.1;
-  context.fillStyle = colours.score;
-  context.fill();
-  context.globalAlpha = 1;
-}
-
 function drawTimeline() {
-  if (!current) return;
-  const { video, events } = current, length = lengthOf(video);
-  const [context, width, height] = brush($("canvas", timeline));
-  const top = 6, bottom = height - 20;
-  context.fillStyle = colours.card;
-  context.fillRect(0, 0, width, bottom);
-  const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
-  const days = 10 ** Math.max(1, Math.ceil(Math.log10((72 / width) * (length / 86400))));
-  const step = steps.find((seconds) => (seconds / length) * width >= 72) ?? 86400 * days;
-  context.font = "11px system-ui, sans-serif";
-  context.textBaseline = "bottom";
-  const origin = video.started ? (Date.parse(video.started + "Z") / 1000) % step : 0; // round times of day
-  let free = 0; // where there is room for a label
-  for (let seconds = origin ? step - origin : 0; seconds <= length + 1e-9; seconds += step) {
-    const at = (seconds / length) * width;
-    context.fillStyle = colours.line;
-    context.fillRect(Math.min(at, width - 1), 0, 1, bottom + 4);
-    context.fillStyle = colours.soft;
-    const label = video.started && step >= 1 ? timeOfDay(video, seconds) : clock(seconds, step < 1 ? 1 : 0);
-    const wide = context.measureText(label).width, left = Math.max(at - wide / 2, 0);
-    if (left < free || left + wide > width) continue;
-    context.fillText(label, left, height - 2);
-    free = left + wide + 8;
-  }
-  drawCurve(context, video, events, width, top, bottom);
-  const at = Math.min((position / length) * width, width - 1);
-  context.fillStyle = colours.ink;
-  context.fillRect(at - 0.75, 0, 1.5, bottom);
-  context.beginPath();
-  context.arc(at, bottom, 4.5, 0, 7);
-  context.fill();
+  if (current) drawScale($("canvas", timeline), current.video, current.events, thresholdOf(current.video), position);
 }
 
 // ---- the list: rows are made once, curves when they come into sight
@@ -130,7 +25,7 @@ function makeRow(video) {
     element.className = name;
     return button.appendChild(element);
   };
-  const row = { video, item, button, events: [], peak: Math.max(...[0], highestOf(video.score)), inSight: false };
+  const row = { video, item, button, events: [], peak: highestOf(video.score), inSight: false };
   part("name").textContent = video.id;
   button.title = video.id;
   row.peakText = part("peak");
@@ -155,7 +50,7 @@ const byItem = new Map(rows.map((row) => [row.item, row]));
 function drawRow(row) {
   if (!row.inSight) return;
   const [context, width, height] = brush(row.canvas);
-  drawCurve(context, row.video, row.events, width, 1, height - 1);
+  drawCurve(context, row.video, row.events, thresholdOf(row.video), width, 1, height - 1);
 }
 
 const sight = new IntersectionObserver((entries) => {
@@ -189,11 +84,11 @@ function filter() {
 // ---- the threshold
 
 function findAll() {
-  let events = 0, with_ = 0, seconds = 0, inEvents = 0;
+  let events = 0, eventful = 0, seconds = 0, inEvents = 0;
   for (const row of rows) {
     row.events = findEvents(row.video, thresholdOf(row.video));
     events += row.events.length;
-    with_ += row.events.length > 0;
+    eventful += row.events.length > 0;
     seconds += lengthOf(row.video);
     for (const event of row.events) inEvents += event.end - event.start;
     row.peakText.classList.toggle("high", row.events.length > 0);
@@ -202,8 +97,8 @@ function findAll() {
     drawRow(row);
   }
   $("#summary").textContent =
-    `${count(rows.length, "video")}, ${clock(seconds, 0)} in all. ${with_} with events: ${count(events, "event")}, ` +
-    `${clock(inEvents, 0)} long in all, ${((3600 * events) / seconds).toFixed(1)} an hour.`;
+    `${count(rows.length, "video")}, ${clock(seconds, 0)} in all. ${eventful} with events: ${count(events, "event")}, ` +
+    `${clock(inEvents, 0)} long in all, ${(seconds ? (3600 * events) / seconds : 0).toFixed(1)} an hour.`;
   filter();
   listEvents();
   drawTimeline();
@@ -293,7 +188,7 @@ function listEvents() {
   if (!current) return;
   const { video, events } = current, entries = document.createDocumentFragment();
   $("h3", shown).textContent = events.length ? count(events.length, "event") : "No event";
-  events.forEach((event, index) => {
+  for (const event of events) {
     const item = document.createElement("li"), button = document.createElement("button");
     button.type = "button";
     const day = video.started ? `${timeOfDay(video, event.start)} – ${timeOfDay(video, event.end)}` : "";
@@ -308,7 +203,8 @@ function listEvents() {
     button.addEventListener("click", () => seek(event.start, true));
     item.append(button);
     entries.append(item);
-  });
+  }
+  marked = undefined;
   $(".events").replaceChildren(entries);
 }
 
@@ -345,7 +241,12 @@ function moved() {
   timeline.setAttribute("aria-valuenow", position.toFixed(1));
   timeline.setAttribute("aria-valuetext", text);
   const here = events.findIndex((event) => event.start <= position && position < event.end);
-  [...$(".events").children].forEach((item, index) => item.firstChild.classList.toggle("now", index === here));
+  const button = $(".events").children[here]?.firstChild;
+  if (button !== marked) {
+    marked?.classList.remove("now");
+    button?.classList.add("now");
+    marked = button;
+  }
   drawTimeline();
 }
 
@@ -445,7 +346,7 @@ $("#exact").addEventListener("input", (event) => {
 $("#reset").addEventListener("click", () => setThreshold(null));
 $("#search").addEventListener("input", filter);
 $("#eventful").addEventListener("change", filter);
-$("#order").addEventListener("change", arrange);
+for (const name of ["#order", "#threshold", "#exact"]) $(name).addEventListener("change", arrange);
 addEventListener("resize", () => { rows.forEach(drawRow); drawTimeline(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   readColours();
