@@ -344,7 +344,7 @@ def test_a_folder_is_scored_file_by_file_and_remembered(tmp_path: Path) -> None:
     assert [reason for _, reason in watched.states[1:3]] == ["b.ts", "a.ts"]
 
     again = Watched(f"folder:{tmp_path}")
-    threading.Timer(1.5, again.source.stop).start()
+    threading.Timer(6, again.source.stop).start()
     rest = list(again)
     assert {frame.connection for frame in rest} == {1}  # a.ts had not been finished when the first was left
     assert any("broken.mp4" in reason for _, reason in again.states)
@@ -632,6 +632,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], objec
         container = Failing(path, then)
         return container, container.stream
 
+    monkeypatch.setenv("AMISS_DECODE_WORKER", "0")  # another process can't be told to fail
     monkeypatch.setattr("amiss.video.live._folder.open_video", open_)
 
 
@@ -648,6 +649,7 @@ def test_a_file_that_may_not_be_read_is_left_out_until_the_next_start(
             raise PermissionError(13, "Permission denied", str(path))
         return open_video(path)
 
+    monkeypatch.setenv("AMISS_DECODE_WORKER", "0")  # another process can't be told to fail
     monkeypatch.setattr("amiss.video.live._folder.open_video", open_)
     watched = Watched(f"folder:{tmp_path}", once=True)
     assert len(watched.frames(1000)) == 50

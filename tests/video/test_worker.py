@@ -1,5 +1,6 @@
 """Decoding in a process of its own."""
 
+import json
 import os
 import signal
 import threading
@@ -10,7 +11,17 @@ import numpy as np
 import pytest
 
 from amiss.errors import VideoError
-from amiss.video import ClipReader, VideoReader, check_video, iter_clips
+from amiss.video import (
+    ClipReader,
+    FileBegan,
+    FileEnded,
+    FileOutcome,
+    LiveFrame,
+    VideoReader,
+    check_video,
+    iter_clips,
+    open_source,
+)
 from amiss.video.worker import EndedError
 from helpers.videos import cut_short, numbered, write_video
 
@@ -131,3 +142,51 @@ def test_several_threads_read_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(set(found.values())) == 3
+
+
+def watch(folder: Path, ending: str) -> tuple[list[FileEnded], dict[str, int]]:
+    """What a source says of a folder whose file `ending` ends every process that decodes it."""
+    ends, frames, name = [], {}, ""
+    for item in open_source(f"folder:{folder}", once=True, with_packets=True):
+        match item:
+            case FileBegan():
+                name = item.name
+                frames[name] = 0
+            case LiveFrame():
+                frames[name] += 1
+                if name == ending:
+                    for worker in children() - idle():
+                        os.kill(worker, signal.SIGSEGV)
+            case FileEnded():
+                ends.append(item)
+                item.acknowledge()
+    return ends, frames
+
+
+def test_a_file_of_a_folder_that_ended_its_process_twice_is_set_aside_and_named(tmp_path: Path) -> None:
+    for age, name in enumerate(("c.mp4", "bad.mp4", "a.mp4")):
+        os.utime(write_video(tmp_path / name, 100), (1_600_000_000 - age,) * 2)
+    ends, frames = watch(tmp_path, "bad.mp4")
+    bad = [end for end in ends if end.name == "bad.mp4"]
+    assert [end.outcome for end in bad] == [FileOutcome.AGAIN, FileOutcome.DONE]
+    assert {end.outcome for end in ends if end not in bad} == {FileOutcome.DONE}
+    assert (frames["a.mp4"], frames["c.mp4"]) == (100, 100)
+    assert [end.problem for end in ends if end.name != "bad.mp4"] == ["", ""]
+    assert bad[0].problem == "ended the process that decodes it (SIGSEGV); it is tried once more"
+    assert bad[1].problem == "ended the process that decodes it (SIGSEGV); it did so twice and is set aside"
+    assert watch(tmp_path, "bad.mp4") == ([], {})
+
+
+def test_ends_are_counted_over_restarts(tmp_path: Path) -> None:
+    write_video(tmp_path / "bad.mp4", 100)
+    os.utime(tmp_path / "bad.mp4", (1_600_000_000,) * 2)
+    (tmp_path / ".amiss-scored.jsonl").write_text(
+        json.dumps(
+            {"name": "bad.mp4", "size": (tmp_path / "bad.mp4").stat().st_size, "mtime_ns": 1_600_000_000 * 10**9}
+            | {"ended": True}
+        )
+        + "\n"
+    )
+    (end,), _ = watch(tmp_path, "bad.mp4")
+    assert end.outcome is FileOutcome.DONE
+    assert "is set aside" in end.problem

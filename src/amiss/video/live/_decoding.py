@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from fractions import Fraction
 from typing import cast
 
@@ -15,7 +16,7 @@ from av.video.stream import VideoStream
 
 from amiss.video._file_clock import FileClock
 from amiss.video._packets import EncodedPacket, EncodedStream
-from amiss.video._rgb import RgbConverter
+from amiss.video._rgb import Image, RgbConverter
 from amiss.video.live._errors import LostError
 from amiss.video.live._items import LiveCounters, LiveFrame, LiveItem, LivePacket
 from amiss.video.live._options import SourceOptions
@@ -98,16 +99,23 @@ class LiveDecoder:
         Raises:
             VideoError: pictures of this kind can't be converted.
         """
+        if self._convert is None:
+            self._convert = RgbConverter(picture, self._options.settings.height, video_bounds().clip_pixels)
+        return self.shown(self._convert(picture), stamp_s, file_s)
+
+    def shown(self, image: Image, stamp_s: float | None = None, file_s: float | None = None) -> LiveFrame:
+        """A converted picture [H, W, 3] as a frame with its time; for the rest as `frame`."""
         now_s = time.monotonic()
         if self._follows_clock and self._timeline.was_set(self._options.wall(), now_s):
             self._connection += 1
         time_, mono_s = self._timeline.at(stamp_s, now_s)
         self.lag_s = max(0.0, now_s - mono_s)
-        if self._convert is None:
-            self._convert = RgbConverter(picture, self._options.settings.height, video_bounds().clip_pixels)
-        image = self._convert(picture)
         self.count(frames=1)
         return LiveFrame(self.counters.frames - 1, time_, mono_s, image, self._connection, self._file, file_s)
+
+    def now(self) -> datetime:
+        """The time of the last frame."""
+        return self._timeline.latest or self._options.wall()
 
     def packets(self, packet: "Packet[VideoStream]") -> Iterator[LivePacket]:
         """The packet as an item, if packets are wanted and those since a keyframe are there."""
@@ -123,7 +131,7 @@ class LiveDecoder:
                 self._copied = EncodedStream(self._stream, size, data)
             if self._copied is None:
                 return
-        time_ = self._timeline.latest or self._options.wall()
+        time_ = self.now()
         time_base = packet.time_base or Fraction(1, 90_000)
         yield LivePacket(
             self._copied,

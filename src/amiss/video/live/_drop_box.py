@@ -3,7 +3,9 @@
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from amiss.video._redact import showable
@@ -29,6 +31,7 @@ class DropBox:
         self._seen: set[tuple[str, int, int]] | None = None
         self._sizes: dict[str, tuple[tuple[int, int], float]] = {}
         self._given: tuple[str, int, int] | None = None
+        self._ended: Counter[tuple[str, int, int]] = Counter()
         self.left_out: dict[str, list[str]] = {}
         self.was_read = self.is_worked_off = False
 
@@ -92,11 +95,25 @@ class DropBox:
         self._seen.add(self._given)
         if not for_good:
             return
-        name, size, mtime = self._given
-        with (self.folder / SEEN).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"name": name, "size": size, "mtime_ns": mtime}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        self._write(self._given)
+
+    def note_ended(self) -> int:
+        """Note, on disk where that is possible, that the file given last ended the process that decoded it; returns how
+        often it did so.
+        """
+        if self._given is None:
+            return 0
+        self._ended[self._given] += 1
+        with suppress(OSError):
+            self._write(self._given, ended=True)
+        return self._ended[self._given]
+
+    def _write(self, file: tuple[str, int, int], **more: bool) -> None:
+        name, size, mtime = file
+        with (self.folder / SEEN).open("a", encoding="utf-8") as notes:
+            notes.write(json.dumps({"name": name, "size": size, "mtime_ns": mtime, **more}) + "\n")
+            notes.flush()
+            os.fsync(notes.fileno())
 
     def _remembered(self) -> Iterator[tuple[str, int, int]]:
         try:
@@ -106,6 +123,11 @@ class DropBox:
         for line in lines:
             try:
                 values = json.loads(line)
-                yield values["name"], values["size"], values["mtime_ns"]
+                file = values["name"], values["size"], values["mtime_ns"]
+                is_end = values.get("ended", False)
             except (ValueError, KeyError, TypeError):
                 continue  # cut off by a crash: that file is scored again
+            if is_end:
+                self._ended[file] += 1
+            else:
+                yield file

@@ -1,18 +1,22 @@
 """A folder into which finished video files are put: each is given once."""
 
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from amiss.errors import UsageError, VideoError
 from amiss.video._decode import open_video
 from amiss.video._redact import redact, showable
+from amiss.video.live._apart import FRAMES_AT_ONCE, items_apart
 from amiss.video.live._drop_box import DropBox
-from amiss.video.live._errors import is_read_error, words_of
-from amiss.video.live._items import FileBegan, FileEnded, FileOutcome, FilesLeftOut, LiveItem, StateChange
+from amiss.video.live._errors import LostError, is_read_error, words_of
+from amiss.video.live._items import FileBegan, FileEnded, FileOutcome, FilesLeftOut, LiveCounters, LiveItem, StateChange
 from amiss.video.live._options import SourceOptions
 from amiss.video.live._source import LiveSource
 from amiss.video.live._timeline import BETWEEN_FILES_S, MediaTimeline
+from amiss.video.worker import EndedError, is_used, run, warm_up
 
+ENDS = 2  # times that a file may end the process that decodes it
 IDLE = "waiting for files"
 POLL_S = 1.0
 ACKNOWLEDGED_POLL_S = 0.1
@@ -43,6 +47,7 @@ class FolderSource(LiveSource):
     def _items(self) -> Generator[LiveItem, None, str]:
         box = self._box
         attempt = 0
+        warm_up()
         while not self._stop.is_set():
             try:
                 for path, key in box.finished():
@@ -82,12 +87,21 @@ class FolderSource(LiveSource):
         """All of one file; returns what becomes of it, None where nobody said so before `stop`."""
         name = showable(path.name)
         yield FileBegan(name)
-        problem, is_unread = yield from self._read(path, key, name)
+        has_ended = is_unread = False
+        try:
+            problem, is_unread = yield from (self._read_apart if is_used() else self._read)(path, key, name)
+        except EndedError as error:
+            has_ended, problem = True, str(error).removeprefix(str(path)).lstrip(": ")
         if self._stop.is_set():
             return None
+        outcome = FileOutcome.DONE
+        if has_ended:
+            self._decoder.count(damaged=1)
+            is_last = self._box.note_ended() >= ENDS
+            problem += "; it did so twice and is set aside" if is_last else "; it is tried once more"
+            outcome = FileOutcome.DONE if is_last else FileOutcome.AGAIN
         if problem:
             yield self._state("running", f"{name}: {problem}")
-        outcome = FileOutcome.DONE
         if is_unread:  # is it the file, or has the whole folder gone?
             outcome = FileOutcome.SKIP if self._box.still_has(path) else FileOutcome.AGAIN
         ended = FileEnded(name, showable(problem), outcome)
@@ -96,6 +110,48 @@ class FolderSource(LiveSource):
             if self._stop.is_set():
                 return None
         return ended.outcome
+
+    def _read_apart(self, path: Path, key: str, name: str) -> Generator[LiveItem, None, tuple[str, bool]]:
+        """As `_read`, decoded by a process of its own.
+
+        Raises:
+            EndedError: the file ended that process.
+        """
+        before = self.counters
+        options = self.options
+        request = {
+            "do": "items",
+            "height": options.settings.height,
+            "threads": options.threads,
+            "with_packets": options.with_packets,
+        }
+        with closing(run(request, path, FRAMES_AT_ONCE, self._stop)) as answers:
+            try:
+                next(answers, None)
+            except EndedError:
+                raise
+            except VideoError as error:
+                self._decoder.count(damaged=1)
+                return str(error).removeprefix(str(path)).lstrip(": "), error.__context__ is not None
+            yield self._state("running", name)
+            self._decoder.begin(file=key)
+            try:
+                lost = yield from items_apart(self._decoder, answers)
+            except EndedError:
+                raise
+            except VideoError as error:  # its pictures are of a kind that can't be converted
+                self._decoder.count(damaged=1)
+                return str(error), False
+        return self._outcome(before, lost)
+
+    def _outcome(self, before: LiveCounters, lost: LostError | None) -> tuple[str, bool]:
+        """What is wrong with a file that was opened, and whether its rest couldn't be read."""
+        if lost is not None:
+            return f"it can't be read to its end: {lost}", is_read_error(lost.__cause__)
+        if self.counters.frames == before.frames:
+            return "no frame can be decoded", False
+        damaged = self.counters.damaged - before.damaged
+        return f"{damaged} damaged packet{'s' if damaged > 1 else ''}" if damaged else "", False
 
     def _read(self, path: Path, key: str, name: str) -> Generator[LiveItem, None, tuple[str, bool]]:
         """Its frames; returns what is wrong with it ("": nothing), and whether it, or its rest, couldn't be read."""
@@ -114,9 +170,4 @@ class FolderSource(LiveSource):
         except VideoError as error:  # its pictures are of a kind that can't be converted
             self._decoder.count(damaged=1)
             return str(error), False
-        if lost is not None:
-            return f"it can't be read to its end: {lost}", is_read_error(lost.__cause__)
-        if self.counters.frames == before.frames:
-            return "no frame can be decoded", False
-        damaged = self.counters.damaged - before.damaged
-        return f"{damaged} damaged packet{'s' if damaged > 1 else ''}" if damaged else "", False
+        return self._outcome(before, lost)

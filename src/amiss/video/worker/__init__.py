@@ -2,6 +2,6 @@
 
 from amiss.video.worker._check import check_video
 from amiss.video.worker._clips import ClipReader
-from amiss.video.worker._process import EndedError, Message, run, warm_up
+from amiss.video.worker._process import EndedError, Message, is_used, run, warm_up
 
-__all__ = ["ClipReader", "EndedError", "Message", "check_video", "run", "warm_up"]
+__all__ = ["ClipReader", "EndedError", "Message", "check_video", "is_used", "run", "warm_up"]

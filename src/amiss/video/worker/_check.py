@@ -4,9 +4,8 @@ import os
 
 from amiss.video import _reader
 from amiss.video._reader import VideoCheck
-from amiss.video.opening import video_bounds
 from amiss.video.worker._clips import times_of
-from amiss.video.worker._process import IS_POSSIBLE, run
+from amiss.video.worker._process import is_used, run
 
 
 def check_video(path: str | os.PathLike[str]) -> VideoCheck:
@@ -16,7 +15,7 @@ def check_video(path: str | os.PathLike[str]) -> VideoCheck:
         VideoError: it can't be read, nothing in it can be decoded, or not be shown in RGB; or it ends the process that
             decodes it.
     """
-    if not (IS_POSSIBLE and video_bounds().decode_worker):
+    if not is_used():
         return _reader.check_video(path)
     (end,) = run({"do": "check"}, path, 0)
     return VideoCheck(times_of(end), end.values["problem"])

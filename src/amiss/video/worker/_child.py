@@ -13,14 +13,19 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from amiss.errors import VideoError
 from amiss.video._clips import Clip, iter_clips
+from amiss.video._decode import open_video
 from amiss.video._reader import VideoReader, check_video
 from amiss.video._rgb import Image
+from amiss.video._source_settings import SourceSettings
 from amiss.video._times import FrameTimes
+from amiss.video.live._apart import FRAMES_AT_ONCE, NEVER, FromZero, Sender
+from amiss.video.live._decoding import LiveDecoder
+from amiss.video.live._errors import is_read_error
+from amiss.video.live._options import SourceOptions
 from amiss.video.opening import PictureFolder, video_bounds
 from amiss.video.worker._process import LENGTHS
 
@@ -104,6 +109,26 @@ def clips(asker: Asker, path: Path, request: dict[str, Any]) -> None:
         _end(asker, reader.times(), reader.problem)
 
 
+def items(asker: Asker, path: Path, request: dict[str, Any]) -> None:
+    """A folder's file, as its source gives it."""
+    settings = SourceSettings(height=request["height"])
+    options = SourceOptions(settings=settings, threads=request["threads"], with_packets=request["with_packets"])
+    decoder = LiveDecoder(FromZero(), options, follows_clock=False)
+    container, stream = open_video(path)
+    asker.tell("begin", damaged=0)
+    with container:
+        decoder.begin(stream)
+        sender = Sender(asker.tell, lambda shape: asker.place(shape, FRAMES_AT_ONCE), decoder)
+        lost = sender.send_all(decoder.file_items(container, NEVER))
+    number = _number(lost.__cause__) if lost is not None else None
+    asker.tell("end", lost=str(lost or ""), errno=number, damaged=decoder.counters.damaged)
+
+
+def _number(error: BaseException | None) -> int | None:
+    """The system's number of an error in reading; None where what was read is damaged."""
+    return getattr(error, "errno", None) if is_read_error(error) else None
+
+
 def check(asker: Asker, path: Path, _: dict[str, Any]) -> None:
     """Decode all of it."""
     shown = check_video(path, asker.alive)
@@ -115,7 +140,7 @@ def _end(asker: Asker, times: FrameTimes, problem: str | None) -> None:
     asker.tell("end", data, n_frames=times.n_frames, fps=times.fps, problem=problem)
 
 
-WORK: dict[str, Callable[[Asker, Path, dict[str, Any]], None]] = {"clips": clips, "check": check}
+WORK: dict[str, Callable[[Asker, Path, dict[str, Any]], None]] = {"clips": clips, "check": check, "items": items}
 
 
 def _bound_itself() -> None:
@@ -150,9 +175,7 @@ def main() -> None:
             path = Path(request["path"]) if request["fps"] is None else PictureFolder(request["path"], request["fps"])
             WORK[request["do"]](asker, path, request)
         except VideoError as error:
-            cause = error.__context__
-            number = cause.errno if isinstance(cause, OSError | av.FFmpegError) else None
-            asker.tell("error", text=str(error), errno=number)
+            asker.tell("error", text=str(error), errno=_number(error.__context__))
         except MemoryError:
             allowed = video_bounds().decode_memory_mb
             text = f"decoding needs more than {allowed} MB of memory; AMISS_DECODE_MEMORY_MB allows more"

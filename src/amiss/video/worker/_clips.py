@@ -12,7 +12,7 @@ from amiss.video._clips import Clip, Tail, iter_clips
 from amiss.video._reader import VideoReader
 from amiss.video._times import FrameTimes
 from amiss.video.opening import video_bounds
-from amiss.video.worker._process import IS_POSSIBLE, Message, run
+from amiss.video.worker._process import Message, is_used, run
 
 CLIPS_AT_ONCE = 2  # one is filled while one is used
 
@@ -46,7 +46,7 @@ class ClipReader:
         self._how = clip_len, stride, tail
         self._reader: VideoReader | None = None
         self._answers: Generator[Message, None, None] | None = None
-        if IS_POSSIBLE and video_bounds().decode_worker:
+        if is_used():
             request = {"do": "clips", "clip_len": clip_len, "stride": stride, "tail": tail, "frame_rate": frame_rate}
             self._answers = run(request, path, CLIPS_AT_ONCE)
             begin = next(self._answers).values

@@ -32,6 +32,8 @@ from amiss.video.opening import video_bounds
 
 LENGTHS = struct.Struct("<II")
 _KEPT = 4  # workers that wait for the next file
+_STEP_S = 0.2
+_NEVER = threading.Event()
 _LONGEST = 1 << 28  # bytes of an answer
 # With glibc's own choices each picture's memory goes back to the system and comes anew.
 _ENVIRONMENT = {
@@ -41,7 +43,7 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
 }
 
-IS_POSSIBLE = sys.platform != "win32"  # there a process can't be given a descriptor, and has no limits
+_IS_POSSIBLE = sys.platform != "win32"  # there a process can't be given a descriptor, and has no limits
 
 
 class EndedError(VideoError):
@@ -91,12 +93,14 @@ class _Worker:
         with suppress(BrokenPipeError):  # reading tells that it is gone
             os.write(self._input, json.dumps(request).encode() + b"\n")
 
-    def receive(self, path: str, wait_s: float) -> Message:
-        """The next answer.
+    def receive(self, path: str, wait_s: float, stop: threading.Event) -> Message | None:
+        """The next answer; None where `stop` is set before.
 
         Raises:
             EndedError: it ended, or none came for `wait_s`.
         """
+        if not self._wait(path, wait_s, stop):
+            return None
         n_json, n_data = LENGTHS.unpack(self._bytes(LENGTHS.size, path, wait_s))
         if n_json + n_data > _LONGEST:
             self.end()
@@ -112,20 +116,27 @@ class _Worker:
             self._map = mmap.mmap(self._shared, size)
         return np.frombuffer(self._map, np.uint8, prod(shape), offset).reshape(shape)
 
-    def _bytes(self, count: int, path: str, wait_s: float) -> bytes:
-        found = bytearray()
+    def _wait(self, path: str, wait_s: float, stop: threading.Event) -> bool:
+        """Until something comes; False where `stop` is set before."""
         until_s = time.monotonic() + wait_s
-        while len(found) < count:
-            if not self._poll.poll(max(0.0, until_s - time.monotonic()) * 1000):
+        while not self._poll.poll(_STEP_S * 1000):
+            if stop.is_set():
+                return False
+            if time.monotonic() > until_s:
                 self.end()
                 raise EndedError(
                     f"{path}: decoding gave nothing for {wait_s:g} s and was ended; AMISS_DECODE_WAIT_S allows more"
                 )
+        return True
+
+    def _bytes(self, count: int, path: str, wait_s: float) -> bytes:
+        found = bytearray()
+        while len(found) < count:
+            self._wait(path, wait_s, _NEVER)
             part = os.read(self._output, min(count - len(found), 1 << 20))
             if not part:
                 raise EndedError(f"{path} ended the process that decodes it ({self._how()})")
             found += part
-            until_s = time.monotonic() + wait_s
         return bytes(found)
 
     def _how(self) -> str:
@@ -183,19 +194,27 @@ def _end_all() -> None:
             _idle.pop().end()
 
 
+def is_used() -> bool:
+    """Whether files are decoded by a worker: on systems that can bound one, unless it is said otherwise."""
+    return _IS_POSSIBLE and video_bounds().decode_worker
+
+
 def warm_up() -> None:
     """Start a worker for the first file that comes, while others things are prepared."""
-    if IS_POSSIBLE and not _idle:
+    if is_used() and not _idle:
         _give(_Worker())
 
 
-def run(request: dict[str, Any], path: str | os.PathLike[str], places: int) -> Generator[Message, None, None]:
+def run(
+    request: dict[str, Any], path: str | os.PathLike[str], places: int, stop: threading.Event = _NEVER
+) -> Generator[Message, None, None]:
     """Have a file worked on, and give what the worker says of it.
 
     Args:
         request: what is asked; `do` says what.
         path: the file.
         places: arrays in the shared memory at once; they are given after the first answer.
+        stop: ends it at once, and with it the worker.
 
     Raises:
         EndedError: the file ended the worker, or it was silent for too long.
@@ -209,7 +228,11 @@ def run(request: dict[str, Any], path: str | os.PathLike[str], places: int) -> G
     is_ready = False  # for the next file
     try:
         worker.send(whole)
-        while (message := worker.receive(shown, bounds.decode_wait_s)).kind != "end":
+        message: Message | None = None
+        while not stop.is_set():
+            message = worker.receive(shown, bounds.decode_wait_s, stop)
+            if message is None or message.kind == "end":
+                break
             if message.kind == "error":
                 is_ready = True
                 error = VideoError(message.values["text"])
@@ -222,8 +245,9 @@ def run(request: dict[str, Any], path: str | os.PathLike[str], places: int) -> G
                     worker.send({})
             elif message.image is not None:
                 worker.send({})
-        is_ready = True
-        yield message
+        if message is not None and message.kind == "end":
+            is_ready = True
+            yield message
     finally:
         if is_ready:
             _give(worker)
