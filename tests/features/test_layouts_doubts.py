@@ -175,6 +175,39 @@ def test_published_folders_say_nothing_of_ids(tmp_path: Path) -> None:
     assert "UCF_Train_ten_crop_i3d__Abuse000_x264" in open_feature_set(tmp_path / "paths").records
 
 
+def test_crops_in_files_named_as_rtfms(tmp_path: Path) -> None:
+    arrays = write(tmp_path / "in", *[(40, 64)] * 5, names="Abuse001_x264__{}_i3d.npy")
+    import_features(tmp_path / "in", tmp_path / "out")
+    np.testing.assert_array_equal(open_feature_set(tmp_path / "out").load("Abuse001_x264"), np.stack(arrays, axis=1))
+
+
+@pytest.mark.parametrize("layout", ["rtfm", "wu", "ekosman", "csv"])
+def test_hidden_files_are_left_out(tmp_path: Path, layout: str) -> None:
+    """As archives from a Mac bring them."""
+    shape = (40, 10, 64) if layout == "rtfm" else (40, 64)
+    rows = np.random.default_rng(0).random((32, 64))
+    (tmp_path / "in").mkdir()
+    if layout in ("rtfm", "wu"):
+        write(tmp_path / "in", shape, names="v{}.npy")
+    elif layout == "csv":
+        np.savetxt(tmp_path / "in/v0.csv", np.column_stack([np.arange(32), rows]), delimiter=",")
+    else:
+        np.savetxt(tmp_path / "in/v0.txt", rows)
+    (file,) = (tmp_path / "in").iterdir()
+    (tmp_path / "in" / f"._{file.name}").write_bytes(b"\x00\x05\x16\x07")
+    assert import_features(tmp_path / "in", tmp_path / "out") == 1
+    assert list(open_feature_set(tmp_path / "out").records) == ["v0"]
+
+
+def test_what_made_streams_is_stated_and_their_stride_kept(tmp_path: Path) -> None:
+    write(tmp_path / "in", (30, 1024), names="a{}_rgb.npy")
+    np.save(tmp_path / "in" / "a0_timestamps_ms.npy", np.arange(30) * 2560.0)
+    np.save(tmp_path / "in" / "a0_fps.npy", np.array(25.0))
+    import_features(tmp_path / "in", tmp_path / "out", made_by=published_spec("s3d"))
+    spec = open_feature_set(tmp_path / "out").spec
+    assert (spec.backbone, spec.weights, spec.stride) == ("s3d", "KINETICS400_V1", 64)
+
+
 def test_training_names_near_ids(tmp_path: Path) -> None:
     for label in ("normal", "anomalous"):
         write(tmp_path / "in" / label, (40, 64), (41, 64), names="00{}.npy")

@@ -20,6 +20,7 @@ from amiss.features._layouts import (
     Unreadable,
     by_video,
     each,
+    files_below,
     first_readable,
     save_rows,
     segments_of,
@@ -45,7 +46,7 @@ def _rows(path: Path) -> NDArray[np.float32]:
 
 def _recognises(path: Path) -> bool:
     try:
-        return path.is_dir() and bool(first_readable(sorted(path.rglob("*.csv")), _rows).size)
+        return bool(first_readable(files_below(path, "*.csv"), _rows).size)
     except FeatureError:
         return False
 

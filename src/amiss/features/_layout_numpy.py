@@ -26,6 +26,7 @@ from amiss.features._layouts import (
     Unreadable,
     by_video,
     each,
+    files_below,
     save_array,
     spec_of_others,
     video_ids,
@@ -95,7 +96,7 @@ def _axes_of(source: Source, files: Iterable[Path], n_axes: int) -> tuple[Axes, 
 
 def _has_arrays(path: Path, n_axes: int) -> bool:
     """Whether the first .npy file that can be read has so many axes."""
-    for file in path.rglob("*.npy") if path.is_dir() else ():
+    for file in files_below(path, "*.npy"):
         try:
             return load_array(file).ndim == n_axes
         except FeatureError:
@@ -125,9 +126,9 @@ def _write_rtfm(features: FeatureSet, out: Path) -> None:
         save_array(out / f"{video_id}{_SUFFIX}.npy", features.load(video_id))
 
 
-def _wu_files(source: Source) -> dict[str, list[Path]]:
-    """The crops of each video, in order."""
-    stems = [file.stem for file in source.path.rglob("*.npy")]
+def _wu_files(source: Source) -> dict[str, dict[int, Path]]:
+    """The files of each video's crops, by their numbers."""
+    stems = [file.stem for file in files_below(source.path, "*.npy")]
     suffix = _SUFFIX if all(stem.endswith(_SUFFIX) for stem in stems) else ""
 
     def parts(file: Path) -> tuple[str, int]:
@@ -141,37 +142,36 @@ def _wu_files(source: Source) -> dict[str, list[Path]]:
         if crop in crops:
             raise FeatureError(f"{source.path}: two files of crop {crop} of {video_id}, {crops[crop]} and {file}")
         crops[crop] = file
-    return {video_id: [crops[crop] for crop in sorted(crops)] for video_id, crops in found.items()}
+    return found
 
 
 def _wu_spec(source: Source) -> FeatureSpec:
     videos = _wu_files(source)
-    axes, shapes = _axes_of(source, [file for files in videos.values() for file in files], 2)
+    axes, shapes = _axes_of(source, [file for crops in videos.values() for file in crops.values()], 2)
     _say(source, axes)
-    crops = Counter(len(files) for files in videos.values()).most_common(1)[0][0]
+    crops = Counter(len(crops) for crops in videos.values()).most_common(1)[0][0]
     spec = spec_of_others({1024: "i3d"}, commonest_sizes(shapes, axes)["dim"], crops=crops, tail="drop")
     return spec.of_another_network("i3d-flow") if spec.backbone == "i3d" and _is_flow(source.path) else spec
 
 
 def _is_flow(path: Path) -> bool:
     """XD-Violence's features of flow have the length of those of RGB, and lie in folders Flow and FlowTest."""
-    files = [file.relative_to(path.parent) for file in path.rglob("*.npy")]
+    files = [file.relative_to(path.parent) for file in files_below(path, "*.npy")]
     return all(any(part.lower().startswith("flow") for part in file.parts[:-1]) for file in files)
 
 
 def _wu_videos(source: Source) -> Iterator[ImportedVideo | Unreadable]:
     videos = _wu_files(source)
-    axes, _ = _axes_of(source, [file for files in videos.values() for file in files], 2)
+    axes, _ = _axes_of(source, [file for crops in videos.values() for file in crops.values()], 2)
     yield from each(videos, lambda files: _joined(files, axes))
 
 
-def _joined(files: list[Path], axes: Axes) -> Features:
+def _joined(files: dict[int, Path], axes: Axes) -> Features:
     """The crops of one video, [T, C, D]."""
-    found = [_CROP.search(file.stem) for file in files]
-    if [int(crop[1]) if crop else 0 for crop in found] != list(range(len(files))):
-        names = ", ".join(file.stem for file in files)
-        raise FeatureError(f"{files[0].parent}: crops of a video are {names}; some are missing")
-    crops = [read_rows(file, axes)[:, 0] for file in files]
+    if sorted(files) != list(range(len(files))):
+        names = ", ".join(file.stem for file in files.values())
+        raise FeatureError(f"{next(iter(files.values())).parent}: crops of a video are {names}; some are missing")
+    crops = [read_rows(files[crop], axes)[:, 0] for crop in range(len(files))]
     if any(crop.shape != crops[0].shape for crop in crops):
         raise FeatureError(f"{files[0]}: its crops have shapes {[crop.shape for crop in crops]}")
     x_TCD = np.empty((len(crops[0]), len(crops), crops[0].shape[1]), np.float32)

@@ -21,6 +21,7 @@ from amiss.features._layouts import (
     Unreadable,
     by_video,
     each,
+    files_below,
     first_readable,
     save_rows,
     segments_of,
@@ -47,7 +48,7 @@ def _rows(path: Path) -> NDArray[np.float32]:
 
 
 def _recognises(path: Path, *, is_sultani: bool) -> bool:
-    files = sorted(path.rglob("*.txt")) if path.is_dir() else []
+    files = files_below(path, "*.txt")
     if not files or all(file.stem.endswith(_SULTANI_SUFFIX) for file in files) is not is_sultani:
         return False
     try:

@@ -9,7 +9,16 @@ from pathlib import Path
 
 from amiss.backbones import FeatureSpec
 from amiss.features._layout_numpy import load_array, read_rows
-from amiss.features._layouts import ImportedVideo, Layout, Source, Unreadable, by_video, each, first_readable
+from amiss.features._layouts import (
+    ImportedVideo,
+    Layout,
+    Source,
+    Unreadable,
+    by_video,
+    each,
+    files_below,
+    first_readable,
+)
 
 _SUFFIX, _PER_CLIP = "_vggish", "__vggish"
 _SOUND = {"clip_len": 96, "stride": 96, "frame_rate": 100.0}
@@ -17,7 +26,7 @@ _AXES = ("clips", "dim")
 
 
 def _recognises(path: Path) -> bool:
-    return path.is_dir() and next(path.rglob(f"*{_SUFFIX}.npy"), None) is not None
+    return bool(files_below(path, f"*{_SUFFIX}.npy"))
 
 
 def _files(source: Source) -> dict[str, Path]:

@@ -24,6 +24,7 @@ from amiss.features._layouts import (
     Source,
     Unreadable,
     each,
+    files_below,
     spec_of_others,
     video_ids,
 )
@@ -44,9 +45,7 @@ class _Video:
 
 
 def _recognises(path: Path) -> bool:
-    if not path.is_dir():
-        return False
-    stems = {file.stem for file in path.rglob("*.npy")}
+    stems = {file.stem for file in files_below(path, "*.npy")}
     rated = any(stem.endswith((_RATE, _STAMPS)) for stem in stems)
     return rated or (bool(stems) and all(stem.endswith(("_rgb", "_flow")) for stem in stems))
 
@@ -55,7 +54,7 @@ def _files(source: Source) -> dict[str, _Video]:
     beside = {
         file.parent / file.stem.removesuffix(ending)
         for ending in (_RATE, _STAMPS)
-        for file in source.path.rglob(f"*{ending}.npy")
+        for file in files_below(source.path, f"*{ending}.npy")
     }
 
     def split(file: Path) -> tuple[str, str]:

@@ -244,8 +244,10 @@ def _made_by(spec: FeatureSpec, made_by: FeatureSpec | None) -> FeatureSpec:
         return spec
     if made_by.dim != spec.dim:
         raise UsageError(f"the features have length {spec.dim}, and {made_by.backbone} gives {made_by.dim}")
-    tail = spec.tail if made_by.preset == "default" else made_by.tail
-    return made_by.with_(crops=spec.crops, segments=spec.segments, pooling=spec.pooling, tail=tail)
+    rows = {"crops": spec.crops, "segments": spec.segments, "pooling": spec.pooling}
+    if made_by.preset == "default":  # which says nothing of how clips were cut
+        rows |= {"clip_len": spec.clip_len, "stride": spec.stride, "tail": spec.tail}
+    return made_by.with_(**rows)
 
 
 def _recognise(path: Path) -> Layout:
@@ -256,6 +258,12 @@ def _recognise(path: Path) -> Layout:
 
 
 # what the layouts share
+
+
+def files_below(path: Path, pattern: str) -> list[Path]:
+    """Files below a folder, sorted; hidden ones left out, as of videos. None where it is no folder."""
+    found = sorted(path.rglob(pattern)) if path.is_dir() else []
+    return [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
 
 
 def by_video(source: Source, pattern: str, name_of: Callable[[Path], str]) -> dict[str, Path]:
@@ -279,7 +287,7 @@ def by_video(source: Source, pattern: str, name_of: Callable[[Path], str]) -> di
 
 def video_ids(source: Source, pattern: str, name_of: Callable[[Path], str]) -> dict[Path, str]:
     """Files below a folder and the ids of their videos; for the rest as `by_video`, but a video may have several."""
-    names = {file: name_of(file) for file in sorted(source.path.rglob(pattern))}
+    names = {file: name_of(file) for file in files_below(source.path, pattern)}
     if not names:
         raise FeatureError(f"{source.path} has no {pattern} files in it")
     by_path = source.ids == "paths"
