@@ -160,3 +160,59 @@ def test_the_shipped_suite_of_xd_violence(
     ]  # fmt: skip
     made = {path.name for path in (tmp_path / "out" / "features").iterdir() if path.is_dir()}
     assert made == {"given", "given_and_audio", "given_and_audio-part2"}  # what stands alone isn't imported twice
+
+
+def measured(name: str, folder: Path, variable: str, monkeypatch: pytest.MonkeyPatch, recipes: int) -> dict[str, Any]:
+    """The dataset's results of a shipped suite, on features in a folder `features` beside the annotations."""
+    monkeypatch.setenv(variable, str(folder))
+    monkeypatch.setenv(f"{variable}_FEATURES", str(folder / "features"))
+    results = run_bench(quick_suite(name, folder, recipes), folder / "out", workers=1)
+    assert len(results["datasets"][0]["systems"]) == recipes
+    dataset: dict[str, Any] = results["datasets"][0]
+    return dataset
+
+
+@pytest.mark.slow
+def test_the_shipped_suite_of_ucf_crime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RTFM's ten-crop files, and Sultani's official lists, which don't say how many frames there are."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "features").mkdir()
+    train, test = [], []
+    for i in range(1, 15):
+        for name, label in ((f"Abuse{i:03d}_x264", 1), (f"Normal_Videos_{i:03d}_x264", 0)):
+            rows = rows_of(rng, 5 + i, (32, 70) if label else None, (10, 2048))
+            np.save(tmp_path / "features" / f"{name}_i3d.npy", rows)
+            if i <= 10:
+                train.append(f"{name}.mp4")
+            else:
+                test.append(f"{name}.mp4  {'Abuse  32  70' if label else 'Normal  -1  -1'}  -1  -1")
+    (tmp_path / "Anomaly_Train.txt").write_text("\n".join(train))
+    (tmp_path / "Temporal_Anomaly_Annotation.txt").write_text("\n".join(test))
+    dataset = measured("ucf-crime", tmp_path, "UCF_CRIME", monkeypatch, 6)
+    assert dataset["protocols"] == ["ucf/rtfm-ceil16", "ucf/wu-floor16"]
+    assert any("exact, ucf/ekosman-32 needs to know: left out" in note for note in dataset["notes"])
+    detail = dataset["systems"][0]["detail"]
+    assert (detail["n_frames"], detail["n_positive"]) == (16 * 2 * (16 + 17 + 18 + 19), 4 * 39)  # ends count, there
+
+
+@pytest.mark.slow
+def test_the_shipped_suite_of_shanghaitech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists and masks say how many frames there are; extractors that drop the last clip fit them, too."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "features").mkdir()
+    train, test, masks = [], [], ["video_id,n_frames,events"]
+    for i in range(14):
+        for name, label in ((f"01_{i:04d}", 1), (f"02_{i:03d}", 0)):
+            n_frames = 100 + 7 * i
+            rows = rows_of(rng, n_frames // 16, (32, 70) if label else None, (10, 2048))
+            np.save(tmp_path / "features" / f"{name}.npy", rows)
+            if i < 10:
+                train.append(f"{name},{label}")
+            else:
+                test.append(f"{name},{label},{-1 if label else n_frames - 1}")
+                masks += [f"{name},{n_frames},32-70"] if label else []
+    for file, lines in (("weak_train.txt", train), ("weak_test.txt", test), ("test_frame_masks.csv", masks)):
+        (tmp_path / f"shanghaitech_{file}").write_text("\n".join(lines) + "\n")
+    dataset = measured("shanghaitech", tmp_path, "SHANGHAITECH", monkeypatch, 4)
+    assert dataset["protocols"] == ["exact", "sht/rtfm", "sht/bameri-floor16"]
+    assert dataset["systems"][0]["detail"]["n_frames"] == 2 * sum(100 + 7 * i for i in range(10, 14))
