@@ -8,6 +8,7 @@ import pytest
 
 from amiss.backbones import FeatureSpec
 from amiss.datasets import Manifest, Video, write_manifest
+from amiss.detection import poisson_upper
 from amiss.features import FeatureSetWriter, open_feature_set
 from helpers.command import amiss
 
@@ -151,3 +152,52 @@ def test_dataset_check_shows_classes_lengths_and_overlaps(long: Path, tmp_path: 
         "median_s": pytest.approx(18.4), "longest_s": 20.8, "hours": pytest.approx(73.6 / 3600), "unknown": 0,
     }  # fmt: skip
     assert amiss("dataset", "check", manifest).code == 0
+
+
+def test_a_detector_is_calibrated_on_stored_features_as_far_as_they_tell(long: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    with FeatureSetWriter(tmp_path / "quiet", FeatureSpec(backbone="made-up", weights="none", dim=8)) as writer:
+        for i in range(6):
+            writer.add(f"day{i}", rng.normal(size=(400, 1, 8)).astype(np.float32), n_frames=6400, fps=2)
+    out = tmp_path / "calibrated"
+    calibrate = ["calibrate", "--detector", long / "run/selected", "--features", tmp_path / "quiet"]
+    ran = amiss(*calibrate, "--per-hour", "2", "--out", out)
+    assert ran.code == 0, ran.err
+    assert "at most 2 false alarms an hour, by the 95 % bound on 5.33 h of normal videos (6 videos, 5.33 h)" in ran.out
+    stored = json.loads((out / "detector.json").read_text())["calibration"]
+    ran = amiss("detect", "--features", tmp_path / "quiet", "--detector", out, "--json")
+    results = json.loads(ran.out)
+    assert results[0]["threshold"] == stored["threshold"]
+    assert poisson_upper(sum(len(result["events"]) for result in results)) / (16 / 3) <= 2
+    assert amiss("detect", "--features", tmp_path / "quiet", "--detector", out, "--per-hour", "1").code == 0
+    ran = amiss(*calibrate, "--per-hour", "0.5", "--out", tmp_path / "none")
+    assert ran.code == 2
+    assert "the data can't say which threshold gives at most 0.5 false alarms an hour" in ran.err
+    assert not (tmp_path / "none").exists()
+    ran = amiss(*calibrate, "--per-hour", "2", "--video", long / "manifest.csv")
+    assert "no normal video (label 0) of split test: those of train and val were trained on" in " ".join(
+        ran.err.split()
+    )
+
+
+def test_footage_that_scores_above_all_anomalies_gives_no_threshold(long: Path, tmp_path: Path) -> None:
+    with FeatureSetWriter(tmp_path / "loud", FeatureSpec(backbone="made-up", weights="none", dim=8)) as writer:
+        rows = np.random.default_rng(9).normal(size=(400, 1, 8)).astype(np.float32)
+        rows[50:80, :, :2] += 30.0
+        writer.add("day", rows, n_frames=6400, fps=0.5)
+    calibrate = ["calibrate", "--detector", long / "run/selected", "--features", tmp_path / "loud", "--per-hour", "1"]
+    ran = amiss(*calibrate, "--out", tmp_path / "none")
+    assert ran.code == 1
+    assert "never be reached" in ran.err
+    assert "Nothing is kept" in ran.err
+    assert not (tmp_path / "none").exists()
+
+
+def test_calibrate_says_what_goes_with_what(long: Path, tmp_path: Path) -> None:
+    assert "or --detector" in amiss("calibrate", "--per-hour", "1").err
+    detector = ["calibrate", "--per-hour", "1", "--detector", long / "run/selected"]
+    assert "give --video or --features" in amiss(*detector).err
+    assert amiss(*detector, "--video", tmp_path / "nowhere.mp4").code == 1
+    config = ["calibrate", tmp_path / "watch.yaml", "door", "--per-hour", "1"]
+    assert "give --hours" in amiss(*config).err
+    assert "give --hours" in amiss(*config, "--hours", "1", "--features", tmp_path).err

@@ -1,5 +1,7 @@
 """`amiss calibrate` wastes nobody's hours: mistakes are found first, and what was seen is used whatever comes after."""
 
+import json
+import shutil
 import signal
 import threading
 import time
@@ -13,8 +15,11 @@ from numpy.typing import NDArray
 
 pytest.importorskip("sqlalchemy", reason="needs amiss[watch]")
 
+from amiss.backbones import create_backbone
+from amiss.engines import create_engine
 from amiss.engines._torch import TorchEngine
-from amiss.errors import AmissError, EvaluationError, OutputError, UsageError, VideoError
+from amiss.errors import AmissError, EvaluationError, FeatureError, OutputError, UsageError, VideoError
+from amiss.features import FeatureSetWriter, extract_video
 from amiss.watch import Config, calibrate_camera
 from amiss.watch import _calibrate as module
 from amiss.watch.camera import CameraWorker
@@ -186,7 +191,11 @@ def test_a_result_that_cannot_be_kept_is_said(
 
 
 def test_a_video_that_fails_later_costs_only_itself(
-    config: Callable[..., Config], normal: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    config: Callable[..., Config],
+    normal: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     extract, n_calls = module.extract_video, [0]
 
@@ -197,7 +206,8 @@ def test_a_video_that_fails_later_costs_only_itself(
         return extract(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "extract_video", failing)
-    found, _ = calibrate_camera(config(), "yard", 10, videos=[normal] * 3, on_progress=quiet)
+    days = [Path(shutil.copy(normal, tmp_path / name)) for name in ("b.mp4", "c.mp4")]
+    found, _ = calibrate_camera(config(), "yard", 10, videos=[normal, *days, normal], on_progress=quiet)
     assert found.calibration.hours == pytest.approx(2 * 20 * 16 / 25 / 3600, rel=0.05)
     assert "left out: b.mp4: cut off" in caplog.text
 
@@ -250,3 +260,44 @@ def test_a_folder_that_cannot_be_written_and_a_folder_as_camera_are_found_first(
     with pytest.raises(TypeError):  # gets as far as the worker
         calibrate_camera(settings, "yard", 1, hours=1, on_progress=quiet)
     assert list((settings.state / "calibration").iterdir()) == []
+
+
+def test_folders_and_stored_features_of_a_camera(
+    config: Callable[..., Config], detector: Path, normal: Path, tmp_path: Path
+) -> None:
+    by_video, _ = calibrate_camera(config(), "yard", 1000, videos=[normal], on_progress=quiet)
+    by_folder, _ = calibrate_camera(config(), "yard", 1000, videos=[normal.parent], on_progress=quiet)
+    assert replace(by_folder.calibration, made="") == replace(by_video.calibration, made="")
+    engine = create_engine(create_backbone("motion", "none"))
+    with FeatureSetWriter(tmp_path / "features", engine.spec) as writer:
+        extracted = extract_video(normal, engine)
+        writer.add("normal", extracted.features, extracted.n_frames, extracted.fps)
+    stored, _ = calibrate_camera(config(), "yard", 1000, features=tmp_path / "features", on_progress=quiet)
+    assert stored.calibration.hours == pytest.approx(by_video.calibration.hours)
+    assert stored.calibration.threshold == by_video.calibration.threshold
+    with pytest.raises(FeatureError, match="no features of video 'other'"):
+        other = normal.rename(normal.with_name("other.mp4"))
+        try:
+            calibrate_camera(config(), "yard", 1000, videos=[other], features=tmp_path / "features", on_progress=quiet)
+        finally:
+            other.rename(normal)
+
+
+def test_a_camera_that_could_never_alarm_gets_no_threshold(
+    config: Callable[..., Config], detector: Path, normal: Path, tmp_path: Path
+) -> None:
+    loud = write_scene(tmp_path / "loud.mp4", [(9, 320)])
+    stored = json.loads((detector / "detector.json").read_text())
+    try:
+        lower = stored | {"calibration": stored["calibration"] | {"reach": 0.01, "threshold": 0.005, "n_anomalous": 20}}
+        (detector / "detector.json").write_text(json.dumps(lower))
+        with pytest.raises(EvaluationError, match=r"yard: threshold .* may never be reached.*Nothing is kept"):
+            calibrate_camera(config(), "yard", 1000, videos=[loud], on_progress=quiet)
+        assert read_calibration(tmp_path / "state", "yard") is None
+    finally:
+        (detector / "detector.json").write_text(json.dumps(stored))
+    found = calibrate_camera(config(), "yard", 1000, videos=[normal], on_progress=quiet)[0].calibration
+    alarm = config().cameras["yard"].alarm
+    resolved, source = resolve_thresholds(alarm, replace(found, threshold=1.0), found.detector_sha256, 0.9)
+    assert resolved.on == 0.9
+    assert "no score reaches its calibration's, 1.0000: calibrate again" in source

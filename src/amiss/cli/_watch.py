@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -93,22 +94,80 @@ def _show(url: str | None) -> None:
 
 
 def calibrate(
-    config: ConfigFile,
-    camera: Annotated[str, typer.Argument(help="Name of the camera.")],
     per_hour: Annotated[float, typer.Option(help="False alarms an hour, at most.")],
-    hours: Annotated[float | None, typer.Option(help="Watch it for so long, while nothing happens.")] = None,
+    config: Annotated[Path | None, typer.Argument(help="Configuration (YAML) of the camera.")] = None,
+    camera: Annotated[str | None, typer.Argument(help="Name of the camera.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Watch the camera for so long, while nothing happens.")] = None,
     video: Annotated[
-        list[Path] | None, typer.Option(help="Normal footage of this camera instead; repeat it for more files.")
+        list[Path] | None,
+        typer.Option(
+            help="Normal footage instead: a file or a folder; repeat it for more. Without a camera also a "
+            "manifest, of which the normal test videos are taken."
+        ),
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Stored features of normal footage: all of them, or those of the videos.")
+    ] = None,
+    detector: Annotated[
+        Path | None, typer.Option(help="Without a camera: the detector whose threshold is looked for.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --detector: write the detector with this threshold here.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Find a camera's thresholds from normal footage of it: at most N false alarms an hour."""
+    """Find a threshold from footage in which nothing happens: at most N false alarms an hour. Of a camera, or of a
+    detector.
+    """
+    footage = bool(video) or features is not None
+    if detector is not None:
+        if config is not None or hours is not None or not footage:
+            raise UsageError("with --detector give --video or --features, and neither a camera nor --hours")
+        _calibrate_detector(detector, per_hour, video or [], features, out, as_json)
+    elif config is None or camera is None:
+        raise UsageError("give a configuration and the name of a camera in it, or --detector")
+    elif (hours is not None) == footage or out is not None:
+        raise UsageError(
+            "give --hours, to watch the camera for so long, or normal footage of it, --video or --features; "
+            "--out goes with --detector"
+        )
+    else:
+        _calibrate_camera(config, camera, per_hour, hours, video or [], features, as_json)
+
+
+def _calibrate_detector(
+    detector: Path, per_hour: float, videos: list[Path], features: Path | None, out: Path | None, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from amiss.jobs import calibrate_detector
+
+    with console.progress("calibrate") as on_progress:
+        found = calibrate_detector(detector, per_hour, videos, features=features, out=out, on_progress=on_progress)
+    for video_id, problem in found.left_out.items():
+        console.warn(f"left out: {video_id}: {problem}")
+    if as_json:
+        console.print_json({**asdict(found.calibration), "videos": found.videos})
+        return
+    console.out.print(found.message, markup=False, soft_wrap=True)
+    threshold = math.ceil(found.calibration.threshold * 10_000) / 10_000
+    where = f"written to {out}" if out is not None else f"use it with `--threshold {threshold}`, or keep it with --out"
+    console.note(where)
+
+
+def _calibrate_camera(
+    config: Path,
+    camera: str,
+    per_hour: float,
+    hours: float | None,
+    videos: list[Path],
+    features: Path | None,
+    as_json: bool,
+) -> None:
     from dataclasses import asdict
 
     from amiss.watch import load_config
 
-    if (hours is None) == (not video):
-        raise UsageError("give --hours, to watch the camera for so long, or --video with normal footage of it")
     settings = load_config(config)
     from amiss.watch import calibrate_camera  # with torch, which takes seconds
 
@@ -116,7 +175,7 @@ def calibrate(
     try:
         with _logging(), console.progress("calibrate") as on_progress:
             found, path = calibrate_camera(
-                settings, camera, per_hour, hours=hours, videos=video or [], on_progress=on_progress
+                settings, camera, per_hour, hours=hours, videos=videos, features=features, on_progress=on_progress
             )
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -160,20 +160,22 @@ class Calibration:
         """
         if not 0 < per_hour < math.inf:
             raise UsageError(f"false alarms an hour are {per_hour:g}; they must be above 0")
-        calibrate = "find a threshold on normal footage, with `amiss calibrate`"
         if self.alarms is None:
-            raise UsageError(f"nobody counted this detector's false alarms an hour: train again, or {calibrate}")
+            raise UsageError(
+                "nobody counted this detector's false alarms an hour: train again, or find a threshold on normal "
+                "footage with `amiss calibrate`"
+            )
         hours, threshold = self.alarms.hours, self.alarms.threshold_for(per_hour)
         if threshold is None:
             none = poisson_upper(0)
             raise UsageError(
                 f"the data can't say which threshold gives at most {per_hour:g} false alarms an hour: the normal "
                 f"videos that the detector was tried on last {hours:.3g} h, and without any alarm would show at most "
-                f"{none / hours:.3g} an hour. It takes {none / per_hour:.3g} h: train with more normal videos, or "
-                f"{calibrate}"
+                f"{none / hours:.3g} an hour. It takes {none / per_hour:.3g} h: give more normal videos to `amiss "
+                "train`, or to `amiss calibrate`"
             )
         method = f"at most {per_hour:g} false alarms an hour, by the 95 % bound on {hours:.3g} h of normal videos"
-        return replace(self, threshold=threshold, method=method)
+        return replace(self, threshold=min(threshold, 1.0), method=method)
 
     def scores_of(self, logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Logits → scores in 0..1: through the map, where there is one, else plain σ."""

@@ -9,6 +9,7 @@ from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.late import import_late as _import_late
 
 if typing.TYPE_CHECKING:
+    from amiss.jobs._calibrate import CalibratedDetector, calibrate_detector
     from amiss.jobs._catalogue import (
         describe_backbones,
         describe_datasets,
@@ -41,6 +42,7 @@ if typing.TYPE_CHECKING:
     )
 
 __all__ = [
+    "CalibratedDetector",
     "DetectOutputs",
     "FeatureCheck",
     "JobReport",
@@ -51,6 +53,7 @@ __all__ = [
     "QuantiseReport",
     "WeightsCheck",
     "build_manifest",
+    "calibrate_detector",
     "check_feature_set",
     "check_manifest",
     "compare_feature_sets",

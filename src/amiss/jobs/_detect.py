@@ -94,7 +94,7 @@ def detect_targets(
 
     loaded = Detector.load(detector)
     loaded.calibration = loaded.calibration.chosen(threshold, per_hour)
-    if threshold is not None and (doubt := loaded.calibration.doubt()):
+    if (threshold, per_hour) != (None, None) and (doubt := loaded.calibration.doubt()):
         warnings.warn(doubt, stacklevel=2)
     if stored is None:
         loaded.prepare(weights, engine=engine, precision=precision)

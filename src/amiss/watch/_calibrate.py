@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-from amiss.backbones import clip_spans
+from amiss.backbones import check_same_features, clip_spans
 from amiss.detection import Detector, causal_offline_scores, false_alarm_threshold
 from amiss.engines import Engine
-from amiss.errors import AmissError, ConfigError, DetectorError, EvaluationError, OutputError, UsageError
-from amiss.features import extract_video
-from amiss.video import FolderSource, VideoReader, open_source
+from amiss.errors import AmissError, ConfigError, DetectorError, EvaluationError, FeatureError, OutputError, UsageError
+from amiss.features import Features, FeatureSet, FeatureSpec, extract_video, open_feature_set
+from amiss.jobs import video_files
+from amiss.video import FolderSource, FrameTimes, VideoReader, open_source
 from amiss.watch.camera import CameraWorker, ClipScored, EnginePool, Models, model_key
 from amiss.watch.config import (
     CameraCalibration,
@@ -58,6 +59,7 @@ def calibrate_camera(
     *,
     hours: float | None = None,
     videos: Sequence[Path] = (),
+    features: Path | None = None,
     on_progress: OnProgress,
 ) -> tuple[Calibrated, Path]:
     """Find a camera's thresholds and keep them in the state folder, from where `amiss watch` takes them.
@@ -71,7 +73,8 @@ def calibrate_camera(
         camera: its name.
         per_hour: false alarms an hour, at most.
         hours: watch the camera for so long.
-        videos: or score this footage of it.
+        videos: or score this footage of it: files, or folders of them.
+        features: or these stored features of such footage, all of them or those of `videos`.
         on_progress: told (done, total, what).
 
     Raises:
@@ -91,18 +94,23 @@ def calibrate_camera(
     if hours is not None and isinstance(open_source(settings.url.get_secret_value()), FolderSource):
         raise UsageError(f"camera {camera} is a folder, whose files would count as scored: give them as videos")
     check_calibration(config.state, camera)
+    # a file that is named twice was still seen once
+    named = {path.resolve(): (name, path) for target in videos for name, path in video_files([target]).items()}
+    names, files = [name for name, _ in named.values()], [path for _, path in named.values()]
     key = model_key(settings.detector, settings.weights)
     models = Models(config.workers)
-    detector, pool = models.detector(key), models.pool(key)
+    detector = models.detector(key)
     alarm = settings.alarm
     on = alarm.on if alarm.on is not None else detector.calibration.threshold
     start = alarm.with_thresholds(on, None if alarm.off is None else min(alarm.off, on))
     with ExitStack() as ends:
         ends.callback(models.close)
-        if hours is None:
-            clips = _score_videos(detector, pool.engine, settings, videos, on_progress)
+        if features is not None:
+            clips = _score_features(detector, open_feature_set(features), settings, names)
+        elif hours is None:
+            clips = _score_videos(detector, models.pool(key).engine, settings, files, on_progress)
         else:
-            clips = _score_live(camera, settings, detector, pool, hours, on_progress, ends)
+            clips = _score_live(camera, settings, detector, models.pool(key), hours, on_progress, ends)
         found = false_alarm_threshold(_uninterrupted(clips, alarm.merge_gap_s), per_hour, start)
         # Rounded up: times differ by microseconds from run to run, and smoothed scores with them.
         on, off = found.settings.thresholds
@@ -180,16 +188,39 @@ def _score_videos(
                 error = caught
                 log.warning("left out: %s", caught)
                 continue
-            window, lookahead = settings.window_clips, settings.lookahead_clips
-            scores = causal_offline_scores(detector, extracted.features, window=window, lookahead=lookahead)
-            times = extracted.times.spans(clip_spans(engine.spec, len(scores), extracted.times))
-            recordings.append([(*span, score) for span, score in zip(times, scores.tolist(), strict=True)])
+            recordings.append(_clips(detector, settings, extracted.features, extracted.times, engine.spec))
     except KeyboardInterrupt:
         log.warning("stopped: %d of %d videos are used", len(recordings), len(videos))
     if not recordings:
         raise error or EvaluationError("stopped before the first video was scored")
     on_progress(len(videos), len(videos), "")
     return recordings
+
+
+def _score_features(
+    detector: Detector, features: FeatureSet, settings: CameraSettings, video_ids: Sequence[str]
+) -> list[list[Clip]]:
+    """The clips of stored videos, of all where none are named."""
+    check_same_features(features.spec, detector.spec, str(features.folder))
+    if features.spec.segments is not None:
+        raise FeatureError(f"{features.folder} has {features.spec.segments} segments per video; a camera has clips")
+    recordings = []
+    for video_id in video_ids or features.records:
+        rows, times = features.load(video_id), features.times(video_id)
+        if times is None or times.fps is None:
+            raise FeatureError(f"{features.folder} doesn't say how long {video_id} is: hours can't be counted")
+        recordings.append(_clips(detector, settings, rows, times, features.spec))
+    return recordings
+
+
+def _clips(
+    detector: Detector, settings: CameraSettings, features: Features, times: FrameTimes, spec: FeatureSpec
+) -> list[Clip]:
+    """The clips of a video as the camera would score them, from its features [T, C, D]."""
+    window, lookahead = settings.window_clips, settings.lookahead_clips
+    scores = causal_offline_scores(detector, features, window=window, lookahead=lookahead)
+    spans = times.spans(clip_spans(spec, len(scores), times))
+    return [(*span, score) for span, score in zip(spans, scores.tolist(), strict=True)]
 
 
 def _check_rates(detector: Detector, videos: Sequence[Path]) -> None:
