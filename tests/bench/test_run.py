@@ -21,6 +21,7 @@ from amiss.cli import app
 from amiss.datasets import read_manifest, write_manifest
 from amiss.errors import ManifestError, UsageError
 from amiss.evaluation import evaluate, read_scores
+from amiss.training import load_recipe, recipe_to_yaml
 from helpers.bench import QUICK, as_one_split, make_data, make_videos, run_bench, write_features, write_suite
 
 SWEEP = [{"recipe": "topk", "set": {**QUICK, "head_options.k": [1, 2]}}, {"recipe": "sultani2018", "set": QUICK}]
@@ -179,6 +180,30 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
     went_on = run_bench(root / "suite.yaml", root / "killed", workers=1)
     assert went_on["provenance"]["cells_run_now"] == 5
     assert without_times(went_on) == without_times(json.loads(json.dumps(results)))
+
+
+def test_of_recipes_that_are_tried_the_one_that_is_taken_is_followed(tmp_path: Path) -> None:
+    """Both have a step 1; of the one that isn't taken no step counts."""
+    make_data(tmp_path)
+    fewer = ["steps=2", "evaluate_every=1", "segments=4", "calibration.folds=2"]
+    (tmp_path / "other.yaml").write_text(recipe_to_yaml(load_recipe("topk", [*fewer, "name=other"])))
+    auto_recipe = load_recipe("auto", [f'alternatives=["{tmp_path / "other.yaml"}"]', "calibration.rounds=1"])
+    (tmp_path / "auto.yaml").write_text(recipe_to_yaml(auto_recipe))
+    recipes = [{"recipe": "auto.yaml"}, {"recipe": "pooled"}]
+    suite = write_suite(tmp_path, recipes=recipes, seeds=1)
+    results = run_bench(suite, tmp_path / "out", workers=1)
+    auto, pooled = (
+        next((tmp_path / "out").glob(f"runs/made-up/rows/{r}*/seed0-*/cell.json")) for r in ("auto", "pooled")
+    )
+    found, alone = json.loads(auto.read_text()), json.loads(pooled.read_text())
+    assert found["train"]["taken"] in {"pooled", "other"}
+    if found["train"]["taken"] == "pooled":
+        assert found["by_step"] == alone["by_step"]
+    assert set(found["by_step"]) == ({"1"} if found["train"]["taken"] == "pooled" else {"1", "2"})
+    oracle = read_scores(auto.parent / "scores-oracle.npz")
+    frame_auc = evaluate(oracle, read_manifest(tmp_path / "manifest.csv"), "exact").auc
+    assert frame_auc == pytest.approx(max(found["by_step"].values()), abs=1e-6)
+    assert len(results["datasets"][0]["systems"]) == 2
 
 
 def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:

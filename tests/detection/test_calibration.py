@@ -70,12 +70,25 @@ def test_one_odd_video_hardly_moves_the_threshold() -> None:
     assert after.scores_of(np.array(peaks)).std() > 0.15  # and the scores of the others stay apart
 
 
+def test_the_more_normal_videos_the_more_the_threshold_is_theirs() -> None:
+    rng = np.random.default_rng(5)
+    away = []
+    for n in (20, 80, 2000):
+        normal, anomalous = rng.normal(size=n), rng.normal(size=n) + 1
+        found = calibrate([*normal, *anomalous], [0] * n + [1] * n, source="made up")
+        share = float((found.scores_of(normal) >= found.threshold).mean())
+        away.append(abs(share - 0.1))
+    assert away[0] > away[2]
+    assert away[2] < 0.01
+
+
 @given(st.lists(finite, min_size=40, max_size=40))
 def test_the_default_is_the_point_it_says_it_is(peaks: list[float]) -> None:
     calibration = calibrate(peaks, LABELS, source="made up")
     normal = calibration.scores_of(np.array(peaks[:20]))
     assert 0 < calibration.threshold < 1
-    assert (normal > calibration.threshold).sum() <= 3  # an eighth of 20
+    tenth = float(np.quantile(normal, 0.9))
+    assert calibration.threshold == pytest.approx(max(0.5, (tenth + 0.55) / 2))  # 20 normal videos: half of the way
     assert calibration.threshold in [point.threshold for point in calibration.table]
     thresholds = [point.threshold for point in calibration.table]
     assert thresholds == sorted(thresholds, reverse=True)

@@ -39,6 +39,19 @@ def test_padded_clips_cover_every_frame_and_none_is_redundant(n: int, clip_len: 
 
 
 @given(**sizes)
+def test_the_last_clip_shows_the_last_frames(n: int, clip_len: int, stride: int) -> None:
+    """Clips lie where padded ones do; of the last one, what is missing comes from before instead of from a still."""
+    found, padded = clips(n, clip_len, stride, tail="last"), clips(n, clip_len, stride, tail="pad")
+    assert [(c.index, c.start, c.end) for c in found] == [(c.index, c.start, c.end) for c in padded]
+    for clip, expected in zip(found[:-1], padded[:-1], strict=True):
+        assert (clip.images == expected.images).all()
+    if found and n >= clip_len and stride <= clip_len:
+        assert found[-1].images[:, 0, 0, 0].tolist() == list(range(n - clip_len, n))
+    elif found:
+        assert (found[-1].images == padded[-1].images).all()
+
+
+@given(**sizes)
 def test_dropped_tails_leave_whole_clips_only(n: int, clip_len: int, stride: int) -> None:
     found = clips(n, clip_len, stride, tail="drop")
     assert len(found) == (0 if n < clip_len else 1 + (n - clip_len) // stride)

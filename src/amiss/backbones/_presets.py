@@ -36,7 +36,7 @@ class Preset:
     networks: tuple[tuple[tuple[str, ...], Preprocessing], ...]
     """Names of backbones (`*` stands for anything), and their preprocessing."""
     stride: int = CLIP_LEN
-    tail: Literal["pad", "drop"] = "drop"
+    tail: Literal["last", "pad", "drop"] = "drop"
 
     def preprocessing(self, backbone: str) -> Preprocessing | None:
         """That of a backbone; None = the project didn't use it."""

@@ -1,8 +1,11 @@
 """One cell of a benchmark: train with one seed, follow the test set apart, keep the scores."""
 
 import json
+import shutil
 import time
 import warnings
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from amiss.files import write_json
 from amiss.jobs import score_videos
 from amiss.training import Recipe, train
 
-RESULTS = 2
+RESULTS = 3
 """Version of the code that decides a cell's numbers: heads, training, features, detection, evaluation, and this file.
 
 Raise it with every change of them after which a cell's numbers differ; cells of an earlier version are then run again.
@@ -104,10 +107,13 @@ class Cell:
                 scoring = time.process_time() - started
                 write_scores(score_file(self.folder, kind), scores)
                 threshold[kind] = detector.calibration.threshold
+        recipe = report.taken or self.recipe.name
+        shutil.copyfile(follower.scores_of(recipe), score_file(self.folder, "oracle(test)"))
+        by_step = follower.values[recipe]
         steps: dict[Kind, int] = {
             "last": report.steps,
             "selected": report.selected_step,
-            "oracle(test)": follower.best_step,
+            "oracle(test)": _best(by_step),
         }
         result = CellResult(
             results=RESULTS,
@@ -115,8 +121,8 @@ class Cell:
             seed=self.seed,
             metric=self.metric,
             steps=steps,
-            values={kind: follower.values[step] for kind, step in steps.items()},
-            by_step=follower.values,
+            values={kind: by_step[step] for kind, step in steps.items()},
+            by_step=by_step,
             held_out=report.selected_auc,
             threshold=threshold,
             unscored=tuple(unscored),
@@ -140,42 +146,49 @@ def _read(folder: Path) -> CellResult | None:
         return None
 
 
+def _best(by_step: Mapping[int, float]) -> int:
+    """The step that no one could have chosen without the test set; the first of equals."""
+    return max(by_step, key=lambda step: (by_step[step], -step))
+
+
 @dataclass
 class _Follower:
-    """Measures the test set at each evaluation and keeps the scores of the best step; survives a kill."""
+    """Measures the test set at each evaluation and keeps the scores of the best step; survives a kill.
+
+    A recipe with alternatives trains several, each with steps of its own: they are kept apart.
+    """
 
     cell: Cell
     features: FeatureSet
-    values: dict[int, float] = field(default_factory=dict)
-    """Step → metric on the test set."""
+    values: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Name of the recipe under way → step → metric on the test set."""
 
     def __post_init__(self) -> None:
         """Take up what was measured before a kill. Steps that are trained again give the same numbers."""
         if self._log.is_file():
             for line in self._log.read_text(encoding="utf-8").splitlines():
                 try:
-                    step, value = json.loads(line)
+                    recipe, step, value = json.loads(line)
                 except ValueError:
                     break  # cut short by the kill
-                self.values[step] = value
+                self.values[recipe][step] = value
 
     @property
     def _log(self) -> Path:
         return self.cell.folder / "test-by-step.jsonl"
 
-    @property
-    def best_step(self) -> int:
-        """The step that no one could have chosen without the test set; the first of equals."""
-        return max(self.values, key=lambda step: (self.values[step], -step))
+    def scores_of(self, recipe: str) -> Path:
+        """Where the scores of a recipe's best step are."""
+        return self.cell.folder / f"best-{list(self.values).index(recipe)}.npz"
 
     def look(self, step: int, detector: Detector) -> None:
         """Measure the detector of a step."""
+        recipe = detector.provenance["recipe"]["name"]
         scores, unscored = score_videos(detector, self.features, self.cell.manifest.split("test"))
         frames = score_frames(scores, self.cell.manifest, self.cell.protocol, exclude=unscored)
-        value = bootstrap_metrics(frames, np.ones((1, len(frames.videos))))[self.cell.metric][0]
-        known = {**self.values, step: float(value)}
-        if max(known, key=lambda s: (known[s], -s)) == step:
-            write_scores(score_file(self.cell.folder, "oracle(test)"), scores)
-        self.values[step] = float(value)
+        value = float(bootstrap_metrics(frames, np.ones((1, len(frames.videos))))[self.cell.metric][0])
+        self.values[recipe][step] = value
+        if _best(self.values[recipe]) == step:
+            write_scores(self.scores_of(recipe), scores)
         with self._log.open("a", encoding="utf-8") as log:
-            log.write(json.dumps([step, float(value)]) + "\n")
+            log.write(json.dumps([recipe, step, value]) + "\n")

@@ -16,8 +16,10 @@ from amiss.errors import EvaluationError, UsageError
 _STRAIGHT = 4.0  # calibrated log-odds up to which the map is logistic; from there on it flattens by a logarithm
 _LEAST_SPREAD = 0.25  # calibrated log-odds that the middle half of the peaks covers at least, whatever labels say
 _FAR = 2.0  # such middle halves from the median; what lies beyond counts as there
-FALSE_ALARMS = 0.125
-"""Share of normal videos that reach the default threshold, at most: one in eight."""
+FALSE_ALARMS = 0.1
+"""Share of normal videos whose score is the default threshold, where there are many of them: one in ten."""
+_USUAL = 0.55  # threshold where nothing else is known: somewhat more anomalous than normal
+_WORTH = 20  # normal videos that such prior knowledge counts as
 _TABLE = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 _FEW = 10  # videos of a label, below which a table says next to nothing
 
@@ -192,14 +194,15 @@ def calibrate(
 ) -> Calibration:
     """Fit map and threshold to videos that weren't trained on.
 
-    The threshold is the score that the stated share of normal videos reaches, a quantile, so that one odd video (they
-    exist) moves it by one rank at most; or 0.5, where that is higher: below, a video is rather normal than anomalous.
+    The threshold lies between 0.55 (somewhat more anomalous than normal) and the score that the stated share of normal
+    videos reaches, a quantile, which one odd video (they exist) moves by one rank at most. Of few videos a quantile is
+    mostly chance: with n of them it weighs n : 20. The threshold is at least 0.5: below, a video is rather normal.
 
     Args:
         peaks: highest logit of each video.
         labels: of the videos, 0 = normal, 1 = anomalous.
         source: how they come to be not trained on, for the record.
-        false_alarms: share of normal videos that may reach the threshold.
+        false_alarms: share of normal videos that reach the threshold, were there many.
         footage: normal videos again, whole, for false alarms an hour.
 
     Raises:
@@ -215,9 +218,13 @@ def calibrate(
     def at(share: float) -> float:
         return float(np.quantile(normal, 1 - share)) if share else float(np.nextafter(normal.max(), 1.0))
 
-    threshold = max(at(false_alarms), 0.5)
+    worth = len(normal) / (len(normal) + _WORTH)
+    threshold = max(worth * at(false_alarms) + (1 - worth) * _USUAL, 0.5)
     levels = sorted({threshold, *map(at, _TABLE)}, reverse=True)
-    rule = f"the score that {100 * false_alarms:.3g} % of {len(normal)} normal videos reach, at least 0.5"
+    rule = (
+        f"between {_USUAL} and the score that {100 * false_alarms:.3g} % of {len(normal)} normal videos reach, the "
+        f"nearer to it the more there are ({100 * worth:.0f} % of the way)"
+    )
     few = "" if min(len(normal), len(anomalous)) >= _FEW else "; so few say little: expect anything"
     points = [operating_point(level, normal, anomalous) for level in levels]
     alarms = None

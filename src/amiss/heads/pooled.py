@@ -31,7 +31,10 @@ class PooledOptions(HeadOptions):
     """Options of `pooled`."""
 
     inverse_penalty: Annotated[float, Field(gt=0)] = 10.0
-    """C of the logistic regression: loss + ‖w‖² / (2 C), on standardised features divided by √P."""
+    """C of the logistic regression: loss + ‖w‖² / (2 C), on standardised features of mean square 1 / P."""
+    spread_weight: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """What each number of maximum and standard deviation counts beside one of the mean in distances of videos, to which
+    the penalty applies: of few clips they are less certain."""
     dropout: Dropout = 0.0
     """Of pooled features, where the head is trained by steps."""
     weight_penalty: Weight = 0.001
@@ -108,10 +111,14 @@ class PooledHead(HeadWithOptions):
         pooled_BP = torch.stack(rows).double().numpy()
         mean, std = pooled_BP.mean(axis=0), pooled_BP.std(axis=0)
         std = np.maximum(std, 1e-6 * max(float(np.abs(pooled_BP).max()), 1e-6))
-        z_BP = ((pooled_BP - mean) / std).clip(-_LIMIT, _LIMIT) / np.sqrt(pooled_BP.shape[1])
+        share_P = np.repeat([1, self.settings.spread_weight, self.settings.spread_weight], self.feature_dim)
+        scale_P = np.sqrt(share_P / share_P.sum())
+        z_BP = ((pooled_BP - mean) / std).clip(-_LIMIT, _LIMIT) * scale_P
         model = LogisticRegression(C=self.settings.inverse_penalty, class_weight="balanced", max_iter=_STEPS)
         model.fit(z_BP, labels)
-        self.linear.weight.copy_(torch.from_numpy(model.coef_))
+        self.linear.weight.copy_(
+            torch.from_numpy(model.coef_ * scale_P * np.sqrt(len(scale_P)))
+        )  # forward divides by √P
         self.linear.bias.copy_(torch.from_numpy(model.intercept_))
         self.mean.copy_(torch.from_numpy(mean))
         self.std.copy_(torch.from_numpy(std))

@@ -83,8 +83,8 @@ def _train_best(
 ) -> TrainReport:
     """Train the recipe itself and its alternatives, in `tried/`; copy what the best one left."""
     candidates = {recipe.head: recipe.model_copy(update={"name": recipe.head, "alternatives": ()})}
-    for name in recipe.alternatives:
-        candidates[name] = load_recipe(name).model_copy(update={"alternatives": ()})
+    for alternative in map(load_recipe, recipe.alternatives):
+        candidates[alternative.name] = alternative.model_copy(update={"alternatives": ()})
     resolved = resolve_recipe(recipe, features)
     videos = manifest.split("train", "val")
     find_all_zero(videos, features)

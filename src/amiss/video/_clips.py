@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from amiss.video._reader import Frame
 from amiss.video._rgb import Image
 
 Stamp = TypeVar("Stamp")
-Tail = Literal["pad", "drop"]
+Tail = Literal["last", "pad", "drop"]
 Allocate = Callable[[tuple[int, ...]], Image]
 
 
@@ -24,22 +24,26 @@ class FrameGroup(Generic[Stamp]):
     """The frames of one clip."""
 
     images: Image
-    """[T, H, W, 3] RGB, always a whole clip; the last frame is repeated where frames are missing."""
+    """[T, H, W, 3] RGB, always a whole clip; what the tail rule says stands where frames are missing."""
     stamps: tuple[Stamp, ...]
-    """What was given with each real frame; fewer than T only where the clip is padded."""
+    """What was given with each of its own frames; fewer than T only where the last clip was filled up."""
+    first: int = 0
+    """Where in `images` its own frames begin; above 0 only where frames before them fill it up."""
 
 
 class FrameGrouper(Generic[Stamp]):
     """Groups frames as they come: clip i of a recording has its frames `[i * stride, i * stride + clip_len)`.
 
-    Holds one clip, into which every frame is copied, and no frame.
+    Holds one clip, into which every frame is copied, and no frame; with `last` also the clip before it.
 
     Args:
         clip_len: frames per clip.
         stride: frames from the start of one clip to the start of the next.
-        tail: of a recording's last clip, where it is incomplete: `pad` repeats its last frame, so that every frame is
-            covered; `drop` leaves it out.
-        allocate: makes the array of a clip from its shape; each is used once.
+        tail: of a recording's last clip, where it is incomplete: `last` fills it up from before, so that it shows the
+            recording's last `clip_len` frames; `pad` repeats its last frame; `drop` leaves it out. `last` pads where
+            the recording is shorter than a clip, and with a stride beyond the clip's length, where frames between
+            clips aren't held.
+        allocate: makes the array of a clip from its shape; each is used once, and stays as it is until the next clip ends.
 
     Raises:
         UsageError: `clip_len` or `stride` is below 1, or `tail` is unknown.
@@ -48,14 +52,15 @@ class FrameGrouper(Generic[Stamp]):
     def __init__(self, clip_len: int, stride: int, tail: Tail, allocate: Allocate = _allocate) -> None:
         if clip_len < 1 or stride < 1:
             raise UsageError(f"clip_len is {clip_len} and stride is {stride}; both must be at least 1")
-        if tail not in ("pad", "drop"):
-            raise UsageError(f"tail is {tail!r}; allowed are 'pad' and 'drop'")
-        self._clip_len, self._stride, self._pads = clip_len, stride, tail == "pad"
+        if tail not in get_args(Tail):
+            raise UsageError(f"tail is {tail!r}; allowed are {list(get_args(Tail))}")
+        self._clip_len, self._stride, self._tail = clip_len, stride, tail
         self._allocate = allocate
         self._clear()
 
     def _clear(self) -> None:
         self._images: Image | None = None  # of the clip under way
+        self._before: Image | None = None  # the clip before, where it may have to fill up the last one
         self._stamps: list[Stamp] = []  # of the frames in it
         self._n_new = 0  # those of them that no clip has covered yet
         self._skip = 0  # frames still to be passed over before the next clip starts
@@ -79,6 +84,8 @@ class FrameGrouper(Generic[Stamp]):
             return None
         group = FrameGroup(self._images, tuple(self._stamps))
         self._clear()
+        if self._tail == "last" and self._stride <= self._clip_len:
+            self._before = group.images
         self._skip = max(self._stride - self._clip_len, 0)
         if kept := group.stamps[self._stride :]:
             self._images = self._allocate(group.images.shape)
@@ -87,12 +94,17 @@ class FrameGrouper(Generic[Stamp]):
         return group
 
     def finish(self) -> FrameGroup[Stamp] | None:
-        """The recording ends: its last, incomplete clip, if that is padded. What comes next is another recording."""
+        """The recording ends: its last, incomplete clip, unless that is dropped. What comes next is another one."""
         group = None
-        if self._pads and self._n_new and self._images is not None:
-            n_real = len(self._stamps)
-            self._images[n_real:] = self._images[n_real - 1]
-            group = FrameGroup(self._images, tuple(self._stamps))
+        if self._tail != "drop" and self._n_new and self._images is not None:
+            n_real, n_new = len(self._stamps), self._n_new
+            if self._before is not None:  # its last frame is the one before the new ones
+                self._images[-n_new:] = self._images[n_real - n_new : n_real].copy()
+                self._images[:-n_new] = self._before[n_new:]
+                group = FrameGroup(self._images, tuple(self._stamps), self._clip_len - n_real)
+            else:
+                self._images[n_real:] = self._images[n_real - 1]
+                group = FrameGroup(self._images, tuple(self._stamps))
         self._clear()
         return group
 
@@ -106,7 +118,7 @@ class Clip:
     start: int
     """Index of its first frame."""
     end: int
-    """Index after its last real frame; `end - start` is below the clip length only where the clip is padded."""
+    """Index after its last frame; `end - start` is below the clip length only where the last clip was filled up."""
     images: Image
     """[T, H, W, 3] RGB, always a whole clip."""
 
@@ -115,21 +127,21 @@ def iter_clips(
     frames: Iterable[Frame],
     clip_len: int = 16,
     stride: int = 16,
-    tail: Tail = "pad",
+    tail: Tail = "last",
     allocate: Allocate = _allocate,
 ) -> Iterator[Clip]:
     """Group frames into clips: clip i covers frames `[i * stride, i * stride + clip_len)`.
 
-    Holds at most two clips: the one that was given last and the one under way. A video of n > 0 frames gives with `pad`
-    1 + ceil(max(n - clip_len, 0) / stride) clips (for stride ≤ clip_len; ceil(n / stride) for larger strides, which
-    leave gaps), and with `drop` 1 + (n - clip_len) // stride of them, or none where n < clip_len. With 16 and 16 this
-    is ceil(n / 16) and n // 16.
+    Holds at most two clips: the one that was given last and the one under way. A video of n > 0 frames gives with
+    `last` and with `pad` 1 + ceil(max(n - clip_len, 0) / stride) clips (for stride ≤ clip_len; ceil(n / stride) for
+    larger strides, which leave gaps), and with `drop` 1 + (n - clip_len) // stride of them, or none where n < clip_len.
+    With 16 and 16 this is ceil(n / 16) and n // 16.
 
     Args:
         frames: of one size.
         clip_len: frames per clip.
         stride: frames from the start of one clip to the start of the next.
-        tail: `pad` repeats the last frame, so that every frame is covered; `drop` leaves out an incomplete clip.
+        tail: of an incomplete last clip, as `FrameGrouper` has it; `last` and `pad` cover every frame, `drop` doesn't.
         allocate: see FrameGrouper.
 
     Raises:

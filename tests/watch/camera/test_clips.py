@@ -34,7 +34,7 @@ def assembled(spec: FeatureSpec, frames: list[LiveFrame]) -> list[LiveClip]:
 grouping = {
     "clip_len": st.integers(1, 20),
     "stride": st.integers(1, 25),
-    "tail": st.sampled_from(("pad", "drop")),
+    "tail": st.sampled_from(("last", "pad", "drop")),
 }
 
 

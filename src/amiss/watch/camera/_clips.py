@@ -96,7 +96,7 @@ class ClipAssembler:
         self._last_s, self._step_s = seconds, seconds - self._last_s
 
     def finish(self) -> Iterator[LiveClip]:
-        """The connection is over: its last, incomplete clip, if the spec's tail rule is to pad it."""
+        """The connection is over: its last, incomplete clip, unless the spec's tail rule drops it."""
         if self._resampler is not None and (shown := self._resampler.finish(self._last_s + self._step_s)):
             yield from self._take(*shown)
         if (group := self._grouper.finish()) is not None:
@@ -124,5 +124,5 @@ class ClipAssembler:
         origin = None
         if first.file:
             origin = Origin(first.file, self._n_clips, first.file_s)
-        picture = group.images[n_real // 2].copy()  # not the whole clip with it
+        picture = group.images[group.first + n_real // 2].copy()  # not the whole clip with it
         return LiveClip(group.images, first.time, last.time + step, last.monotonic_s, picture, first.connection, origin)
