@@ -43,7 +43,7 @@ class FrameGrouper(Generic[Stamp]):
             recording's last `clip_len` frames; `pad` repeats its last frame; `drop` leaves it out. `last` pads where
             the recording is shorter than a clip, and with a stride beyond the clip's length, where frames between
             clips aren't held.
-        allocate: makes the array of a clip from its shape; each is used once, and stays as it is until the next clip ends.
+        allocate: makes the array of a clip from its shape; each is used once, and must hold until the next clip ends.
 
     Raises:
         UsageError: `clip_len` or `stride` is below 1, or `tail` is unknown.
@@ -60,9 +60,9 @@ class FrameGrouper(Generic[Stamp]):
 
     def _clear(self) -> None:
         self._images: Image | None = None  # of the clip under way
-        self._before: Image | None = None  # the clip before, where it may have to fill up the last one
         self._stamps: list[Stamp] = []  # of the frames in it
         self._n_new = 0  # those of them that no clip has covered yet
+        self._before: Image | None = None  # the clip before, where it may have to fill up the last one
         self._skip = 0  # frames still to be passed over before the next clip starts
 
     def push(self, image: Image, stamp: Stamp) -> FrameGroup[Stamp] | None:
