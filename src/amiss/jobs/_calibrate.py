@@ -35,12 +35,9 @@ class CalibratedDetector:
     @property
     def message(self) -> str:
         """It in a sentence."""
-        hours = self.calibration.alarms.hours if self.calibration.alarms is not None else 0.0
         n = len(self.videos)
-        return (
-            f"threshold {self.calibration.threshold:.4f}: {self.calibration.method} "
-            f"({n} video{'' if n == 1 else 's'}, {hours:.3g} h)"
-        )
+        count = f"{n} video{'' if n == 1 else 's'}"
+        return f"threshold {self.calibration.threshold:.4f}: {self.calibration.method} ({count})"
 
 
 def calibrate_detector(
