@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from amiss.backbones import FeatureSpec, create_backbone, create_backbone_for, fused_spec
 from amiss.cli import app
 from amiss.detection import Detector
+from amiss.errors import UsageError
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set
 from amiss.video import FrameTimes
 from helpers.videos import write_video
@@ -136,6 +137,14 @@ def test_denser_native_clips_need_no_rate(tmp_path: Path) -> None:
     save(tmp_path / "a", made_by("a"), {"v": 4})
     save(tmp_path / "b", made_by("b", stride=4), {"v": 13})
     assert concat(tmp_path, "a", "b").load("v")[:, 0, 4].tolist() == [0, 4, 8, 12]
+
+
+def test_backbones_on_different_clips_score_stored_features_only() -> None:
+    specs = [create_backbone("motion").spec, create_backbone("squeezenet1_1", "random", stride=8).spec]
+    with pytest.raises(
+        UsageError, match=r"motion and squeezenet1_1 .*: stride is 16 and 8\. .*`amiss detect --features`"
+    ):
+        create_backbone_for(fused_spec(specs))
 
 
 def test_segments_go_with_segments(tmp_path: Path) -> None:

@@ -15,6 +15,19 @@ from amiss.errors import UsageError
 _SHARED = ("clip_len", "stride", "tail", "frame_rate")  # what parts that run on the same clips must agree in
 
 
+def clips_that_differ(specs: Sequence[FeatureSpec]) -> str | None:
+    """Why backbones can't run on the same clips; None = they can."""
+    first = specs[0]
+    for spec in specs[1:]:
+        for name in _SHARED:
+            if getattr(spec, name) != getattr(first, name):
+                return (
+                    f"{first.backbone} and {spec.backbone} can't run on the same clips: {name} is "
+                    f"{getattr(first, name)} and {getattr(spec, name)}"
+                )
+    return None
+
+
 def fused_spec(specs: Sequence[FeatureSpec]) -> FeatureSpec:
     """What the features of several backbones are, concatenated. Rows and times are those of the first.
 
@@ -52,14 +65,8 @@ class FusedBackbone(Backbone):
 
     def __init__(self, parts: Sequence[Backbone]) -> None:
         super().__init__()
-        first = parts[0].spec
-        for part in parts[1:]:
-            for name in _SHARED:
-                if getattr(part.spec, name) != getattr(first, name):
-                    raise UsageError(
-                        f"{first.backbone} and {part.spec.backbone} can't run on the same clips: {name} is "
-                        f"{getattr(first, name)} and {getattr(part.spec, name)}"
-                    )
+        if (difference := clips_that_differ([part.spec for part in parts])) is not None:
+            raise UsageError(difference)
         self.networks = nn.ModuleList(parts)
         self.spec = fused_spec([part.spec for part in parts])
 

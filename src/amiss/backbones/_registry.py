@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
-from amiss.backbones._fusion import FusedBackbone
+from amiss.backbones._fusion import FusedBackbone, clips_that_differ
 from amiss.backbones._preprocessing import CROPS
 from amiss.backbones._presets import apply_preset, preprocessing_of
 from amiss.backbones._spec import FeatureSpec, differing_fields
@@ -148,16 +148,22 @@ def _choice(info: BackboneInfo, weights: WeightsChoice | Mapping[str, WeightsCho
 
 def why_not_from_video(spec: FeatureSpec) -> str | None:
     """Why such features can't be made of a video here, and what to do; None = they can, where weights are at hand."""
-    foreign = [part.backbone for part in spec.parts or (spec,) if find_backbone(part.backbone) is None]
-    if not foreign:
-        return None
-    rows = f"{spec.segments} segments of a video" if spec.segments else f"clips of {spec.clip_len} frames"
-    views = f", {spec.crops} crops" if spec.crops > 1 else ""
-    return (
-        f"these are features of {spec.backbone} ({spec.dim}-d, {rows}{views}), and amiss has no backbone "
-        f"{' and no '.join(repr(name) for name in foreign)} to make them of a video: make them as their project does, "
-        "import them (`amiss features import`), and score them as they are (`amiss detect --features`)"
-    )
+    parts = spec.parts or (spec,)
+    foreign = [part.backbone for part in parts if find_backbone(part.backbone) is None]
+    if foreign:
+        rows = f"{spec.segments} segments of a video" if spec.segments else f"clips of {spec.clip_len} frames"
+        views = f", {spec.crops} crops" if spec.crops > 1 else ""
+        return (
+            f"these are features of {spec.backbone} ({spec.dim}-d, {rows}{views}), and amiss has no backbone "
+            f"{' and no '.join(repr(name) for name in foreign)} to make them of a video: make them as their project "
+            "does, import them (`amiss features import`), and score them as they are (`amiss detect --features`)"
+        )
+    if (difference := clips_that_differ(parts)) is not None:
+        return (
+            f"{difference}. Extract them one by one, join them (`amiss features concat`), and score them as they are "
+            "(`amiss detect --features`)"
+        )
+    return None
 
 
 def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None) -> Backbone:
