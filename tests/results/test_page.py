@@ -11,10 +11,11 @@ import pytest
 
 from amiss.detection import ScoreResult, clip_scores, find_events
 from amiss.errors import EvaluationError, UsageError
-from amiss.jobs import report_results
+from amiss.jobs import DetectOutputs, PageReport, detect, report_results
 from amiss.video import FrameTimes
 from helpers.browser import in_browser
 from helpers.command import amiss
+from helpers.fake_detector import BrightnessEngine, brightness_detector
 from helpers.videos import write_video
 
 ODD = "2024-03-01_22-58-40 <b>#1 & 50% é"
@@ -109,6 +110,12 @@ const set = (selector, value, kind = "input") => {
   if (element.type === "checkbox") element.checked = value; else element.value = value;
   element.dispatchEvent(new Event(kind));
 };
+// Chromium's clock runs ahead of the player here, but it waits for files: asking for one takes real time.
+const until = async (isSo) => {
+  for (let i = 0; i < 2000 && !isSo(); i++) {
+    await new Promise((done) => Object.assign(new Image(), { onerror: done, src: `nothing${i}.png` }));
+  }
+};
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const events = () => [...document.querySelectorAll(".events li")].map((e) => e.textContent);
 async function test() {
@@ -142,7 +149,7 @@ async function test() {
   timeline.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + box.width / 2, buttons: 1 }));
   found.middle = document.querySelector(".now").textContent;
   const player = document.querySelector("video");
-  for (let i = 0; i < 50 && player.readyState === 0; i++) await pause(50);
+  await until(() => player.currentTime > 0);
   found.player = [player.readyState > 0, player.currentTime];
   timeline.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
   found.later = timeline.getAttribute("aria-valuenow");
@@ -150,7 +157,7 @@ async function test() {
   found.before = timeline.getAttribute("aria-valuenow");
   document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "j", bubbles: true }));
   found.next = document.querySelector("#shown h2").textContent;
-  await pause(1500);
+  await until(() => !document.querySelector(".absent").hidden);
   found.absent = document.querySelector(".absent").textContent;
   found.wide = document.documentElement.scrollWidth <= innerWidth;
   return found;
@@ -182,3 +189,26 @@ def test_in_a_browser(folder: Path) -> None:
     assert said["next"] == "old_camera"
     assert "can't play this file (mpeg4 in .avi)" in said["absent"]
     assert said["wide"]
+
+
+def test_detect_writes_the_page_of_all_results_in_the_folder(tmp_path: Path, folder: Path) -> None:
+    video = write_video(tmp_path / "new.mp4", 40, fps=16)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    detector = brightness_detector()
+    detector._engine = BrightnessEngine()
+    pages: list[PageReport] = []
+    outputs = DetectOutputs(page=True)
+    report = detect({"new": video, "broken": broken}, detector, out=folder, outputs=outputs, on_page=pages.append)
+    assert (report.done, list(report.failed)) == (["new"], ["broken"])
+    (page,) = pages
+    assert (page.n_videos, list(page.problems)) == (4, ["broken"])
+    assert shown_on(page.page)["new"]["sources"][0]["link"] == "../new.mp4"
+    assert "broken.mp4" in page.page.read_text(encoding="utf-8")
+
+
+def test_pages_need_a_folder_to_lie_in(tmp_path: Path) -> None:
+    ran = amiss("detect", tmp_path / "a.mp4", "--detector", tmp_path, "--report")
+    assert (ran.code, "--report need --out" in ran.err) == (2, True)
+    ran = amiss("detect", tmp_path / "a.mp4", "--detector", tmp_path, "--out", tmp_path, "--preview")
+    assert (ran.code, "--preview belongs to --report" in ran.err) == (2, True)

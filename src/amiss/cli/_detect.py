@@ -1,5 +1,6 @@
 """Commands for users of a detector: detect, report, demo."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,6 +60,7 @@ def detect(
     if preview and not page:
         raise UsageError("--preview belongs to --report")
     results: dict[str, ScoreResult] = {}
+    pages: list[PageReport] = []
     report = None
     try:
         with console.progress("detect") as on_progress:
@@ -76,7 +78,7 @@ def detect(
                 fps=fps,
                 on_progress=on_progress,
                 on_result=results.__setitem__,
-                on_page=_tell_page,
+                on_page=pages.append,
             )
     finally:  # what is done is told though a disk is full or Ctrl-C ends it
         if as_json and (results or report):
@@ -84,6 +86,8 @@ def detect(
         elif not as_json:
             for video_id, result in results.items():
                 _print_summary(video_id, result)
+    for written in pages:
+        _tell_page(written, told=report.failed)
     console.finish(report, "videos scored" + (f", written to {out}" if out else ""))
 
 
@@ -98,12 +102,14 @@ def report(
 
     with console.progress("preview") as on_progress:
         written = report_results(results, out=out, videos=videos, preview=preview, on_progress=on_progress)
-    for name, problem in written.problems.items():
-        console.warn(f"{name}: {problem}")
     _tell_page(written)
 
 
-def _tell_page(written: "PageReport") -> None:
+def _tell_page(written: "PageReport", told: Collection[str] = ()) -> None:
+    """What the page can't show, but for what is told elsewhere, and where it is."""
+    for name, problem in written.problems.items():
+        if name not in told:
+            console.warn(f"{name}: {problem}")
     if written.absent:
         console.note(f"{_some(written.absent)} not at hand: `amiss report --videos FOLDER` tells where they are")
     if written.unplayed:
