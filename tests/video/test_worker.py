@@ -17,13 +17,15 @@ from amiss.video import (
     FileEnded,
     FileOutcome,
     LiveFrame,
+    LivePacket,
+    PacketWriter,
     VideoReader,
     check_video,
     iter_clips,
     open_source,
 )
 from amiss.video.worker import EndedError
-from helpers.videos import cut_short, numbered, write_video
+from helpers.videos import cut_short, numbered, read_number, write_video
 
 
 def children() -> set[int]:
@@ -190,3 +192,23 @@ def test_ends_are_counted_over_restarts(tmp_path: Path) -> None:
     (end,), _ = watch(tmp_path, "bad.mp4")
     assert end.outcome is FileOutcome.DONE
     assert "is set aside" in end.problem
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("a.mp4", {}), ("b.ts", {}), ("c.avi", {"codec": "mpeg4"}), ("d.h264", {"container_format": "h264"})],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_packets_of_a_folders_file_can_be_copied_into_a_clip(tmp_path: Path, name: str, how: dict[str, str]) -> None:
+    os.utime(write_video(tmp_path / name, 30, **how), (1_600_000_000,) * 2)  # type: ignore[arg-type]
+    writer = None
+    for item in open_source(f"folder:{tmp_path}", once=True, with_packets=True):
+        if isinstance(item, LivePacket):
+            writer = writer or PacketWriter(tmp_path / "out" / "clip.mp4", item.stream)
+            writer.write(item.packet)
+        elif isinstance(item, FileEnded):
+            assert item.problem == ""
+            item.acknowledge()
+    assert writer is not None
+    writer.finish()
+    assert [read_number(frame.image) for frame in VideoReader(tmp_path / "out" / "clip.mp4")] == list(range(30))

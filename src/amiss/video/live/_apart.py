@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 from amiss.video._packets import EncodedPacket, EncodedStream
 from amiss.video.live._decoding import LiveDecoder
@@ -18,7 +19,7 @@ from amiss.video.live._timeline import MediaTimeline
 from amiss.video.worker import Message
 
 FRAMES_AT_ONCE = 8
-_HEADER = {"movflags": "empty_moov+default_base_moof"}
+_HEADERS = {"mp4": {"movflags": "empty_moov+default_base_moof"}, "avi": {}}
 
 
 class FromZero(MediaTimeline):
@@ -66,28 +67,39 @@ def items_apart(decoder: LiveDecoder, answers: Iterator[Message]) -> Generator[L
     return None
 
 
-def header_of(stream: EncodedStream) -> bytes:
-    """What a file needs to know besides the packets, as the begin of an MP4 without any; empty where MP4 can't hold it.
+def header_of(stream: EncodedStream) -> tuple[str, bytes]:
+    """What a file needs to know besides the packets, as the begin of a file without any, and the kind of that file;
+    empty where none can hold it.
 
     The process that watches reads this, which another made, and nothing of the file.
     """
-    memory = io.BytesIO()
-    with suppress(ValueError, av.FFmpegError), av.open(memory, "w", format="mp4", options=_HEADER) as container:
-        container.add_stream_from_template(stream.template, opaque=True)
-        container.start_encoding()
-        return memory.getvalue()
-    return b""
+    for kind, options in _HEADERS.items():
+        memory = io.BytesIO()
+        with suppress(ValueError, IndexError, av.FFmpegError), av.open(memory, "w", kind, options=options) as container:
+            container.add_stream_from_template(stream.template, opaque=True)
+            container.start_encoding()
+            data = memory.getvalue()
+            with _opened(kind, data) as again:  # MP4 forgets the size of MPEG-4
+                found = again.streams.video[0]
+                if (found.width, found.height) == (stream.width, stream.height):
+                    return kind, data
+    return "", b""
+
+
+def _opened(kind: str, data: bytes) -> InputContainer:
+    return av.open(io.BytesIO(data), "r", format=kind, options={"codec_whitelist": "none"})
 
 
 def _stream(answer: Message) -> EncodedStream | None:
-    if not answer.data:
+    values = answer.values
+    if values["header"] not in _HEADERS:
         return None
     try:
-        with av.open(io.BytesIO(answer.data), format="mp4") as container:
-            stream = EncodedStream(container.streams.video[0], tuple(answer.values["size"]))
+        with _opened(values["header"], answer.data) as container:
+            stream = EncodedStream(container.streams.video[0], tuple(values["size"]))
     except (ValueError, IndexError, av.FFmpegError):
         return None
-    stream.template.codec_context.extradata = bytes.fromhex(answer.values["extradata"]) or None
+    stream.template.codec_context.extradata = bytes.fromhex(values["extradata"]) or None
     return stream
 
 
@@ -125,7 +137,8 @@ class Sender:
             stream = self._stream = item.stream
             extradata = stream.template.codec_context.extradata or b""
             size = stream.width, stream.height
-            self._tell("stream", header_of(stream), size=size, extradata=extradata.hex(), damaged=damaged)
+            kind, data = header_of(stream)
+            self._tell("stream", data, header=kind, size=size, extradata=extradata.hex(), damaged=damaged)
         packet = item.packet
         self._tell(
             "packet",
