@@ -38,8 +38,8 @@ def train(
     """Train a head and write a run directory: recipe.yaml, metrics.jsonl, tensorboard/, last/, selected/, report.json.
 
     Where the recipe names alternatives, all are trained, in `tried/`, and the one is taken whose scores of training
-    videos by heads not trained on them (`TrainReport.out_of_fold`) have the highest video AUC; an alternative only where
-    its AUC is higher by 0.02.
+    videos by heads not trained on them (`TrainReport.out_of_fold`) have the highest video AUC; an alternative only
+    where its AUC is higher by 0.02.
 
     Also what the head of the selected step has to tell (`distribution`: `densities.png` and `densities.json`).
 
