@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amiss.datasets import Manifest, Video
-from amiss.detection import Detector, ScoreResult
+from amiss.detection import Detector, ScoreResult, read_score_result
+from amiss.errors import EvaluationError
 from amiss.evaluation import evaluate
 from amiss.features import open_feature_set
 from amiss.jobs import DetectOutputs, detect, extract, score_figure, score_videos
@@ -67,6 +68,7 @@ def test_variable_rates_give_true_times_everywhere(night: Path, frame_rate: floa
 
     written = json.loads((tmp_path / f"{night.stem}.json").read_text())
     assert written["events"][0]["start_s"] == event.start_s
+    assert read_score_result(written, "night.json").times.spans([(first, first + 1)])[0] == pytest.approx((80, 80.2))
     rows = list(csv.DictReader((tmp_path / f"{night.stem}.csv").read_text().splitlines()))
     loud = [row for row in rows if row["event"] == "1"]
     assert (float(loud[0]["start_s"]), float(loud[-1]["end_s"])) == pytest.approx(
@@ -110,7 +112,7 @@ def test_event_times_are_those_of_their_frames(
     assert result.n_frames == len(stamps)
     ends = [*stamps[1:], result.duration_s]
     for what in (*result.events, *result.clips):
-        assert what.start_s == pytest.approx(stamps[min(what.start, len(stamps) - 1)], abs=1.1e-3)
+        assert what.start_s == pytest.approx([*stamps, result.duration_s][what.start], abs=1.1e-3)
         if what.end > what.start:
             assert what.end_s == pytest.approx(ends[what.end - 1], abs=1.1e-3)
     for event in result.events:
@@ -138,6 +140,22 @@ def test_hours_and_delays_are_those_of_the_clock(tmp_path: Path) -> None:
     found = evaluate(scores, manifest, threshold=0.5, n_bootstrap=0).events
     assert found["false_alarms_per_hour"] == pytest.approx(3600 / 119.84, rel=0.01)
     assert found["delay_median_s"] == pytest.approx(32 / 5)
+
+
+def test_results_whose_times_make_no_sense_are_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", bright(64, 0, 16), times=NIGHT[460:524])
+    values = scored(path, detector_at(None)).to_dict()
+    for wrong in (float("nan"), -1.0, 1e9):
+        clips = [dict(values["clips"][0], end_s=wrong), *values["clips"][1:]]
+        with pytest.raises(EvaluationError, match=r"a\.json: the times of frames"):
+            read_score_result({**values, "clips": clips}, "a.json")
+
+
+def test_results_of_before_have_an_even_rate() -> None:
+    old = {"video": "a", "fps": 25.0, "n_frames": 40, "detector": "d", "threshold": 0.5, "events": [], "problem": None}
+    clips = [{"start": 0, "end": 16, "score": 0.1}, {"start": 16, "end": 32, "score": 0.2}]
+    read = read_score_result({**old, "clips": clips}, "a.json")
+    assert (read.duration_s, read.clips[1].start_s, read.clips[1].end_s, read.times.knots) == (1.6, 0.64, 1.28, None)
 
 
 def with_frames(videos: Sequence[Video]) -> list[Video]:

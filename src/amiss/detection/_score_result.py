@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from amiss.errors import EvaluationError
+from amiss.errors import EvaluationError, VideoError
 from amiss.evaluation import VideoScores, frame_scores, runs_above
 from amiss.files import write_json, write_text
 from amiss.settings import problems_of
@@ -141,6 +141,10 @@ def read_score_result(values: Mapping[str, Any], source: str) -> ScoreResult:
     if (bad := np.flatnonzero(~np.isfinite(numbers))).size:
         which = f"score of clip {bad[0] - 1}" if bad[0] else "threshold"
         raise EvaluationError(f"{source}: the {which} is {numbers[bad[0]]}; it must be a finite number")
+    try:
+        _ = result.times
+    except VideoError as error:
+        raise EvaluationError(f"{source}: {error}") from None
     return result
 
 

@@ -274,7 +274,9 @@ def score_figure(
 
     thumbnails = []
     if video is not None:
-        indices = np.linspace(0, result.n_frames - 1, _THUMBNAILS + 2).round().astype(int)[1:-1].tolist()
+        last_s = float(result.times.starts(result.n_frames - 1))
+        frames = result.times.frames_at(np.linspace(0, last_s, _THUMBNAILS + 2)[1:-1]).round(6).round()
+        indices = np.unique(np.minimum(frames.astype(int), result.n_frames - 1)).tolist()
         thumbnails = list(zip(indices, read_frames_at(video, indices, _THUMBNAIL_HEIGHT), strict=True))
     return plot_score_curve(
         [(clip.start, clip.end) for clip in result.clips],
