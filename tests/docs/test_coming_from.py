@@ -17,7 +17,7 @@ from amiss.backbones import published_spec
 from amiss.cli import app
 from helpers import ROOT
 from helpers.command import amiss
-from helpers.source_systems import WORLDS, write_features
+from helpers.source_systems import WORLDS, crc_weights, write_features
 
 PAGES = sorted((ROOT / "docs/coming-from").glob("*.md"))
 SYSTEMS = [page for page in PAGES if page.stem != "index"]
@@ -84,8 +84,9 @@ def test_the_walk_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", SYSTEMS, ids=name)
-def test_the_walk_runs_with_its_networks(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", [page for page in SYSTEMS if page.stem in ("ekosman", "nevinbaiju")], ids=name)
+def test_the_walk_runs_with_its_network(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crc_weights(tmp_path / "c3d.pickle", "c3d_fc6_x112")
     run(page, tmp_path, monkeypatch, in_full)
 
 

@@ -20,7 +20,7 @@ from helpers import ROOT
 from helpers.reference_weights import crc_checkpoint, crc_values
 from helpers.videos import write_video
 
-_LENGTH = 320  # frames of each video
+_LENGTH = 96  # frames of each video
 _TRAIN, _TEST = 6, 2  # videos of each label
 
 
@@ -38,7 +38,7 @@ def write_ucf_annotations(folder: Path) -> None:
     folder.mkdir()
     lines = [f"{class_name}/{video}.mp4 {_LENGTH}\n" for class_name, video in ucf_names("train")]
     (folder / "Train_Annotation.txt").write_text("".join(lines))
-    events = {"Abuse": "96 160 -1 -1", "Normal": "-1 -1 -1 -1"}
+    events = {"Abuse": "32 64 -1 -1", "Normal": "-1 -1 -1 -1"}
     lines = [f"{c}/{video}.mp4 {_LENGTH} {c} {events[c]}\n" for c, video in ucf_names("test")]
     (folder / "Test_Annotation.txt").write_text("".join(lines))
 
@@ -120,7 +120,7 @@ def sultani(folder: Path) -> None:
     (folder / "ucf-crime").mkdir()
     lines = [f"{c}/{video}.mp4\n" for c, video in ucf_names("train")]
     (folder / "ucf-crime/Anomaly_Train.txt").write_text("".join(lines))
-    events = {"Abuse": "96  160  -1  -1", "Normal": "-1  -1  -1  -1"}
+    events = {"Abuse": "32  64  -1  -1", "Normal": "-1  -1  -1  -1"}
     lines = [f"{video}.mp4  {c}  {events[c]}  \n" for c, video in ucf_names("test")]
     (folder / "ucf-crime/Temporal_Anomaly_Annotation_for_Testing_Videos.txt").write_text("".join(lines))
     for _, video in ucf_names("test"):
@@ -133,6 +133,9 @@ def ekosman(folder: Path) -> None:
     write_ucf_annotations(folder / "annotations")
     write_segments(folder / "their-features", 4096, "{class_name}/{video}.txt")
     multilayer(folder / "epoch_80.pt", 4096)
+    (folder / "videos").mkdir()
+    for _, video, _ in every_video():
+        write_video(folder / f"videos/{video}.mp4", _LENGTH, fps=30)
 
 
 def nevinbaiju(folder: Path) -> None:
