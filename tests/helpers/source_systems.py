@@ -20,7 +20,7 @@ from helpers import ROOT
 from helpers.reference_weights import crc_checkpoint, crc_values
 from helpers.videos import write_video
 
-_LENGTH = 96  # frames of each video
+_LENGTH = 192  # frames of each video: 12 clips, more than anybody has crops
 _TRAIN, _TEST = 6, 2  # videos of each label
 
 
