@@ -340,9 +340,9 @@ def test_networks_without_a_linear_classifier_give_no_logits():
 
 
 def test_specs_of_before_keep_their_hash():
-    spec = FeatureSpec(backbone="c3d", weights="none", dim=3)
+    spec = FeatureSpec(backbone="c3d", weights="none", dim=3, tail="pad")
     assert spec.hash == "351bdca9edcb5ae40a0a51355453f5ea96dcaa06289113dbbc0b09c1c883ca5d"
-    fused = FeatureSpec(backbone="a+b", weights="x+y", dim=6, parts=(spec, spec))
+    fused = FeatureSpec(backbone="a+b", weights="x+y", dim=6, tail="pad", parts=(spec, spec))
     assert fused.hash == "14532a6cf54f0c2e7058c1983093ee6fc67ca21d3802ba44b9134ee04219231b"
 
 
