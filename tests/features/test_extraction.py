@@ -170,9 +170,9 @@ def test_large_frames_do_not_add_up(tmp_path, engine, monkeypatch):
 def test_ten_crops_decode_once(videos, monkeypatch):
     opened = []
 
-    def reader(path, *how):
+    def reader(path, *how, **more):
         opened.append(path)
-        return ClipReader(path, *how)
+        return ClipReader(path, *how, **more)
 
     monkeypatch.setattr(module, "ClipReader", reader)
     backbone = create_backbone("squeezenet1_1", "random", crops=10)

@@ -52,7 +52,7 @@ def test_a_picture_that_can_not_be_read_is_replaced_and_said(tmp_path: Path) -> 
     with VideoReader(folder) as reader:
         assert [read_number(frame.image) for frame in reader] == [1, 1, 2, 2, 4, 5]
         assert reader.problem is not None
-        assert reader.problem.startswith("2 pictures can't be read and are replaced by their neighbours: 0.png")
+        assert reader.problem.startswith("2 pictures can't be read and are replaced by neighbours: 0.png")
     for picture in folder.iterdir():
         picture.write_bytes(b"no picture")
     with pytest.raises(VideoError, match="none of its 6 pictures can be read"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from amiss.backbones import FeatureSpec, clip_spans
 from amiss.errors import VideoError
 from amiss.video import FrameTimes, VideoReader, check_video, cut_clip
-from helpers.videos import write_video
+from helpers.videos import cut_short, write_video
 
 milliseconds = st.lists(st.integers(0, 400) | st.integers(61_000, 10**9), max_size=50)  # from frame to frame
 
@@ -86,6 +86,21 @@ def test_a_clock_may_start_anywhere(tmp_path: Path, name: str) -> None:
     assert found.times.end_s == pytest.approx(6)
     with VideoReader(path) as reader:
         assert [frame.time_s for frame in reader] == pytest.approx([i / 25 for i in range(150)], abs=2e-3)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("a.flv", "libx264"), ("a.mp4", "libx264")])
+@pytest.mark.parametrize("is_even", [True, False])
+def test_a_missing_end_is_one_by_the_containers_own_clock(tmp_path: Path, name: str, codec: str, is_even: bool) -> None:
+    count = 300
+    stamps = [i / 25 if is_even or i < 150 else 6 + (i - 150) / 5 for i in range(count)]
+    path = write_video(tmp_path / name, count, times=stamps, codec=codec)
+    shown = check_video(path)
+    assert (shown.n_frames, shown.problem) == (count, None)
+    if name == "a.mp4":
+        return
+    problem = check_video(cut_short(path, tmp_path / f"part_{name}", 0.2)).problem  # the half of an AVI is its index
+    assert problem is not None
+    assert "is missing" in problem
 
 
 def test_a_missing_end_is_seen_whenever_the_clock_starts(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -26,6 +28,7 @@ from amiss.video import (
 )
 from amiss.video.worker import EndedError
 from helpers.videos import cut_short, numbered, read_number, write_video
+from helpers.waiting import wait_until
 
 
 def children() -> set[int]:
@@ -42,7 +45,14 @@ def children() -> set[int]:
 
 
 @pytest.mark.parametrize(
-    "how", [(16, 16, "pad", None), (16, 4, "pad", None), (8, 20, "drop", None), (16, 16, "pad", 10.0)]
+    "how",
+    [
+        (16, 16, "last", None),
+        (16, 4, "last", None),
+        (16, 4, "pad", None),
+        (8, 20, "drop", None),
+        (16, 16, "pad", 10.0),
+    ],
 )
 def test_clips_are_the_same_as_without_it(tmp_path: Path, how: tuple[int, int, str, float | None]) -> None:
     path = write_video(tmp_path / "a.mkv", 50, times=[i / 25 + (i > 30) for i in range(50)])
@@ -116,6 +126,58 @@ def test_a_process_that_gives_nothing_is_ended(tmp_path: Path, monkeypatch: pyte
             list(clips)
         assert time.monotonic() - began_s < 5
     assert worker not in children()
+
+
+def test_what_is_stopped_waits_for_no_answer(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 200)
+    stop = threading.Event()
+    with ClipReader(path, 16, 16, "last", stop=stop) as reader:
+        clips = iter(reader)
+        next(clips)
+        for worker in children() - idle():
+            os.kill(worker, signal.SIGSTOP)
+        threading.Timer(0.2, stop.set).start()
+        began_s = time.monotonic()
+        assert len(list(clips)) < 11
+        assert time.monotonic() - began_s < 5
+    with pytest.raises(VideoError, match="was stopped"):
+        ClipReader(path, 16, 16, "last", stop=stop)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_to_a_whole_service_are_the_askers_alone(tmp_path: Path, number: signal.Signals) -> None:
+    path = write_video(tmp_path / "a.mp4", 200)
+    with ClipReader(path, 16, 16, "last") as reader:
+        clips = iter(reader)
+        next(clips)
+        for worker in children():
+            os.kill(worker, number)
+        assert len(list(clips)) == 12
+
+
+def test_modules_of_the_folder_in_which_it_starts_are_not_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", 50)
+    for name in ("av", "json", "random", "statistics"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError")
+    monkeypatch.chdir(tmp_path)
+    from amiss.video.worker import _process
+
+    _process._end_all()
+    assert check_video(path.name).n_frames == 50
+
+
+def test_a_worker_ends_with_who_asks_also_while_its_input_is_open() -> None:
+    code = "from amiss.video import warm_up; from amiss.video.worker import _process as p; warm_up()"
+    code += "; print(p._idle[0].process.pid, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as asker:
+        assert asker.stdout is not None
+        worker = Path("/proc") / asker.stdout.readline().decode().strip()
+        with (worker / "fd" / "0").open("wb"):
+            asker.kill()
+            asker.wait()
+            wait_until(lambda: not worker.exists() or "State:\tZ" in (worker / "status").read_text(), 10)
 
 
 def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,3 +274,12 @@ def test_packets_of_a_folders_file_can_be_copied_into_a_clip(tmp_path: Path, nam
     assert writer is not None
     writer.finish()
     assert [read_number(frame.image) for frame in VideoReader(tmp_path / "out" / "clip.mp4")] == list(range(30))
+
+
+def test_a_folders_notes_may_hold_anything(tmp_path: Path) -> None:
+    os.utime(write_video(tmp_path / "a.mp4", 10), (1_600_000_000,) * 2)
+    lines = [b"\xff\xfe", b"[1]", b'{"name": ["a.mp4"], "size": 1e999, "mtime_ns": {}}', b'{"name": "a.mp4"', b"[" * 99]
+    (tmp_path / ".amiss-scored.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    (end,), frames = watch(tmp_path, "")
+    assert (end.outcome, frames) == (FileOutcome.DONE, {"a.mp4": 10})
+    assert watch(tmp_path, "") == ([], {})

@@ -233,7 +233,8 @@ class _Readers:
 
     def _read_video(self, video: _Video) -> None:
         spec = self._engine.spec
-        with ClipReader(video.path, spec.clip_len, spec.stride, spec.tail, spec.frame_rate) as reader:
+        how = spec.clip_len, spec.stride, spec.tail, spec.frame_rate
+        with ClipReader(video.path, *how, stop=self._stop) as reader:
             two_clips = 2 * spec.clip_len * reader.height * reader.width * 3  # one is filled, one is preprocessed
             with self._decoded.taken(two_clips) as go_on:
                 if not go_on:

@@ -95,7 +95,7 @@ def with_lengths(manifest: Manifest, features: FeatureSet, on_progress: OnProgre
         return replace(video, n_frames=video.n_frames or record.n_frames, fps=video.fps or record.fps)
 
     def must_be_counted(video: Video) -> bool:
-        has_file = video.path is not None and video.path.is_file()
+        has_file = video.path is not None and video.path.exists()
         return has_file and video.split == "test" and video.n_frames is None and video.video_id in features.records
 
     videos = [known(video) for video in manifest.videos]

@@ -52,6 +52,8 @@ class Decoder:
         self._others_end_s = 0.0
         self.codec = self.stream.codec_context.name
         self.fps = _header_fps(self.stream) or _measured_fps(path) or FALLBACK_FPS
+        # AVI counts ticks of its own clock, most of which are empty where the rate varies.
+        self._stated_fps = float(self.stream.average_rate or self.fps)
         self._clock = FileClock(self._container, self.stream, self.fps)
         self.time_base = self._clock.time_base
         self.stated_duration_s = self._clock.stated_s
@@ -136,7 +138,7 @@ class Decoder:
         reached_s = max(clock.end_s, self._others_end_s - clock.first_s)
         stated: list[tuple[float, float]] = []
         if self.stated_frames:
-            stated.append((max(self.n_frames / self.fps, self.end_s), self.stated_frames / self.fps))
+            stated.append((max(self.n_frames / self.fps, self.end_s), self.stated_frames / self._stated_fps))
         if clock.stated_length_s and self._duration_is_stated:
             stated.append((reached_s, clock.stated_length_s))
         one_and_a_half_s = 1.5 / self.fps

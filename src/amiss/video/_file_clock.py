@@ -7,7 +7,9 @@ from av.video.stream import VideoStream
 from amiss.video.opening import video_bounds
 
 BACK_S, AHEAD_S = 1.0, 10.0  # larger jumps of the timestamps are a clock that was reset
-STATES_END = frozenset({"matroska,webm", "asf"})  # or, as most write them, the end on a clock that may not start at 0
+STATES_END = frozenset(
+    {"matroska,webm", "asf", "flv"}
+)  # or, as most write them, the end on a clock that may not start at 0
 MOST_USUAL = 10  # times a frame's usual length; what a picture states beyond that isn't believed
 
 

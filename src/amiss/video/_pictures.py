@@ -53,7 +53,9 @@ class PictureDecoder:
         for number, name in enumerate(self._names, 1):
             try:
                 held = av.VideoFrame.from_ndarray(_read(self._folder / name), format="rgb24")
-            except (OSError, ValueError, SyntaxError, PilImage.DecompressionBombError) as error:  # Pillow raises these
+            except MemoryError:
+                raise
+            except Exception as error:  # of damaged pictures Pillow raises any, TypeError too
                 self.n_damaged += 1
                 self.first_error = self.first_error or f"{name}: {error}"
             while held is not None and self.n_frames < number:
@@ -91,8 +93,8 @@ class PictureDecoder:
         """After a complete pass: what is damaged, in one line; None where all is well."""
         if not self.n_damaged:
             return None
-        pictures = "picture" if self.n_damaged == 1 else "pictures"
-        return f"{self.n_damaged} {pictures} can't be read and are replaced by their neighbours: {self.first_error}"
+        are = "picture can't be read and is" if self.n_damaged == 1 else "pictures can't be read and are"
+        return f"{self.n_damaged} {are} replaced by neighbours: {self.first_error}"
 
     def nothing_decodes(self) -> VideoError:
         """The error for a folder of which no picture can be read."""

@@ -117,16 +117,16 @@ class DropBox:
 
     def _remembered(self) -> Iterator[tuple[str, int, int]]:
         try:
-            lines = (self.folder / SEEN).read_text(encoding="utf-8").splitlines()
+            lines = (self.folder / SEEN).read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return
         for line in lines:
             try:
                 values = json.loads(line)
-                file = values["name"], values["size"], values["mtime_ns"]
+                file = str(values["name"]), int(values["size"]), int(values["mtime_ns"])
                 is_end = values.get("ended", False)
-            except (ValueError, KeyError, TypeError):
-                continue  # cut off by a crash: that file is scored again
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+                continue  # cut off by a crash, or not written here: that file is scored again
             if is_end:
                 self._ended[file] += 1
             else:

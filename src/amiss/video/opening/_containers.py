@@ -198,8 +198,11 @@ def open_container(path: Path, bounds: VideoBounds) -> InputContainer:
 
 def _kind_of(path: Path) -> str | None:
     """In words, what a file is that isn't opened as a video; None where its start doesn't tell."""
-    with path.open("rb") as file:
-        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except OSError:  # nor may it be read
+        return None
     for beginning, words in _BEGINNINGS.items():
         if start.startswith(beginning):
             return words

@@ -5,6 +5,7 @@ import mmap
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -157,9 +158,19 @@ def _bound_itself() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
+def _end_with(asker: int) -> None:
+    """Where the asker was killed, what hangs here would hang for ever."""
+    while os.getppid() == asker:
+        time.sleep(_ALIVE_S)
+    os._exit(1)
+
+
 def main() -> None:
     """Work until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the asker decides what Ctrl-C means
+    # Service managers tell these to all processes of a service; what becomes of this one is the asker's decision.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(int(sys.argv[2]),), daemon=True).start()
     output = os.dup(1)
     os.dup2(2, 1)
     asker = Asker(output, int(sys.argv[1]))

@@ -1,6 +1,7 @@
 """The clips of a video, decoded in a process of its own."""
 
 import os
+import threading
 from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Self
@@ -29,13 +30,20 @@ class ClipReader:
         stride: frames from one clip to the next.
         tail: of an incomplete last clip.
         frame_rate: see `VideoReader`.
+        stop: ends it early, also where the worker is silent.
 
     Raises:
         VideoError: as VideoReader; also where the file ends the process that decodes it.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], clip_len: int, stride: int, tail: Tail, frame_rate: float | None = None
+        self,
+        path: str | os.PathLike[str],
+        clip_len: int,
+        stride: int,
+        tail: Tail,
+        frame_rate: float | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         self.problem: str | None = None
         """After a complete iteration, see VideoReader."""
@@ -48,8 +56,10 @@ class ClipReader:
         self._answers: Generator[Message, None, None] | None = None
         if is_used():
             request = {"do": "clips", "clip_len": clip_len, "stride": stride, "tail": tail, "frame_rate": frame_rate}
-            self._answers = run(request, path, CLIPS_AT_ONCE)
-            begin = next(self._answers).values
+            self._answers = run(request, path, CLIPS_AT_ONCE, stop or threading.Event())
+            if (first := next(self._answers, None)) is None:
+                raise VideoError(f"{path}: reading it was stopped")
+            begin = first.values
             self.height, self.width = begin["height"], begin["width"]
             self.stated_frames = begin["stated_frames"]
         else:

@@ -69,15 +69,21 @@ class _Worker:
         self._map: mmap.mmap | None = None
         here = str(Path(__file__).parents[3])  # the folder of the package
         paths = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "amiss.video.worker", str(self._shared)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(self._shared,),
-            env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": paths},
-            bufsize=0,
-        )
+        try:
+            self.process = subprocess.Popen(
+                # -P: no module comes from the folder in which the command was called.
+                [sys.executable, "-P", "-m", "amiss.video.worker", str(self._shared), str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(self._shared,),
+                env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": paths},
+                bufsize=0,
+                process_group=0,  # Ctrl-C is for the asker, which ends it
+            )
+        except OSError:
+            os.close(self._shared)
+            raise
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._input, self._output = self.process.stdin.fileno(), self.process.stdout.fileno()
