@@ -346,6 +346,13 @@ def test_specs_of_before_keep_their_hash():
     assert fused.hash == "14532a6cf54f0c2e7058c1983093ee6fc67ca21d3802ba44b9134ee04219231b"
 
 
+def test_motion_sees_the_last_frames_and_what_is_fused_with_it_does_too():
+    assert create_backbone("motion").spec.tail == "last"
+    assert create_backbone("squeezenet1_1", "random").spec.tail == "pad"
+    fused = create_backbone("squeezenet1_1+motion", "random").spec
+    assert [fused.tail, *(part.tail for part in fused.parts)] == ["last"] * 3
+
+
 @pytest.mark.parametrize("name", ["motion", "r3d_18", "motion+squeezenet1_1"])
 def test_a_spec_rebuilds_its_backbone(name):
     spec = FeatureSpec.from_dict(

@@ -143,7 +143,7 @@ def test_a_preset_sets_the_readers_clips() -> None:
     assert (spec.preset, spec.stride, spec.tail, spec.colour) == ("nevinbaiju", 17, "drop", "bgr")
     assert create_backbone("resnet3d_10", "random", preset="nevinbaiju", stride=8).spec.stride == 8
     default = create_backbone("resnet3d_10", "random").spec
-    assert (default.preset, default.stride, default.tail) == ("default", 16, "last")
+    assert (default.preset, default.stride, default.tail) == ("default", 16, "pad")
 
 
 def test_a_preset_survives_in_the_spec() -> None:

@@ -198,12 +198,13 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_detector_of_joined_sets_scores_videos_where_amiss_has_every_backbone(videos: Path, tmp_path: Path) -> None:
-    """The joined set is the one that the fused backbone would have made: one form for both."""
+    """The joined set is the one that the fused backbone would have made, but for an incomplete last clip."""
     for name, more in (("motion", ()), ("squeezenet1_1", ("--weights", "random"))):
         command("extract", videos, "--backbone", name, *more, "--engine", "torch", "--out", tmp_path / name)
     joined = concat(tmp_path, "motion", "squeezenet1_1")
     fused = create_backbone("motion+squeezenet1_1", {"squeezenet1_1": "random"})
-    assert joined.spec == fused.spec
+    motion, network = fused.spec.parts  # fused, both see the last frames; by itself a network sees repeats of the last
+    assert joined.spec == fused.spec.with_(parts=(motion, network.with_(tail="pad")))
     command("dataset", "build", "folder", "--root", videos, "--out", tmp_path / "manifest.csv")
     quick = ("--set", "steps=4", "--set", "evaluate_every=2", "--set", "calibration.folds=0")
     data = ("--data", tmp_path / "manifest.csv", "--features", tmp_path / "out")
@@ -213,7 +214,8 @@ def test_a_detector_of_joined_sets_scores_videos_where_amiss_has_every_backbone(
     stored = [video_id for video_id in joined.records if video_id.endswith("a0")]
     detector.prepare(engine="torch")
     from_video = [clip.score for clip in detector.score(video).clips]
-    np.testing.assert_allclose(from_video, detector.score_features(joined.load(stored[0])), atol=1e-5)
+    from_features = detector.score_features(joined.load(stored[0]))
+    np.testing.assert_allclose(from_video[:-1], from_features[:-1], atol=1e-5)
 
 
 def test_parts_with_crops_of_their_own_run_together() -> None:

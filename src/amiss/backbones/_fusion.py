@@ -12,7 +12,7 @@ from amiss.backbones._base import Backbone
 from amiss.backbones._spec import FeatureSpec
 from amiss.errors import UsageError
 
-_SHARED = ("clip_len", "stride", "tail", "frame_rate")  # what parts that run on the same clips must agree in
+_SHARED = ("clip_len", "stride", "frame_rate")  # what parts that run on the same clips must agree in
 
 
 def clips_that_differ(specs: Sequence[FeatureSpec]) -> str | None:
@@ -25,6 +25,8 @@ def clips_that_differ(specs: Sequence[FeatureSpec]) -> str | None:
                     f"{first.backbone} and {spec.backbone} can't run on the same clips: {name} is "
                     f"{getattr(first, name)} and {getattr(spec, name)}"
                 )
+        if (spec.tail == "drop") != (first.tail == "drop"):
+            return f"{first.backbone} and {spec.backbone} can't run on the same clips: one of them drops the last one"
     return None
 
 
@@ -48,7 +50,7 @@ def fused_spec(specs: Sequence[FeatureSpec]) -> FeatureSpec:
         dim=sum(spec.dim for spec in specs),
         clip_len=first.clip_len,
         stride=first.stride,
-        tail=first.tail,
+        tail="last" if any(spec.tail == "last" for spec in specs) else first.tail,
         frame_rate=first.frame_rate,
         crops=crops,
         segments=first.segments,
@@ -68,6 +70,9 @@ class FusedBackbone(Backbone):
         if (difference := clips_that_differ([part.spec for part in parts])) is not None:
             raise UsageError(difference)
         self.networks = nn.ModuleList(parts)
+        tail = fused_spec([part.spec for part in parts]).tail
+        for part in parts:
+            part.spec = part.spec.with_(tail=tail)  # they see the same clips
         self.spec = fused_spec([part.spec for part in parts])
 
     @property

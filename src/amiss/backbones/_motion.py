@@ -78,7 +78,10 @@ class Motion(Backbone):
         self.preprocessing = Preprocessing(
             resize=SIZE, interpolation="area", colour="grey", value_range=(0.0, 255.0), crops=crops
         )
-        self.spec = FeatureSpec(backbone="motion", weights="none", dim=DIM, **self.preprocessing.spec_fields())
+        # Repeats of a frame would be a last clip that stands still.
+        self.spec = FeatureSpec(
+            backbone="motion", weights="none", dim=DIM, tail="last", **self.preprocessing.spec_fields()
+        )
 
     def forward(self, clips: Tensor) -> Tensor:
         grey_NTHW = clips[:, 0].round().to(torch.uint8).cpu().numpy()

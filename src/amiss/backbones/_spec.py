@@ -56,8 +56,8 @@ class FeatureSpec:
     """What the pixel values 0..255 are mapped to before mean and std."""
     colour: Literal["rgb", "bgr", "grey"] = "rgb"
     """Colour order of the network's input."""
-    tail: Literal["last", "pad", "drop"] = "last"
-    """Last incomplete clip: fill it up with the frames before it, repeat the last frame, or leave it out."""
+    tail: Literal["last", "pad", "drop"] = "pad"
+    """Last incomplete clip: fill it up with the frames before it, repeat its last frame, or leave it out."""
     segments: int | None = None
     """Rows are this many segments of the video instead of clips; None = clips."""
     pooling: str | None = None

@@ -127,7 +127,7 @@ def iter_clips(
     frames: Iterable[Frame],
     clip_len: int = 16,
     stride: int = 16,
-    tail: Tail = "last",
+    tail: Tail = "pad",
     allocate: Allocate = _allocate,
 ) -> Iterator[Clip]:
     """Group frames into clips: clip i covers frames `[i * stride, i * stride + clip_len)`.
