@@ -49,6 +49,11 @@ def test_videos_with_the_same_warning_are_one_line(capsys: pytest.CaptureFixture
     ]
 
 
+def test_one_video_is_no_videos(capsys: pytest.CaptureFixture[str]) -> None:
+    console.finish(JobReport(done=["a"]), "videos scored")
+    assert capsys.readouterr().err == "1 video scored\n"
+
+
 def test_plain_progress_has_a_sane_pace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """One video for three hours: a line a minute at least. A thousand in a second: the first and the last."""
     seconds = itertools.count(0.0, 30.0)

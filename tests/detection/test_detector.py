@@ -87,6 +87,8 @@ def test_values_that_are_not_finite_are_refused() -> None:
 def test_damaged_detectors_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "selected"
     make_detector().save(folder)
+    with pytest.raises(DetectorError, match=r"detector .*nowhere does not exist"):
+        Detector.load(tmp_path / "nowhere")
     with pytest.raises(DetectorError, match=r"detector.json is missing in it \(did you mean .*selected\?\)"):
         Detector.load(tmp_path / "run")
     values = json.loads((folder / "detector.json").read_text())

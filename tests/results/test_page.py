@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def test_in_a_browser(folder: Path) -> None:
     assert said["start"] == ["old_camera", ODD, "quiet"]
     assert said["detectors"] == "Scores of 2 detectors, which don't mean the same: run/selected, other/selected."
     assert said["exact"] == ["", "each its own"]
-    assert said["summary"][0].startswith("3 videos, 0:18 in all. 3 with events: 4 events, 0:05 long in all, 800.0")
+    assert said["summary"][0].startswith("3 videos, 0:18 in all. 3 with events: 4 events, 0:05 long in all.")
     assert "2 with events: 2 events" in said["summary"][1]
     assert said["events"]["quiet"] == ["0:05.0 – 0:06.0peak at 0:05.50.300"]
     assert said["events"][ODD] == ["0:01.0 – 0:03.022:58:41 – 22:58:430.700", "0:04.0 – 0:05.022:58:44 – 22:58:450.650"]
@@ -212,3 +213,23 @@ def test_pages_need_a_folder_to_lie_in(tmp_path: Path) -> None:
     assert (ran.code, "--report need --out" in ran.err) == (2, True)
     ran = amiss("detect", tmp_path / "a.mp4", "--detector", tmp_path, "--out", tmp_path, "--preview")
     assert (ran.code, "--preview belongs to --report" in ran.err) == (2, True)
+
+
+IN_CLIPS = """
+async function test() {
+  const text = (selector) => document.querySelector(selector).textContent;
+  return [text("#summary"), text("#list .what"), text(".facts"), text(".events li"), text(".now")];
+}
+"""
+
+
+@pytest.mark.browser
+def test_where_nobody_knows_the_rate_clips_are_counted(tmp_path: Path) -> None:
+    clips = replace(result_of("lobby", SCORES["quiet"], "run/selected", 0.25), fps=None)
+    clips.write_json(tmp_path / "lobby.json")
+    summary, what, facts, event, now = in_browser(report_results(tmp_path).page, IN_CLIPS, width=700)
+    assert summary == "1 video. 1 with events: 1 event."
+    assert what == "6 clips · 1 event"
+    assert facts.startswith("peak 0.300 · 6 clips")
+    assert event.startswith("5.0 – 6.0peak at 5.5")
+    assert now == "0.0 · score 0.100"

@@ -232,7 +232,8 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
     try:
         raw, _ = read_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YamlMistake) as error:
-        raise UsageError(f"suite {file} can't be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"suite {file} can't be read: {why}") from error
     if not isinstance(raw, dict):
         raise UsageError(f"suite {file} is not a mapping of fields; it needs at least name and datasets")
     try:

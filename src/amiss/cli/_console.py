@@ -169,6 +169,7 @@ def finish(report: "JobReport", done: str) -> None:
     for video_id, message in report.failed.items():
         fail(f"{video_id}: {message}")
     skipped = f", {len(report.skipped)} already there" if report.skipped else ""
+    done = re.sub(r"^videos", "video", done) if len(report.done) == 1 else done
     failed = f", {len(report.failed)} failed" if report.failed else ""
     note(f"{len(report.done)} {done}{skipped}{failed}")
     if report.failed:

@@ -83,7 +83,8 @@ def _remarks(report: "TrainReport") -> list[str]:
     found = report.out_of_fold
     if found is None:
         return [*taken, f"too few videos to say what a threshold does: {report.notes[-1]}", *report.remarks]
-    return [*taken, f"video AUC of videos left out: {found.video_auc:.3f}", found.hours_remark, *report.remarks]
+    worth = taken or [f"video AUC of videos left out: {found.video_auc:.3f}"]
+    return [*worth, found.hours_remark, *report.remarks]
 
 
 def _print_worth(report: "TrainReport", which: str) -> None:
@@ -163,9 +164,9 @@ def _print_result(result: dict[str, Any]) -> None:
     console.print_table(["", *(name or "value" for name in rows)], table)
     undefined: dict[str, list[str]] = {}
     for name, reason in first["undefined"].items():
-        undefined.setdefault(reason, []).append(name)
+        undefined.setdefault(reason, []).append(name.partition(".")[0])
     for reason, names in undefined.items():
-        console.note(f"undefined: {', '.join(names)}: {reason}")
+        console.note(f"undefined: {', '.join(dict.fromkeys(names))}: {reason}")
     for remark in first["notes"]:
         if not console.was_warned(remark):
             console.note(remark)

@@ -15,6 +15,8 @@ def check_detector_folder(folder: str | os.PathLike[str]) -> None:
         DetectorError: it hasn't; where it is the folder of a run, the detector in it is named.
     """
     root = Path(folder)
+    if not root.exists():
+        raise DetectorError(f"detector {root} does not exist")
     missing = next((name for name in (JSON_FILE, HEAD_FILE) if not (root / name).is_file()), None)
     if missing is not None:
         runs = [name for name in ("selected", "last") if (root / name / JSON_FILE).is_file()]

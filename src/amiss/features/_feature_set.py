@@ -8,7 +8,7 @@ import os
 import sys
 import weakref
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amiss.backbones import FeatureSpec
+from amiss.datasets import Video
 from amiss.errors import FeatureError, OutputError, UsageError, VideoError
 from amiss.files import atomic_path, lock, remove_leftovers, sha256_file, write_json, write_text
 from amiss.registry import did_you_mean
@@ -66,6 +67,13 @@ class FeatureSet:
         if namesakes:
             return f"Did you mean {' or '.join(map(repr, namesakes[:3]))}? "
         return did_you_mean(video_id, self.records)
+
+    def measured(self, video: Video) -> Video:
+        """The video; where it doesn't say how many frames it has, or their rate, with what this set knows of it."""
+        record = self.records.get(video.video_id)
+        if record is None:
+            return video
+        return replace(video, n_frames=video.n_frames or record.n_frames, fps=video.fps or record.fps)
 
     def load(self, video_id: str) -> Features:
         """The rows of one video, [T, C, D], memory-mapped read-only.
@@ -132,6 +140,8 @@ def read_spec(folder: Path) -> FeatureSpec:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
+        if not folder.exists():
+            raise FeatureError(f"feature set {folder} does not exist") from None
         raise FeatureError(f"{folder} is not a feature set: {path.name} is missing in it") from None
     except (OSError, ValueError) as error:
         raise FeatureError(f"{path} can't be read: {error}") from error

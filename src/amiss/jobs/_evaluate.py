@@ -143,7 +143,7 @@ def evaluate_any(
         read = with_lengths(read, stored, on_progress)
     result, measured = _evaluate(Path(what), read, stored, protocol)
     if dropped:
-        note = f"left out, as they have no features: {len(dropped)} test videos ({first_names(dropped)})"
+        note = f"left out of the test videos, as they have no features: {first_names(dropped)}"
         for row in (result, *result.get("rows", {}).values()):
             row |= {"dropped": list(dropped), "notes": [*row["notes"], note]}
     if out is not None:

@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Sequence
 
+from amiss.datasets import first_names
 from amiss.errors import FeatureError, UsageError
 from amiss.features import FeatureSetWriter, join_video, joined_spec, open_feature_set
 from amiss.jobs._progress import JobReport, OnProgress, silent
@@ -42,12 +43,11 @@ def concat_feature_sets(
     if not common:
         ids = [f"{features.folder} has {next(iter(features.records), 'none')!r}" for features in sets]
         raise FeatureError(f"the sets have no video in common: {', '.join(ids)}; ids must be the same")
-    if lacking := [video_id for video_id in every if video_id not in set(common)]:
-        warnings.warn(
-            f"{len(lacking)} of {len(every)} videos are not in every set and left out: {', '.join(lacking[:3])}"
-            + (", …" if len(lacking) > 3 else ""),
-            stacklevel=2,
+    if lacking := list(every.keys() - dict.fromkeys(common)):
+        text = (
+            f"{len(lacking)} of {len(every)} videos are not in every set and left out: {first_names(sorted(lacking))}"
         )
+        warnings.warn(text, stacklevel=2)
     with FeatureSetWriter(out, spec) as writer:
         todo = [video_id for video_id in common if video_id not in writer.done]
         report = JobReport(skipped=[video_id for video_id in common if video_id in writer.done])

@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from amiss.datasets import (
     Manifest,
     Problem,
-    Video,
     build_dataset,
     check_dataset,
     first_names,
@@ -98,15 +97,8 @@ def check_manifest(
     if stored is not None:
         told = {str(problem.video_id) for problem in problems if problem.kind in ("leak", "duplicate")}
         problems += _look_alike(manifest, stored, told)
-        manifest = Manifest(tuple(_measured(video, stored) for video in manifest.videos), manifest.source)
+        manifest = Manifest(tuple(map(stored.measured, manifest.videos)), manifest.source)
     return ManifestReport(manifest, problems)
-
-
-def _measured(video: Video, features: FeatureSet) -> Video:
-    record = features.records.get(video.video_id)
-    if record is None:
-        return video
-    return replace(video, n_frames=video.n_frames or record.n_frames, fps=video.fps or record.fps)
 
 
 def _look_alike(manifest: Manifest, features: FeatureSet, told: set[str]) -> Iterator[Problem]:

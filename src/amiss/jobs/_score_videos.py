@@ -63,14 +63,14 @@ def video_times(video: Video, features: FeatureSet) -> FrameTimes | None:
     stored = features.times(video.video_id)
     if stored is not None and stored.knots is not None:
         return stored
-    n_frames = video.n_frames or record.n_frames
-    if n_frames is None and not features.spec.is_16_frames_a_row:
+    known = features.measured(video)
+    if known.n_frames is None and not features.spec.is_16_frames_a_row:
         rows = "segments" if features.spec.segments is not None else "clips that are not of 16 frames each"
         raise FeatureError(
             f"{video.video_id}: neither manifest nor feature set says how many frames it has, and its rows are {rows}, "
             "which don't tell: name its file in the manifest, or write n_frames into it"
         )
-    return None if n_frames is None else FrameTimes(n_frames, video.fps or record.fps)
+    return None if known.n_frames is None else FrameTimes(known.n_frames, known.fps)
 
 
 def with_lengths(manifest: Manifest, features: FeatureSet, on_progress: OnProgress = silent) -> Manifest:
@@ -88,17 +88,11 @@ def with_lengths(manifest: Manifest, features: FeatureSet, on_progress: OnProgre
         VideoError: a file that is needed can't be decoded.
     """
 
-    def known(video: Video) -> Video:
-        record = features.records.get(video.video_id)
-        if record is None:
-            return video
-        return replace(video, n_frames=video.n_frames or record.n_frames, fps=video.fps or record.fps)
-
     def must_be_counted(video: Video) -> bool:
         has_file = video.path is not None and video.path.exists()
         return has_file and video.split == "test" and video.n_frames is None and video.video_id in features.records
 
-    videos = [known(video) for video in manifest.videos]
+    videos = list(map(features.measured, manifest.videos))
     to_count = [] if features.spec.is_16_frames_a_row else [i for i, v in enumerate(videos) if must_be_counted(v)]
     for done, index in enumerate(to_count):
         video = videos[index]

@@ -57,7 +57,7 @@ def train_recipe(
     on_start(chosen)
     manifest, stored = read_manifest(data), open_feature_set(features)
     manifest, dropped = with_features(manifest, stored, missing, "train", "val")
-    on_progress(0, 1, "copies among the videos")
+    on_progress(0, 1, "(looking for copies among the videos)")
     copies = near_duplicates(stored, [video.video_id for video in manifest.split("train", "val")])
     manifest, found = keep_copies_together(manifest, copies), DataCheck(dropped=dropped, copies=copies)
     from amiss.training import train, train_seeds

@@ -85,6 +85,7 @@ def _entry(video_id: str, video: ShownVideo, folder: Path) -> tuple[dict[str, An
         "startedFrom": header.started_from if header else started and "file name",
         "detector": result.detector,
         "threshold": result.threshold,
+        "countsClips": result.fps is None,
         "problem": problem,
         "time": [round(time, 3) for time in stretches.times],
         "score": stretches.scores,

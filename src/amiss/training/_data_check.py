@@ -24,8 +24,7 @@ class DataCheck:
         """It in words, videos named by their files."""
         said = []
         if self.dropped:
-            named = first_names(self.dropped)
-            said.append(f"left out, as they have no features: {len(self.dropped)} videos ({named})")
+            said.append(f"left out, as they have no features: {first_names(self.dropped)}")
         pairs = [(manifest.by_id[copy.first], manifest.by_id[copy.second]) for copy in self.copies]
         both = [pair for pair in pairs if pair[0].label != pair[1].label]
         same = [pair for pair in pairs if pair[0].label == pair[1].label]

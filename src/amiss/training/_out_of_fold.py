@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from amiss.datasets import Manifest, Video, first_names
-from amiss.detection import Calibration, NormalFootage, OperatingPoint, calibrate, poisson_upper
+from amiss.detection import Calibration, NormalFootage, OperatingPoint, calibrate
 from amiss.training._crossfit import Logits
 from amiss.training._data_check import file_of
 
@@ -97,13 +97,11 @@ class OutOfFold:
         """What false alarms an hour rest on, in words."""
         if self.normal_hours is None:
             return "false alarms an hour: nobody knows how long the normal videos are (no frame counts and rates)"
-        shown = f"the normal videos last {self.normal_hours:.3g} h"
         if self.tells_hours:
+            shown = f"the normal videos last {self.normal_hours:.3g} h"
             return f"false alarms an hour: {shown}; choose with `amiss detect --per-hour N`"
-        bound = poisson_upper(0) / self.normal_hours
-        return (
-            f"false alarms an hour: too few hours to say; {shown}, and without any alarm would show {bound:.3g} at most"
-        )
+        short = f"{60 * self.normal_hours:.2g} minutes"
+        return f"false alarms an hour: too little to say; the normal videos last {short}, and it takes an hour or more"
 
     def remarks(self, manifest: Manifest) -> tuple[str, ...]:
         """What a user should look at, in words; videos named by their files."""

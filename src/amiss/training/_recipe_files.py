@@ -56,7 +56,8 @@ def _find(name: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         values, _ = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YamlMistake) as error:
-        raise UsageError(f"recipe {path} can't be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"recipe {path} can't be read: {why}") from error
     if not isinstance(values, dict):
         raise UsageError(f"recipe {path} is not a mapping of fields")
     return _validated(values, str(path)).model_dump(mode="json")

@@ -98,7 +98,7 @@ def _train_best(
 
         def tell(done: float, total: float, what: str, number: int = number, name: str = name) -> None:
             if progress is not None:
-                progress(number + done / total, len(candidates), f"{name}: {what}")
+                progress(number + done / total, len(candidates), f"{name}: {what}" if what else name)
 
         reports[name] = train_one(
             candidate,

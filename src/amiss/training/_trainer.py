@@ -195,9 +195,8 @@ def _length_s(video: Video, features: FeatureSet) -> float | None:
     stored = features.times(video.video_id)
     if stored is not None and stored.knots is not None:
         return stored.until(stored.n_frames)
-    record = features.records[video.video_id]
-    n_frames, fps = video.n_frames or record.n_frames, video.fps or record.fps
-    return None if n_frames is None or fps is None else n_frames / fps
+    known = features.measured(video)
+    return None if known.n_frames is None or known.fps is None else known.n_frames / known.fps
 
 
 def _threshold_from_training(detector: Detector, videos: Sequence[Video], features: FeatureSet) -> Calibration:

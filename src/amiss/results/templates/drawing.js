@@ -10,6 +10,10 @@ function clock(seconds, digits = 1) {
   return minutes < 60 ? `${minutes}:${last}` : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${last}`;
 }
 
+// Where nobody knows a video's rate, its seconds are numbers of clips.
+const inWords = (video, seconds, digits = 1) => video.countsClips ? seconds.toFixed(digits) : clock(seconds, digits);
+const lengthInWords = (video, digits = 1) => video.countsClips ? count(Math.round(lengthOf(video)), "clip") : clock(lengthOf(video), digits);
+
 // With the date where it is another day than that of the start.
 function timeOfDay(video, seconds, withDate = false) {
   const text = new Date(Date.parse(video.started + "Z") + 1000 * seconds).toISOString();
@@ -94,7 +98,7 @@ function drawScale(canvas, video, events, threshold, position) {
     context.fillStyle = colours.line;
     context.fillRect(Math.min(at, width - 1), 0, 1, bottom + 4);
     context.fillStyle = colours.soft;
-    const label = video.started && step >= 1 ? timeOfDay(video, seconds) : clock(seconds, step < 1 ? 1 : 0);
+    const label = video.started && step >= 1 ? timeOfDay(video, seconds) : inWords(video, seconds, step < 1 ? 1 : 0);
     const wide = context.measureText(label).width, left = Math.max(at - wide / 2, 0);
     if (left < free || left + wide > width) continue;
     context.fillText(label, left, height - 2);

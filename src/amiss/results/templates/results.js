@@ -1,5 +1,5 @@
 // videos: id, file, form, plays, sources [{name, link, offset}], started (local time) or null, startedFrom, detector,
-// threshold, problem, and what findEvents takes. Names are shown as text only: they may hold anything.
+// threshold, problem, countsClips (nobody knows its rate: a second stands for a clip), and what findEvents takes. Names are shown as text only: they may hold anything.
 const { videos, problems } = JSON.parse(document.getElementById("data").textContent);
 const $ = (selector, root = document) => root.querySelector(selector);
 const list = $("#list"), shown = $("#shown"), player = $("video"), timeline = $(".timeline"), hint = $("output");
@@ -84,21 +84,27 @@ function filter() {
 // ---- the threshold
 
 function findAll() {
-  let events = 0, eventful = 0, seconds = 0, inEvents = 0;
+  let events = 0, eventful = 0, seconds = 0, inEvents = 0, timeless = 0;
   for (const row of rows) {
     row.events = findEvents(row.video, thresholdOf(row.video));
     events += row.events.length;
     eventful += row.events.length > 0;
-    seconds += lengthOf(row.video);
-    for (const event of row.events) inEvents += event.end - event.start;
+    timeless += row.video.countsClips;
+    if (!row.video.countsClips) {
+      seconds += lengthOf(row.video);
+      for (const event of row.events) inEvents += event.end - event.start;
+    }
     row.peakText.classList.toggle("high", row.events.length > 0);
     const start = row.video.started ? timeOfDay(row.video, 0, true) + " · " : "";
-    row.what.textContent = `${start}${clock(lengthOf(row.video), 0)} · ${row.events.length ? count(row.events.length, "event") : "no event"}`;
+    row.what.textContent = `${start}${lengthInWords(row.video, 0)} · ${row.events.length ? count(row.events.length, "event") : "no event"}`;
     drawRow(row);
   }
   $("#summary").textContent =
-    `${count(rows.length, "video")}, ${clock(seconds, 0)} in all. ${eventful} with events: ${count(events, "event")}, ` +
-    `${clock(inEvents, 0)} long in all, ${(seconds ? (3600 * events) / seconds : 0).toFixed(1)} an hour.`;
+    `${count(rows.length, "video")}${timeless ? "" : `, ${clock(seconds, 0)} in all`}. ` +
+    `${eventful} with events: ${count(events, "event")}` +
+    `${timeless ? "" : `, ${clock(inEvents, 0)} long in all`}` +
+    `${timeless || seconds < 3600 ? "" : `, ${((3600 * events) / seconds).toFixed(1)} an hour`}.`; // less says nothing
+
   filter();
   listEvents();
   drawTimeline();
@@ -126,7 +132,7 @@ function select(row, byUser) {
   const { video } = row;
   shown.hidden = false;
   $("h2", shown).textContent = video.id;
-  const facts = [`peak ${row.peak.toFixed(3)}`, clock(lengthOf(video))];
+  const facts = [`peak ${row.peak.toFixed(3)}`, lengthInWords(video)];
   if (video.started) {
     const told = video.startedFrom === "header" ? "as the file's header says (creation_time)" : "as the file's name says";
     facts.push(`began ${timeOfDay(video, 0, true)}, ${told}`);
@@ -192,8 +198,8 @@ function listEvents() {
     const item = document.createElement("li"), button = document.createElement("button");
     button.type = "button";
     const day = video.started ? `${timeOfDay(video, event.start)} – ${timeOfDay(video, event.end)}` : "";
-    const peak = video.started ? timeOfDay(video, event.peak) : clock(event.peak);
-    const texts = { span: `${clock(event.start)} – ${clock(event.end)}`, day: day || `peak at ${peak}`, score: event.score.toFixed(3) };
+    const peak = video.started ? timeOfDay(video, event.peak) : inWords(video, event.peak);
+    const texts = { span: `${inWords(video, event.start)} – ${inWords(video, event.end)}`, day: day || `peak at ${peak}`, score: event.score.toFixed(3) };
     for (const [name, text] of Object.entries(texts)) {
       const part = document.createElement("span");
       part.className = name;
@@ -230,7 +236,7 @@ function indexAt(video, seconds) {
 
 function told(video, seconds) {
   const day = video.started ? `${timeOfDay(video, seconds)} · ` : "";
-  return `${day}${clock(seconds)} · score ${video.score[indexAt(video, seconds)].toFixed(3)}`;
+  return `${day}${inWords(video, seconds)} · score ${video.score[indexAt(video, seconds)].toFixed(3)}`;
 }
 
 function moved() {
