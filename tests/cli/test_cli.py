@@ -207,7 +207,7 @@ def test_a_bad_video_in_a_folder_does_not_stop_the_rest(trained: Path, tmp_path:
     ran = amiss("extract", folder, "--backbone", "motion", "--out", tmp_path / "f")
     assert ran.code == 1
     assert "error: a: " in ran.err
-    assert "1 videos extracted" in ran.err
+    assert "1 video extracted" in ran.err
     assert (tmp_path / "f" / "b.npy").exists()
 
 

@@ -127,7 +127,7 @@ def test_features_export(tmp_path: Path) -> None:
     writer = FeatureSetWriter(tmp_path / "f", FeatureSpec(backbone="made-up", weights="none", dim=3))
     writer.add("a", np.ones((4, 1, 3), np.float32), 64, 25.0)
     ran = amiss("features", "export", tmp_path / "f", "--layout", "rtfm", "--out", tmp_path / "out")
-    assert (ran.code, ran.err.strip()) == (0, f"1 videos exported to {tmp_path / 'out'}")
+    assert (ran.code, ran.err.strip()) == (0, f"1 video exported to {tmp_path / 'out'}")
     assert np.load(tmp_path / "out" / "a_i3d.npy").shape == (4, 1, 3)
     assert amiss("features", "export", tmp_path / "f", "--layout", "rtfm", "--out", tmp_path / "out").code == 1
     ran = amiss("features", "export", tmp_path / "f", "--layout", "rftm", "--out", tmp_path / "new")

@@ -41,7 +41,7 @@ def test_videos_with_the_same_warning_are_one_line(capsys: pytest.CaptureFixture
     report = JobReport(done=["a", "b", "c"])
     report.warnings = {v: f"its features don't tell length: taken as {n} frames" for v, n in (("a", 16), ("b", 32))}
     report.warnings["c"] = "3 damaged packets"
-    console.finish(report, "videos scored")
+    console.finish(report, "scored")
     assert capsys.readouterr().err.splitlines() == [
         "warning: 2 videos, such as a: its features don't tell length: taken as 16 frames",
         "warning: c: 3 damaged packets",
@@ -50,7 +50,7 @@ def test_videos_with_the_same_warning_are_one_line(capsys: pytest.CaptureFixture
 
 
 def test_one_video_is_no_videos(capsys: pytest.CaptureFixture[str]) -> None:
-    console.finish(JobReport(done=["a"]), "videos scored")
+    console.finish(JobReport(done=["a"]), "scored")
     assert capsys.readouterr().err == "1 video scored\n"
 
 

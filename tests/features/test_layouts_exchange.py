@@ -301,7 +301,7 @@ def test_features_of_a_network_that_amiss_does_not_have_get_its_name(tmp_path: P
     save(tmp_path / "in" / "v_i3d.npy", np.ones((3, 10, 1024), np.float32))
     for number, (called, code, message) in enumerate(
         (
-            ("slowfast-r50", 0, "1 videos imported"),
+            ("slowfast-r50", 0, "1 video imported"),
             ("i3d", 2, "amiss has a backbone 'i3d': say --backbone i3d"),
             ("a+b", 2, "must be a plain name"),
         )

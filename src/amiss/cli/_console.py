@@ -157,8 +157,17 @@ def _plain_progress(action: str) -> "OnProgress":
     return show
 
 
+def counted(number: int, what: str) -> str:
+    """`1 video`, `2 videos`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def finish(report: "JobReport", done: str) -> None:
-    """Tell what was left out, warnings and failures at the end; exit code 1 where something failed."""
+    """Tell what was left out, warnings and failures at the end, and what was `done` with how many videos.
+
+    Raises:
+        typer.Exit: with code 1, where something failed.
+    """
     for text in report.notes:
         note(text)
     kinds: dict[str, list[str]] = {}
@@ -169,8 +178,7 @@ def finish(report: "JobReport", done: str) -> None:
     for video_id, message in report.failed.items():
         fail(f"{video_id}: {message}")
     skipped = f", {len(report.skipped)} already there" if report.skipped else ""
-    done = re.sub(r"^videos", "video", done) if len(report.done) == 1 else done
     failed = f", {len(report.failed)} failed" if report.failed else ""
-    note(f"{len(report.done)} {done}{skipped}{failed}")
+    note(f"{counted(len(report.done), 'video')} {done}{skipped}{failed}")
     if report.failed:
         raise typer.Exit(1)

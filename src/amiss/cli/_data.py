@@ -54,7 +54,7 @@ def build(
     counts = {split: len(manifest.split(split)) for split in ("train", "val", "test")}
     parts = ", ".join(f"{count} {split}" for split, count in counts.items() if count)
     anomalous = sum(video.label for video in manifest.videos)
-    console.note(f"{out}: {len(manifest.videos)} videos ({parts}), {anomalous} anomalous")
+    console.note(f"{out}: {console.counted(len(manifest.videos), 'video')} ({parts}), {anomalous} anomalous")
 
 
 def check(
@@ -76,7 +76,8 @@ def check(
     for problem in report.problems:
         (console.fail if problem.is_error else console.warn)(str(problem))
     n_warnings = len(report.problems) - report.n_errors
-    console.note(f"{len(report.manifest.videos)} videos, {report.n_errors} errors, {n_warnings} warnings")
+    counts = {"video": len(report.manifest.videos), "error": report.n_errors, "warning": n_warnings}
+    console.note(", ".join(console.counted(number, what) for what, number in counts.items()))
     if report.n_errors:
         raise typer.Exit(1)
 
@@ -88,7 +89,9 @@ def _print_classes(classes: list[dict[str, Any]]) -> None:
     ]
     console.print_table(["split", "class", "videos", "shortest", "median", "longest", "hours"], rows)
     if unknown := sum(row["unknown"] for row in classes):
-        console.note(f"{unknown} videos are of unknown length: the manifest has no frame counts or rates of them")
+        console.note(
+            f"of unknown length: {console.counted(unknown, 'video')}; the manifest has no frame counts or rates of them"
+        )
 
 
 def _seconds(seconds: float | None) -> str | None:
@@ -133,7 +136,7 @@ def extract(
             on_start=lambda chosen: console.note(f"engine: {chosen.description}"),
             on_progress=on_progress,
         )
-    console.finish(report, f"videos extracted to {out}")
+    console.finish(report, f"extracted to {out}")
 
 
 def import_(
@@ -187,7 +190,7 @@ def import_(
     )
     for problem in failed.values():
         console.fail(problem)
-    console.note(f"{count} videos imported to {out}" + (f", {len(failed)} failed" if failed else ""))
+    console.note(f"{console.counted(count, 'video')} imported to {out}" + (f", {len(failed)} failed" if failed else ""))
     if failed:
         raise typer.Exit(1)
 
@@ -201,7 +204,7 @@ def export(
     from amiss.jobs import export_feature_set
 
     count = export_feature_set(features, layout, out)
-    console.note(f"{count} videos exported to {out}")
+    console.note(f"{console.counted(count, 'video')} exported to {out}")
 
 
 def concat(
@@ -217,7 +220,7 @@ def concat(
 
     with console.progress("concat") as on_progress:
         report = concat_feature_sets(features, out, fps=fps, on_progress=on_progress)
-    console.finish(report, f"videos joined in {out}")
+    console.finish(report, f"joined in {out}")
 
 
 def check_features(

@@ -88,7 +88,7 @@ def detect(
                 _print_summary(video_id, result)
     for written in pages:
         _tell_page(written, told=report.failed)
-    console.finish(report, "videos scored" + (f", written to {out}" if out else ""))
+    console.finish(report, "scored" + (f", written to {out}" if out else ""))
 
 
 def report(

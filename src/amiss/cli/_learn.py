@@ -156,7 +156,7 @@ def _print_result(result: dict[str, Any]) -> None:
     rows = result.get("rows") or {"": result}
     first = next(iter(rows.values()))
     console.note(
-        f"protocol {first['protocol']}: {first['n_videos']} videos, "
+        f"protocol {first['protocol']}: {console.counted(first['n_videos'], 'video')}, "
         f"{first['n_frames']} frames, {first['n_positive']} anomalous"
     )
     metrics = [m for m in _METRICS if any(row.get(m) is not None for row in rows.values())]

@@ -220,7 +220,7 @@ def check(config: ConfigFile) -> None:
         "channel": len(read.channels),
         "rule": len(read.rules),
     }
-    said = ", ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts.items())
+    said = ", ".join(console.counted(n, what) for what, n in counts.items())
     console.out.print(f"{config}: {said}", markup=False, soft_wrap=True)
 
 
