@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -53,6 +53,7 @@ def test_segments_come_back_as_they_were(tmp_path: Path, layout: str) -> None:
 @pytest.mark.parametrize("layout", KEEP_CLIPS)
 @settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4), crops=st.integers(1, 10), dim=st.integers(1, 9))
+@example(lengths=[1], crops=2, dim=1)
 def test_clips_and_crops_come_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, layout: str, lengths: list[int], crops: int, dim: int
 ) -> None:

@@ -226,8 +226,10 @@ def _check_way_back(layout: Layout, features: FeatureSet, folder: Path) -> None:
             f"layout {layout.name} can't hold {features.folder}: {error}. Rename videos, or choose another layout"
         ) from error
     try:
-        layout.spec(Source(folder))
+        is_told = layout.spec(Source(folder)) == layout.spec(Source(folder, USUAL))
     except FeatureError:
+        is_told = False
+    if not is_told:
         warnings.warn(
             "the sizes of these arrays don't tell which axis is which: to import them again, say --axes usual",
             stacklevel=3,

@@ -24,12 +24,13 @@ def with_features(
         known = next(iter(features.records), "none")
         raise FeatureError(
             f"{features.folder} has features of none of {len(asked)} videos; ids there are like {known!r}, in the "
-            f"manifest like {asked[0].video_id!r}"
+            f"manifest like {asked[0].video_id!r}. {features.near(asked[0].video_id)}".rstrip(" .")
         )
     if dropped and missing == "error":
         raise FeatureError(
             f"{features.folder} has no features of {len(dropped)} of {len(asked)} videos ({first_names(dropped)}): "
-            "extract them, or leave them out with `--missing drop` (in a suite: `missing: drop`)"
+            "extract them, or leave them out with `--missing drop` (in a suite: "
+            f"`missing: drop`). {features.near(dropped[0])}".rstrip(" .")
         )
     left_out = set(dropped)
     kept = tuple(video for video in manifest.videos if video.video_id not in left_out)
