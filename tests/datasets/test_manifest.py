@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amiss.datasets import Manifest, Video, format_events, parse_events, read_manifest, video_id_of, write_manifest
-from amiss.errors import ManifestError
+from amiss.datasets import (
+    Manifest,
+    Video,
+    format_events,
+    parse_events,
+    read_manifest,
+    unique_ids,
+    video_id_of,
+    write_manifest,
+)
+from amiss.errors import ManifestError, UsageError
 
 HEADER = "video_id,split,label,path,class,n_frames,fps,events,group\n"
 
@@ -73,6 +82,13 @@ def test_excel_byte_order_mark_and_spaces(tmp_path: Path) -> None:
 
 def test_ids_of_bare_files(tmp_path: Path) -> None:
     assert video_id_of(tmp_path / "day 1" / "cam.2.mp4", tmp_path) == "day 1__cam.2"
+
+
+def test_files_that_differ_only_in_their_suffix_keep_it(tmp_path: Path) -> None:
+    a, b, c, other = tmp_path / "a.mkv", tmp_path / "a.mp4", tmp_path / "c.mp4", tmp_path / "x" / "a.mkv"
+    assert unique_ids([("a", a), ("a", b), ("c", c), ("c", c)]) == {"a.mkv": a, "a.mp4": b, "c": c}
+    with pytest.raises(UsageError, match=r"would both be 'a\.mkv'"):
+        unique_ids([("a", a), ("a", other)])
 
 
 @given(st.lists(st.integers(0, 10_000), unique=True, max_size=20))

@@ -21,6 +21,7 @@ from amiss.datasets._manifest import (
     format_events,
     parse_events,
     read_manifest,
+    unique_ids,
     video_id_of,
     write_manifest,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "read_ucsd_matlab",
     "read_xd",
     "summarise",
+    "unique_ids",
     "video_id_of",
     "write_manifest",
 ]

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from amiss.errors import ManifestError
+from amiss.errors import ManifestError, UsageError
 from amiss.files import write_text
 from amiss.video import VIDEO_SUFFIXES, PictureFolder
 
@@ -64,6 +64,27 @@ class Manifest:
 def video_id_of(path: Path, root: Path) -> str:
     """Id of a bare file, or folder of pictures: its path relative to `root` without suffix, `/` → `__`."""
     return "__".join(path.relative_to(root).with_suffix("").parts if path != root else [path.name])
+
+
+def unique_ids(videos: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """Id → file. Different files of one id keep their suffixes in it: `a.mkv` and `a.mp4`.
+
+    Args:
+        videos: ids and files; one file may be there more than once.
+
+    Raises:
+        UsageError: their suffixes don't tell them apart either.
+    """
+    alike: dict[str, dict[Path, Path]] = {}
+    for video_id, path in videos:
+        alike.setdefault(video_id, {}).setdefault(path.resolve(), path)
+    found: dict[str, Path] = {}
+    for video_id, paths in alike.items():
+        for path in paths.values():
+            name = video_id + path.suffix if len(paths) > 1 else video_id
+            if (first := found.setdefault(name, path)) is not path:
+                raise UsageError(f"{first} and {path} would both be {name!r}: give the folder above both instead")
+    return found
 
 
 def parse_events(text: str) -> tuple[tuple[int, int], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from amiss.datasets import video_id_of
+from amiss.datasets import unique_ids, video_id_of
 from amiss.detection import ScoreResult
 from amiss.errors import OutputError, UsageError, VideoError
 from amiss.jobs._progress import OnProgress, silent
@@ -88,7 +88,7 @@ class _Places:
             if not root.is_dir():
                 raise UsageError(f"{root} is not a folder of videos")
             below = list_videos(root).videos
-            self._known = {video_id_of(path, root): path for path in below}
+            self._known = unique_ids((video_id_of(path, root), path) for path in below)
             names = Counter(path.name for path in below)
             self._by_name = {path.name: path for path in below if names[path.name] == 1}
 

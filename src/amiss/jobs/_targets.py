@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from amiss.datasets import read_manifest, video_id_of
+from amiss.datasets import read_manifest, unique_ids, video_id_of
 from amiss.errors import ManifestError, UsageError, VideoError
 from amiss.video import RATE_UNKNOWN, PictureFolder, list_videos
 
@@ -16,7 +16,8 @@ def video_files(
 ) -> dict[str, Path]:
     """Video id → path, for video files, folders of numbered pictures, folders of both (searched below), or manifests.
 
-    Ids are the manifest's, or the path relative to the folder given, without suffix, `/` → `__`.
+    Ids are the manifest's, or the path relative to the folder given, without suffix, `/` → `__`; files that
+    differ only in their suffix keep it.
 
     Args:
         targets: what the command was given.
@@ -28,13 +29,7 @@ def video_files(
         VideoError: a file or folder doesn't exist, or a folder has no video.
         ManifestError: a manifest is wrong or has no paths.
     """
-    found: dict[str, Path] = {}
-    for target in map(Path, targets):
-        for video_id, path in _videos_of(target, on_note).items():
-            if found.setdefault(video_id, path).resolve() != path.resolve():
-                raise UsageError(
-                    f"{found[video_id]} and {path} would both be {video_id!r}: give the folder above both instead"
-                )
+    found = unique_ids(video for target in map(Path, targets) for video in _videos_of(target, on_note))
     if not found:
         raise UsageError("no video given")
     return _with_rate(found, on_note, picture_fps)
@@ -52,23 +47,18 @@ def _with_rate(videos: dict[str, Path], on_note: OnNote, fps: float | None) -> d
     return videos | {video_id: PictureFolder(path, fps or path.fps) for video_id, path in folders.items()}
 
 
-def _videos_of(target: Path, on_note: OnNote) -> dict[str, Path]:
+def _videos_of(target: Path, on_note: OnNote) -> list[tuple[str, Path]]:
     if target.suffix.lower() == ".csv":
         manifest = read_manifest(target)
-        videos = {video.video_id: video.path for video in manifest.videos if video.path is not None}
+        videos = [(video.video_id, video.path) for video in manifest.videos if video.path is not None]
         if not videos:
             raise ManifestError(f"{target} names no video files (column path)")
         return videos
     if target.is_dir():
-        paths = _listed(target, on_note)
-        ids = {video_id_of(path, target): path for path in paths}
-        if len(ids) < len(paths):
-            twice = next(path for path in paths if ids[video_id_of(path, target)] != path)
-            raise UsageError(f"{twice} and {ids[video_id_of(twice, target)]} differ only in their suffix: rename one")
-        return ids
+        return [(video_id_of(path, target), path) for path in _listed(target, on_note)]
     if not target.exists():
         raise VideoError(f"{target} does not exist")
-    return {target.stem: target}
+    return [(target.stem, target)]
 
 
 def _listed(folder: Path, on_note: OnNote) -> list[Path]:
