@@ -104,13 +104,16 @@ def test_curves_name_their_area(plot: Callable[..., Figure]) -> None:
     labels = rng.random(5000) < 0.2
     figure = plot({"good": (labels, labels + 0.0), "blind": (labels, np.zeros(5000))}, title="UCF-Crime")
     assert "good  1.000" in texts(figure)
+    of_videos = texts(plot({"good": (labels, labels + 0.0)}, over="videos"))
+    assert "(anomalous videos)" in of_videos
+    assert "frames" not in of_videos
     assert ("blind  0.500" if plot is plot_roc else f"blind  {labels.mean():.3f}") in texts(figure)
     assert figure_png(figure, dpi=30)[:4] == b"\x89PNG"
 
 
 @pytest.mark.parametrize("plot", [plot_roc, plot_pr])
 def test_no_curve_without_both_classes(plot: Callable[..., Figure]) -> None:
-    with pytest.raises(EvaluationError, match="topk: all frames have the same label"):
+    with pytest.raises(EvaluationError, match="topk: all have the same label"):
         plot({"topk": (np.zeros(5), np.ones(5))})
     with pytest.raises(EvaluationError, match="no curve"):
         plot({})

@@ -19,18 +19,21 @@ _DASHES = ("-", (0, (5, 1.5)), (0, (3, 1.2, 1, 1.2)), (0, (1, 1.2)))
 _MOST_POINTS = 2000
 
 
-def plot_roc(curves: Curves, *, title: str | None = None, dark: bool = False) -> Figure:
+def plot_roc(curves: Curves, *, over: str = "frames", title: str | None = None, dark: bool = False) -> Figure:
     """ROC curves with their areas.
 
     Args:
         curves: name → (labels [N], scores [N]), e.g. `frames.labels, frames.scores` of a `ScoredFrames`.
+        over: what the N are, for the axes: frames or videos.
         title: above the axes.
         dark: for dark pages.
 
     Raises:
-        EvaluationError: a curve has only normal or only anomalous frames, or there is none.
+        EvaluationError: a curve has only normal or only anomalous ones, or there is none.
     """
-    figure, axes, theme = _square("False alarm rate (normal frames)", "Detection rate (anomalous frames)", title, dark)
+    figure, axes, theme = _square(
+        f"False alarm rate (normal {over})", f"Detection rate (anomalous {over})", title, dark
+    )
     axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
     for index, (name, labels, scores) in enumerate(_checked(curves)):
         false, true, _ = roc_curve(labels, scores)
@@ -39,18 +42,19 @@ def plot_roc(curves: Curves, *, title: str | None = None, dark: bool = False) ->
     return figure
 
 
-def plot_pr(curves: Curves, *, title: str | None = None, dark: bool = False) -> Figure:
+def plot_pr(curves: Curves, *, over: str = "frames", title: str | None = None, dark: bool = False) -> Figure:
     """Precision-recall curves with their average precision (step-wise); the dotted line is chance.
 
     Args:
         curves: name → (labels [N], scores [N]).
+        over: what the N are, for the axes: frames or videos.
         title: above the axes.
         dark: for dark pages.
 
     Raises:
-        EvaluationError: a curve has only normal or only anomalous frames, or there is none.
+        EvaluationError: a curve has only normal or only anomalous ones, or there is none.
     """
-    figure, axes, theme = _square("Recall (anomalous frames)", "Precision", title, dark)
+    figure, axes, theme = _square(f"Recall (anomalous {over})", "Precision", title, dark)
     for index, (name, labels, scores) in enumerate(_checked(curves)):
         if index == 0:
             axes.axhline(labels.mean(), color=theme.muted, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
@@ -67,7 +71,7 @@ def _checked(curves: Curves) -> list[tuple[str, NDArray[np.bool_], NDArray[np.fl
     for name, (labels, scores) in curves.items():
         labels, scores = np.asarray(labels, dtype=np.bool_), np.asarray(scores, dtype=np.float64)
         if labels.all() or not labels.any():
-            raise EvaluationError(f"{name}: all frames have the same label; there is no curve")
+            raise EvaluationError(f"{name}: all have the same label; there is no curve")
         checked.append((name, labels, scores))
     return checked
 

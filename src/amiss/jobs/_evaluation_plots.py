@@ -43,10 +43,10 @@ def write_plots(folder: Path, measured: Mapping[str, Measured], shown: str, on_p
         if frames.has_frame_labels and frames.anomalous.any():
             curves[name] = (frames.labels, frames.scores)
         else:
-            curves[name], over = (frames.anomalous, frames.video_scores), "whole videos"
+            curves[name], over = (frames.anomalous, frames.video_scores), "videos"
     if all(labels.any() and not labels.all() for labels, _ in curves.values()):
         for file, plot in (("roc.png", plot_roc), ("pr.png", plot_pr)):
-            _write(folder / file, figure_png(plot(curves, title=f"Over {over}")))
+            _write(folder / file, figure_png(plot(curves, over=over)))
     one = measured[shown]
     count = len(one.frames.videos)
     for index, video in enumerate(one.frames.videos):
