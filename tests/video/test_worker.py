@@ -25,6 +25,7 @@ from amiss.video import (
     check_video,
     iter_clips,
     open_source,
+    read_stated,
 )
 from amiss.video.worker import EndedError
 from helpers.videos import cut_short, numbered, read_number, write_video
@@ -81,6 +82,10 @@ def test_errors_and_problems_are_those_of_the_reader(tmp_path: Path) -> None:
     assert reader.problem is not None
     assert "is missing" in reader.problem
     assert check_video(path).n_frames == 50
+    assert (read_stated(path).n_frames, read_stated(path).fps) == (None, 25)
+    assert read_stated(write_video(tmp_path / "d.mp4", 20)).n_frames == 20
+    with pytest.raises(VideoError, match="does not exist"):
+        read_stated(tmp_path / "none.mp4")
 
 
 def test_a_worker_serves_one_file_after_the_other_and_is_ended_with_what_is_left_under_way(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What can be wrong with a dataset's files, and what a file's header says."""
+"""What can be wrong with a dataset's files."""
 
 import os
 from collections import defaultdict
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 from amiss.files import sha256_file
-from amiss.video import VideoReader
 
 Kind = Literal["missing", "unreadable", "damaged", "length", "rate", "duplicate", "events", "leak", "unused", "note"]
 
@@ -31,16 +30,6 @@ class Problem:
     def is_error(self) -> bool:
         """Whether results would be wrong or training would fail; the others are for the reader to judge."""
         return self.kind in ("missing", "unreadable", "length", "leak")
-
-
-def stated(path: Path) -> tuple[int | None, float]:
-    """Frames and rate as a file's header says.
-
-    Raises:
-        VideoError: it is missing, or not even its first frame can be decoded.
-    """
-    with VideoReader(path, threads=1) as reader:
-        return reader.stated_frames, reader.fps
 
 
 def duplicates(paths: Mapping[str, Path]) -> list[tuple[str, str]]:

@@ -9,9 +9,9 @@ from typing import NamedTuple, get_args
 
 from amiss.datasets._annotations import Annotation
 from amiss.datasets._manifest import Manifest, Split, Video
-from amiss.datasets._problems import Problem, duplicates, events_beyond, first_names, stated
+from amiss.datasets._problems import Problem, duplicates, events_beyond, first_names
 from amiss.errors import ManifestError, VideoError
-from amiss.video import check_video, list_videos
+from amiss.video import check_video, list_videos, read_stated
 
 Progress = Callable[[int, int], None]
 
@@ -157,8 +157,9 @@ def _look(one: Annotation, path: Path) -> tuple[float | None, list[Problem]]:
     """A video's frame rate, and what is wrong with it."""
     name = one.video_id
     try:
-        n_stated, fps = stated(path)
-        if one.n_frames is None or n_stated == one.n_frames:
+        stated = read_stated(path)
+        fps = stated.fps
+        if one.n_frames in (None, stated.n_frames):
             return fps, []
         shown = check_video(path)
     except VideoError as error:

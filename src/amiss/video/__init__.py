@@ -8,7 +8,7 @@ from amiss.video._gate import GateSettings, StillnessGate
 from amiss.video._header import VideoHeader, read_header, start_in_name
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._preview import write_preview
-from amiss.video._reader import Frame, VideoCheck, VideoReader, read_frames_at
+from amiss.video._reader import Frame, StatedLength, VideoCheck, VideoReader, read_frames_at
 from amiss.video._redact import redact, showable
 from amiss.video._resample import Resampler
 from amiss.video._source_settings import SourceSettings
@@ -45,7 +45,7 @@ from amiss.video.opening import (
     list_videos,
     video_bounds,
 )
-from amiss.video.worker import ClipReader, check_video, warm_up
+from amiss.video.worker import ClipReader, check_video, read_stated, warm_up
 
 __all__ = [
     "FALLBACK_FPS",
@@ -81,6 +81,7 @@ __all__ = [
     "SourceSettings",
     "SourceState",
     "StateChange",
+    "StatedLength",
     "StillnessGate",
     "VideoBounds",
     "VideoCheck",
@@ -98,6 +99,7 @@ __all__ = [
     "open_source",
     "read_frames_at",
     "read_header",
+    "read_stated",
     "redact",
     "showable",
     "start_in_name",

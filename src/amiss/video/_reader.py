@@ -194,6 +194,26 @@ class VideoCheck:
         return self.times.rate
 
 
+@dataclass(frozen=True)
+class StatedLength:
+    """What a video states of itself, of which the first picture decodes."""
+
+    n_frames: int | None
+    """Often wrong; None: it says nothing."""
+    fps: float
+    """Native frames per second on average."""
+
+
+def read_stated(path: str | os.PathLike[str]) -> StatedLength:
+    """What a video states of its length, and its rate.
+
+    Raises:
+        VideoError: it is missing, or not even its first frame can be decoded.
+    """
+    with VideoReader(path, threads=1) as reader:
+        return StatedLength(reader.stated_frames, reader.fps)
+
+
 def check_video(path: str | os.PathLike[str], on_picture: Callable[[], object] = lambda: None) -> VideoCheck:
     """Decode a whole file, without making pictures of it.
 

@@ -18,7 +18,7 @@ from amiss.engines import Engine
 from amiss.errors import AmissError, ConfigError, DetectorError, EvaluationError, FeatureError, OutputError, UsageError
 from amiss.features import Features, FeatureSet, FeatureSpec, extract_video, open_feature_set
 from amiss.jobs import video_files
-from amiss.video import FolderSource, FrameTimes, VideoReader, open_source
+from amiss.video import FolderSource, FrameTimes, open_source, read_stated
 from amiss.watch.camera import CameraWorker, ClipScored, EnginePool, Models, model_key
 from amiss.watch.config import (
     CameraCalibration,
@@ -225,10 +225,7 @@ def _clips(
 
 def _check_rates(detector: Detector, videos: Sequence[Path]) -> None:
     """Where the detector takes frames as they come, all videos must have the same rate, as far as they state it."""
-    rates = set()
-    for video in videos:
-        with VideoReader(video) as reader:
-            rates.add(round(reader.fps, 2))
+    rates = {round(read_stated(video).fps, 2) for video in videos}
     if detector.spec.frame_rate is None and max(rates) > 1.02 * min(rates):
         raise UsageError(f"the videos have different frame rates ({sorted(rates)}); footage of one camera has one")
 

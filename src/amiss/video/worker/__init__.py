@@ -1,7 +1,7 @@
 """Decoding in a process of its own, with bounds on its memory and time: a file that ends it ends nothing else."""
 
-from amiss.video.worker._check import check_video
+from amiss.video.worker._check import check_video, read_stated
 from amiss.video.worker._clips import ClipReader
 from amiss.video.worker._process import EndedError, Message, is_used, run, warm_up
 
-__all__ = ["ClipReader", "EndedError", "Message", "check_video", "is_used", "run", "warm_up"]
+__all__ = ["ClipReader", "EndedError", "Message", "check_video", "is_used", "read_stated", "run", "warm_up"]

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import asdict, fields
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from amiss.errors import VideoError
 from amiss.video._clips import Clip, iter_clips
 from amiss.video._decode import open_video
-from amiss.video._reader import VideoReader, check_video
+from amiss.video._reader import VideoReader, check_video, read_stated
 from amiss.video._rgb import Image
 from amiss.video._source_settings import SourceSettings
 from amiss.video._times import FrameTimes
@@ -136,12 +136,22 @@ def check(asker: Asker, path: Path, _: dict[str, Any]) -> None:
     _end(asker, shown.times, shown.problem)
 
 
+def stated(asker: Asker, path: Path, _: dict[str, Any]) -> None:
+    """What it states."""
+    asker.tell("end", **asdict(read_stated(path)))
+
+
 def _end(asker: Asker, times: FrameTimes, problem: str | None) -> None:
     data = b"" if times.knots is None else np.ascontiguousarray(times.knots, np.float64).tobytes()
     asker.tell("end", data, n_frames=times.n_frames, fps=times.fps, problem=problem)
 
 
-WORK: dict[str, Callable[[Asker, Path, dict[str, Any]], None]] = {"clips": clips, "check": check, "items": items}
+WORK: dict[str, Callable[[Asker, Path, dict[str, Any]], None]] = {
+    "clips": clips,
+    "check": check,
+    "stated": stated,
+    "items": items,
+}
 
 
 def _bound_itself() -> None:
