@@ -101,6 +101,7 @@ def test_links_are_followed_loops_end_and_each_real_file_is_taken_once(tmp_path:
     (root / "linked").symlink_to("../outside")
     (root / "twice").symlink_to("../outside/deep")
     (root / "m" / "loop").symlink_to("..")
+    (root / "m" / "up").symlink_to("../..")
     (root / "a_link.mp4").symlink_to("m/a.mp4")  # its name comes first, the file is taken by its own
     (root / "file.mp4").symlink_to("../outside/b.mp4")
     (outside / "circle.mp4").symlink_to("circle.mp4")
@@ -108,6 +109,7 @@ def test_links_are_followed_loops_end_and_each_real_file_is_taken_once(tmp_path:
     assert names(listing.videos, root) == ["linked/b.mp4", "linked/deep/c.mp4", "m/a.mp4"]
     assert sorted(names(listing.again, root)) == ["a_link.mp4", "file.mp4", "m/loop", "twice"]
     assert names(listing.broken, root) == ["linked/circle.mp4"]
+    assert names(listing.above, root) == ["m/up"]
 
 
 def test_a_folder_that_can_not_be_read_is_an_error_and_one_below_it_a_note(tmp_path: Path) -> None:

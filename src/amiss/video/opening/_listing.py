@@ -91,6 +91,8 @@ class VideoListing:
     """Marked videos, small copies and cut-out events that `amiss detect` wrote."""
     broken: list[Path] = field(default_factory=list)
     """Links that lead nowhere, or in a circle."""
+    above: list[Path] = field(default_factory=list)
+    """Links to a folder that the root is in: what lies beside the root isn't meant."""
     again: list[Path] = field(default_factory=list)
     """Links to what is taken anyway."""
     odd: list[Path] = field(default_factory=list)
@@ -106,6 +108,7 @@ class VideoListing:
         """Why something was left out, and what."""
         found: dict[str, list[Path]] = {
             "broken links": self.broken,
+            "links to a folder above this one": self.above,
             "folders that may not be read": self.closed,
             "neither files nor folders": self.odd,
             "written by amiss (to take them, rename them)": self.own,
@@ -146,6 +149,7 @@ def list_videos(root: Path, kind: Callable[[Path], Hashable] = lambda _: None, *
         OSError: it can't be read.
     """
     listing = VideoListing(root)
+    above = {_identity(folder.stat()) for folder in root.resolve().parents if folder.exists()}
     seen: set[tuple[Hashable, tuple[int, int]]] = set()
     taken: defaultdict[Hashable, set[tuple[int, int]]] = defaultdict(set)
     waiting: list[Path] = [root]
@@ -156,8 +160,10 @@ def list_videos(root: Path, kind: Callable[[Path], Hashable] = lambda _: None, *
         folder = links.pop(0) if is_link else waiting.pop(0)
         what = kind(folder)
         try:
-            status = folder.stat()
-            identity = what, (status.st_dev, status.st_ino)
+            identity = what, _identity(folder.stat())
+            if identity[1] in above:
+                listing.above.append(folder)
+                continue
             if identity in seen:
                 listing.again.append(folder)
                 continue
@@ -213,15 +219,19 @@ def _sort_in(listing: VideoListing, entry: "os.DirEntry[str]", path: Path, taken
         listing.own.append(path)
     else:
         try:
-            status = path.stat()
+            identity = _identity(path.stat())
         except OSError:  # moved away just now
             return
-        identity = status.st_dev, status.st_ino
         if entry.is_symlink() and identity in taken:
             listing.again.append(path)
             return
         taken.add(identity)
         listing.videos.append(path)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    """What tells a real file or folder from all others."""
+    return status.st_dev, status.st_ino
 
 
 def _is(question: Callable[[], bool]) -> bool:
