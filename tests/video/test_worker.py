@@ -173,6 +173,14 @@ def test_modules_of_the_folder_in_which_it_starts_are_not_its_own(
     assert check_video(path.name).n_frames == 50
 
 
+def test_the_folder_in_which_it_started_may_be_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4", 50)
+    (tmp_path / "release").mkdir()
+    monkeypatch.chdir(tmp_path / "release")
+    (tmp_path / "release").rmdir()
+    assert check_video(path).n_frames == 50
+
+
 def test_a_worker_ends_with_who_asks_also_while_its_input_is_open() -> None:
     code = "from amiss.video import warm_up; from amiss.video.worker import _process as p; warm_up()"
     code += "; print(p._idle[0].process.pid, flush=True); input()"

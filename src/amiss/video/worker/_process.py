@@ -211,6 +211,13 @@ def warm_up() -> None:
         _give(_Worker())
 
 
+def _here() -> str:
+    """The folder that relative paths are meant from; empty where it was removed meanwhile."""
+    with suppress(OSError):
+        return str(Path.cwd())
+    return ""
+
+
 def run(
     request: dict[str, Any], path: str | os.PathLike[str], places: int, stop: threading.Event = _NEVER
 ) -> Generator[Message, None, None]:
@@ -229,7 +236,7 @@ def run(
     bounds = video_bounds()
     shown = os.fspath(path)
     own = {name: value for name, value in os.environ.items() if name.startswith("AMISS_")}
-    whole = {**request, "path": shown, "fps": getattr(path, "fps", None), "cwd": str(Path.cwd()), "environment": own}
+    whole = {**request, "path": shown, "fps": getattr(path, "fps", None), "cwd": _here(), "environment": own}
     worker = _take()
     is_ready = False  # for the next file
     try:
