@@ -169,7 +169,7 @@ def test_what_cannot_be_joined_is_refused(tmp_path: Path) -> None:
         (("a", "again"), 2, "both say that they are 'a' with weights 'unknown': the same features twice?"),
         (("five", "ten"), 2, "five has 5 crops, another part 10: only one can be repeated"),
         (("a", "other"), 1, "no video in common"),
-        (("a", "nothing"), 1, "is not a feature set"),
+        (("a", "nothing"), 1, "does not exist"),
     ):
         ran = command("features", "concat", *(tmp_path / name for name in names), "--out", tmp_path / "out")
         assert (ran.exit_code, len(ran.stderr.strip().splitlines())) == (code, 1), ran.stderr

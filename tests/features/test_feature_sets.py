@@ -203,6 +203,9 @@ def test_damage_is_named(tmp_path: Path) -> None:
         opened.load("b")
     with pytest.raises(FeatureError, match="no features of video 'c'"):
         opened.load("c")
+    with pytest.raises(FeatureError, match=r"feature set .*none does not exist"):
+        open_feature_set(tmp_path / "none")
+    (tmp_path / "none").mkdir()
     with pytest.raises(FeatureError, match=r"not a feature set: spec.json is missing"):
         open_feature_set(tmp_path / "none")
 

@@ -101,8 +101,8 @@ def calibrate(
     video: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Normal footage instead: a file or a folder; repeat it for more. Without a camera also a "
-            "manifest, of which the normal test videos are taken."
+            help="Normal footage instead, none that was trained on: a file or a folder; repeat it for more. "
+            "Without a camera also a manifest, of which the normal test videos are taken."
         ),
     ] = None,
     features: Annotated[

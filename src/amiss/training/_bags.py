@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amiss.datasets import Video
+from amiss.datasets import Video, first_names
 from amiss.detection import Normalisation
 from amiss.errors import FeatureError, ManifestError, UsageError
 from amiss.features import UNIT_LENGTH_RULES, FeatureSet, pool
@@ -99,10 +99,9 @@ def find_all_zero(videos: Sequence[Video], features: FeatureSet) -> frozenset[st
         ManifestError: no normal or no anomalous training video is left.
     """
     if missing := [video.video_id for video in videos if video.video_id not in features]:
-        named = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
         raise FeatureError(
-            f"{features.folder} has no features of {len(missing)} of {len(videos)} training videos ({named}). "
-            f"{features.near(missing[0])}Extract them, or take them out of the manifest"
+            f"{features.folder} has no features of {len(missing)} of {len(videos)} training videos "
+            f"({first_names(missing)}). {features.near(missing[0])}Extract them, or take them out of the manifest"
         )
     zero = frozenset(v.video_id for v in videos if not features.load(v.video_id).any())
     if zero:
