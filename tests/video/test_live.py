@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -38,6 +39,7 @@ from amiss.video._decode import open_video
 from amiss.video.live._timeline import MediaTimeline, Timeline
 from helpers.sources import Watched
 from helpers.streams import Connection, FakeCamera, free_port, transport_stream, write_stream
+from helpers.waiting import wait_until
 
 SECRET = "s3cr3t"
 
@@ -742,9 +744,16 @@ def test_damaged_files_are_named_and_not_tried_again(tmp_path: Path) -> None:
 def test_an_idle_folder_shows_no_file(tmp_path: Path) -> None:
     finished(tmp_path / "a.ts")
     watched = Watched(f"folder:{tmp_path}")
-    threading.Timer(1.0, watched.source.stop).start()
+    idle = ("running", "waiting for files")
+
+    def stop() -> None:
+        with suppress(AssertionError):
+            wait_until(lambda: watched.states[-1:] == [idle], 20)
+        watched.source.stop()
+
+    threading.Thread(target=stop).start()
     assert len(list(watched)) == 50
-    assert watched.states[-2:] == [("running", "waiting for files"), ("stopped", "")]
+    assert watched.states[-2:] == [idle, ("stopped", "")]
 
 
 @pytest.mark.parametrize("raw", [b"caf\xe9.ts", b"a\nERROR forged.ts", b"a\x1b[31m.ts", "a\u202egpj.ts".encode()])
