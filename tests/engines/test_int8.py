@@ -134,7 +134,7 @@ def test_what_cannot_be_quantised(
     some = {"v0": videos / "v0.mp4"}
     with pytest.raises(UsageError, match="motion is a formula"):
         quantise_backbone(create_backbone("motion", "none"), some)
-    monkeypatch.setattr(job, "quantise", lambda *_: quantised)
+    monkeypatch.setattr("amiss.engines.quantise", lambda *_: quantised)
     monkeypatch.setattr(job, "LEAST_COSINE", 1.1)
     with pytest.raises(UsageError, match=r"resnet3d_10 in int8 agrees with float32 to a cosine of 0.*nothing"):
         quantise_backbone(backbone, some)

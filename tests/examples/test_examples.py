@@ -69,7 +69,7 @@ def test_other_projects_features(run: Run, tmp_path: Path) -> None:
     assert printed[0] == "rtfm: 20 videos, 10 crops, 2048 numbers"
     assert printed[2] == "sultani: 20 videos, 1 crops, 4096 numbers"
     assert all(float(line.split("AUC ")[1].split(",")[0]) > 0.9 for line in (printed[1], printed[3]))
-    assert printed[4] == "other layouts: c3d-codes, csv, ekosman, hdf5, video-features, wu"
+    assert printed[4] == "other layouts: c3d-codes, csv, ekosman, hdf5, vggish, video-features, wu"
 
 
 def test_compare_heads(run: Run, tmp_path: Path) -> None:

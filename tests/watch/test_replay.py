@@ -14,7 +14,11 @@ from helpers.streams import write_stream
 @pytest.mark.parametrize("raw", [b"\xff.ts", b"50%41 a?b#c.ts", "Tür\n3.ts".encode()])
 def test_a_video_of_any_name_is_played(tmp_path: Path, raw: bytes) -> None:
     path = write_stream(tmp_path / os.fsdecode(raw), n_frames=10)
-    config, stored = single_video(path, tmp_path / "detector", None, tmp_path / "out")
+    detector = tmp_path / "detector"
+    detector.mkdir()
+    for name in ("detector.json", "head.safetensors"):
+        (detector / name).touch()  # it isn't loaded here
+    config, stored = single_video(path, detector, None, tmp_path / "out")
     (camera,) = config.cameras.values()
     assert camera.url.get_secret_value().isprintable()
     items = open_source(f"{camera.url.get_secret_value()}?speed=0")

@@ -146,7 +146,8 @@ def sample_inputs(videos: Mapping[str, Path], backbone: Backbone, on_progress: O
 
 def _thinned(backbone: Backbone, reader: VideoReader, most: int) -> list[Tensor]:
     """Clips of a video at equal distances, at most so many, though its length isn't known before it ends."""
-    spec, kept, step = backbone.spec, list[Tensor](), 1
+    spec, step = backbone.spec, 1
+    kept: list[Tensor] = []
     for i, clip in enumerate(islice(iter_clips(reader, spec.clip_len, spec.stride, "pad"), _FIRST_CLIPS)):
         if i % step == 0:
             kept.append(backbone.preprocess(clip.images))

@@ -11,6 +11,7 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 FALLBACK_FPS = 25.0
 """Of videos of which nobody knows the rate."""
 RATE_UNKNOWN = f"they have no rate of their own and are taken at {FALLBACK_FPS:g} a second: --fps says another"
+"""What is said of folders of pictures, where nobody gave a rate."""
 _NUMBER = re.compile(r"\d+")
 _MASKS = re.compile(r"(^|[_ -])(gt|masks?|ground_?truth|annotations?|labels?)$", re.IGNORECASE)
 

@@ -206,7 +206,7 @@ def is_used() -> bool:
 
 
 def warm_up() -> None:
-    """Start a worker for the first file that comes, while others things are prepared."""
+    """Start a worker for the first file that comes, while other things are prepared."""
     if is_used() and not _idle:
         _give(_Worker())
 
