@@ -59,9 +59,8 @@ def test_of_forty_clips_of_fights_half_of_the_others_are_found(
     shared: Path, tmp_path: Path, benchmark: ModuleType
 ) -> None:
     """Real clips, measured on recordings that weren't trained on; see the page of benchmarks for the figures."""
-    write_manifest(
-        build_dataset("surveillance-fights", shared / "data" / "surveillance_fights"), tmp_path / "fights.csv"
-    )
+    built = build_dataset("surveillance-fights", shared / "data" / "surveillance_fights")
+    write_manifest(built.manifest, tmp_path / "fights.csv")
     extract_targets([tmp_path / "fights.csv"], "motion", tmp_path / "features")
     videos, features = read_manifest(tmp_path / "fights.csv").videos, open_feature_set(tmp_path / "features")
     recipe = load_recipe("pooled")
