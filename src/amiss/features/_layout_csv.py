@@ -14,6 +14,7 @@ from amiss.errors import FeatureError
 from amiss.features._feature_set import Features, FeatureSet
 from amiss.features._layout_c3d_codes import c3d_spec
 from amiss.features._layouts import (
+    SEGMENTS,
     ImportedVideo,
     Layout,
     Source,
@@ -26,8 +27,6 @@ from amiss.features._layouts import (
     segments_of,
     spec_of_others,
 )
-
-SEGMENTS = 32
 
 
 def _files(source: Source) -> dict[str, Path]:

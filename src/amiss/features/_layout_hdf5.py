@@ -17,10 +17,9 @@ from amiss.errors import FeatureError, UsageError
 from amiss.features._axes import Axes, find_axes, in_our_order
 from amiss.features._feature_set import Features, FeatureSet
 from amiss.features._layout_numpy import commonest_sizes
-from amiss.features._layouts import ImportedVideo, Layout, Source, Unreadable, each, spec_of_others
+from amiss.features._layouts import SEGMENTS, ImportedVideo, Layout, Source, Unreadable, each, spec_of_others
 from amiss.files import atomic_path
 
-SEGMENTS = 32
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FILE = "features.h5"
 

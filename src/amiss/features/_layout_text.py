@@ -15,6 +15,7 @@ from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError
 from amiss.features._feature_set import FeatureSet
 from amiss.features._layouts import (
+    SEGMENTS,
     ImportedVideo,
     Layout,
     Source,
@@ -29,7 +30,6 @@ from amiss.features._layouts import (
 )
 from amiss.features._pooling import PoolingRule
 
-SEGMENTS = 32
 _SULTANI_SUFFIX = "_C"
 
 

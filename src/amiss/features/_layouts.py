@@ -24,6 +24,9 @@ from amiss.video import FrameTimes
 T = TypeVar("T")
 R = TypeVar("R")
 
+SEGMENTS = 32
+"""Rows of a video in the layouts whose rows are segments: Sultani's, ekosman's and topk's."""
+
 Ids = Literal["names", "paths"]
 """What video ids are made of: the names of files, or their paths below the folder (`/` → `__`), as for videos."""
 

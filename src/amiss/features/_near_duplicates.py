@@ -41,9 +41,7 @@ def near_duplicates(features: FeatureSet, video_ids: Iterable[str] | None = None
     other videos are: their distance, 1 less the lower correlation, is at most 0.2, and a fifth of the distance to the
     tenth nearest video. Where re-encoding was heavy, or the start was cut off, copies of a few clips may be missed.
 
-    Measured: of 32 short clips that were encoded anew (CRF 35, or half the size), 30 are found by `motion` features,
-    and no pair of 510 different clips is named. Videos of all-zero features are left out; those of one clip are only
-    found if they are exact copies.
+    Videos of all-zero features are left out; those of one clip are only found if they are exact copies.
 
     Args:
         features: all videos of interest are in it.

@@ -151,7 +151,7 @@ RECIPES = (
     _POOLED.model_copy(
         update={
             "name": "auto",
-            "source": "amiss: the recipe whose scores of left-out training videos have the higher AUC",
+            "source": "amiss: pooled, or topk where its scores of left-out training videos are clearly better",
             "differences": "Trains pooled and topk and takes the better one by cross-fitting; the test set has no part "
             "in it. To train one without choosing: --set alternatives=[]",
             "alternatives": ("topk",),
