@@ -111,3 +111,17 @@ def test_auto_takes_the_better_one_says_so_and_resumes(tmp_path: Path, monkeypat
     assert replace(resumed.out_of_fold, seconds=0.0) == replace(whole.out_of_fold, seconds=0.0)
     assert Detector.load(tmp_path / "whole" / "selected").head.name == whole.taken
     assert train(recipe, manifest, features, tmp_path / "whole", resume=True) == whole
+
+
+@pytest.mark.parametrize(("better_by", "taken"), [(0.01, "pooled"), (0.03, "topk")])
+def test_auto_changes_its_mind_only_for_more_than_chance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better_by: float, taken: str
+) -> None:
+    manifest, features = short_clips(tmp_path / "f", 12)
+    known = {"topk": load_recipe("topk", [*QUICK, "steps=10", "calibration.folds=2"])}
+    monkeypatch.setattr("amiss.training._train.load_recipe", known.__getitem__)
+    aucs = {"pooled": 0.8, "topk": 0.8 + better_by}
+    monkeypatch.setattr("amiss.training._train._comparable_aucs", lambda reports, labels: aucs)
+    report = train(load_recipe("auto", ["calibration.rounds=1"]), manifest, features, tmp_path / "run")
+    assert report.taken == taken
+    assert Detector.load(tmp_path / "run" / "selected").head.name == taken
