@@ -6,6 +6,7 @@ import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -15,6 +16,7 @@ from amiss.watch.config._channels import ChannelSettings
 from amiss.watch.config._rules import Name, Rule
 
 GB = 10**9
+Host = Annotated[str, Field(pattern=r"^[^\s/@]+$", max_length=255)]
 _DATABASE = "sqlite:///amiss.db"
 
 
@@ -54,7 +56,7 @@ class HttpSettings(Settings):
 
     enabled: bool = True
     """false: no server."""
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen on; anything but a loopback address needs `allow_public`."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8720
     """Port; 0 = any free one."""
@@ -64,14 +66,32 @@ class HttpSettings(Settings):
     max_viewers: Annotated[int, Field(ge=0, le=100)] = 4
     """Clients that may look at one camera's pictures at a time."""
     base_url: str | None = None
-    """Address under which people reach this server, for links in messages; null = http://host:port."""
+    """Address under which people reach this server, for links in messages; null = http://host:port. Where it is set,
+    and on loopback, requests for any other host are refused."""
+    hosts: tuple[Host, ...] = ()
+    """Further names and addresses under which people or monitors reach this server, such as a container's name."""
+    max_connections: Annotated[int, Field(ge=8, le=10_000)] = 100
+    """Connections at a time, viewers among them. Where there are more, those that send no request go first."""
+    request_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """A connection that sends no whole request for so long is cut off."""
+    send_timeout_s: Annotated[float, Field(gt=0, le=600)] = 20.0
+    """A client that takes nothing of its answer for so long is cut off, live viewers too."""
 
     @field_validator("base_url")
     @classmethod
     def _absolute(cls, url: str | None) -> str | None:
-        if url is not None and not re.fullmatch(r"https?://[^\s/]+\S*", url):
+        if url is not None and (not re.fullmatch(r"https?://[^\s/]+\S*", url) or not urlsplit(url).hostname):
             raise ValueError("must begin with http:// or https://, a host and no blanks")
         return url
+
+    @property
+    def known_hosts(self) -> tuple[str, ...] | None:
+        """Hosts that requests may be for, besides loopback; None = any, as nobody said under which names it is
+        reached."""
+        if self.allow_public and self.base_url is None and not self.hosts:
+            return None
+        own = urlsplit(self.base_url).hostname if self.base_url else None
+        return (*self.hosts, *(name for name in (own, self.host) if name not in (None, "0.0.0.0", "::", "[::]")))
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import Receive, Scope, Send
 
 from amiss.errors import AmissError, OutputError
 from amiss.pages import render
 from amiss.video import redact
 from amiss.watch.config import HttpSettings
+from amiss.watch.http._connections import BACKLOG, Connection, KnownHosts
 from amiss.watch.http._preview import Preview
 from amiss.watch.http._watcher_view import WatcherView
+
+log = logging.getLogger("amiss.watch")
 
 _FRAME_S = 0.1  # at most ten live pictures a second
 _BOUNDARY = "amissframe"
@@ -32,11 +36,8 @@ _BOUNDARY = "amissframe"
 def create_app(view: WatcherView, settings: HttpSettings) -> FastAPI:
     """The application. There is no login; media are served by event id, never by path."""
     app = FastAPI(title="amiss watch", docs_url=None, redoc_url=None, openapi_url=None)
-    if not settings.allow_public:  # a page in a browser on this machine must not reach the cameras by a name of its own
-        hosts = ["localhost", "127.0.0.1", "[::1]", settings.host]
-        if settings.base_url and (own := urlsplit(settings.base_url).hostname):
-            hosts.append(own)
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    if (hosts := settings.known_hosts) is not None:
+        app.add_middleware(KnownHosts, names=hosts)
 
     @app.exception_handler(AmissError)
     async def _unavailable(request: Request, error: AmissError) -> Response:
@@ -125,31 +126,34 @@ async def _parts(preview: Preview) -> AsyncIterator[bytes]:
 class HttpServer:
     """Serves a view from a thread of its own.
 
+    Args:
+        view: what is shown.
+        settings: where, and how much.
+        instead_of: a server that this one is to replace; both may have the same port until that one stops.
+
     Raises:
-        OutputError: the port can't be had.
+        OutputError: the port can't be had; the other server goes on.
     """
 
-    def __init__(self, view: WatcherView, settings: HttpSettings) -> None:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((settings.host.strip("[]"), settings.port))
-        except OSError as error:
-            self._socket.close()
-            raise OutputError(f"can't listen on {settings.host}:{settings.port}: {error.strerror}") from error
+    def __init__(self, view: WatcherView, settings: HttpSettings, *, instead_of: HttpServer | None = None) -> None:
+        self.settings = settings
+        self._socket = _listening(settings, instead_of)
         self.port: int = self._socket.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.url = (settings.base_url or f"http://{host}:{self.port}").rstrip("/")
+        protocol: Any = partial(Connection, settings=settings)
         config = uvicorn.Config(
-            create_app(view, settings), log_config=None, log_level="warning", access_log=False, lifespan="off",
-            timeout_graceful_shutdown=1, server_header=False,
+            create_app(view, settings), http=protocol, ws="none", log_config=None, log_level="warning",
+            access_log=False, lifespan="off", timeout_graceful_shutdown=1, server_header=False, backlog=BACKLOG,
+            limit_concurrency=settings.max_connections + 1,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="amiss-http", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="amiss-http", daemon=True)
 
     def start(self) -> None:
         """Begin to serve; returns when it does."""
+        if self.settings.known_hosts is None:
+            log.warning("HTTP: pages of other sites can't be told from yours: set http.base_url")
         self._thread.start()
         until = time.monotonic() + 10
         while not self._server.started and self._thread.is_alive() and time.monotonic() < until:
@@ -161,3 +165,45 @@ class HttpServer:
         if self._thread.is_alive():
             self._thread.join(timeout=5)
         self._socket.close()
+
+    def _run(self) -> None:
+        async def serve() -> None:
+            asyncio.get_running_loop().set_exception_handler(_say)
+            await self._server.serve([self._socket])
+
+        asyncio.run(serve())
+
+
+def _say(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio would log with a traceback, each time that it fails to accept a connection."""
+    log.warning("HTTP: %s: %s", context.get("message", "failed"), context.get("exception", ""))
+
+
+def _listening(settings: HttpSettings, before: HttpServer | None) -> socket.socket:
+    if before is not None and (settings.host, settings.port) == (before.settings.host, before.settings.port):
+        return before._socket.dup()
+    own = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with _sharing(own, before._socket if before is not None and before.port == settings.port else None):
+            own.bind((settings.host.strip("[]"), settings.port))
+            own.listen(BACKLOG)
+    except (OSError, ValueError) as error:  # a ValueError: not a name at all
+        own.close()
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"can't listen on {settings.host}:{settings.port}: {reason}") from error
+    return own
+
+
+@contextmanager
+def _sharing(own: socket.socket, other: socket.socket | None) -> Iterator[None]:
+    """In here they may have the same port, where the system can: 0.0.0.0 takes over from 127.0.0.1."""
+    option: int = getattr(socket, "SO_REUSEPORT", 0)
+    both = [own, other] if other is not None and option else []
+    for each in both:
+        each.setsockopt(socket.SOL_SOCKET, option, 1)
+    try:
+        yield
+    finally:
+        for each in both:
+            each.setsockopt(socket.SOL_SOCKET, option, 0)
