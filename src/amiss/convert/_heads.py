@@ -32,6 +32,23 @@ def _temporal_names(module: str) -> dict[str, str]:
     }
 
 
+def _global_local_names() -> dict[str, str]:
+    """Names of the network of global and local attention."""
+    names = {"embedding.conv_1.0": "temporal.embedding"}
+    for layer in range(2):
+        theirs, ours = f"selfatt.layers.{layer}", f"temporal.layers.{layer}"
+        names |= {
+            f"{theirs}.0.norm": f"{ours}.norm1",
+            f"{theirs}.0.fn.to_qkv": f"{ours}.attention.inputs",
+            f"{theirs}.0.fn.to_out.0": f"{ours}.attention.out",
+            f"{theirs}.1.norm": f"{ours}.norm2",
+            f"{theirs}.1.fn.net.0": f"{ours}.fc1",
+            f"{theirs}.1.fn.net.3": f"{ours}.fc2",
+        }
+    return names
+
+
+_NORMALITY = ("conv1", "bn1", "conv2", "bn2", "conv3")
 _LAYERS = ("fc1", "fc2", "fc3")
 _CLASSIFIER = {layer: f"classifier.{layer}" for layer in _LAYERS}
 
@@ -69,6 +86,13 @@ _REFERENCES = {
             "attn.attention.5": "attention.conv3",
         },
         "classifier.fc1",
+    ),
+    "bn-wvad": _Reference(
+        "bn-wvad",
+        _global_local_names() | {f"normal_head.{layer}": f"normality.{layer}" for layer in _NORMALITY},
+        "embedding.conv_1.0",
+        sizes={"channels": "embedding.conv_1.0"},
+        options={"local_weights": "column"},
     ),
     "salient": _Reference(
         "salient",

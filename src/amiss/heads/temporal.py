@@ -27,6 +27,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     """
 
     momentum: float
+    running_mean: Tensor
+    running_var: Tensor
     num_batches_tracked: Tensor
 
     def forward(self, x_BCT: Tensor, mask_BT: Tensor) -> Tensor:  # type: ignore[override]

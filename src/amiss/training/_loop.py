@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
 from amiss.errors import AmissError
 from amiss.heads import Head, crop_mean
@@ -36,7 +37,7 @@ class TrainingLoop:
         self.recipe = recipe
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.head = head.to(self.device)
-        settings = recipe.optimiser.model_dump()
+        settings = recipe.optimiser.model_dump(exclude={"largest_gradient"})
         self.optimiser = make_optimiser(settings.pop("name"), head.parameters(), **settings)
         self.fit = fit.on(self.device)
         self.held_out = held_out.on(self.device)
@@ -106,6 +107,8 @@ class TrainingLoop:
             )
         self.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
+        if (largest := self.recipe.optimiser.largest_gradient) is not None:
+            clip_grad_norm_(self.head.parameters(), largest)
         self.optimiser.step()
         return {"loss": loss, **{f"loss/{name}": term for name, term in zip(losses.terms, terms, strict=True)}}
 

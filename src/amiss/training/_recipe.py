@@ -27,6 +27,8 @@ class OptimiserSettings(Settings):
     """Term that keeps the division finite."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """As the optimiser defines it; beside the penalty that a head's loss may have."""
+    largest_gradient: Annotated[float | None, Field(gt=0)] = None
+    """Gradients are scaled down to this norm, over all weights together, where theirs is larger; None = as they are."""
 
 
 class BatchSettings(Settings):

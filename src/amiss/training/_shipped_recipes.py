@@ -19,6 +19,7 @@ _INPUT = "Features are brought to unit scale (published: as they come; --set nor
 _CROPS = "All crops of a video are in a batch together (published: each is drawn by itself). "
 _CHANNELS = "128 channels, for 2 cores (published: {}; --set head_options.channels={}). "
 _BATCH = "16 + 16 bags (published: --set batch.normal={0} --set batch.anomalous={0}). "
+_LONG = "32 segments, for 2 cores (published: --set segments=200). "
 _MANY_BAGS = BatchSettings(normal=32, anomalous=32)
 _BAGS = BatchSettings(normal=16, anomalous=16)
 
@@ -110,6 +111,17 @@ RECIPES = (
         head_options={"channels": 128},
         batch=_BAGS,
         optimiser=OptimiserSettings(name="adam", lr=1e-3, weight_decay=5e-3),
+        steps=200,
+        evaluate_every=10,
+    ),
+    Recipe(
+        name="bn-wvad",
+        source="Zhou, Qu, Xu, Shen: BatchNorm-based Weakly Supervised Video Anomaly Detection, TCSVT 2024",
+        differences=_ON_TEST.format("1 000", 1000) + _INPUT + _CHANNELS.format(512, 512) + _BATCH.format(64) + _LONG,
+        head="bn-wvad",
+        head_options={"channels": 128},
+        batch=_BAGS,
+        optimiser=OptimiserSettings(name="adam", lr=1e-4, weight_decay=5e-5, largest_gradient=1.0),
         steps=200,
         evaluate_every=10,
     ),
