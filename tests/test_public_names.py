@@ -7,8 +7,8 @@ import pytest
 import amiss
 
 PACKAGES = ("backbones", "backbones.weights", "bench", "convert", "datasets", "demo", "detection", "engines",
-            "evaluation", "features", "heads", "jobs", "pages", "results", "training", "video", "watch", "watch.alerts",
-            "watch.camera", "watch.config", "watch.http", "watch.store")  # fmt: skip
+            "evaluation", "features", "heads", "jobs", "pages", "reading", "results", "training", "video", "watch",
+            "watch.alerts", "watch.camera", "watch.config", "watch.http", "watch.store")  # fmt: skip
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -5,17 +5,20 @@ A setting is declared once, on the floor that uses it. What is above nests it an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from types import NoneType
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from amiss.errors import UsageError
 from amiss.registry import closest
 
+S = TypeVar("S", bound="Settings")
+ENVIRONMENT_PREFIX = "AMISS_"
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 """Up to a day."""
 Score = Annotated[float, Field(ge=0, le=1)]
@@ -72,6 +75,17 @@ class Settings(BaseModel):
             UsageError: a value makes no sense.
         """
         return type(self)(**{name: getattr(self, name) for name in self.model_fields_set} | values)
+
+
+def from_environment(kind: type[S]) -> S:
+    """Settings as the environment of this process says: each by its name in capitals after `AMISS_`; for the rest the
+    defaults.
+
+    Raises:
+        UsageError: a value in the environment makes no sense.
+    """
+    names = {field: f"{ENVIRONMENT_PREFIX}{field.upper()}" for field in kind.model_fields}
+    return kind(**{field: os.environ[name] for field, name in names.items() if os.environ.get(name)})
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def test_empty_and_missing_files(tmp_path):
     (tmp_path / "a.txt").write_text("\n \n")
     with pytest.raises(ManifestError, match="empty"):
         read_ucf(tmp_path / "a.txt")
-    with pytest.raises(ManifestError, match="can't be read"):
+    with pytest.raises(ManifestError, match="does not exist"):
         read_xd(tmp_path / "none.txt")
 
 

@@ -355,3 +355,27 @@ def test_folder_takes_pictures_at_the_rate_that_is_given_and_says_where_none_is(
     assert {video.fps for video in manifest.videos} == {8}
     assert len(problems) == 1
     assert not check_dataset(manifest)
+
+
+def test_own_videos_in_ucf_crimes_lists(tmp_path):
+    """Any suffix, capitals other than in the list, names with spaces, accents in two spellings."""
+    names = ("arson901_x264.mkv", "Normal_Videos901_x264.MP4", "Normal_Videos902_X264.mp4", "My fire 01.mp4",
+             "cafe\u0301 1.mp4", "left over.mp4")  # fmt: skip
+    for seed, name in enumerate(names):
+        draw(tmp_path / "videos" / name, 20, seed=seed)
+    (tmp_path / "Train_Annotation.txt").write_text(
+        "Arson/Arson901_x264.avi 20\nArson/My fire 01.mp4 20\nNormal/Normal_Videos902_x264.mp4 20\n"
+        "Arson/caf\u00e9 1.mp4 20\n"
+    )
+    (tmp_path / "Test_Annotation.txt").write_text("Normal_Videos901_x264.MP4 Normal -1 -1 -1 -1\n")
+    manifest, problems = build_dataset("ucf-crime", tmp_path)
+    assert {v.video_id: (v.label, v.split, v.path.name) for v in manifest.videos} == {
+        "Arson901_x264": (1, "train", "arson901_x264.mkv"),
+        "My fire 01": (1, "train", "My fire 01.mp4"),
+        "Normal_Videos902_x264": (0, "train", "Normal_Videos902_X264.mp4"),
+        "caf\u00e9 1": (1, "train", "cafe\u0301 1.mp4"),
+        "Normal_Videos901_x264": (0, "test", "Normal_Videos901_x264.MP4"),
+    }
+    assert [problem.message for problem in problems] == [
+        "ucf-crime: 1 video files are in no annotation and left out: left over"
+    ]

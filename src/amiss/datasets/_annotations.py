@@ -3,19 +3,32 @@
 Whether other people's code took e as inclusive is a matter of the protocol, not of the file.
 """
 
-import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from amiss import reading
 from amiss.datasets._manifest import parse_events
 from amiss.errors import ManifestError
+from amiss.reading import (
+    check_file,
+    check_id,
+    load_array,
+    read_lines,
+    refusing,
+    shown,
+    to_label,
+    to_number,
+    to_whole_number,
+)
+from amiss.video import VIDEO_SUFFIXES
 
+T = TypeVar("T")
 Events = tuple[tuple[int, int], ...]
 
 
@@ -33,46 +46,86 @@ class Annotation:
     fps: float | None = None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"annotation file {path} can't be read: {error}") from error
-    for number, content in enumerate(text.splitlines(), start=1):
-        if content.strip():
-            yield number, content.strip()
+# how the names of other people's videos end, in lists whose names may have spaces in them
+_SUFFIXES = "|".join(re.escape(suffix.removeprefix(".")) for suffix in sorted(VIDEO_SUFFIXES | {".npy", ".txt"}))
+_NAMED = re.compile(rf"(?P<name>.*)\.(?:{_SUFFIXES})(?=[\s,;]|$)", re.IGNORECASE)
+_SUFFIX = re.compile(rf"\.(?:{_SUFFIXES})$", re.IGNORECASE)
+_XD_NAMED = re.compile(r"(?P<name>.*_label_\S+?)(?:\.\w{2,4})?(?=[\s,;]|$)")
+_COUNT = re.compile(r"\d+(?:\.0+)?")
+_LAST = re.compile(r"-1|[0-9]{1,12}")
+_QUOTED = re.compile(r'"(?P<name>[^"]*)"')
 
 
-def _parsed(path: Path, parse: Callable[[str], Annotation]) -> list[Annotation]:
-    """Apply `parse` to every line; a ValueError becomes a ManifestError that names the line."""
+def _parsed(path: Path, rows: Iterable[tuple[int, T]], parse: Callable[[T], Annotation]) -> list[Annotation]:
+    """Apply `parse` to every line or row; a ValueError becomes a ManifestError that names the line."""
     found: dict[str, Annotation] = {}
-    for number, content in _lines(path):
+    for number, content in rows:
         try:
             one = parse(content)
+            check_id(one.video_id)
             if one.video_id in found:
                 raise ValueError(f"{one.video_id} stands twice")
         except ValueError as error:
-            raise ManifestError(f"{path} line {number}: {error}") from None
+            raise ManifestError(f"{path} line {number}: {shown(error, quoted=False, most=400)}") from None
         found[one.video_id] = one
     if not found:
         raise ManifestError(f"annotation file {path} is empty")
     return list(found.values())
 
 
+def _lines(path: Path) -> list[tuple[int, str]]:
+    with refusing(ManifestError, f"annotation file {path}"):
+        return read_lines(path)
+
+
+def _name_and_rest(line: str, named: re.Pattern[str]) -> tuple[str, list[str]]:
+    """A video's name, with its folders and without its suffix, and what follows it on a line of a list.
+
+    A name ends where `named` says, so that it may have spaces; where that doesn't fit, at the first space.
+    """
+    if quoted := _QUOTED.match(line):
+        name, rest = _SUFFIX.sub("", quoted["name"].strip()), line[quoted.end() :]
+    elif found := named.match(line):
+        name, rest = found["name"], line[found.end() :]
+    else:
+        name, *parts = re.split(r"[\s,;]+", line, maxsplit=1)
+        rest = "".join(parts)
+    return name.replace("\\", "/"), [part for part in re.split(r"[\s,;]+", rest) if part]
+
+
 def _intervals(numbers: Sequence[str]) -> Events:
     """`s e s e …`, in which -1 -1 stands for nothing, as events."""
     if len(numbers) % 2:
-        raise ValueError(f"{len(numbers)} frame numbers can't be pairs: {' '.join(numbers)}")
-    pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
+        raise ValueError(f"{len(numbers)} frame numbers can't be pairs: {shown(' '.join(numbers), quoted=False)}")
+    whole = [number.removesuffix(".0") for number in numbers]
+    pairs = list(zip(whole[::2], whole[1::2], strict=True))
     return parse_events(";".join(f"{start}-{end}" for start, end in pairs if (start, end) != ("-1", "-1")))
 
 
-def ucf_class(video_id: str) -> str:
-    """UCF-Crime's class from a video's name: `Abuse001_x264` → Abuse, `Normal_Videos_003_x264` → Normal."""
+UCF_CLASSES = ("Abuse", "Arrest", "Arson", "Assault", "Burglary", "Explosion", "Fighting", "RoadAccidents", "Robbery",
+               "Shooting", "Shoplifting", "Stealing", "Vandalism")  # fmt: skip
+_NORMAL = re.compile(r"(?<![a-z])normal", re.IGNORECASE)  # `Normal`, `Training_Normal_Videos_Anomaly`; not `abnormal`
+
+
+def ucf_class(video_id: str, folder: str = "") -> str:
+    """UCF-Crime's class from a video's name: `Abuse001_x264` → Abuse, `Normal_Videos_003_x264` → Normal.
+
+    Args:
+        video_id: the name.
+        folder: that it lies in, which is the class of own videos, whatever their names.
+
+    Raises:
+        ValueError: neither tells.
+    """
     match = re.match(r"([A-Za-z]+?)(?:_Videos)?_?\d", video_id)
+    known = {name.lower(): name for name in (*UCF_CLASSES, "Normal")}
+    if match is not None and (name := known.get(match[1].lower())):
+        return name
+    if folder:
+        return "Normal" if _NORMAL.search(folder) else known.get(folder.lower(), folder)
     if match is None:
-        raise ValueError(f"{video_id!r} is not a UCF-Crime video name")
-    return match.group(1)
+        raise ValueError(f"{shown(video_id)} is not a UCF-Crime video name, and no folder before it names its class")
+    return match[1]
 
 
 def read_ucf(path: Path) -> list[Annotation]:
@@ -83,18 +136,22 @@ def read_ucf(path: Path) -> list[Annotation]:
         Abuse/Abuse001_x264.mp4 2729                             with frame counts, training
         Abuse/Abuse001_x264.mp4                                  list (Anomaly_Train.txt)
 
+    A name ends with its suffix, any of videos, and may have spaces; of own videos the folder is the class.
+
     Raises:
         ManifestError: a line is none of these, or a name stands twice; names the line.
     """
 
     def parse(content: str) -> Annotation:
-        name, *rest = content.split()
-        video_id = re.sub(r"\.(mp4|avi|npy)$", "", name.replace("\\", "/").rsplit("/", 1)[-1])
-        n_frames = int(rest.pop(0)) if rest and rest[0].isdecimal() else None
-        class_name = rest.pop(0) if rest else ucf_class(video_id)
+        name, rest = _name_and_rest(content, _NAMED)
+        folder, _, video_id = name.rpartition("/")
+        n_frames = to_whole_number(rest.pop(0), "number of frames") if rest and _COUNT.fullmatch(rest[0]) else None
+        class_name = rest.pop(0) if rest else ucf_class(video_id, folder.rpartition("/")[2])
+        if class_name.lower() == "normal":
+            class_name = "Normal"
         return Annotation(video_id, class_name, int(class_name != "Normal"), n_frames=n_frames, events=_intervals(rest))
 
-    return _parsed(path, parse)
+    return _parsed(path, _lines(path), parse)
 
 
 def read_xd(path: Path) -> list[Annotation]:
@@ -105,11 +162,11 @@ def read_xd(path: Path) -> list[Annotation]:
     """
 
     def parse(content: str) -> Annotation:
-        name, *rest = content.split()
-        video_id = name.removesuffix(".mp4")
-        return Annotation(video_id, xd_class(video_id), 1, "test", events=_intervals(rest))
+        name, numbers = _name_and_rest(content, _XD_NAMED)
+        video_id = name.rpartition("/")[2]
+        return Annotation(video_id, xd_class(video_id), 1, "test", events=_intervals(numbers))
 
-    return _parsed(path, parse)
+    return _parsed(path, _lines(path), parse)
 
 
 XD_CLASSES = {
@@ -141,50 +198,45 @@ def read_shanghaitech(path: Path) -> list[Annotation]:
     """
 
     def parse(content: str) -> Annotation:
-        video_id, label, *rest = (part.strip() for part in content.split(","))
-        if label not in ("0", "1") or len(rest) > 1:
-            raise ValueError(f"{content!r} is not of the form name,label or name,label,last frame")
-        last = int(rest[0]) if rest else -1
-        return Annotation(video_id, label=int(label), n_frames=last + 1 if last >= 0 else None)
+        name, *values = re.split(r"[,;]" if re.search(r"[,;]", content) else r"\s+", content.rstrip(",; "))
+        label, last = ([value.strip().removesuffix(".0") for value in values] + ["-1"])[:2]
+        if label not in ("0", "1") or len(values) > 2 or not _LAST.fullmatch(last):
+            raise ValueError(f"{shown(content)} is not of the form name,label or name,label,last frame")
+        video_id = _SUFFIX.sub("", name.strip('" ').replace("\\", "/")).rpartition("/")[2]
+        n_frames = int(last) + 1
+        return Annotation(video_id, label=int(label), n_frames=n_frames or None)
 
-    return _parsed(path, parse)
+    return _parsed(path, _lines(path), parse)
 
 
 def read_table(path: Path, *required: str) -> list[Annotation]:
-    """A CSV with a header that names `video_id` and some of: class, label, split or official_split, n_frames, fps,
+    """A table with a header that names `video_id` and some of: class, label, split or official_split, n_frames, fps,
     events, group or source. Other columns are ignored.
 
     Raises:
         ManifestError: one of `required` is missing, or a line is malformed; names it.
     """
-    rows = list(_lines(path))
-    header = [name.strip() for name in next(csv.reader([rows[0][1]]))] if rows else []
-    if missing := [name for name in ("video_id", *required) if name not in header]:
-        raise ManifestError(f"{path} line 1: columns {missing} are missing")
-    titles = rows[0][1]
 
-    def parse(content: str) -> Annotation:
-        cells = next(csv.reader([content]))
-        if len(cells) != len(header):
-            raise ValueError(f"{len(cells)} values for {len(header)} columns")
-        row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
-        label = row.get("label")
-        if label not in (None, "", "0", "1"):
-            raise ValueError(f"label is {label!r}; allowed are 0 (normal) and 1 (anomalous)")
+    def parse(row: Mapping[str, str]) -> Annotation:
+        fps = to_number(row["fps"], "fps") if row.get("fps") else None
         return Annotation(
             row["video_id"],
             class_name=row.get("class") or None,
-            label=int(label) if label else None,
-            split=row.get("split") or row.get("official_split") or None,
-            n_frames=int(row["n_frames"]) if row.get("n_frames") else None,
-            events=parse_events(row.get("events", "")),
+            label=to_label(row["label"]) if row.get("label") else None,
+            split=(row.get("split") or row.get("official_split") or "").lower() or None,
+            n_frames=to_whole_number(row["n_frames"], "n_frames") if row.get("n_frames") else None,
+            events=parse_events(row.get("events", ""), fps),
             group=row.get("group") or row.get("source") or None,
-            fps=float(row["fps"]) if row.get("fps") else None,
+            fps=fps,
         )
 
-    return [
-        one for one in _parsed(path, lambda text: Annotation("") if text == titles else parse(text)) if one.video_id
-    ]
+    with refusing(ManifestError, f"table {path}"):
+        table = reading.read_table(path)
+    try:
+        table.check_columns(("video_id", *required))
+    except ValueError as error:
+        raise ManifestError(f"{path} {error}") from None
+    return _parsed(path, [(row.line, row.cells) for row in table.rows], parse)
 
 
 def events_of_mask(mask: NDArray[Any]) -> Events:
@@ -199,10 +251,8 @@ def read_mask_npy(path: Path) -> Annotation:
     Raises:
         ManifestError: it can't be read or isn't a vector.
     """
-    try:
-        mask = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ManifestError(f"frame mask {path} can't be read: {error}") from error
+    with refusing(ManifestError, f"frame mask {path}"):
+        mask = load_array(path)
     if mask.ndim != 1 or not len(mask):
         raise ManifestError(f"frame mask {path} has shape {mask.shape}; wanted one value per frame")
     return Annotation(path.stem, n_frames=len(mask), events=events_of_mask(mask))
@@ -215,16 +265,13 @@ def read_avenue_mat(path: Path) -> Annotation:
         ManifestError: it can't be read or has no `volLabel`.
     """
     from scipy.io import loadmat  # takes a second, and only this reader needs it
-    from scipy.io.matlab import MatReadError
 
+    with refusing(ManifestError, f"mask {path} (one of Avenue's has a volLabel per frame)"):
+        volume = loadmat(check_file(path), variable_names=["volLabel"])["volLabel"].ravel()
+        mask = np.array([np.any(frame) for frame in volume])
     match = re.match(r"(\d+)_label", path.stem)
-    try:
-        volume = loadmat(path, variable_names=["volLabel"])["volLabel"].ravel()
-    except (OSError, ValueError, KeyError, NotImplementedError, MatReadError) as error:
-        raise ManifestError(f"{path} is not one of Avenue's masks (a volLabel per frame): {error}") from error
     if match is None:
         raise ManifestError(f"{path} is not named like Avenue's masks (1_label.mat … 21_label.mat)")
-    mask = np.array([np.any(frame) for frame in volume])
     return Annotation(f"Test{int(match.group(1)):02d}", n_frames=len(mask), events=events_of_mask(mask))
 
 

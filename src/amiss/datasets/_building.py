@@ -10,12 +10,6 @@ from amiss.datasets._sources import BuiltDataset, Sources
 from amiss.errors import UsageError
 
 
-def header(path: Path) -> str:
-    """The first line of a table."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return file.readline()
-
-
 def split_table(path: Path) -> dict[str, tuple[str, int]]:
     """`{video_id: (split, label)}` of a table with these columns."""
     return {one.video_id: (one.split or "", one.label or 0) for one in read_table(path, "split", "label")}

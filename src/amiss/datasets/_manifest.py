@@ -2,22 +2,38 @@
 
 import csv
 import io
+import math
 import os
+import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 from amiss.errors import ManifestError, UsageError
 from amiss.files import write_text
+from amiss.reading import (
+    Table,
+    check_id,
+    read_table,
+    refusing,
+    shown,
+    to_label,
+    to_number,
+    to_whole_number,
+)
 from amiss.video import VIDEO_SUFFIXES, PictureFolder
 
-N = TypeVar("N", int, float)
 Split = Literal["train", "val", "test"]
 """What a video is for."""
 REQUIRED_COLUMNS = ("video_id", "split", "label")
 OPTIONAL_COLUMNS = ("path", "class", "n_frames", "fps", "events", "group")
+_SPAN = re.compile(r"([0-9]{1,15})\s*-\s*([0-9]{1,15})")
+_TIME = r"((?:[0-9]{1,6}:){0,2}[0-9]{1,12}(?:[.,][0-9]{1,12})?\s*s?)"
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")  # a drive, or another machine
+_TIMES = re.compile(rf"{_TIME}\s*-\s*{_TIME}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,25 +103,47 @@ def unique_ids(videos: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     return found
 
 
-def parse_events(text: str) -> tuple[tuple[int, int], ...]:
+def parse_events(text: str, fps: float | None = None) -> tuple[tuple[int, int], ...]:
     """Parse `start-end;start-end` (0-based, half-open).
 
+    Args:
+        text: of the events.
+        fps: frames per second, to say in frames what was written in seconds.
+
     Raises:
-        ValueError: an interval is malformed, empty, reversed, or overlaps the one before it (after sorting).
+        ValueError: an interval is malformed, in seconds, empty, reversed, or overlaps the one before it (after
+            sorting).
     """
     events = []
     for item in filter(None, (part.strip() for part in text.split(";"))):
-        start, dash, end = item.partition("-")
-        if not (dash and start.strip().isdecimal() and end.strip().isdecimal()):
-            raise ValueError(f"event {item!r} is not of the form start-end")
-        if int(end) <= int(start):
+        span = _SPAN.fullmatch(item)
+        if span is None:
+            if times := _TIMES.fullmatch(item):
+                raise ValueError(_in_seconds(item, times[1], times[2], fps))
+            raise ValueError(f"event {shown(item)} is not of the form start-end")
+        start, end = int(span[1]), int(span[2])
+        if end <= start:
             raise ValueError(f"event {item!r} is empty or reversed (frames are 0-based and half-open)")
-        events.append((int(start), int(end)))
+        events.append((start, end))
     events.sort()
     for (s1, e1), (s2, e2) in pairwise(events):
         if s2 < e1:
             raise ValueError(f"events {s1}-{e1} and {s2}-{e2} overlap")
     return tuple(events)
+
+
+def _in_seconds(item: str, start: str, end: str, fps: float | None) -> str:
+    """What to write in place of an event that looks like seconds."""
+    first, last = _seconds(start), _seconds(end)
+    rate, whose = (25.0, "for example ") if fps is None else (fps, "")
+    frames = f"{whose}{round(first * rate)}-{round(last * rate)} at {rate:g} frames a second"
+    return f"event {shown(item)} looks like seconds; events are frames, {frames}"
+
+
+def _seconds(text: str) -> float:
+    """Of `83.2`, `1:23.2`, `0:01:23` and `83.2s`."""
+    parts = text.rstrip("s ").replace(",", ".").split(":")
+    return math.fsum(float(part) * 60.0**i for i, part in enumerate(reversed(parts)))
 
 
 def format_events(events: Iterable[tuple[int, int]]) -> str:
@@ -120,65 +158,57 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         ManifestError: unreadable, unknown or missing columns, duplicate ids, bad values; names the line.
     """
     file = Path(path)
+    with refusing(ManifestError, f"manifest {file}"):
+        table = read_table(file)
+    return _parsed(file, table)
+
+
+def _parsed(file: Path, table: Table) -> Manifest:
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ManifestError(f"manifest {file} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"manifest {file} can't be read: {error}") from error
-    reader = csv.reader(io.StringIO(text))
-    header = [name.strip() for name in next(reader, [])]
-    known = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
-    if missing := [name for name in REQUIRED_COLUMNS if name not in header]:
-        raise ManifestError(
-            f"{file} line 1: columns {missing} are missing; the header must name {list(REQUIRED_COLUMNS)}"
-        )
-    if unknown := [name for name in header if name not in known]:
-        raise ManifestError(f"{file} line 1: unknown columns {unknown}; known are {list(known)}")
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise ManifestError(f"{file} line 1: columns {twice} stand twice")
+        table.check_columns(REQUIRED_COLUMNS, REQUIRED_COLUMNS + OPTIONAL_COLUMNS)
+    except ValueError as error:
+        raise ManifestError(f"{file} {error}") from None
     videos: list[Video] = []
     line_of: dict[str, int] = {}
-    for cells in reader:
-        line = reader.line_num
-        if not any(cells):
-            continue
-        if len(cells) != len(header):
-            raise ManifestError(f"{file} line {line}: {len(cells)} values for {len(header)} columns")
-        row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+    foreign: list[tuple[int, str]] = []
+    for row in table.rows:
         try:
-            video = _parse_row(row, file.parent)
+            video = _parse_row(row.cells, file.parent)
         except ValueError as error:
-            raise ManifestError(f"{file} line {line}: {error}") from None
-        if video.video_id in line_of:
-            raise ManifestError(
-                f"{file} line {line}: video_id {video.video_id!r} stands already in line {line_of[video.video_id]}"
-            )
-        line_of[video.video_id] = line
+            raise ManifestError(f"{file} line {row.line}: {error}") from None
+        if (first := line_of.setdefault(video.video_id, row.line)) != row.line:
+            raise ManifestError(f"{file} line {row.line}: video_id {video.video_id!r} stands already in line {first}")
         videos.append(video)
+        if _WINDOWS.match(row.cells.get("path", "")):
+            foreign.append((row.line, row.cells["path"]))
     if not videos:
         raise ManifestError(f"{file} has no videos")
+    if foreign and os.name != "nt":
+        line, name = foreign[0]
+        others = f", as {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        warnings.warn(
+            f"{file} line {line}: path {shown(name)} is of a drive of Windows{others}, which is not here: write paths "
+            "relative to the manifest's folder",
+            stacklevel=3,
+        )
     return Manifest(tuple(videos), source=str(file))
 
 
 def _parse_row(row: dict[str, str], folder: Path) -> Video:
-    video_id = row["video_id"]
-    if not video_id or "/" in video_id or "\\" in video_id or video_id.startswith("."):
-        raise ValueError(f"video_id {video_id!r} must be a plain name: not empty, no slash, no leading dot")
-    if row["split"] not in get_args(Split):
-        raise ValueError(f"split is {row['split']!r}; allowed are {list(get_args(Split))}")
-    if row["label"] not in ("0", "1"):
-        raise ValueError(f"label is {row['label']!r}; allowed are 0 (normal) and 1 (anomalous)")
-    n_frames = _number(row.get("n_frames", ""), "n_frames", int)
-    fps = _number(row.get("fps", ""), "fps", float)
-    events = parse_events(row.get("events", ""))
-    if events and row["label"] == "0":
-        raise ValueError(f"label is 0 (normal) but events are {row['events']!r}")
+    split = row["split"].lower()
+    if split not in get_args(Split):
+        raise ValueError(f"split is {shown(row['split'])}; allowed are {list(get_args(Split))}")
+    label = to_label(row["label"])
+    n_frames = to_whole_number(row["n_frames"], "n_frames") if row.get("n_frames") else None
+    fps = to_number(row["fps"], "fps") if row.get("fps") else None
+    events = parse_events(row.get("events", ""), fps)
+    if events and not label:
+        raise ValueError(f"label is 0 (normal) but events are {shown(row['events'])}")
     return Video(
-        video_id=video_id,
-        split=row["split"],  # type: ignore[arg-type]  # checked above
-        label=int(row["label"]),
-        path=_path(folder / row["path"], fps) if row.get("path") else None,
+        video_id=check_id(row["video_id"]),
+        split=split,  # type: ignore[arg-type]  # checked above
+        label=label,
+        path=_path(row["path"], folder, fps) if row.get("path") else None,
         class_name=row.get("class") or None,
         n_frames=n_frames,
         fps=fps,
@@ -187,24 +217,17 @@ def _parse_row(row: dict[str, str], folder: Path) -> Video:
     )
 
 
-def _path(path: Path, fps: float | None) -> Path:
+def _path(text: str, folder: Path, fps: float | None) -> Path:
     """Of a file, or of a folder of pictures, which have the rate that the manifest says."""
+    if "\0" in text:
+        raise ValueError(f"path is {shown(text)}, which no file can be called")
+    path = folder / text
+    if "\\" in text and os.name != "nt" and not path.exists():  # written on Windows
+        path = folder / text.replace("\\", "/")
     path = path.resolve()
     if path.suffix.lower() not in VIDEO_SUFFIXES and path.is_dir():
         return PictureFolder(path, fps)
     return path
-
-
-def _number(text: str, name: str, kind: type[N]) -> N | None:
-    if not text:
-        return None
-    try:
-        value = kind(text)
-    except ValueError:
-        value = kind(0)
-    if not 0 < value < 1e12:
-        raise ValueError(f"{name} is {text!r}; it must be a number above 0")
-    return value
 
 
 def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:

@@ -1,6 +1,7 @@
 """Finding a dataset's files whatever the folder layout, and putting a manifest together."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -52,7 +53,7 @@ class Sources:
         sources.others += listing.others
         sources.lost += listing.broken + listing.closed
         for path in listing.others:
-            if path.suffix == ".npy":
+            if path.suffix.lower() == ".npy":
                 sources.features.setdefault(re.sub(r"(__\d+|_i3d|__vggish)+$", "", path.stem), []).append(path)
         return sources
 
@@ -72,6 +73,17 @@ class Sources:
             raise ManifestError(f"{dataset}: no {what} below {self.root}; looked for {' or '.join(patterns)}")
         return found[0]
 
+    def spell_as(self, names: Iterable[str]) -> None:
+        """Call videos and features as annotations do, where capitals (or the bytes of an accent) alone differ."""
+        wanted = {_folded(name): name for name in names}
+        for files in (self.videos, self.features):
+            alike: dict[str, list[str]] = {}
+            for name in files:
+                alike.setdefault(_folded(name), []).append(name)
+            for folded, (name, *others) in alike.items():
+                if not others and (spelled := wanted.get(folded, name)) != name:
+                    files[spelled] = files.pop(name)
+
     def part_of(self, name: str) -> Split | None:
         """`train` or `test` where the folder or a list's name says so of a video or feature file."""
         for path in (*self.videos.get(name, ()), *self.features.get(name, ())):
@@ -81,6 +93,10 @@ class Sources:
             if "train" in folders:
                 return "train"
         return None
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def assemble(
@@ -107,6 +123,7 @@ def assemble(
     annotations = list(rows)
     if not annotations:
         raise ManifestError(f"{dataset}: the annotations below {sources.root} name no video")
+    sources.spell_as(one.video_id for one in annotations)
     paths = dict(sources.videos)
     problems: list[Problem] = []
     videos, missing = [], []

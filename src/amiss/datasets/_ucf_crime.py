@@ -4,17 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from amiss.datasets._annotations import Annotation, read_table, read_ucf, ucf_class
-from amiss.datasets._building import header
 from amiss.datasets._dataset import Dataset, DatasetInfo
 from amiss.datasets._sources import BuiltDataset, Progress, Sources, assemble
 from amiss.datasets._splits import UCF_CLASSWISE_TEST, UCF_CLASSWISE_TRAIN
 from amiss.errors import ManifestError, UsageError
+from amiss.reading import read_columns
 
 
 def build_ucf_crime(root: Path, class_name: str | None = None, progress: Progress | None = None) -> BuiltDataset:
     """UCF-Crime from `annotations.csv`, or from Sultani's and ekosman's text files; see `list_datasets`."""
     sources = Sources.below(root)
-    tables = [path for path in sources.find("*annotations*.csv") if "class" in header(path) and "split" in header(path)]
+    tables = [path for path in sources.find("*annotations*.csv") if {"class", "split"} <= set(read_columns(path))]
     if tables:
         rows = [replace(one, label=int(one.class_name != "Normal")) for one in read_table(tables[0], "class", "split")]
     else:
@@ -33,6 +33,7 @@ def _ucf_from_text(sources: Sources) -> list[Annotation]:
         raise ManifestError(f"ucf-crime: no annotation below {sources.root}; looked for {wanted}")
     test = [replace(one, split="test") for one in read_ucf((with_frames or temporal)[0])]
     in_test = {one.video_id for one in test}
+    sources.spell_as(in_test)
     lists = sources.find("*train_annotation*.txt", "*anomaly_train*.txt")
     if lists:
         train = read_ucf(lists[0])

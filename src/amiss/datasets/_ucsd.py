@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from amiss.datasets._annotations import read_table, read_ucsd_matlab
-from amiss.datasets._building import header, joined, no_classes, split_table, without_events
+from amiss.datasets._building import joined, no_classes, split_table, without_events
 from amiss.datasets._dataset import WEAK_SPLIT_NOTE, Dataset, DatasetInfo
 from amiss.datasets._sources import BuiltDataset, Progress, Sources, assemble
 from amiss.datasets._splits import PED2_WEAK
 from amiss.errors import ManifestError
+from amiss.reading import read_columns
 
 _SOURCE = "http://www.svcl.ucsd.edu/projects/anomaly/dataset.html"
 _LICENCE = "none stated; research use"
@@ -45,7 +46,7 @@ def _ucsd(
 ) -> BuiltDataset:
     no_classes(name, class_name)
     sources = Sources.below(root)
-    tables = [path for path in sources.find("*annotations*.csv") if "events" in header(path)]
+    tables = [path for path in sources.find("*annotations*.csv") if "events" in read_columns(path)]
     scripts = sources.find(f"ucsd{name[5:9]}.m")
     if tables:
         known = {one.video_id: one for one in read_table(tables[0], "events")}

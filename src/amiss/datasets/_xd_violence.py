@@ -4,19 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from amiss.datasets._annotations import XD_CLASSES, Annotation, read_table, read_xd, xd_class
-from amiss.datasets._building import header
 from amiss.datasets._dataset import Dataset, DatasetInfo
 from amiss.datasets._problems import Problem
 from amiss.datasets._sources import BuiltDataset, Progress, Sources, assemble
 from amiss.errors import UsageError
+from amiss.reading import read_columns
 
 
 def build_xd_violence(root: Path, class_name: str | None = None, progress: Progress | None = None) -> BuiltDataset:
     """XD-Violence from its temporal annotation, with labels from the names of videos or features."""
     sources = Sources.below(root)
     annotated = {one.video_id: one for one in read_xd(sources.need("xd-violence", "annotation", "*annotations*.txt"))}
-    scored = [path for path in sources.find("*.csv") if "scored_frames" in header(path)]
+    scored = [path for path in sources.find("*.csv") if "scored_frames" in read_columns(path)]
     in_test = set(annotated) | {one.video_id for path in scored for one in read_table(path)}
+    sources.spell_as(in_test)
     rows, unclear = [], []
     for name in sorted((sources.videos or sources.features).keys() | in_test):
         try:

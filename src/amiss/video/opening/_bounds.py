@@ -1,13 +1,10 @@
 """What a video file may ask of this machine, whoever wrote it."""
 
-import os
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from amiss.settings import Settings
-
-PREFIX = "AMISS_"
+from amiss.settings import Settings, from_environment
 
 
 class VideoBounds(Settings):
@@ -37,6 +34,4 @@ def video_bounds() -> VideoBounds:
     Raises:
         UsageError: a value in the environment makes no sense.
     """
-    names = {field: PREFIX + field.upper() for field in VideoBounds.model_fields}
-    given: dict[str, Any] = {field: os.environ[name] for field, name in names.items() if os.environ.get(name)}
-    return VideoBounds(**given)
+    return from_environment(VideoBounds)

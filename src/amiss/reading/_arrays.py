@@ -1,0 +1,50 @@
+"""Arrays of numpy's files, within bounds."""
+
+import os
+import zipfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amiss.reading._files import MEGABYTE, ReadError, check_file, reading_bounds
+
+
+def load_array(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """The array of an `.npy` file, memory-mapped read-only: a header that says more than the file holds is refused.
+
+    Raises:
+        ReadError: no such file, no real one, damaged, or without an array of plain numbers or texts.
+    """
+    file = check_file(path)
+    try:
+        array: Any = np.load(file, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy raises five kinds of errors over bad headers
+        if "pickle" in str(error):
+            raise ReadError("it holds no array of numbers") from None
+        raise ReadError(getattr(error, "strerror", None) or str(error) or "it is damaged") from None
+    if not isinstance(array, np.ndarray):
+        raise ReadError("it is an archive of arrays, not one array")
+    return array
+
+
+def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of an `.npz` file, by name.
+
+    Raises:
+        ReadError: as `load_array`, or they are larger than the bound once unpacked.
+    """
+    file, most = check_file(path), reading_bounds().max_array_mb
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > most * MEGABYTE:
+            raise ReadError(f"its arrays take {unpacked / MEGABYTE:.0f} MB, more than AMISS_MAX_ARRAY_MB = {most}")
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except ReadError:
+        raise
+    except MemoryError:
+        raise ReadError("it needs more memory than there is") from None
+    except Exception as error:  # zipfile, zlib and numpy each have their own
+        raise ReadError(getattr(error, "strerror", None) or str(error) or "it is damaged") from None

@@ -1,0 +1,95 @@
+"""Single values of what was read: numbers, labels and ids, as people and programs write them."""
+
+import math
+import re
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from amiss.settings import problems_of
+
+T = TypeVar("T")
+_LONGEST_ID = 4096
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+_MOST_PROBLEMS = 3
+
+
+def shown(value: object, *, quoted: bool = True, most: int = 80) -> str:
+    """A value for a message, on one line of bounded length."""
+    text = repr(value) if quoted else str(value)
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: most + 1])
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def to_number(text: str, name: str) -> float:
+    """A finite number above 0; also with a decimal comma, as spreadsheets write it in half of Europe.
+
+    Raises:
+        ValueError: it isn't one; says what it must be.
+    """
+    if _DECIMAL_COMMA.fullmatch(text):
+        whole, _, digits = text.partition(",")
+        if len(digits) == 3:
+            raise ValueError(f"{name} is {text!r}: write {whole}.{digits} or {whole}{digits}, whichever it is")
+        text = f"{whole}.{digits}"
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1e12:
+        raise ValueError(f"{name} is {shown(text)}; it must be a number above 0")
+    return value
+
+
+def to_whole_number(text: str, name: str) -> int:
+    """A whole number above 0; also as `60.0`, as pandas writes a column in which some are missing.
+
+    Raises:
+        ValueError: it isn't one; says what it must be.
+    """
+    value = to_number(text, name)
+    if value != int(value):
+        raise ValueError(f"{name} is {shown(text)}; it must be a whole number")
+    return int(value)
+
+
+def to_label(text: str) -> int:
+    """0 or 1; also as `1.0` or `True`.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if (label := _LABELS.get(text.lower())) is None:
+        raise ValueError(f"label is {shown(text)}; allowed are 0 (normal) and 1 (anomalous)")
+    return label
+
+
+def check_id(text: object) -> str:
+    """A video's id, which is also the name of files.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(text, str) or not text or "/" in text or "\\" in text or text.startswith("."):
+        raise ValueError(f"video_id {shown(text)} must be a plain name: not empty, no slash, no leading dot")
+    if any(ord(c) < 32 or ord(c) == 127 for c in text):
+        raise ValueError(f"video_id {shown(text)} has control characters; it must be a plain name")
+    if len(text) > _LONGEST_ID:
+        raise ValueError(f"video_id {shown(text)} has {len(text)} characters; it must be a plain name")
+    return text
+
+
+def check_values(kind: type[T], values: Any) -> T:
+    """Values as a dataclass or model says they must be: types, ranges, and every number finite.
+
+    Raises:
+        ValueError: they aren't; names the first few mistakes.
+    """
+    config = None if isinstance(kind, type) and issubclass(kind, BaseModel) else ConfigDict(allow_inf_nan=False)
+    try:
+        return TypeAdapter(kind, config=config).validate_python(values)
+    except ValidationError as error:
+        problems = [str(problem) for problem in problems_of(error, BaseModel)]
+        more = f" (and {len(problems) - _MOST_PROBLEMS} more)" if len(problems) > _MOST_PROBLEMS else ""
+        raise ValueError(f"{'; '.join(problems[:_MOST_PROBLEMS])}{more}") from None
