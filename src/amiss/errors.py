@@ -17,6 +17,13 @@ A message says what is wrong, the value seen, and what to do. The command line p
     └── OutputError       a file can't be written (permissions, disk full)
 """
 
+_LONGEST_ANSWER = 1000
+
+
+def showable(text: str) -> str:
+    """`text` as one line that can be shown and stored: what is no text (in a file's name), or not printable, as ?."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
 
 class AmissError(Exception):
     """Base of all errors raised on purpose."""
@@ -67,13 +74,14 @@ class StoreError(AmissError):
 
 
 class AlertError(AmissError):
-    """A channel did not take an alert."""
+    """A channel did not take an alert. The message may hold what a server said: one line of printable text is left."""
 
     permanent: bool
     """Whether sending it again can't help."""
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
-        super().__init__(message)
+        line = showable(" ".join(message.split()))
+        super().__init__(line if len(line) <= _LONGEST_ANSWER else line[: _LONGEST_ANSWER - 1] + "…")
         self.permanent = permanent
 
 

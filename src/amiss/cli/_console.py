@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from amiss.errors import AmissError
+from amiss.errors import AmissError, showable
 
 if TYPE_CHECKING:  # commands import what they run when they run: torch takes seconds
     from amiss.jobs import JobReport, OnProgress
@@ -99,7 +99,7 @@ def note(message: str) -> None:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split()).replace("[", r"\[")
+    return showable(" ".join(message.split())).replace("[", r"\[")
 
 
 def print_json(value: Any) -> None:

@@ -16,7 +16,7 @@ import typer
 
 from amiss.cli import _console as console
 from amiss.cli._options import Json, PerHour, PictureFps, Threshold
-from amiss.errors import UsageError, VideoError
+from amiss.errors import UsageError, VideoError, showable
 
 if TYPE_CHECKING:
     from amiss.watch import WatchService
@@ -232,12 +232,12 @@ def schema() -> None:
 
 
 class _Redacted(logging.Formatter):
-    """The last net: whatever is logged, by whomever, shows no password."""
+    """The last net: whatever is logged, by whomever, shows no password and moves no cursor."""
 
     def format(self, record: logging.LogRecord) -> str:
         from amiss.video import redact
 
-        return redact(super().format(record))
+        return "\n".join(map(showable, redact(super().format(record)).expandtabs().split("\n")))
 
 
 @contextmanager

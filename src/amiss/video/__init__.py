@@ -1,5 +1,6 @@
 """Video files to frames with times and clips, and back: annotated videos and cut-out clips. No torch."""
 
+from amiss.errors import showable
 from amiss.video._annotate import annotate_video
 from amiss.video._backoff import Backoff
 from amiss.video._clips import Clip, FrameGroup, FrameGrouper, iter_clips
@@ -9,7 +10,7 @@ from amiss.video._header import VideoHeader, read_header, start_in_name
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._preview import write_preview
 from amiss.video._reader import Frame, StatedLength, VideoCheck, VideoReader, read_frames_at
-from amiss.video._redact import redact, showable
+from amiss.video._redact import redact
 from amiss.video._resample import Resampler
 from amiss.video._source_settings import SourceSettings
 from amiss.video._times import FrameTimes

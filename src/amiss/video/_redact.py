@@ -1,4 +1,4 @@
-"""Text that people or log files will see: without credentials, in one line."""
+"""Text that people or log files will see: without credentials."""
 
 import re
 
@@ -20,8 +20,3 @@ def redact(text: str) -> str:
     parameters that look like credentials (`user`, `pwd`, `token`, …).
     """
     return _SECRET_PARAMETER.sub(rf"\1{_HIDDEN}", _USER_INFO.sub(rf"\1{_HIDDEN}@", text))
-
-
-def showable(text: str) -> str:
-    """`text` as one line that can be shown and stored: what is no text (in a file's name), or not printable, as ?."""
-    return "".join(c if c.isprintable() else "?" for c in text)

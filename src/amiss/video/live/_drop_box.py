@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from amiss.video._redact import showable
+from amiss.errors import showable
 from amiss.video.opening import VIDEO_SUFFIXES, list_videos
 
 SEEN = ".amiss-scored.jsonl"

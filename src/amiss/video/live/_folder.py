@@ -4,9 +4,9 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from amiss.errors import UsageError, VideoError
+from amiss.errors import UsageError, VideoError, showable
 from amiss.video._decode import open_video
-from amiss.video._redact import redact, showable
+from amiss.video._redact import redact
 from amiss.video.live._apart import FRAMES_AT_ONCE, items_apart
 from amiss.video.live._drop_box import DropBox
 from amiss.video.live._errors import LostError, is_read_error, words_of

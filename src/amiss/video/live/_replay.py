@@ -9,10 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from amiss.errors import UsageError, VideoError
+from amiss.errors import UsageError, VideoError, showable
 from amiss.video._decode import open_video
 from amiss.video._pictures import PictureDecoder
-from amiss.video._redact import redact, showable
+from amiss.video._redact import redact
 from amiss.video.live._errors import words_of
 from amiss.video.live._items import LiveFrame, LiveItem
 from amiss.video.live._options import SourceOptions

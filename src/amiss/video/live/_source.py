@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import ClassVar
 
-from amiss.errors import AmissError
-from amiss.video._redact import redact, showable
+from amiss.errors import AmissError, showable
+from amiss.video._redact import redact
 from amiss.video.live._decoding import LiveDecoder
 from amiss.video.live._items import LiveCounters, LiveItem, SourceState, StateChange
 from amiss.video.live._options import SourceOptions

@@ -39,6 +39,7 @@ class AppriseChannel:
     def __init__(self, name: str, settings: AppriseSettings) -> None:
         self.name = name
         self.expire_s = settings.expire_s
+        self.timeout_s = settings.timeout_s
         self._settings = settings
         self._taken: dict[str, set[str]] = {}  # mail: recipients that have an alert which others don't have yet
         service = settings.service()

@@ -65,11 +65,13 @@ class Alert:
 
 
 class Channel(Protocol):
-    """A way to tell somebody. One thread uses a channel at a time."""
+    """A way to tell somebody. One thread uses a channel at a time, not always the same one."""
 
     name: str
     expire_s: float
     """An alert that wasn't taken for so long is given up."""
+    timeout_s: float
+    """A `send` that takes longer is cut off: the connections that it made are shut, and it can't make another."""
 
     def open(self) -> None:
         """Connect, where it stays connected: called once, before the first `send`, when no older channel is left."""
@@ -91,6 +93,7 @@ class LogChannel:
     def __init__(self, name: str, settings: LogSettings) -> None:
         self.name = name
         self.expire_s = settings.expire_s
+        self.timeout_s = settings.timeout_s
         self._path = settings.path
 
     def open(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from amiss.errors import AlertError, StoreError
 from amiss.video import Backoff
 from amiss.watch.alerts._channels import Alert, Channel
+from amiss.watch.alerts._sending import Sending
 from amiss.watch.config import EXPIRE_S
 from amiss.watch.store import MAX_DELAY_S, Claim, DeliveryState, Store
 
@@ -73,6 +74,7 @@ class Dispatcher:
         self._link = link
         self._backoff = backoff or Backoff(first_s=5, cap_s=MAX_DELAY_S, jitter=0.2)
         self._unrecorded: dict[str, _Outcome] = {}  # channel → what the database doesn't have yet
+        self._stuck: dict[str, Sending] = {}  # channel → what can't be cut off
         self._tidying = threading.Lock()
         self._next_tidying = 0.0
         self._stop = threading.Event()
@@ -147,11 +149,24 @@ class Dispatcher:
         self._tidy()
         self._record(name)
         outbox = self._store.outbox
-        while not self._stop.is_set() and (claimed := outbox.claim(name, datetime.now(UTC))) is not None:
+        while not self._stop.is_set() and not self._is_stuck(name):
+            if (claimed := outbox.claim(name, datetime.now(UTC))) is None:
+                break
             count += 1
             self._unrecorded[name] = self._attempt(self._channels[name], claimed)
             self._record(name)
         return count
+
+    def _is_stuck(self, name: str) -> bool:
+        """Whether an attempt goes on that was given up. Where it did end well, the alert isn't sent again."""
+        stuck = self._stuck.get(name)
+        if stuck is None or stuck.is_alive:
+            return stuck is not None
+        del self._stuck[name]
+        if stuck.was_taken:
+            self._unrecorded[name] = _Outcome(stuck.alert.key, "sent", None)
+            self._record(name)
+        return False
 
     def _tidy(self) -> None:
         """What no configured channel will ever take expires."""
@@ -174,16 +189,20 @@ class Dispatcher:
     def _attempt(self, channel: Channel, claimed: Claim) -> _Outcome:
         alert, attempts = self._alert(claimed), claimed.delivery.attempts
         too_old = datetime.now(UTC) >= claimed.delivery.created + timedelta(seconds=channel.expire_s)
+        sending = Sending(channel, alert)
         try:
-            channel.send(alert)
+            sending.wait()
             outcome = _Outcome(alert.key, "sent", None)
         except AlertError as error:
             outcome = _Outcome(alert.key, "failed" if error.permanent else "pending", str(error))
-        except Exception as error:  # a fault of the channel's code: the alert is tried again
+        except (Exception, SystemExit) as error:  # a fault of the channel's code: the alert is tried again
             # where, but not what it said: that may hold the channel's password
             where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
             log.error("channel %s failed in an unforeseen way: %s\n%s", channel.name, type(error).__name__, where)
             outcome = _Outcome(alert.key, "pending", f"unforeseen: {type(error).__name__}")
+        if sending.is_alive:
+            self._stuck[channel.name] = sending
+            log.error("channel %s: an attempt can't be cut off; nothing is sent there until it ends", channel.name)
         if outcome.state == "pending":
             if too_old and attempts >= least_attempts(self._backoff, channel.expire_s):
                 outcome = replace(outcome, state="expired")

@@ -9,6 +9,7 @@ from amiss.registry import Registry
 from amiss.watch._extras import naming_extras
 from amiss.watch.alerts._channels import Channel, probe_alert
 from amiss.watch.alerts._publisher import ShowsStates
+from amiss.watch.alerts._sending import Sending
 from amiss.watch.config import Config
 
 CHANNELS: Registry[type] = Registry(
@@ -67,7 +68,7 @@ def send_test(config: Config, channel: str | None = None) -> Iterator[tuple[str,
         made = _channel(config, name)
         try:
             made.open()
-            made.send(probe_alert(name))
+            Sending(made, probe_alert(name)).wait()
             yield name, None
         except AlertError as error:
             yield name, str(error)

@@ -41,6 +41,7 @@ class MqttChannel:
     def __init__(self, name: str, settings: MqttSettings) -> None:
         self.name = name
         self.expire_s = settings.expire_s
+        self.timeout_s = settings.timeout_s
         self._broker = f"{settings.host}:{settings.port}"
         self._prefix = settings.prefix.strip("/")
         self._discovery = settings.discovery
@@ -56,6 +57,7 @@ class MqttChannel:
         self._address = settings.host, settings.port
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self._client.reconnect_delay_set(1, 60)
+        self._client.max_queued_messages_set(_MOST_REMEMBERED)
         if settings.username is not None:
             password = settings.password
             self._client.username_pw_set(settings.username, None if password is None else password.get_secret_value())
@@ -80,14 +82,15 @@ class MqttChannel:
 
     def send(self, alert: Alert) -> None:
         """See `Channel.send`; taken means that the broker acknowledged it."""
-        if not self._connected.wait(TIMEOUT_S):
+        wait_s = min(TIMEOUT_S, self.timeout_s / 2)
+        if not self._connected.wait(wait_s):
             raise AlertError(f"MQTT broker {self._broker}: {self._problem}")
         info = self._sent.get(alert.key)
         if info is None:  # an attempt before this one may still be on its way: it isn't published again
             topic = self._topic(alert.event.camera, "alert")
             info = self._client.publish(topic, json.dumps(alert.json()), qos=1)
         try:
-            info.wait_for_publish(TIMEOUT_S)
+            info.wait_for_publish(wait_s)
             taken = info.is_published()
         except (RuntimeError, ValueError) as error:
             self._sent.pop(alert.key, None)
@@ -96,7 +99,7 @@ class MqttChannel:
             self._sent[alert.key] = info
             while len(self._sent) > _MOST_REMEMBERED:
                 del self._sent[next(iter(self._sent))]
-            raise AlertError(f"MQTT broker {self._broker} acknowledged nothing within {TIMEOUT_S:.0f} s")
+            raise AlertError(f"MQTT broker {self._broker} acknowledged nothing within {wait_s:g} s")
         self._sent.pop(alert.key, None)
 
     def publish_event(self, event: CameraEvent) -> None:

@@ -30,6 +30,7 @@ class WebhookChannel:
     def __init__(self, name: str, settings: WebhookSettings) -> None:
         self.name = name
         self.expire_s = settings.expire_s
+        self.timeout_s = settings.timeout_s
         self._address = settings.address()
         self._headers = {"Content-Type": "application/json", "User-Agent": f"amiss/{__version__}"}
         self._headers |= {header: value.get_secret_value() for header, value in settings.headers.items()}

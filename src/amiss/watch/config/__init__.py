@@ -4,6 +4,8 @@ from amiss.watch.config._camera import CameraDefaults, CameraSettings, CameraSou
 from amiss.watch.config._channels import (
     CHANNEL_KINDS,
     EXPIRE_S,
+    LONGEST_SEND_S,
+    SEND_S,
     AppriseSettings,
     ChannelSettings,
     LogSettings,
@@ -25,6 +27,8 @@ from amiss.watch.config._thresholds import (
 __all__ = [
     "CHANNEL_KINDS",
     "EXPIRE_S",
+    "LONGEST_SEND_S",
+    "SEND_S",
     "AppriseSettings",
     "CameraCalibration",
     "CameraDefaults",

@@ -13,6 +13,9 @@ from amiss.watch._extras import import_name
 from amiss.watch.config._webhook_address import WebhookAddress, check_headers
 
 EXPIRE_S = 86400.0
+SEND_S = 60.0
+LONGEST_SEND_S = 240.0
+"""An alert is claimed for a little longer: no other machine may take one that is still being sent."""
 
 
 def _with_kind(schema: dict[str, Any]) -> None:
@@ -26,6 +29,8 @@ class _Channel(Settings):
 
     expire_s: Annotated[float, Field(gt=0)] = EXPIRE_S
     """A message that could not be sent for so long is given up."""
+    timeout_s: Annotated[float, Field(gt=0, le=LONGEST_SEND_S)] = SEND_S
+    """An attempt that isn't done in so long, whatever comes meanwhile, is cut off and counts as failed."""
 
 
 class AppriseSettings(_Channel):

@@ -20,13 +20,13 @@ from typing import Any, Literal
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from amiss.watch._event import CameraEvent
-from amiss.watch.config import Rule
+from amiss.watch.config import LONGEST_SEND_S, Rule
 from amiss.watch.store._tables import deliveries, events, rule_state
 
 DeliveryState = Literal["pending", "sending", "sent", "failed", "expired", "suppressed"]
 
-LEASE_S = 300.0
-"""A row `sending` for longer belongs to a process that is gone; longer than any send takes."""
+LEASE_S = LONGEST_SEND_S + 60
+"""A row `sending` for longer belongs to a process that is gone: every attempt is cut off before."""
 MAX_DELAY_S = 600.0
 """Longest time between two attempts."""
 CLIP_S = 75.0
