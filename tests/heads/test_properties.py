@@ -20,6 +20,8 @@ HEADS: dict[str, tuple[str, dict[str, Any]]] = {
     "salient-chunk": ("salient", {"chunk": 4, "clip_scores": "chunk"}),
     "saa": ("saa", {}),
     "saa-sum": ("saa", {"reduction": "sum", "pool": "mean", "regularise": "anomalous"}),
+    "ur-dmu": ("ur-dmu", {"channels": 16, "noise": 0.0}),
+    "ur-dmu-clips": ("ur-dmu", {"channels": 16, "noise": 0.0, "kl_over": "clips", "normal_slots": 5}),
     "bn-wvad": ("bn-wvad", {"channels": 32}),
     "bn-wvad-column": ("bn-wvad", {"channels": 32, "local_weights": "column"}),
     "fitted": ("distribution", {"channels": 8}),

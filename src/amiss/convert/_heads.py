@@ -64,7 +64,7 @@ class _Reference:
     first: str
     """Layer whose weight has the feature dim as its second axis."""
     sizes: dict[str, str] = field(default_factory=dict)
-    """Option → layer that has this many outputs."""
+    """Option → tensor that has this many rows."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options that the original has built in."""
 
@@ -87,18 +87,37 @@ _REFERENCES = {
         },
         "classifier.fc1",
     ),
+    "ur-dmu": _Reference(
+        "ur-dmu",
+        _global_local_names()
+        | {
+            "Amemory": "anomalous_memory",
+            "Nmemory": "normal_memory",
+            "encoder_mu.0": "mean",
+            "encoder_var.0": "log_variance",
+            "cls_head.mlp.0": "fc1",
+            "cls_head.mlp.2": "fc2",
+        },
+        "embedding.conv_1.0",
+        sizes={
+            "channels": "embedding.conv_1.0.weight",
+            "anomalous_slots": "Amemory.memory_block",
+            "normal_slots": "Nmemory.memory_block",
+        },
+        options={"local_weights": "column", "kl_over": "clips"},
+    ),
     "bn-wvad": _Reference(
         "bn-wvad",
         _global_local_names() | {f"normal_head.{layer}": f"normality.{layer}" for layer in _NORMALITY},
         "embedding.conv_1.0",
-        sizes={"channels": "embedding.conv_1.0"},
+        sizes={"channels": "embedding.conv_1.0.weight"},
         options={"local_weights": "column"},
     ),
     "salient": _Reference(
         "salient",
         {"self_anttention.0": "w1", "self_anttention.2": "w2", "fc1": "fc1", "fc2": "fc2"},
         "self_anttention.0",
-        sizes={"d_a": "self_anttention.0", "r": "self_anttention.2"},
+        sizes={"d_a": "self_anttention.0.weight", "r": "self_anttention.2.weight"},
     ),
 }
 
@@ -125,14 +144,16 @@ def _from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) ->
     if mindspore:
         tensors = _mindspore.torch_names(tensors)
 
-    def rows(layer: str, axis: int) -> int:
-        weight = tensors.get(f"{layer}.weight")
-        if weight is None or weight.ndim < 2:
-            raise WeightsError(f"not a {kind} checkpoint: it has no {layer}.weight, but {list(tensors)[:4]}")
-        return weight.shape[axis]
+    def size(name: str, axis: int) -> int:
+        tensor = tensors.get(name)
+        if tensor is None or tensor.ndim < 2:
+            raise WeightsError(f"not a {kind} checkpoint: it has no {name}, but {list(tensors)[:4]}")
+        return tensor.shape[axis]
 
-    sizes = {option: rows(layer, 0) for option, layer in reference.sizes.items()}
-    head = create_head(reference.head, rows(reference.first, 1), **{**sizes, **reference.options, **options})
+    sizes = {option: size(name, 0) for option, name in reference.sizes.items()}
+    head = create_head(
+        reference.head, size(f"{reference.first}.weight", 1), **{**sizes, **reference.options, **options}
+    )
     _fill(head, tensors, reference.layers, kind, zero_biases=mindspore)
     return head.eval()
 

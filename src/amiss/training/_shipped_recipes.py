@@ -20,6 +20,10 @@ _CROPS = "All crops of a video are in a batch together (published: each is drawn
 _CHANNELS = "128 channels, for 2 cores (published: {}; --set head_options.channels={}). "
 _BATCH = "16 + 16 bags (published: --set batch.normal={0} --set batch.anomalous={0}). "
 _LONG = "32 segments, for 2 cores (published: --set segments=200). "
+_LOCAL = (
+    "Weights of the clips around a clip sum to 1 (its code scales them by columns: "
+    "--set head_options.local_weights=column). "
+)
 _MANY_BAGS = BatchSettings(normal=32, anomalous=32)
 _BAGS = BatchSettings(normal=16, anomalous=16)
 
@@ -115,9 +119,35 @@ RECIPES = (
         evaluate_every=10,
     ),
     Recipe(
+        name="ur-dmu",
+        source="Zhou, Yu, Yang: Dual Memory Units with Uncertainty Regulation for Weakly Supervised Video Anomaly "
+        "Detection, AAAI 2023",
+        differences=_ON_TEST.format("3 000", 3000)
+        + _INPUT
+        + _CROPS
+        + _CHANNELS.format(512, 512)
+        + _BATCH.format(64)
+        + _LONG
+        + _LOCAL
+        + "The divergence of normal latent vectors is a mean over clips (its code: a sum, "
+        "--set head_options.kl_over=clips).",
+        head="ur-dmu",
+        head_options={"channels": 128},
+        batch=_BAGS,
+        optimiser=OptimiserSettings(name="adam", lr=1e-4, weight_decay=5e-5),
+        steps=200,
+        evaluate_every=10,
+    ),
+    Recipe(
         name="bn-wvad",
         source="Zhou, Qu, Xu, Shen: BatchNorm-based Weakly Supervised Video Anomaly Detection, TCSVT 2024",
-        differences=_ON_TEST.format("1 000", 1000) + _INPUT + _CHANNELS.format(512, 512) + _BATCH.format(64) + _LONG,
+        differences=_ON_TEST.format("1 000", 1000)
+        + _INPUT
+        + _CROPS
+        + _CHANNELS.format(512, 512)
+        + _BATCH.format(64)
+        + _LONG
+        + _LOCAL,
         head="bn-wvad",
         head_options={"channels": 128},
         batch=_BAGS,
