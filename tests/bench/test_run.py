@@ -95,6 +95,13 @@ def test_report_stands_alone_and_marks_the_oracle(bench: tuple[Path, dict[str, A
     assert "| system | last | selected | 95 % interval | oracle(test) † | optimism |" in table
     assert "2 training seed(s): too few" in table
     assert "2 training seed(s): too few" in page
+    (dataset,) = results["datasets"]
+    gain = dataset["systems"][0]["shortcuts"]["middle first"]["gains"]["within"]
+    assert gain["ci95"][0] <= gain["difference"] <= gain["ci95"][1]
+    assert "| topk k=1 - middle first | " in table
+    for text in (page, table):
+        assert text.count("middle first") >= 2 + len(dataset["systems"])
+        assert "shorter video first" in text
 
 
 def test_cells_of_an_earlier_version_are_run_again(
@@ -303,7 +310,8 @@ def test_command_prints_one_table(bench: tuple[Path, dict[str, Any]]) -> None:
     lines = result.stdout.splitlines()
     assert lines[0].strip() == "made-up: frame AUC, exact"
     assert lines[1].split()[:3] == ["system", "last", "selected"]
-    assert len(lines) == 5
+    assert len(lines) == 8  # two shortcuts below, their names on two lines or more
+    assert "middle" in result.stdout
     assert "report.html" in result.stderr
 
 

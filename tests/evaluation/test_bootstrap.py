@@ -7,13 +7,18 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 from amiss.datasets import Manifest, Video
 from amiss.errors import EvaluationError, UsageError
 from amiss.evaluation import (
+    Detection,
     ScoredFrames,
     VideoScores,
     bootstrap_metrics,
     compare,
     evaluate_frames,
+    event_average_precision,
     holm,
+    latency_aware_ap,
+    propose_events,
     resample_videos,
+    runs_above,
     score_frames,
     summarise_seeds,
 )
@@ -64,11 +69,38 @@ def test_a_replicate_is_the_metric_of_the_drawn_videos() -> None:
         )
         assert got["far"][row] == pytest.approx(np.mean(scores[~own] >= 0.5))
         each = [roc_auc_score(frames.of_video(v)[1], frames.of_video(v)[0]) for v in videos if frames.anomalous[v]]
-        assert got["macro_auc"][row] == pytest.approx(np.mean(each))
+        assert got["within"][row] == pytest.approx(np.mean(each))
         alarms = [
             np.sum(np.diff(frames.of_video(v)[0] >= 0.5, prepend=0) == 1) for v in videos if not frames.anomalous[v]
         ]
+        events = [
+            scores[start:end] for scores, labels in map(frames.of_video, videos) for start, end in runs_above(labels)
+        ]
+        assert got["latency_aware_ap"][row] == pytest.approx(latency_aware_ap(events, scores, labels))
+        assert got["event_ap"][row] == pytest.approx(_event_ap(frames, videos))
         assert got["false_alarms_per_hour"][row] == pytest.approx(np.sum(alarms) / (15 * 4 / 3600))
+
+
+def _event_ap(frames: ScoredFrames, drawn: np.ndarray) -> float:
+    """Mean event AP of drawn videos, each copy a video of its own; proposals at quantiles of all scores."""
+    thresholds = np.quantile(frames.scores, (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)).tolist()
+    events, detections = {}, []
+    for copy, video in enumerate(drawn):
+        scores, labels = frames.of_video(video)
+        events[f"{copy}"] = runs_above(labels)
+        detections += [Detection(f"{copy}", *proposal) for proposal in propose_events(scores, thresholds)]
+    return float(np.mean([event_average_precision(detections, events, tiou) for tiou in (0.1, 0.2, 0.3, 0.4, 0.5)]))
+
+
+def test_only_some_metrics_are_the_same() -> None:
+    frames = scored_test_set(0.7)
+    weights = resample_videos(frames.anomalous, 5, seed=0)
+    every = bootstrap_metrics(frames, weights)
+    assert {"within", "event_ap", "latency_aware_ap"} < set(every)
+    for name, values in every.items():
+        alone = bootstrap_metrics(frames, weights, only=[name])
+        assert list(alone) == [name]
+        np.testing.assert_array_equal(alone[name], values)
 
 
 def test_more_distinct_scores_than_levels_change_little(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +117,7 @@ def test_interval_holds_the_value_and_is_wider_than_frames_suggest() -> None:
     frames = scored_test_set(0.7)
     result = evaluate_frames(frames, n_bootstrap=400)
     for name, (low, high) in result.ci95.items():
-        value = result.events[name] if name == "false_alarms_per_hour" else getattr(result, name)
+        value = result.events[name] if name == "false_alarms_per_hour" else result.to_dict()[name]
         assert low <= value <= high
     low, high = result.ci95["auc"]
     positives = frames.labels.sum()

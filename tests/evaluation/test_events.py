@@ -58,6 +58,12 @@ def test_average_precision_uses_the_envelope() -> None:
     assert event_average_precision(detections, {"a": [(0, 10), (20, 30)]}, 0.5) == pytest.approx(2 / 3)
 
 
+def test_equal_scores_come_at_once_so_that_names_decide_nothing() -> None:
+    for names in (("a", "b"), ("b", "a")):
+        detections = [Detection(names[0], 0, 10, 0.5), Detection(names[1], 0, 10, 0.5)]
+        assert event_average_precision(detections, {names[0]: [(0, 10)], names[1]: []}, 0.5) == 0.5
+
+
 def test_proposals_keep_the_better_of_two_that_overlap() -> None:
     scores = np.array([0, 0.2, 0.8, 0.8, 0.2, 0, 0.5, 0])
     # at 0.1: (1, 5) mean 0.5 and (6, 7); at 0.6: (2, 4), IoU 0.5 with (1, 5): both stay, it must be above 0.5

@@ -108,9 +108,7 @@ def test_metrics_agree_with_scikit_learn_on_plain_frames(seed: int) -> None:
     assert result.ap == pytest.approx(average_precision_score(y, s))
     assert result.pr_auc_trapezoid == pytest.approx(auc(recall, precision))
     assert result.ano_auc == pytest.approx(roc_auc_score(np.concatenate(anomalous), np.concatenate(own)))
-    assert result.macro_auc == pytest.approx(
-        np.mean([roc_auc_score(a, b) for a, b in zip(anomalous, own, strict=True)])
-    )
+    assert result.within == pytest.approx(np.mean([roc_auc_score(a, b) for a, b in zip(anomalous, own, strict=True)]))
     assert result.video_auc == pytest.approx(roc_auc_score([x.any() for x in labels], [x.max() for x in values]))
     assert result.far == pytest.approx(np.mean(normal >= 0.5))
     assert result.brier == pytest.approx(np.mean((s - y) ** 2))
@@ -151,7 +149,7 @@ def test_video_labels_alone_give_video_auc_and_a_reason() -> None:
     scores = {"a": [0.9, 0.1], "b": [0.3, 0.1], "n": [0.2, 0.2], "m": [0.1, 0.4]}
     result = evaluate({name: VideoScores(np.array(s)) for name, s in scores.items()}, videos)
     assert result.video_auc == 0.75
-    assert result.auc is result.ap is result.ano_auc is result.macro_auc is result.brier is None
+    assert result.auc is result.ap is result.ano_auc is result.within is result.brier is None
     assert result.undefined["auc"] == "the anomalous test videos have no events: only labels of whole videos are known"
     assert result.far == 0
     assert set(result.ci95) == {"video_auc", "far", "false_alarms_per_hour"}
@@ -204,7 +202,11 @@ def test_result_is_json_without_nan(ucf: Manifest) -> None:
         "ano_auc",
         "ap",
         "pr_auc_trapezoid",
+        "within",
         "macro_auc",
+        "event_ap",
+        "latency_aware_ap",
+        "shortcuts",
     } < set(json.loads(text))
     assert {"video_auc", "far", "per_class", "events", "ci95", "selection", "seeds"} < set(json.loads(text))
     assert result.auc == 0.5  # the same score everywhere

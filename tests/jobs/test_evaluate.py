@@ -114,3 +114,24 @@ def test_frames_are_counted_where_only_the_video_can_tell(tmp_path: Path) -> Non
     assert [video.n_frames for video in known.videos] == [70, None, 5]
     assert known.videos[0].fps == 10
     assert told == ["frames of a"]
+
+
+def test_what_does_not_beat_a_shortcut_is_told(data: tuple[Path, Manifest]) -> None:
+    folder, manifest = data
+    file = folder / "chance.json"
+    file.write_text(json.dumps({name: values.tolist() for name, values in clip_scores(manifest).items()}))
+    arguments = ["evaluate", str(file), "--data", str(folder / "manifest.csv"), "--out", str(folder / "result.json")]
+    ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == 0, ran.stderr
+    assert 'warning: not clearly better than "middle first", which looks at no picture: ' in ran.stderr
+    assert ran.stdout.splitlines()[0].split() == ["value", "shorter", "video", "first", "middle", "first"]
+    found = json.loads((folder / "result.json").read_text())
+    assert len(found["not_beaten"]) == 2
+    perfect = {v.video_id: np.repeat(0.1, (v.n_frames or 0) // 16).tolist() for v in manifest.split("test")}
+    for video in manifest.split("test"):
+        for start, end in video.events:
+            perfect[video.video_id][start // 16 : end // 16] = [0.9] * 3
+    file.write_text(json.dumps(perfect))
+    ran = CliRunner().invoke(app, arguments)
+    assert "not clearly better" not in ran.stderr
+    assert json.loads((folder / "result.json").read_text())["not_beaten"] == []

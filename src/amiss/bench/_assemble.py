@@ -39,6 +39,7 @@ def system_result(subject: Subject, measured: Measurement, plan: Plan) -> System
         seeds=subject.seeds,
         rows=measured.rows,
         detail=measured.detail,
+        shortcuts=measured.shortcuts,
     )
     found: dict[str, object] = {}
     oracle, chosen = result.ranked("oracle(test)"), result.ranked("selected")

@@ -186,7 +186,8 @@ class _Follower:
         recipe = detector.provenance["recipe"]["name"]
         scores, unscored = score_videos(detector, self.features, self.cell.manifest.split("test"))
         frames = score_frames(scores, self.cell.manifest, self.cell.protocol, exclude=unscored)
-        value = float(bootstrap_metrics(frames, np.ones((1, len(frames.videos))))[self.cell.metric][0])
+        metric = self.cell.metric
+        value = float(bootstrap_metrics(frames, np.ones((1, len(frames.videos))), only=[metric])[metric][0])
         self.values[recipe][step] = value
         if _best(self.values[recipe]) == step:
             write_scores(self.scores_of(recipe), scores)

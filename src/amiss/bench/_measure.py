@@ -16,6 +16,7 @@ from amiss.evaluation import (
     Scores,
     bootstrap_metrics,
     compare,
+    compare_with_shortcuts,
     evaluate_frames,
     read_scores,
     score_frames,
@@ -89,7 +90,9 @@ def measure(subject: Subject, n_bootstrap: int) -> Measurement:
     if subject.metric not in rows[subject.shown][subject.protocols[0]]:
         why = detail.undefined.get(subject.metric)
         raise EvaluationError(f"{subject.dataset}: {subject.metric} is undefined for {subject.name}: {why}")
-    return Measurement(rows=rows, detail=detail)
+    shown = [subject.frames(subject.shown, seed) for seed in range(len(subject.files[subject.shown]))]
+    shortcuts = compare_with_shortcuts(shown, n_bootstrap=n_bootstrap) if detail.shortcuts else {}
+    return Measurement(rows=rows, detail=detail, shortcuts=shortcuts)
 
 
 def compare_subjects(subjects: Sequence[Subject], n_bootstrap: int) -> tuple[list[Comparison], list[str]]:

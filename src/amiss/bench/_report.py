@@ -15,16 +15,26 @@ from amiss.bench._tables import (
     COST_COLUMNS,
     COST_LEGEND,
     LEGEND,
-    METRIC_NAMES,
+    SHORTCUT_LEGEND,
     comparison_rows,
     cost_rows,
     describe,
     other_metrics,
     remarks,
+    shortcut_rows,
     sweep_sentence,
     table_rows,
 )
-from amiss.evaluation import ScoredFrames, figure_picture, plot_classes, plot_optimism, plot_pr, plot_roc, runs_above
+from amiss.evaluation import (
+    METRIC_NAMES,
+    ScoredFrames,
+    figure_picture,
+    plot_classes,
+    plot_optimism,
+    plot_pr,
+    plot_roc,
+    runs_above,
+)
 from amiss.files import write_text
 from amiss.pages import Picture, render
 
@@ -90,6 +100,7 @@ class _DatasetPage:
     sweeps: list[str]
     optimism: Picture | None
     others: _Table
+    shortcuts: _Table | None
     comparisons: _Table | None
     curves: _Curves | None
     best: str
@@ -117,6 +128,7 @@ def write_report(path: Path, results: BenchResult, subjects: Sequence[Subject]) 
         provenance=_provenance(results),
         legend=LEGEND.replace("`", ""),
         cost_legend=COST_LEGEND,
+        shortcut_legend=SHORTCUT_LEGEND.replace("`", '"'),
     )
     write_text(path, page)
 
@@ -126,7 +138,7 @@ def _page_of(dataset: DatasetResult, subjects: Sequence[Subject]) -> _DatasetPag
     best = _representative(subjects, rows)
     frames = best.frames(best.shown)
     per_class = rows[best.name].detail.per_class
-    comparisons, costs = comparison_rows(dataset), cost_rows(dataset)
+    comparisons, costs, shortcuts = comparison_rows(dataset), cost_rows(dataset), shortcut_rows(dataset)
     return _DatasetPage(
         name=dataset.name,
         description=describe(dataset),
@@ -135,6 +147,7 @@ def _page_of(dataset: DatasetResult, subjects: Sequence[Subject]) -> _DatasetPag
         sweeps=[sweep_sentence(sweep) for sweep in dataset.sweeps],
         optimism=_optimism(dataset),
         others=_Table(*other_metrics(dataset)),
+        shortcuts=_Table(*shortcuts) if shortcuts[1] else None,
         comparisons=_Table(COMPARISON_COLUMNS, comparisons) if comparisons else None,
         curves=_curves(subjects),
         best=best.name,

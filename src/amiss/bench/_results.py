@@ -83,6 +83,9 @@ class Measurement(_Result):
     """Kind of model → protocol → metric, over seeds; metrics that are undefined for a seed are left out."""
     detail: EvaluationResult
     """All that an evaluation of the first seed of the model that is shown gives."""
+    shortcuts: dict[str, dict[str, Any]] = {}
+    """How the model that is shown, over all seeds, stands to rankings that look at no picture, under the first
+    protocol: see `compare_with_shortcuts`."""
 
 
 class SystemResult(_Result):
@@ -100,6 +103,8 @@ class SystemResult(_Result):
     rows: dict[Kind, dict[str, dict[str, MetricSpread]]]
     """See `Measurement`."""
     detail: EvaluationResult
+    """See `Measurement`."""
+    shortcuts: dict[str, dict[str, Any]] = {}
     """See `Measurement`."""
     optimism: Spread | None = None
     """Oracle - selected: what choosing on the test set would add."""

@@ -19,7 +19,12 @@ from amiss.settings import Settings, in_words
 from amiss.training import Recipe, load_recipe
 from amiss.yaml import YamlMistake, read_yaml
 
-Metric = Literal["auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc"]
+_FORMER_METRICS = {"macro_auc": "within"}  # in suites of before
+
+Metric = Annotated[
+    Literal["auc", "ano_auc", "within", "ap", "pr_auc_trapezoid", "video_auc", "event_ap", "latency_aware_ap"],
+    BeforeValidator(lambda name: _FORMER_METRICS.get(name, name) if isinstance(name, str) else name),
+]
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 

@@ -1,18 +1,12 @@
 """The tables of a benchmark: for the terminal and as Markdown."""
 
+import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from amiss.bench._results import KINDS, BenchResult, DatasetResult, Kind, MetricSpread, Spread, Sweep
+from amiss.evaluation import METRIC_NAMES
 
-METRIC_NAMES = {
-    "auc": "frame AUC",
-    "ano_auc": "Ano-AUC",
-    "ap": "AP",
-    "pr_auc_trapezoid": "PR-AUC, trapezoid",
-    "macro_auc": "macro AUC",
-    "video_auc": "video AUC",
-    "far": "FAR@.5",
-}
 _NOT_SELECTED: dict[Kind, str] = {"last": " (last)", "oracle(test)": " †"}
 COLUMNS = ["system", "last", "selected", "95 % interval", "oracle(test) †", "optimism", "held-out", "steps"]
 LEGEND = (
@@ -39,7 +33,16 @@ def table_rows(dataset: DatasetResult) -> list[list[str]]:
                 " / ".join(f"{row.steps[kind]:.0f}" for kind in KINDS) if row.steps else "-",
             ]
         )
+    for name, own in _shortcuts(dataset).items():
+        value, ci95 = own.get(dataset.metric), own["ci95"].get(dataset.metric)
+        cells = ["-" if value is None else f"{value:.3f}", "-" if ci95 is None else _interval(*ci95)]
+        rows.append([name, "-", *cells, *["-"] * (len(COLUMNS) - 4)])
     return rows
+
+
+def _shortcuts(dataset: DatasetResult) -> dict[str, dict[str, Any]]:
+    """Rankings that look at no picture, by name, with their metrics: they are the same for all systems."""
+    return next((row.shortcuts for row in dataset.systems if row.shortcuts), {})
 
 
 def other_metrics(dataset: DatasetResult) -> tuple[list[str], list[list[str]]]:
@@ -55,7 +58,34 @@ def other_metrics(dataset: DatasetResult) -> tuple[list[str], list[list[str]]]:
         for number, (protocol, values) in enumerate(row.rows[row.shown].items()):
             cells = [mean_std(values.get(metric)) for metric in present]
             rows.append(["" if number else name, protocol, *cells])
+    for name, own in _shortcuts(dataset).items():
+        reached = [own.get(metric) for metric in present]
+        rows.append([name, dataset.protocols[0], *("-" if value is None else f"{value:.3f}" for value in reached)])
     return ["system", "protocol", *(METRIC_NAMES[name] for name in present)], rows
+
+
+def shortcut_rows(dataset: DatasetResult) -> tuple[list[str], list[list[str]]]:
+    """What each system gains over each shortcut, in points, with 95 % intervals: header and rows."""
+    compared = [(row, name, own["gains"]) for row in dataset.systems for name, own in row.shortcuts.items()]
+    present = [metric for metric in METRIC_NAMES if any(metric in gains for _, _, gains in compared)]
+    rows = []
+    for row, name, gains in compared:
+        cells = [_gain(gains[metric]) if metric in gains else "-" for metric in present]
+        rows.append([f"{row.name}{_NOT_SELECTED.get(row.shown, '')} - {name}", *cells])
+    return ["A - B", *(METRIC_NAMES[metric] for metric in present)], rows
+
+
+def _gain(gain: dict[str, Any]) -> str:
+    low, high = gain["ci95"] or (math.nan, math.nan)
+    mark = "" if gain["beats"] else " ✗"
+    return f"{100 * gain['difference']:+.1f} ({100 * low:+.1f} … {100 * high:+.1f}){mark}"
+
+
+SHORTCUT_LEGEND = (
+    "Shortcuts look at no picture: `shorter video first` scores a whole video by how short it is, `middle first` a "
+    "frame by how near it is to the middle of its video. In points, with paired 95 % intervals over the same resampled "
+    "videos. ✗: not clearly better, so this number proves nothing about the pictures."
+)
 
 
 def comparison_rows(dataset: DatasetResult) -> list[list[str]]:
@@ -164,6 +194,10 @@ def _markdown_lines(results: BenchResult) -> Iterator[str]:
         for sweep in dataset.sweeps:
             yield f"{sweep_sentence(sweep)}\n"
         yield _markdown_table(*other_metrics(dataset))
+        columns, rows = shortcut_rows(dataset)
+        if rows:
+            yield _markdown_table(columns, rows)
+            yield f"{SHORTCUT_LEGEND}\n"
         if dataset.comparisons:
             yield "Paired over the same resampled videos, Holm-corrected together:\n"
             yield _markdown_table(COMPARISON_COLUMNS, comparison_rows(dataset))
@@ -193,7 +227,11 @@ def mean_std(values: Spread | None) -> str:
 
 def interval(values: MetricSpread) -> str:
     """`0.68 … 0.78`."""
-    return f"{values.ci95[0]:.3f} … {values.ci95[1]:.3f}"
+    return _interval(*values.ci95)
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{low:.3f} … {high:.3f}"
 
 
 def points(values: Spread | None) -> str:

@@ -12,7 +12,8 @@ from amiss.errors import UsageError
 if TYPE_CHECKING:
     from amiss.training import Recipe, TrainReport
 
-_METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far")
+
+_METRICS = ("auc", "ano_auc", "within", "ap", "pr_auc_trapezoid", "video_auc", "event_ap", "latency_aware_ap", "far")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -159,9 +160,12 @@ def _print_result(result: dict[str, Any]) -> None:
         f"protocol {first['protocol']}: {console.counted(first['n_videos'], 'video')}, "
         f"{first['n_frames']} frames, {first['n_positive']} anomalous"
     )
+    shortcuts = first["shortcuts"]
     metrics = [m for m in _METRICS if any(row.get(m) is not None for row in rows.values())]
-    table = [[metric, *(_measured(row, metric) for row in rows.values())] for metric in metrics]
-    console.print_table(["", *(name or "value" for name in rows)], table)
+    columns = {**{name or "value": row for name, row in rows.items()}, **shortcuts}
+    console.print_table(["", *columns], [[m, *(_measured(row, m) for row in columns.values())] for m in metrics])
+    for sentence in result["not_beaten"]:
+        console.warn(sentence)
     undefined: dict[str, list[str]] = {}
     for name, reason in first["undefined"].items():
         undefined.setdefault(reason, []).append(name.partition(".")[0])

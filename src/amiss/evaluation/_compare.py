@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from amiss.errors import EvaluationError, UsageError
 from amiss.evaluation._bootstrap import bootstrap_metrics, intervals, resample_videos
+from amiss.evaluation._event_evaluation import event_summary
 from amiss.evaluation._frame_metrics import frame_metrics
+from amiss.evaluation._metric_names import METRICS
 from amiss.evaluation._scored_frames import ScoredFrames
-from amiss.evaluation._undefined import settle
-
-METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far")
-"""Names of the frame and video metrics that systems can be compared by."""
+from amiss.evaluation._shortcuts import against_shortcuts
+from amiss.evaluation._undefined import Metric, settle
 
 Values = NDArray[np.float64]
 
@@ -83,6 +83,25 @@ def summarise_seeds(
     return summary
 
 
+def compare_with_shortcuts(
+    frames: Sequence[ScoredFrames], *, n_bootstrap: int = 1000, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """How a system, as the mean over its seeds, stands to each shortcut: see `against_shortcuts`.
+
+    Args:
+        frames: one per training seed, of the same videos under the same protocol.
+        n_bootstrap: replicates.
+        seed: of the resampling.
+
+    Raises:
+        EvaluationError: the seeds were not scored on the same frames.
+    """
+    replicates, values = _system("the seeds", frames, frames[0], n_bootstrap, seed)
+    means = {name: float(np.mean(per_seed)) for name, per_seed in values.items()}
+    weights = resample_videos(frames[0].anomalous, n_bootstrap, seed)
+    return against_shortcuts(frames[0], means, replicates, weights)
+
+
 def compare(
     systems: Mapping[str, Sequence[ScoredFrames]],
     metric: str = "auc",
@@ -116,9 +135,7 @@ def compare(
     for index, (name, frames) in enumerate(systems.items()):
         replicates, values = _system(name, frames, first, n_bootstrap, seed, draw=index)
         if metric not in values:
-            raise EvaluationError(
-                f"{metric} is undefined for {name}: {settle(frame_metrics(frames[0]))[1].get(metric)}"
-            )
+            raise EvaluationError(f"{metric} is undefined for {name}: {settle(_metrics(frames[0]))[1].get(metric)}")
         drawn[name], means[name] = replicates[metric], float(np.mean(values[metric]))
     pairs = (
         [(name, reference) for name in systems if name != reference] if reference else list(combinations(systems, 2))
@@ -147,6 +164,10 @@ def _p_value(differences: Values) -> float:
     return float(min(1.0, 2 * (tail + 1) / (len(defined) + 1)))
 
 
+def _metrics(frames: ScoredFrames) -> dict[str, Metric]:
+    return frame_metrics(frames) | event_summary(frames)
+
+
 def _system(
     name: str, frames: Sequence[ScoredFrames], same_as: ScoredFrames, n_bootstrap: int, seed: int, draw: int = 0
 ) -> tuple[dict[str, Values], dict[str, list[float]]]:
@@ -159,7 +180,7 @@ def _system(
                 f"than the first ({same_as.protocol}, {len(same_as.videos)} videos, {len(same_as.labels)} frames); "
                 "compare on the same test videos and protocol"
             )
-    settled = [settle(frame_metrics(own))[0] for own in frames]
+    settled = [settle(_metrics(own))[0] for own in frames]
     values = {n: [s[n] for s in settled] for n in METRICS if all(s[n] is not None for s in settled)}
     weights = resample_videos(same_as.anomalous, n_bootstrap, seed)
     per_seed = [bootstrap_metrics(own, weights) for own in frames]

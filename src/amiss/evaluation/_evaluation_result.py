@@ -11,9 +11,17 @@ from amiss.errors import UsageError
 from amiss.evaluation._bootstrap import bootstrap_metrics, intervals, resample_videos
 from amiss.evaluation._event_evaluation import event_metrics
 from amiss.evaluation._frame_metrics import frame_metrics, per_class_metrics
+from amiss.evaluation._metric_names import METRICS
 from amiss.evaluation._scored_frames import ScoredFrames, score_frames
+from amiss.evaluation._shortcuts import against_shortcuts
 from amiss.evaluation._undefined import Undefined, settle
 from amiss.evaluation._video_scores import Scores
+
+_OF_EVENTS = {  # metric with an interval → its name among the event metrics
+    "false_alarms_per_hour": "false_alarms_per_hour",
+    "event_ap": "ap_mean",
+    "latency_aware_ap": "latency_aware_ap",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +44,9 @@ class EvaluationResult:
     """Average precision over frames, step-wise."""
     pr_auc_trapezoid: float | None
     """Area under the precision-recall curve by the trapezoid rule, which RTFM and its successors call AP."""
-    macro_auc: float | None
-    """Mean of the ROC-AUCs within each video that has both normal and anomalous frames."""
+    within: float | None
+    """Mean of the ROC-AUCs inside each video that has both normal and anomalous frames: does it know when? Neither
+    which video it is nor its length has a part in it."""
     video_auc: float | None
     """ROC-AUC over videos, each with its largest frame score."""
     far: float | None
@@ -60,14 +69,22 @@ class EvaluationResult:
     """Metric → why it is None."""
     notes: tuple[str, ...]
     """What a reader of the numbers must know."""
+    shortcuts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """How it stands to rankings that look at no picture, see `against_shortcuts`."""
     selection: str | None = None
     """How the model was chosen: `last`, `selected` (without the test set) or `oracle(test)`; None = unknown."""
     seeds: tuple[int, ...] = field(default=())
     """Training seeds behind the scores."""
 
+    @property
+    def macro_auc(self) -> float | None:
+        """What `within` was called before."""
+        return self.within
+
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return asdict(self)
+        """Ready for JSON, with `event_ap` and `latency_aware_ap` beside the other metrics."""
+        of_events = {name: self.events[key] for name, key in _OF_EVENTS.items() if name in METRICS}
+        return asdict(self) | of_events | {"macro_auc": self.macro_auc}
 
 
 def evaluate(
@@ -119,10 +136,15 @@ def evaluate_frames(
         metrics["ci95"] = Undefined("resampling needs at least 2 normal and 2 anomalous test videos")
     values, undefined = settle(metrics)
     values["ci95"] = {}
+    events = values["events"]
+    defined = values | {name: events[key] for name, key in _OF_EVENTS.items()}
+    replicates, weights = {}, None
     if n_bootstrap and resampled:
-        replicates = bootstrap_metrics(frames, resample_videos(frames.anomalous, n_bootstrap, seed), threshold)
-        defined = values | {"false_alarms_per_hour": values["events"]["false_alarms_per_hour"]}
+        weights = resample_videos(frames.anomalous, n_bootstrap, seed)
+        replicates = bootstrap_metrics(frames, weights, threshold)
         values["ci95"] = intervals({name: value for name, value in replicates.items() if defined[name] is not None})
+    if 0 < n_anomalous < len(frames.videos):
+        values["shortcuts"] = against_shortcuts(frames, defined, replicates, weights)
     excluded = (f"{n_excluded} test videos are excluded",) if n_excluded else ()
     return EvaluationResult(
         protocol=frames.protocol,

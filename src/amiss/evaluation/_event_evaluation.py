@@ -15,6 +15,7 @@ from amiss.evaluation._event_metrics import (
     event_average_precision,
     hit_score,
     latency_aware_ap,
+    match_detections,
     propose_events,
     recall_at_false_alarms,
     runs_above,
@@ -27,6 +28,7 @@ from amiss.video import FrameTimes
 TIOUS = (0.1, 0.2, 0.3, 0.4, 0.5)
 FALSE_ALARM_RATES = (0.1, 1, 10)
 _PROPOSAL_QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
+_CELLS = 1 << 22  # detections x replicates at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +65,7 @@ def event_metrics(frames: ScoredFrames, threshold: float) -> dict[str, Any]:
         `latency_aware_ap`.
     """
     videos = [_scored_video(frames, index) for index in range(len(frames.videos))]
-    no_events = frame_labels_unknown(frames)
-    if no_events is None and not frames.labels.any():
-        no_events = Undefined("the test set has no anomalous frames")
+    no_events = _no_events(frames)
     return {
         "threshold": threshold,
         "hit_frames": HIT_FRAMES,
@@ -78,6 +78,23 @@ def event_metrics(frames: ScoredFrames, threshold: float) -> dict[str, Any]:
         **_average_precisions(videos, frames.scores, no_events),
         "latency_aware_ap": no_events or latency_aware_ap(_event_scores(videos), frames.scores, frames.labels),
     }
+
+
+def event_summary(frames: ScoredFrames) -> dict[str, Metric]:
+    """The event metrics that need no operating point, as `event_ap` (mean over tIoUs) and `latency_aware_ap`."""
+    videos = [_scored_video(frames, index) for index in range(len(frames.videos))]
+    no_events = _no_events(frames)
+    return {
+        "event_ap": _average_precisions(videos, frames.scores, no_events)["ap_mean"],
+        "latency_aware_ap": no_events or latency_aware_ap(_event_scores(videos), frames.scores, frames.labels),
+    }
+
+
+def _no_events(frames: ScoredFrames) -> Undefined | None:
+    unknown = frame_labels_unknown(frames)
+    if unknown is None and not frames.labels.any():
+        return Undefined("the test set has no anomalous frames")
+    return unknown
 
 
 def false_alarms_per_hour(frames: ScoredFrames, threshold: float) -> Metric:
@@ -154,13 +171,45 @@ def _recalls(videos: list[_ScoredVideo], no_events: Undefined | None) -> dict[st
     return {rate: endless if recall is None else recall for rate, recall in recalls.items()}
 
 
+def event_replicates(frames: ScoredFrames, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Event metrics of resampled videos; proposals are those of all videos.
+
+    Args:
+        frames: scored test set of V videos with frame labels, some of them anomalous.
+        weights: [R, V] weight of each video in each replicate.
+
+    Returns:
+        `event_ap`: [R], the mean of the average precisions at all tIoUs.
+    """
+    videos = [_scored_video(frames, index) for index in range(len(frames.videos))]
+    detections, events = _proposed(videos, frames.scores)
+    n_events = weights @ np.array([len(v.events) for v in videos], dtype=np.float64)
+    number = {v.video.video_id: index for index, v in enumerate(videos)}
+    found = [match_detections(detections, events, tiou) for tiou in TIOUS]
+    columns = [number[video_id] for video_id in found[0].video_ids]
+    rows = max(1, _CELLS // max(len(columns), 1))
+    parts = []
+    for first in range(0, len(weights), rows):
+        some = slice(first, first + rows)
+        own = weights[some][:, columns]
+        parts.append(np.mean([matched.average_precision(own, n_events[some]) for matched in found], axis=0))
+    return {"event_ap": np.concatenate(parts)}
+
+
+def _proposed(
+    videos: list[_ScoredVideo], scores: NDArray[np.float64]
+) -> tuple[list[Detection], dict[str, list[Interval]]]:
+    """Events proposed at nine quantiles of all scores, and the annotated ones by video."""
+    thresholds = np.quantile(scores, _PROPOSAL_QUANTILES).tolist()
+    detections = [Detection(v.video.video_id, *p) for v in videos for p in propose_events(v.scores, thresholds)]
+    return detections, {v.video.video_id: v.events for v in videos}
+
+
 def _average_precisions(
     videos: list[_ScoredVideo], scores: NDArray[np.float64], no_events: Undefined | None
 ) -> dict[str, Any]:
     if no_events:
         return {"ap": no_events, "ap_mean": no_events}
-    thresholds = np.quantile(scores, _PROPOSAL_QUANTILES).tolist()
-    detections = [Detection(v.video.video_id, *p) for v in videos for p in propose_events(v.scores, thresholds)]
-    events = {v.video.video_id: v.events for v in videos}
+    detections, events = _proposed(videos, scores)
     ap = {str(tiou): event_average_precision(detections, events, tiou) for tiou in TIOUS}
     return {"ap": ap, "ap_mean": float(np.mean(list(ap.values())))}

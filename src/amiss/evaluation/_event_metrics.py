@@ -64,6 +64,55 @@ def propose_events(scores: NDArray[np.float64], thresholds: Sequence[float]) -> 
     return list(kept.values())
 
 
+@dataclass(frozen=True, eq=False)
+class MatchedDetections:
+    """Detections of all videos, the surest first, and which of them find an event."""
+
+    video_ids: tuple[str, ...]
+    """[K] of their videos."""
+    hits: NDArray[np.bool_]
+    """[K] whether each finds an event that none before it found."""
+    last_of_score: NDArray[np.intp]
+    """[K] index of the last detection with the same score: equals come all at once."""
+
+    def average_precision(self, weights: NDArray[np.float64], n_events: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Area under the precision envelope over all recalls, of R weightings of the videos.
+
+        Args:
+            weights: [R, K] weight of each detection's video.
+            n_events: [R] annotated events, weighted alike.
+
+        Returns:
+            [R] 0..1, NaN where no event has weight.
+        """
+        found = weights * self.hits
+        alarms = np.cumsum(weights, axis=1)[:, self.last_of_score]
+        precision = np.cumsum(found, axis=1)[:, self.last_of_score]
+        precision = np.divide(precision, alarms, out=np.zeros_like(precision), where=alarms > 0)
+        envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        area = np.einsum("rk,rk->r", envelope, found)
+        value: NDArray[np.float64] = np.divide(area, n_events, out=np.full(len(area), np.nan), where=n_events > 0)
+        return value
+
+
+def match_detections(
+    detections: Sequence[Detection], events: Mapping[str, Sequence[Interval]], tiou: float
+) -> MatchedDetections:
+    """Match detections to events: see `event_average_precision`. What happens in one video says nothing of others."""
+    free = {video_id: list(of_video) for video_id, of_video in events.items()}
+    ranked = sorted(detections, key=lambda d: (-d.score, d.video_id, d.start, d.end))
+    hits = np.zeros(len(ranked), dtype=np.bool_)
+    for index, detection in enumerate(ranked):
+        left = free.get(detection.video_id, [])
+        best = max(left, key=lambda event: temporal_iou((detection.start, detection.end), event), default=None)
+        if best is not None and temporal_iou((detection.start, detection.end), best) >= tiou:
+            left.remove(best)
+            hits[index] = True
+    falling = -np.array([detection.score for detection in ranked])
+    last = np.searchsorted(falling, falling, side="right") - 1
+    return MatchedDetections(tuple(detection.video_id for detection in ranked), hits, last)
+
+
 def event_average_precision(
     detections: Sequence[Detection], events: Mapping[str, Sequence[Interval]], tiou: float
 ) -> float:
@@ -71,7 +120,8 @@ def event_average_precision(
 
     Detections are taken from the largest score down; each matches the event of its video that it overlaps most among
     those not matched yet, if their IoU reaches `tiou`, and is a false alarm otherwise. Area under the precision
-    envelope over all recalls (PASCAL VOC, all points).
+    envelope over all recalls (PASCAL VOC 2010, all points; in time as in ActivityNet, Caba Heilbron et al. 2015).
+    Detections of equal score come all at once, so their order decides nothing.
 
     Args:
         detections: of all test videos, normal ones too.
@@ -81,19 +131,9 @@ def event_average_precision(
     Returns:
         0..1.
     """
-    n_events = sum(len(of_video) for of_video in events.values())
-    free = {video_id: list(of_video) for video_id, of_video in events.items()}
-    ranked = sorted(detections, key=lambda d: (-d.score, d.video_id, d.start, d.end))
-    hits = np.zeros(len(ranked))
-    for index, detection in enumerate(ranked):
-        left = free.get(detection.video_id, [])
-        best = max(left, key=lambda event: temporal_iou((detection.start, detection.end), event), default=None)
-        if best is not None and temporal_iou((detection.start, detection.end), best) >= tiou:
-            left.remove(best)
-            hits[index] = 1
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(np.sum(envelope * hits) / n_events)
+    matched = match_detections(detections, events, tiou)
+    n_events = np.array([sum(len(of_video) for of_video in events.values())], dtype=np.float64)
+    return float(matched.average_precision(np.ones((1, len(detections))), n_events)[0])
 
 
 def hit_score(scores: NDArray[np.float64], event: Interval) -> float:
@@ -152,6 +192,31 @@ def recall_at_false_alarms(
     return float(np.mean(np.asarray(hit_scores) > thresholds[passed[0]]))
 
 
+@dataclass(frozen=True, eq=False)
+class EarlyGains:
+    """What noticing events early earns, threshold by threshold: lowering the threshold to `score` earns `gain` more."""
+
+    event: NDArray[np.intp]
+    """[K] index of the event."""
+    score: NDArray[np.float64]
+    """[K] threshold at which it is noticed earlier than at any higher one."""
+    gain: NDArray[np.float64]
+    """[K] 0..1."""
+
+
+def early_gains(events: Sequence[NDArray[np.float64]]) -> EarlyGains:
+    """From the scores of the frames of each event: see `latency_aware_ap`."""
+    at, gain, number = [np.empty(0)], [np.empty(0)], [np.empty(0, dtype=np.intp)]
+    for index, scores in enumerate(events):
+        peaks = np.maximum.accumulate(scores)
+        first = np.flatnonzero(np.diff(peaks, prepend=-np.inf) > 0)  # frames that would raise the first alarm
+        reward = 1 - first / len(scores)
+        at.append(scores[first])
+        gain.append(reward - np.append(reward[1:], 0.0))
+        number.append(np.full(len(first), index))
+    return EarlyGains(np.concatenate(number), np.concatenate(at), np.concatenate(gain))
+
+
 def latency_aware_ap(
     events: Sequence[NDArray[np.float64]], frame_scores: NDArray[np.float64], frame_labels: NDArray[np.bool_]
 ) -> float:
@@ -169,15 +234,8 @@ def latency_aware_ap(
     Returns:
         0..1.
     """
-    at, gain = [], []
-    for scores in events:
-        peaks = np.maximum.accumulate(scores)
-        first = np.flatnonzero(np.diff(peaks, prepend=-np.inf) > 0)  # frames that would raise the first alarm
-        reward = 1 - first / len(scores)
-        at.append(scores[first])
-        gain.append(reward - np.append(reward[1:], 0.0))
-    thresholds, gains = np.concatenate(at), np.concatenate(gain)
+    earned = early_gains(events)
     positive, everything = np.sort(frame_scores[frame_labels]), np.sort(frame_scores)
-    true = len(positive) - np.searchsorted(positive, thresholds, side="left")
-    alarms = len(everything) - np.searchsorted(everything, thresholds, side="left")
-    return float(math.fsum(gains * true / alarms) / len(events))
+    true = len(positive) - np.searchsorted(positive, earned.score, side="left")
+    alarms = len(everything) - np.searchsorted(everything, earned.score, side="left")
+    return float(math.fsum(earned.gain * true / alarms) / len(events))

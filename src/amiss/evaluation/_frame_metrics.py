@@ -104,7 +104,7 @@ def frame_metrics(frames: ScoredFrames) -> dict[str, Metric]:
         "ano_auc": unknown or _one_class(own.label) or roc_auc(own),
         "ap": one_class or average_precision(runs),
         "pr_auc_trapezoid": one_class or pr_auc_trapezoid(runs),
-        "macro_auc": unknown or no_video_has_both or float(np.nanmean(each)),
+        "within": unknown or no_video_has_both or float(np.nanmean(each)),
         "video_auc": video_auc(frames),
         "far": no_normal or _not_probabilities(runs) or float(false_alarm_frames(frames).sum() / n_normal),
         "brier": uncalibrated or brier_score(runs),

@@ -13,7 +13,7 @@ import numpy as np
 from amiss.datasets import Manifest, first_names, read_manifest
 from amiss.detection import check_detector_folder
 from amiss.errors import DetectorError, UsageError
-from amiss.evaluation import Scores, read_scores
+from amiss.evaluation import METRICS, Scores, read_scores
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import write_json
 from amiss.jobs._missing import Missing, with_features
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
     from amiss.evaluation import EvaluationResult
     from amiss.jobs._evaluation_plots import Measured
 
-SEED_METRICS = ("auc", "ano_auc", "ap", "pr_auc_trapezoid", "macro_auc", "video_auc", "far", "brier", "ece")
+SEED_METRICS = (*METRICS, "brier", "ece")
 
 
 def detector_folders(folder: Path) -> dict[str, list[Path]]:
@@ -128,7 +128,7 @@ def evaluate_any(
 
     Returns:
         The evaluation result. Of a run, that of its `selected` detectors, as means over the seeds, with `std` beside
-        them, and `rows`: the same for `last` and `selected`.
+        them, and `rows`: the same for `last` and `selected`. `not_beaten` says which shortcuts it isn't better than.
 
     Raises:
         DetectorError: `what` is none of these.
@@ -141,7 +141,11 @@ def evaluate_any(
     if stored is not None and Path(what).is_dir():
         read, dropped = with_features(read, stored, missing, "test")
         read = with_lengths(read, stored, on_progress)
+    from amiss.evaluation import not_beaten
+
     result, measured = _evaluate(Path(what), read, stored, protocol)
+    for row in (result, *result.get("rows", {}).values()):
+        row["not_beaten"] = not_beaten(row["shortcuts"])
     if dropped:
         note = f"left out of the test videos, as they have no features: {first_names(dropped)}"
         for row in (result, *result.get("rows", {}).values()):
@@ -166,7 +170,7 @@ def _evaluate(
         raise UsageError(f"{path} is a folder: to evaluate a run or detector, name its feature set with --features")
     if features is not None and not (path / "detector.json").is_file() and detector_folders(path):
         results = _measure_run(path, manifest, features, protocol)
-        rows = {kind: _over_seeds([result for result, _ in seeds]) for kind, seeds in results.items()}
+        rows = {kind: _over_seeds(seeds) for kind, seeds in results.items()}
         by_name = {
             " ".join([kind, *(f"seed {seed}" for seed in result.seeds if len(seeds) > 1)]): measured
             for kind, seeds in sorted(results.items(), reverse=True)
@@ -184,14 +188,20 @@ def _evaluate(
     return result.to_dict(), {path.name: measured}
 
 
-def _over_seeds(results: Sequence[EvaluationResult]) -> dict[str, Any]:
+def _over_seeds(seeds: Sequence[tuple[EvaluationResult, Measured]]) -> dict[str, Any]:
     """Means over seeds with their standard deviations; what is not a number is that of the first seed."""
+    results = [result for result, _ in seeds]
     mean = results[0].to_dict()
     if len(results) == 1:
         return mean
+    from amiss.evaluation import compare_with_shortcuts
+
+    if mean["shortcuts"]:
+        mean["shortcuts"] = compare_with_shortcuts([measured.frames for _, measured in seeds])
     per_seed = [result.to_dict() for result in results]
     spread = {name: mean_std(row[name] for row in per_seed) for name in SEED_METRICS}
     mean |= {name: value and value[0] for name, value in spread.items()}
+    mean["macro_auc"] = mean["within"]
     mean["std"] = {name: value and value[1] for name, value in spread.items()}
     mean["seeds"] = [seed for result in results for seed in result.seeds]
     mean["per_seed"] = [{name: row[name] for name in SEED_METRICS} for row in per_seed]
