@@ -1,6 +1,7 @@
 """A camera for tests: MPEG-TS over HTTP from a thread, which can be told to misbehave."""
 
 import functools
+import io
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Self
 
 import av
 import numpy as np
+from PIL import Image
 
 FPS = 25
 
@@ -85,6 +87,23 @@ class Connection:
             self.wait(began + index / FPS / speed - time.monotonic())
             self.sock.sendall(chunk)
 
+    def answer_mjpeg(self) -> None:
+        """Read the request, promise JPEG pictures one after the other: no time stamps."""
+        self.sock.recv(4096)
+        self.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n")
+
+    def send_jpeg(self, data: bytes) -> None:
+        """One part of what `answer_mjpeg` promised."""
+        self.sock.sendall(b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data))
+        self.sock.sendall(data + b"\r\n")
+
+    def play_mjpeg(self, n_pictures: int, fps: float) -> None:
+        """Send pictures in time, each a little redder than the one before."""
+        began = time.monotonic()
+        for index in range(n_pictures):
+            self.wait(began + index / fps - time.monotonic())
+            self.send_jpeg(jpeg(index % 250))
+
     def wait(self, seconds: float) -> None:
         """Do nothing; end with the camera."""
         if self.camera.closing.wait(max(0.0, seconds)):
@@ -144,6 +163,13 @@ class FakeCamera:
         self._listener.close()
         for thread in self._threads:
             thread.join(timeout=5)
+
+
+def jpeg(red: int) -> bytes:
+    """A picture of 64x48 in one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), (red, 0, 0)).save(buffer, "JPEG")
+    return buffer.getvalue()
 
 
 def free_port() -> int:

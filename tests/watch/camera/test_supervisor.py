@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amiss.errors import VideoError
-from amiss.watch.camera import CameraCounters, CameraStatus, Supervisor
+from amiss.watch.camera import CameraCounters, CameraStatus, Progress, Supervisor
 from amiss.watch.camera._restarts import RestartPolicy
 from amiss.watch.config import WorkerSettings
 
@@ -52,6 +52,9 @@ class FakeWorker:
 
     def counters(self) -> CameraCounters:
         return self.seen
+
+    def progress(self) -> Progress:
+        return Progress(lag_s=0.5)
 
     def fail(self, error: Exception | None) -> None:
         self.running, self.error = False, error

@@ -521,3 +521,70 @@ def test_what_makes_no_sense_is_refused_at_once() -> None:
                 on_event=lambda event: None, identity=WHO,
             )  # fmt: skip
         other.close()
+
+
+@pytest.mark.faults
+def test_a_camera_whose_clips_are_not_scored_is_stalled_until_one_is() -> None:
+    engine = BrightnessEngine()
+    free = threading.Event()
+    chunks = transport_stream(n_frames=250)
+
+    def script(connection: Connection) -> None:
+        connection.answer()
+        connection.play(chunks, speed=2)
+        connection.wait(60)
+
+    with FakeCamera(script) as camera, wall(engine=engine) as made:
+        engine.delay = lambda: free.wait(30) and None
+        worker = made.watch(camera.url, read_timeout_s=1.0)
+        eventually(lambda: worker.state == "stalled")
+        assert made.states[-1][2] == "pictures come, but none was scored for 1 s"
+        assert worker.counters().frames > 0
+        assert worker.counters().stalls == 1
+        assert worker.progress().lag_s > 1
+        assert worker.progress().scored_s is None
+        free.set()
+        eventually(lambda: worker.state == "running")
+        assert worker.progress().scored_s is not None
+        assert worker.counters().reconnects == 0
+
+
+@pytest.mark.faults
+def test_a_camera_whose_clips_all_fail_is_stalled() -> None:
+    engine = BrightnessEngine()
+    engine.fail = lambda value: True
+    chunks = transport_stream(n_frames=250)
+
+    def script(connection: Connection) -> None:
+        connection.answer()
+        connection.play(chunks, speed=2)
+        connection.wait(60)
+
+    with FakeCamera(script) as camera, wall(engine=engine) as made:
+        worker = made.watch(camera.url, read_timeout_s=1.0)
+        eventually(lambda: worker.state == "stalled")
+        assert "none was scored for 1 s; the last that failed: this clip breaks the engine" in made.states[-1][2]
+        engine.fail = lambda value: False
+        eventually(lambda: worker.state == "running")
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+@pytest.mark.parametrize("fps", [5, 10, 40])
+def test_mjpeg_over_http_is_scored_for_longer_than_it_once_was(fps: int) -> None:
+    """In real time, with the real limits: pictures at 10 a second were all dropped after 8 s."""
+
+    def script(connection: Connection) -> None:
+        connection.answer_mjpeg()
+        connection.play_mjpeg(60 * fps, fps)
+
+    with FakeCamera(script) as camera, wall() as made:
+        worker = made.watch(camera.url, open_timeout_s=10, read_timeout_s=10)
+        time.sleep(45)
+        counters = worker.counters()
+        assert worker.state == "running"
+        assert counters.dropped_frames == counters.stalls == counters.reconnects == counters.dropped_clips == 0
+        assert counters.frames > 40 * fps
+        assert counters.scores > counters.frames / 16 - 2
+        assert [state for _, state, _ in made.states] == ["connecting", "running"]
+        assert worker.progress().lag_s < 1

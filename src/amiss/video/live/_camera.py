@@ -16,9 +16,12 @@ from amiss.video._redact import redact
 from amiss.video.live._errors import LostError, StalledError
 from amiss.video.live._items import LiveItem
 from amiss.video.live._options import SourceOptions
+from amiss.video.live._receiver import PacketReceiver
 from amiss.video.live._source import LiveSource
 
-LAG_S = 5.0  # a consumer that is further behind skips to a keyframe
+LAG_S = 5.0  # a consumer for whom pictures wait longer skips to a keyframe
+POLL_S = 0.25
+_NO_TIMESTAMPS = 0x0080  # libav's AVFMT_NOTIMESTAMPS
 STEADY_S = 10.0  # a connection that gave frames for so long was good: the next wait is short again
 
 
@@ -35,9 +38,10 @@ class CameraSource(LiveSource):
     """A camera or a stream: `rtsp://`, `rtsps://`, `http://`, `https://` (MPEG-TS, HLS, MJPEG), `device:0`,
     `/dev/video0`.
 
-    One that gives no picture for `read_timeout_s` is stalled and is connected to anew. Every connection has its own
-    decoder, so nothing from before comes after. Where the consumer is more than 5 s behind, pictures up to the next
-    timely keyframe are left out and counted; packets are not. A change of the picture's size goes on in the first size.
+    One that gives no picture for `read_timeout_s`, whatever else it sends, is stalled and is connected to anew. Every
+    connection has its own decoder, so nothing from before comes after. Where pictures that came wait for the consumer
+    for more than 5 s, those up to the next timely keyframe are left out and counted; packets are not. A change of the
+    picture's size goes on in the first size.
     """
 
     form = "rtsp://…, rtsps://…, http://…, https://…, device:0"
@@ -47,6 +51,12 @@ class CameraSource(LiveSource):
         super().__init__(url, options)
         self._input = _input(url, options.settings.transport)
         self._timeouts = options.settings.open_timeout_s, options.settings.read_timeout_s
+        self._receiver: PacketReceiver | None = None  # of the last connection
+
+    @property
+    def lag_s(self) -> float:
+        """For how long the oldest picture that came has been waiting."""
+        return self._receiver.waiting_s if self._receiver is not None else 0.0
 
     def _items(self) -> Generator[LiveItem, None, str]:
         attempt = 0
@@ -55,8 +65,10 @@ class CameraSource(LiveSource):
             frames = self.counters.frames
             try:
                 with self._open() as container:
-                    yield from self._connection(container, _main_stream(container))
-                lost = "the stream ended"
+                    stream = _main_stream(container)
+                    with PacketReceiver(self._packets(container), stream.index) as self._receiver:
+                        yield from self._connection(self._receiver, stream, is_stamped=_is_stamped(container))
+                break
             except LostError as error:
                 lost = str(error)
                 if error.stalled:
@@ -86,23 +98,26 @@ class CameraSource(LiveSource):
         except (OSError, ValueError) as error:
             raise LostError(f"can't connect: {error}") from None
 
-    def _connection(self, container: InputContainer, stream: VideoStream) -> Iterator[LiveItem]:
-        """All of one connection, until the stream ends or is lost."""
+    def _connection(self, receiver: PacketReceiver, stream: VideoStream, *, is_stamped: bool) -> Iterator[LiveItem]:
+        """All of one connection, until it is lost or ends, which LostError says."""
         decoder, timeout_s = self._decoder, self._timeouts[1]
         decoder.begin(stream)
         is_running = is_skipping = False
-        last_picture_s = time.monotonic()
-        for packet in self._packets(container):
+        given_s = time.monotonic()  # when the consumer was done with the last picture
+        while not self._stop.is_set():
+            arrived = receiver.next(POLL_S)
             now_s = time.monotonic()
-            if self._stop.is_set():
-                return
-            if now_s - last_picture_s > timeout_s:
-                raise StalledError(f"no picture for {timeout_s:g} s, though data comes")
-            if packet.stream_index != stream.index or not packet.size:
+            if now_s - given_s > timeout_s:
+                data = "no data" if now_s - receiver.heard_s > timeout_s else "data, but no picture"
+                raise StalledError(f"{data} for {timeout_s:g} s")
+            if arrived is None:
                 continue
+            packet, lag_s = arrived.packet, now_s - arrived.at_s
             if is_skipping:
-                is_skipping = not packet.is_keyframe or decoder.lag_at(packet, now_s) > LAG_S / 2
-                last_picture_s = now_s
+                is_skipping = not packet.is_keyframe or lag_s > LAG_S / 2
+            elif lag_s > LAG_S:
+                is_skipping = True
+                decoder.forget()
             if is_skipping:
                 decoder.count(dropped=1)
                 yield from decoder.packets(packet)
@@ -111,15 +126,13 @@ class CameraSource(LiveSource):
                 continue
             yield from decoder.packets(packet)
             for picture in pictures:
-                last_picture_s = now_s
-                frame = decoder.frame(picture, decoder.stamp_s(picture.pts))
+                stamp_s = decoder.stamp_s(picture.pts) if is_stamped else None
+                frame = decoder.frame(picture, stamp_s, came_s=arrived.at_s)
                 if not is_running:
                     is_running = True
                     yield self._state("running", f"{picture.width}x{picture.height}")
                 yield frame
-            if self.lag_s > LAG_S:
-                is_skipping = True
-                decoder.forget()
+                given_s = time.monotonic()
 
     def _packets(self, container: InputContainer) -> "Iterator[Packet[VideoStream]]":
         try:
@@ -137,6 +150,11 @@ class CameraSource(LiveSource):
         if "@" in self._input.where.partition("//")[2].partition("/")[2]:
             hint = " (in a password, / is written %2F and @ is written %40)"
         return f"{before}{error.strerror or type(error).__name__}{hint}"
+
+
+def _is_stamped(container: InputContainer) -> bool:
+    """Whether time stamps come with the pictures; else libav makes them up from a rate that it supposes."""
+    return not (container.format.flags & _NO_TIMESTAMPS or container.format.name.endswith("_pipe"))
 
 
 def _main_stream(container: InputContainer) -> VideoStream:

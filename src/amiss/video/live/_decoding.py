@@ -38,8 +38,6 @@ class LiveDecoder:
 
     def __init__(self, timeline: Timeline, options: SourceOptions, *, follows_clock: bool) -> None:
         self.counters = LiveCounters()
-        self.lag_s = 0.0
-        """How old the last frame was when it was decoded."""
         self._timeline, self._options, self._follows_clock = timeline, options, follows_clock
         self._convert: RgbConverter | None = None
         self._copied: EncodedStream | None = None
@@ -72,10 +70,6 @@ class LiveDecoder:
         """A stamp on the stream's own clock, in seconds."""
         return None if stamp is None else stamp * self._time_base_s
 
-    def lag_at(self, packet: "Packet[VideoStream]", now_s: float) -> float:
-        """How old the picture in a packet is."""
-        return self._timeline.lag_s(self.stamp_s(_stamp(packet)) or 0.0, now_s)
-
     def decode(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame] | None:
         """The pictures that a packet completes; None where it is damaged."""
         try:
@@ -88,30 +82,44 @@ class LiveDecoder:
         """Packets are left out: those that come have nothing to do with those that were decoded."""
         self._stream.codec_context.flush_buffers()
 
-    def frame(self, picture: av.VideoFrame, stamp_s: float | None = None, file_s: float | None = None) -> LiveFrame:
+    def frame(
+        self,
+        picture: av.VideoFrame,
+        stamp_s: float | None = None,
+        file_s: float | None = None,
+        *,
+        came_s: float | None = None,
+    ) -> LiveFrame:
         """A picture as a frame with its time.
 
         Args:
             picture: decoded, or made by `av.VideoFrame.from_ndarray`.
-            stamp_s: on the stream's own clock; None: it is from now.
+            stamp_s: on the stream's own clock; None: it was taken when it came.
             file_s: see LiveFrame.
+            came_s: when it came, on `time.monotonic()`; None: now.
 
         Raises:
             VideoError: pictures of this kind can't be converted.
         """
         if self._convert is None:
             self._convert = RgbConverter(picture, self._options.settings.height, video_bounds().clip_pixels)
-        return self.shown(self._convert(picture), stamp_s, file_s)
+        return self.shown(self._convert(picture), stamp_s, file_s, came_s=came_s)
 
-    def shown(self, image: Image, stamp_s: float | None = None, file_s: float | None = None) -> LiveFrame:
+    def shown(
+        self, image: Image, stamp_s: float | None = None, file_s: float | None = None, *, came_s: float | None = None
+    ) -> LiveFrame:
         """A converted picture [H, W, 3] as a frame with its time; for the rest as `frame`."""
         now_s = time.monotonic()
         if self._follows_clock and self._timeline.was_set(self._options.wall(), now_s):
             self._connection += 1
-        time_, mono_s = self._timeline.at(stamp_s, now_s)
-        self.lag_s = max(0.0, now_s - mono_s)
+        time_, mono_s = self._timeline.at(stamp_s, now_s if came_s is None else came_s)
         self.count(frames=1)
         return LiveFrame(self.counters.frames - 1, time_, mono_s, image, self._connection, self._file, file_s)
+
+    @property
+    def drift(self) -> float | None:
+        """See LiveSource."""
+        return self._timeline.drift
 
     def now(self) -> datetime:
         """The time of the last frame."""

@@ -54,8 +54,14 @@ class LiveSource(ABC):
 
     @property
     def lag_s(self) -> float:
-        """How old the last frame was when it was decoded."""
-        return self._decoder.lag_s
+        """For how long the oldest picture that came has been waiting for the consumer; files wait by themselves."""
+        return 0.0
+
+    @property
+    def drift(self) -> float | None:
+        """Seconds that the source's clock gains on ours per second (negative: it loses); None where that isn't known,
+        or it has none."""
+        return self._decoder.drift
 
     def stop(self) -> None:
         """End the iteration at its next step; one that waits for a silent camera ends within its timeout."""

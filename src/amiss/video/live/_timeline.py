@@ -1,12 +1,57 @@
 """Times of live frames: a stream's own clock, tied to this machine's clocks."""
 
+import statistics
+from collections import deque
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 AHEAD_S = 2.0  # more than this from one frame to the next, beyond the time that passed here: the stream's clock jumped
 STEP_S = 2.0  # the wall clock and what was made of it are further apart: the wall clock was set
-LEAK = 1e-3  # s/s by which a slower clock of the camera is followed
+SPAN_S = 5.0  # of each so long (first shorter) the frame that came with the least delay says how the clocks lie …
+NEAR = 3  # … now: of the last spans
+FAR = 12  # … and how the stream's drifts: of the last minute
 TICK = timedelta(microseconds=1)
 BETWEEN_FILES_S = 10.0  # so that no clip and no event reaches from one into the next
+
+
+class StreamClock:
+    """How a stream's clock lies to ours, and how it drifts, by when its stamps came.
+
+    Networks only delay. So the frame that came with the least delay in a span of time lies nearest to the truth, and
+    the median slope between such frames is the drift (Theil and Sen's estimate, which some late spans don't move).
+    Spans are a quarter of what was seen long, up to 5 s, so that a clock far off is followed from the start.
+    """
+
+    def __init__(self) -> None:
+        self.drift: float | None = None
+        """Seconds that it gains per second; None: not known yet."""
+        self._least: deque[tuple[float, float]] = deque(maxlen=FAR)  # of each span: (when it came, that less its stamp)
+        self._began_s = self._span_s = 0.0  # when the first and the last span began
+
+    def jumped(self) -> None:
+        """It was set: what it showed says nothing any more; how it drifts holds."""
+        self._least.clear()
+
+    def offset_s(self, stamp_s: float, now_s: float) -> float:
+        """Our time less the stream's, by the frame that came at `now_s` and those before; never more than its own."""
+        own_s = now_s - stamp_s
+        if not self._least:
+            self._began_s = now_s
+        length_s = min(SPAN_S, max(SPAN_S / 10, (now_s - self._began_s) / 4))
+        if not self._least or now_s - self._span_s >= length_s:
+            pairs = combinations(self._least, 2)
+            slopes = [(b - a) / (t - s) for (s, a), (t, b) in pairs if t - s >= length_s / 2]
+            self.drift = -statistics.median(slopes) if slopes else self.drift
+            self._least.append((now_s, own_s))
+            self._span_s = now_s
+        elif own_s < self._forecast_s(self._least[-1], now_s):
+            self._least[-1] = now_s, own_s
+        return min(own_s, *(self._forecast_s(least, now_s) for least in list(self._least)[-NEAR:]))
+
+    def _forecast_s(self, least: tuple[float, float], now_s: float) -> float:
+        """What the least delayed frame's offset is by now. One that gains needs none: its last frames say it."""
+        came_s, offset_s = least
+        return offset_s + max(0.0, -(self.drift or 0.0)) * (now_s - came_s)
 
 
 class Timeline:
@@ -14,7 +59,8 @@ class Timeline:
 
     UTC is read once per connection and then advances with the monotonic clock. Within a connection, frames are as far
     apart as their stamps say, and none is from the future: the least delayed frames fix how the two clocks lie to each
-    other. A stamp that goes back or jumps ahead starts anew at the present. Where the wall clock is set (by more than
+    other, and the stream's may run slower or faster (StreamClock). A stamp that goes back or jumps ahead starts anew at
+    the present. Frames without stamps have the time at which they came. Where the wall clock is set (by more than
     2 s: a machine without a clock of its own has started), UTC is read anew; only then can times go back, the
     monotonic ones not even then.
     """
@@ -22,13 +68,12 @@ class Timeline:
     def __init__(self) -> None:
         self._last: tuple[datetime, float] | None = None  # the last frame's times
         self._anchor: tuple[datetime, float] | None = None
-        self._stamp_s: float | None = None
-        self._now_s = 0.0
-        self._offset_s = 0.0
+        self._stamp: tuple[float, float] | None = None  # the last frame's, and when it came
+        self._clock = StreamClock()
 
     def connect(self, wall: datetime, now_s: float) -> None:
         """A new connection: the stream's clock is forgotten; UTC is read, unless it would go back a little."""
-        self._stamp_s = None
+        self._stamp, self._clock = None, StreamClock()
         if self._anchor is None or (not self.was_set(wall, now_s) and wall > self._utc(now_s)):
             self._anchor = wall, now_s
 
@@ -46,12 +91,13 @@ class Timeline:
         """Time of the last frame."""
         return self._last[0] if self._last else None
 
-    def lag_s(self, stamp_s: float, now_s: float) -> float:
-        """How old a frame with this stamp is."""
-        return now_s - stamp_s - self._offset_s if self._stamp_s is not None else 0.0
+    @property
+    def drift(self) -> float | None:
+        """Seconds that the stream's clock gains on ours per second; None: not known."""
+        return self._clock.drift
 
     def at(self, stamp_s: float | None, now_s: float) -> tuple[datetime, float]:
-        """UTC and monotonic time of the frame that was received at `now_s`, later than those of any before."""
+        """UTC and monotonic time of the frame that came at `now_s`, later than those of any before."""
         mono_s = now_s if stamp_s is None else self._follow(stamp_s, now_s)
         time = self._utc(mono_s)
         if self._last is not None:
@@ -60,13 +106,10 @@ class Timeline:
         return self._last
 
     def _follow(self, stamp_s: float, now_s: float) -> float:
-        offset_s = now_s - stamp_s
-        if self._stamp_s is not None:
-            passed_s = now_s - self._now_s
-            if 0 < stamp_s - self._stamp_s <= passed_s + AHEAD_S:
-                offset_s = min(offset_s, self._offset_s + LEAK * passed_s)
-        self._stamp_s, self._now_s, self._offset_s = stamp_s, now_s, offset_s
-        return stamp_s + offset_s
+        if self._stamp is not None and not 0 < stamp_s - self._stamp[0] <= now_s - self._stamp[1] + AHEAD_S:
+            self._clock.jumped()
+        self._stamp = stamp_s, now_s
+        return stamp_s + self._clock.offset_s(stamp_s, now_s)
 
     def _utc(self, mono_s: float) -> datetime:
         assert self._anchor is not None
@@ -89,10 +132,6 @@ class MediaTimeline(Timeline):
         """A file begins: after the one before, or now if that is later."""
         super().connect(wall, now_s)
         self._start_s = max(now_s, self._last[1] + self._pause_s if self._last else now_s)
-
-    def lag_s(self, stamp_s: float, now_s: float) -> float:
-        """Nothing is late."""
-        return 0.0
 
     def _follow(self, stamp_s: float, now_s: float) -> float:
         return self._start_s + stamp_s

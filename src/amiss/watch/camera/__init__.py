@@ -1,6 +1,6 @@
 """One camera from frames to events: the worker, its clips, the recorder, and who keeps the workers running."""
 
-from amiss.watch.camera._counters import CameraCounters
+from amiss.watch.camera._counters import CameraCounters, Progress
 from amiss.watch.camera._identity import DetectorIdentity
 from amiss.watch.camera._models import ModelKey, Models, model_key
 from amiss.watch.camera._pool import EnginePool
@@ -18,6 +18,7 @@ __all__ = [
     "EnginePool",
     "ModelKey",
     "Models",
+    "Progress",
     "Recorder",
     "RecordingEnd",
     "Supervisor",

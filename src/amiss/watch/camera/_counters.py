@@ -1,4 +1,4 @@
-"""What a camera's worker counts."""
+"""What a camera's worker counts, and how far it is."""
 
 from dataclasses import dataclass, fields
 
@@ -29,6 +29,18 @@ class CameraCounters:
     """Clips that were scored."""
     events: int = 0
     """Events that opened."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a worker is."""
+
+    scored_s: float | None = None
+    """When it scored a clip last, on `time.monotonic()`; None: it didn't yet."""
+    lag_s: float = 0.0
+    """For how long the oldest picture that has come, or the oldest clip, has been waiting."""
+    drift: float | None = None
+    """Seconds that the camera's clock gains on ours per second; None: not known, or it has none."""
 
 
 def total(a: CameraCounters, b: CameraCounters) -> CameraCounters:

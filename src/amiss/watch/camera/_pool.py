@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,20 +87,20 @@ class EnginePool:
                 self._lanes = [lane for lane in self._lanes if not lane.is_closed]
                 batch = self._take()
             began = time.monotonic()
-            results = self._results([prepared for _, _, prepared in batch])
+            results = self._results([entry.clip for _, entry in batch if entry.clip is not None])
             with self._lock:
                 self.counters.busy_s += time.monotonic() - began
                 self.counters.batches += 1
                 self.counters.clips += len(batch)
-                for (lane, tag, _), result in zip(batch, results, strict=True):
+                for (lane, entry), result in zip(batch, results, strict=True):
                     self.counters.failed += isinstance(result, Exception)
-                    lane.is_running = False
-                    lane.results.append((tag, result))
+                    lane.running = None
+                    lane.results.append((entry, result))
                     lane.changed.notify_all()
 
-    def _take(self) -> "list[tuple[Lane[object], object, Prepared]]":
+    def _take(self) -> "list[tuple[Lane[object], _Entry[object]]]":
         """At most one clip of each lane, in turn: a camera's clips stay in order."""
-        batch: list[tuple[Lane[object], object, Prepared]] = []
+        batch: list[tuple[Lane[object], _Entry[object]]] = []
         n_lanes = len(self._lanes)
         for turn in range(n_lanes):
             lane = self._lanes[(self._next + turn) % n_lanes]
@@ -108,11 +108,9 @@ class EnginePool:
                 self._next = (self._next + turn) % n_lanes
                 break
             if lane.is_ready():
-                tag, prepared, _ = lane.waiting.popleft()
-                assert prepared is not None
-                lane.is_running = True
+                lane.running = lane.waiting.popleft()
                 lane.changed.notify_all()  # there is room
-                batch.append((lane, tag, prepared))
+                batch.append((lane, lane.running))
         return batch
 
     def _results(self, clips: list[Prepared]) -> list[Result]:
@@ -134,6 +132,17 @@ class EnginePool:
         return list(rows)
 
 
+class _Entry(NamedTuple, Generic[T]):
+    """What is on its way through a lane."""
+
+    tag: T
+    clip: Prepared | None
+    is_kept: bool
+    """It is no clip, but what happened between clips."""
+    since_s: float
+    """When it was put there."""
+
+
 class Lane(Generic[T]):
     """One camera's way through the pool: clips in, features out, in order. Made by `EnginePool.lane`."""
 
@@ -142,9 +151,9 @@ class Lane(Generic[T]):
         self.is_live = is_live
         self.dropped = 0
         """Clips dropped because the pool, or whoever fetches, was too slow."""
-        self.waiting: deque[tuple[T, Prepared | None, bool]] = deque()  # the last: whether it is kept
-        self.results: deque[tuple[T, Result]] = deque()
-        self.is_running = False
+        self.waiting: deque[_Entry[T]] = deque()
+        self.running: _Entry[T] | None = None
+        self.results: deque[tuple[_Entry[T], Result]] = deque()
         self.is_closed = False
         self.changed = threading.Condition(lock)
         self._work = work
@@ -152,14 +161,14 @@ class Lane(Generic[T]):
     def is_ready(self) -> bool:
         """Whether the pool may take a clip."""
         self._pass_on()
-        return bool(self.waiting) and not (self.is_running or self.is_closed) and len(self.results) < self.size
+        return bool(self.waiting) and not (self.running or self.is_closed) and len(self.results) < self.size
 
     def _pass_on(self) -> None:
         """What needs no engine, and has no clip before it, waits for no other camera's clips."""
-        if self.is_running or self.is_closed:
+        if self.running or self.is_closed:
             return
-        while self.waiting and self.waiting[0][1] is None and len(self.results) < self.size:
-            self.results.append((self.waiting.popleft()[0], None))
+        while self.waiting and self.waiting[0].clip is None and len(self.results) < self.size:
+            self.results.append((self.waiting.popleft(), None))
             self.changed.notify_all()
 
     def put(self, tag: T, clip: Prepared | None, *, is_kept: bool = False) -> bool:
@@ -179,15 +188,23 @@ class Lane(Generic[T]):
             if self.is_closed:
                 return False
             if not is_kept and self._n_clips() >= self.size:
-                del self.waiting[[kept for _, _, kept in self.waiting].index(False)]
+                del self.waiting[[entry.is_kept for entry in self.waiting].index(False)]
                 self.dropped += 1
-            self.waiting.append((tag, clip, is_kept))
+            self.waiting.append(_Entry(tag, clip, is_kept, time.monotonic()))
             self._pass_on()
             self._work.notify_all()
             return True
 
     def _n_clips(self) -> int:
-        return sum(not is_kept for _, _, is_kept in self.waiting)
+        return sum(not entry.is_kept for entry in self.waiting)
+
+    @property
+    def waiting_s(self) -> float:
+        """For how long the oldest clip has been under way in it; 0 where none is."""
+        with self.changed:
+            entries = [entry for entry, _ in self.results] + ([self.running] if self.running else []) + [*self.waiting]
+            since_s = next((entry.since_s for entry in entries if not entry.is_kept), None)
+        return 0.0 if since_s is None else time.monotonic() - since_s
 
     def get(self, timeout_s: float) -> tuple[T, Result] | None:
         """The next result; None if there is none within `timeout_s`."""
@@ -195,16 +212,16 @@ class Lane(Generic[T]):
             self.changed.wait_for(lambda: self.results or self.is_closed, timeout_s)
             if not self.results:
                 return None
-            result = self.results.popleft()
+            entry, result = self.results.popleft()
             self._pass_on()
             self._work.notify_all()
-            return result
+            return entry.tag, result
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is under way."""
         with self.changed:
-            return not (self.waiting or self.results or self.is_running)
+            return not (self.waiting or self.results or self.running)
 
     def close(self) -> None:
         """Leave the pool; what is under way is forgotten."""

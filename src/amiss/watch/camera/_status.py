@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from amiss.video import SourceState, showable
-from amiss.watch.camera._counters import CameraCounters
+from amiss.watch.camera._counters import CameraCounters, Progress
 
 _HISTORY = 120  # last scores, for the curve on live pictures
 
@@ -35,6 +35,8 @@ class CameraStatus:
     """When that state began."""
     counts: CameraCounters = field(default_factory=CameraCounters)
     """Of all its workers together."""
+    progress: Progress = field(default_factory=Progress)
+    """Of its worker."""
     score: float | None = None
     """Last smoothed score."""
     score_time: datetime | None = None
@@ -89,5 +91,7 @@ class CameraStatus:
                 "threshold_off": self.threshold_off,
                 "threshold_from": self.threshold_from,
                 "lookahead_clips": self.lookahead_clips,
+                "lag_s": round(self.progress.lag_s, 3),
+                "clock_drift": self.progress.drift,
                 **asdict(self.counts),
             }

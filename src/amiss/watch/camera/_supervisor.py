@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 from amiss.errors import AmissError
 from amiss.video import redact
-from amiss.watch.camera._counters import CameraCounters, total
+from amiss.watch.camera._counters import CameraCounters, Progress, total
 from amiss.watch.camera._restarts import RestartPolicy
 from amiss.watch.camera._status import CameraStatus
 from amiss.watch.config import WorkerSettings
@@ -38,6 +38,9 @@ class Worker(Protocol):
 
     def counters(self) -> CameraCounters:
         """Its counters, since it began."""
+
+    def progress(self) -> Progress:
+        """How far it is."""
 
 
 SettingsT = TypeVar("SettingsT")
@@ -137,6 +140,7 @@ class Supervisor(Generic[SettingsT]):
         worker = watched.worker
         if worker is not None:
             watched.status.counts = total(watched.earlier, worker.counters())
+            watched.status.progress = worker.progress()
             if worker.is_alive():
                 return
             self._forget(watched)

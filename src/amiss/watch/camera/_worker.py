@@ -27,7 +27,7 @@ from amiss.video import (
 )
 from amiss.watch._event import CameraEvent
 from amiss.watch.camera._clips import LiveClip
-from amiss.watch.camera._counters import CameraCounters
+from amiss.watch.camera._counters import CameraCounters, Progress
 from amiss.watch.camera._events import EventMaker
 from amiss.watch.camera._identity import DetectorIdentity, identify
 from amiss.watch.camera._pool import EnginePool, Lane, Result
@@ -81,6 +81,9 @@ class CameraWorker:
     reason, `on_score` with every score. `error` says what ended the watch, if it wasn't asked to end; other cameras
     aren't touched by that.
 
+    A camera of which no clip was scored for `read_timeout_s`, although clips are there, is stalled, too: it isn't
+    connected to anew, and runs again with the next score.
+
     Where the camera is lost, an open event ends after the merge gap. `stop` closes it, and completes its clip without
     waiting for the post-roll.
 
@@ -121,7 +124,7 @@ class CameraWorker:
         self.camera, self.settings = camera, settings
         self.error: Exception | None = None
         self.state: SourceState = "connecting"
-        """Of the source."""
+        """Of the source, or `stalled` where nothing of it is scored."""
         self._on_state, self._on_score = on_state, on_score
         self._events = EventMaker(
             camera, settings, identity or identify(detector), on_event, _recorder_of(camera, settings, media)
@@ -144,7 +147,13 @@ class CameraWorker:
         self._thread = OwnedThread(self._run, f"amiss-camera-{camera}")
         self._n_scores = self._n_unscored_files = 0
         self._file_problem: str | None = None  # within a folder's file: why it can't be scored, empty: it can
+        self._source_state = StateChange("connecting")
         self._scored_s = time.monotonic()
+        self._failing_since_s: float | None = None  # the first of the clips in a row that couldn't be scored …
+        self._failing_s = 0.0  # … and how long after it the last one came
+        self._n_stalls = 0
+        self._is_overdue = False
+        self._looked_s = 0.0
         self._stop_by_s = math.inf
         self._is_over = False
 
@@ -166,7 +175,7 @@ class CameraWorker:
             dropped_frames=source.dropped,
             damaged=source.damaged + self._n_unscored_files,
             reconnects=source.reconnects,
-            stalls=source.stalls,
+            stalls=source.stalls + self._n_stalls,
             clips=self._reader.n_clips,
             dropped_clips=self._lane.dropped + self._scorer.n_dropped,
             spared_clips=self._scorer.n_spared,
@@ -174,6 +183,12 @@ class CameraWorker:
             scores=self._n_scores,
             events=self._events.n_events,
         )
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        source = self._reader.source
+        lag_s = max(source.lag_s, self._lane.waiting_s)
+        return Progress(self._scored_s if self._n_scores else None, lag_s, source.drift)
 
     def start(self) -> None:
         """Begin."""
@@ -210,6 +225,7 @@ class CameraWorker:
             self._reader.start()
             while not self._is_over:
                 self._events.poll()
+                self._look_whether_overdue()
                 if (item := self._lane.get(POLL_S)) is not None:
                     self._take(*item)
                 elif self._lane.is_closed or (time.monotonic() >= self._stop_by_s and self._lane.is_empty):
@@ -234,11 +250,13 @@ class CameraWorker:
         match sent:
             case SentClip():
                 self._tell_all(self._scorer.push(sent, result))
+                self._note_failing()
                 if problem := self._scorer.problem:
                     if self._file_problem is None:
                         raise AmissError(problem) from self._scorer.error
                     self._file_problem = showable(problem)  # the file's end tells; the next one may be a good one
             case StateChange():
+                self._source_state, self._is_overdue = sent, False
                 self._tell_state(sent.state, sent.reason)
             case FilesLeftOut():
                 log.warning("%s: left out, %s: %s", self.camera, sent.why, sent.names)
@@ -267,6 +285,29 @@ class CameraWorker:
             log.info("%s: %s ended", self.camera, ended.name)
         self._file_problem, self._scorer.failures = None, 0
         ended.acknowledge(outcome)
+
+    def _note_failing(self) -> None:
+        now_s = time.monotonic()
+        if not self._scorer.failures:
+            self._failing_since_s = None
+        elif self._failing_since_s is None:
+            self._failing_since_s = now_s
+        self._failing_s = 0.0 if self._failing_since_s is None else now_s - self._failing_since_s
+
+    def _look_whether_overdue(self) -> None:
+        """A camera whose clips aren't scored doesn't run, whatever its source gives."""
+        now_s, most_s = time.monotonic(), self.settings.source.read_timeout_s
+        if now_s - self._looked_s < min(POLL_S, most_s / 2):
+            return
+        self._looked_s = now_s
+        is_overdue = self._source_state.state == "running" and max(self._lane.waiting_s, self._failing_s) > most_s
+        if is_overdue and not self._is_overdue:
+            self._n_stalls += 1
+            failed = f"; the last that failed: {self._scorer.error}" if self._scorer.failures else ""
+            self._tell_state("stalled", showable(f"pictures come, but none was scored for {most_s:g} s{failed}"))
+        elif self._is_overdue and not is_overdue:
+            self._tell_state(self._source_state.state, self._source_state.reason)
+        self._is_overdue = is_overdue
 
     def _close_if_lost(self) -> None:
         """The camera has been away for longer than the merge gap: no context, no open event is left."""

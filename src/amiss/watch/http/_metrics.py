@@ -78,6 +78,15 @@ class Metrics(Collector):
             "amiss_camera_state", "1 for the state that a camera is in", labels=("camera", "state")
         )
         score = GaugeMetricFamily("amiss_score_ratio", "Last smoothed score, 0 to 1", labels=("camera",))
+        lag = GaugeMetricFamily(
+            "amiss_lag_seconds",
+            "Age of the oldest picture or clip that waits for its score",
+            labels=("camera",),
+        )
+        drift = GaugeMetricFamily(
+            "amiss_clock_drift_ratio", "Seconds that the camera's clock gains per second; 0.01: 1 % fast",
+            labels=("camera",),
+        )  # fmt: skip
         is_open = GaugeMetricFamily("amiss_event_open", "1 while an event is open", labels=("camera",))
         restarts = CounterMetricFamily("amiss_worker_restarts", "Workers that failed", labels=("camera",))
         counters = [(field, CounterMetricFamily(name, text, labels=("camera",))) for field, name, text in _COUNTERS]
@@ -86,11 +95,14 @@ class Metrics(Collector):
                 state.add_metric((camera.name, name), camera.state == name)
             if camera.score is not None:
                 score.add_metric((camera.name,), camera.score)
+            lag.add_metric((camera.name,), camera.progress.lag_s)
+            if camera.progress.drift is not None:
+                drift.add_metric((camera.name,), camera.progress.drift)
             is_open.add_metric((camera.name,), camera.event_id is not None)
             restarts.add_metric((camera.name,), camera.restarts)
             for field, counter in counters:
                 counter.add_metric((camera.name,), getattr(camera.counts, field))
-        yield from (state, score, is_open, restarts, *(counter for _, counter in counters))
+        yield from (state, score, lag, drift, is_open, restarts, *(counter for _, counter in counters))
         deliveries = GaugeMetricFamily("amiss_deliveries", "Messages by state", labels=("state",))
         for delivery_state, number in self._deliveries().items():
             deliveries.add_metric((delivery_state,), number)
