@@ -139,7 +139,7 @@ def test_pictures_that_can_not_be_decoded_are_no_progress() -> None:
         watched = Watched(camera.url, open_timeout_s=5)
         watched.frames(200, until=lambda frame: frame.connection == 2)
     assert watched.source.counters.stalls == 1
-    assert ("stalled", "data, but no picture for 0.6 s") in watched.states
+    assert ("stalled", "no picture for 0.6 s, though data comes") in watched.states
     assert watched.source.counters.damaged > 10
 
 

@@ -108,8 +108,9 @@ class CameraSource(LiveSource):
             arrived = receiver.next(POLL_S)
             now_s = time.monotonic()
             if now_s - given_s > timeout_s:
-                data = "no data" if now_s - receiver.heard_s > timeout_s else "data, but no picture"
-                raise StalledError(f"{data} for {timeout_s:g} s")
+                if now_s - receiver.heard_s > timeout_s:
+                    raise StalledError(f"no data for {timeout_s:g} s")
+                raise StalledError(f"no picture for {timeout_s:g} s, though data comes")
             if arrived is None:
                 continue
             packet, lag_s = arrived.packet, now_s - arrived.at_s
