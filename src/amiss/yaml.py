@@ -1,40 +1,45 @@
-"""YAML 1.2: values with the line of each, and back. One reader for configurations, recipes and suites."""
+"""YAML 1.2: values with the line of each, and back. One reader for configurations, recipes and suites.
+
+Whatever the text, reading it is bounded: its length, how deep it goes, and how many values its aliases make of it.
+"""
 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
-from ruamel.yaml.resolver import VersionedResolver
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
 
 Where = tuple[str | int, ...]
 """Fields and indices that lead to a value."""
 
-_PLAIN: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("null", r"null|Null|NULL|~|", ("n", "N", "~", "")),
-    ("int", r"[-+]?(?:0|[1-9]\d*)", "-+0123456789"),
-    ("float", r"[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?", "-+.0123456789"),
-    ("merge", r"<<", "<"),
-):
-    for _character in _first:
-        _PLAIN.setdefault(_character, []).append((f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$")))
+MAX_LENGTH = 500_000
+"""Characters of a text: seconds of reading."""
+_MAX_VALUES, _MAX_DEPTH, _MAX_DIGITS = 50_000, 50, 100
 
-
-class _CoreValues(VersionedResolver):
-    """YAML 1.2's plain values, no others: `on` and `off` are words, 22:00 is no number, 2026-01-01 is no date."""
-
-    @property
-    def versioned_resolver(self) -> Any:
-        return _PLAIN
+_CORE = "tag:yaml.org,2002:"
+_PLAIN = {
+    "null": re.compile(r"null|Null|NULL|~|"),
+    "bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
+    "int": re.compile(r"[-+]?(?:0|[1-9]\d*)", re.ASCII),
+    "float": re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?", re.ASCII),
+}  # no others: `on` and `off` are words, 22:00 is no number, 2026-01-01 is no date
+_UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
 class YamlMistake(ValueError):  # noqa: N818  # the user's, not the program's
@@ -54,22 +59,17 @@ def read_yaml(text: str) -> tuple[Any, dict[Where, int]]:
     Anchors and merges (`<<`) are followed.
 
     Raises:
-        YamlMistake: not YAML, a key stands twice, or something refers to itself.
+        YamlMistake: not YAML, a key stands twice, something refers to itself, or it is too much.
     """
-    lines: dict[Where, int] = {}
+    if len(text) > MAX_LENGTH:
+        raise YamlMistake(1, f"it has {len(text)} characters, more than the {MAX_LENGTH} that are read")
     try:
-        if _refers_to_itself(_reader().compose(text), [], set()):  # which the reader would take for null
-            raise YamlMistake(1, "it refers to itself")
-        return _plain(_reader().load(text), (), 1, lines), lines
-    except DuplicateKeyError as error:
-        key = re.match(r'found duplicate key "(.*?)" with value', str(error.problem), re.DOTALL)
-        name = repr(key[1]) if key else "a key"
-        raise YamlMistake(_line(error), f"{name} stands twice; the first would be forgotten") from None
+        root = _Composer(YAML(typ="safe", pure=True).parse(text)).document()
     except YAMLError as error:
         reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "damaged"
         raise YamlMistake(_line(error), f"not YAML: {reason}") from None
-    except RecursionError:
-        raise YamlMistake(1, "it is nested too deeply") from None
+    lines: dict[Where, int] = {}
+    return (None if root is None else _plain(root, (), 1, lines)), lines
 
 
 def write_yaml(values: Any) -> str:
@@ -83,51 +83,161 @@ def write_yaml(values: Any) -> str:
     return text.getvalue()
 
 
-def _reader() -> YAML:
-    reader = YAML(typ="rt", pure=True)
-    reader.Resolver = _CoreValues
-    return reader
+def is_fit(text: str) -> bool:
+    """Whether a text has only characters that paths, messages and answers can hold: no NUL, no half of a pair."""
+    return _UNFIT.search(text) is None
 
 
-def _refers_to_itself(node: Node | None, around: list[Node], seen: set[int]) -> bool:
-    if not isinstance(node, MappingNode | SequenceNode):
-        return False
-    if node in around:
-        return True
-    if id(node) in seen:
-        return False
-    seen.add(id(node))
-    inner = [part for pair in node.value for part in pair] if isinstance(node, MappingNode) else node.value
-    return any(_refers_to_itself(part, [*around, node], seen) for part in inner)
+@dataclass
+class _Node:
+    line: int
+    """1-based."""
+    value: Any = None
+    """Of a scalar."""
+    text: str | None = None
+    """Of a scalar, as it stands there."""
+    is_merge: bool = False
+    """It is `<<`."""
+    items: list[_Node] | None = None
+    """Of a sequence."""
+    pairs: list[tuple[_Node, _Node]] | None = None
+    """Of a mapping."""
+    n_values: int = 1
+    """With all in it, aliases followed."""
+    height: int = 0
+    """Levels in it, aliases followed."""
+
+
+@dataclass
+class _Composer:
+    """Makes nodes of events; what an alias stands for is there once."""
+
+    events: Iterator[Event]
+    anchors: dict[str, _Node | None] = field(default_factory=dict)
+    """None: it isn't complete yet."""
+
+    def document(self) -> _Node | None:
+        root = None
+        for event in self.events:
+            if isinstance(event, DocumentStartEvent):
+                if root is not None:
+                    raise YamlMistake(_line_of(event), "not YAML that is read here: it has several documents")
+                root = self.node(next(self.events), 0)
+            elif isinstance(event, StreamEndEvent):
+                break
+        return root
+
+    def node(self, event: Event, depth: int) -> _Node:
+        line = _line_of(event)
+        if isinstance(event, AliasEvent):
+            if event.anchor not in self.anchors:
+                raise YamlMistake(line, f"not YAML: found undefined alias {event.anchor!r}")
+            known = self.anchors[event.anchor]
+            if known is None:
+                raise YamlMistake(line, "it refers to itself")
+            return known
+        assert isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent)
+        if depth > _MAX_DEPTH:
+            raise YamlMistake(line, "it is nested too deeply")
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None
+        node = _Node(line)
+        if isinstance(event, ScalarEvent):
+            _set_scalar(node, event)
+        else:
+            kind = "map" if isinstance(event, MappingStartEvent) else "seq"
+            if _tag(event) not in (None, "!", _CORE + kind):
+                raise YamlMistake(line, _TAGGED)
+            inner = self.inner(node, depth + 1)
+            if kind == "map":
+                node.pairs = [(key, next(inner)) for key in inner]
+            else:
+                node.items = list(inner)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        return node
+
+    def inner(self, node: _Node, depth: int) -> Iterator[_Node]:
+        while not isinstance(event := next(self.events), CollectionEndEvent):
+            child = self.node(event, depth)
+            node.n_values += child.n_values
+            node.height = max(node.height, child.height + 1)
+            if node.height > _MAX_DEPTH:
+                raise YamlMistake(child.line, "it is nested too deeply")
+            if node.n_values > _MAX_VALUES:
+                raise YamlMistake(child.line, f"it has more than {_MAX_VALUES} values, aliases followed")
+            yield child
+
+
+_TAGGED = "not YAML that is read here: it has a tag (a word that begins with !); put it in quotes"
+
+
+def _tag(event: ScalarEvent | MappingStartEvent | SequenceStartEvent) -> str | None:
+    return None if event.tag is None else str(event.tag)
+
+
+def _set_scalar(node: _Node, event: ScalarEvent) -> None:
+    text, tag = str(event.value), _tag(event)
+    node.text = text
+    if (unfit := _UNFIT.search(text)) is not None:
+        raise YamlMistake(node.line, f"a text has the character {unfit[0]!a}, which nothing here takes")
+    if tag is None and event.implicit[0]:
+        node.is_merge = text == "<<"
+        kind = next((kind for kind, pattern in _PLAIN.items() if pattern.fullmatch(text)), "str")
+    elif tag in (None, "!"):
+        kind = "str"
+    else:
+        kind = tag.removeprefix(_CORE)
+        if kind != "str" and kind not in _PLAIN:
+            raise YamlMistake(node.line, _TAGGED)
+        if kind != "str" and not _PLAIN[kind].fullmatch(text):
+            raise YamlMistake(node.line, f"not YAML: {text[:40]!r} is no {tag.replace(_CORE, '!!')}")
+    if kind in ("int", "float"):
+        if len(text) > _MAX_DIGITS:
+            raise YamlMistake(node.line, f"a number of {len(text)} digits is more than anything here takes")
+        node.value = int(text) if kind == "int" else float(text)
+        if not math.isfinite(node.value):
+            raise YamlMistake(node.line, f"{text} is more than a number can be")
+    elif kind == "bool":
+        node.value = text.lower() == "true"
+    else:
+        node.value = text if kind == "str" else None
+
+
+def _plain(node: _Node, where: Where, line: int, lines: dict[Where, int]) -> Any:
+    lines[where] = line
+    if node.items is not None:
+        return [_plain(item, (*where, i), item.line, lines) for i, item in enumerate(node.items)]
+    if node.pairs is None:
+        return node.value
+    return {
+        name: _plain(value, (*where, name), key.line, lines) for name, (key, value) in _merged(node, node.line).items()
+    }
+
+
+def _merged(node: _Node, line: int) -> dict[str, tuple[_Node, _Node]]:
+    """A mapping's key and value by name; those of merged mappings first, the earlier ones of them go before."""
+    if node.pairs is None:
+        raise YamlMistake(line, "`<<` takes a mapping, or a list of them")
+    own: dict[str, tuple[_Node, _Node]] = {}
+    merged: dict[str, tuple[_Node, _Node]] = {}
+    for key, value in node.pairs:
+        if key.is_merge:
+            for other in value.items if value.items is not None else [value]:
+                merged = {**_merged(other, key.line), **merged}
+        elif key.text is None:
+            raise YamlMistake(key.line, "a key must be text, not a list or mapping")
+        elif key.text in own:
+            raise YamlMistake(key.line, f"{key.text[:80]!r} stands twice; the first would be forgotten")
+        else:
+            own[key.text] = (key, value)
+    return {**merged, **own}
+
+
+def _line_of(event: Event) -> int:
+    return int(event.start_mark.line) + 1
 
 
 def _line(error: YAMLError) -> int:
     mark = getattr(error, "problem_mark", None)
     return 1 if mark is None else int(mark.line) + 1
-
-
-def _plain(value: Any, where: Where, line: int, lines: dict[Where, int]) -> Any:
-    lines[where] = line
-    if value is None or isinstance(value, bool):
-        return value
-    match value:
-        case CommentedMap():
-            at = dict(_key_lines(value))
-            return {str(k): _plain(v, (*where, str(k)), at.get(k, line), lines) for k, v in value.items()}
-        case CommentedSeq():
-            return [_plain(item, (*where, i), value.lc.item(i)[0] + 1, lines) for i, item in enumerate(value)]
-        case int():
-            return int(value)
-        case float():
-            return float(value)
-        case str():
-            return str(value)
-    raise YamlMistake(line, "not YAML that is read here: it has a tag (a word that begins with !); put it in quotes")
-
-
-def _key_lines(mapping: CommentedMap) -> Iterator[tuple[Any, int]]:
-    """Each key with its line, those of merged mappings first: its own ones replace them."""
-    for merged in reversed(getattr(mapping, "merge", None) or []):
-        yield from _key_lines(merged[1] if isinstance(merged, tuple) else merged)
-    for key, place in (mapping.lc.data or {}).items():
-        yield key, place[0] + 1

@@ -172,7 +172,7 @@ rules:
         ("detector: detector\ncameras:\n  a: [", 3, "not YAML"),
         ("- 1\n- 2", 1, "a mapping of fields"),
         ("", 1, "is missing"),
-        ("a: &a\n  b: *a", 1, "refers to itself"),
+        ("a: &a\n  b: *a", 2, "refers to itself"),
         ("detector: detector\ncameras: {a: {url: 'rtsp://x', alarm: {on: 0.5, off: 0.6}}}", 2, "never stay open"),
         (
             "detector: detector\ndefaults: {alarm: {off: 0.6}}\ncameras:\n  a: {url: 'rtsp://x', alarm: {on: 0.5}}",
