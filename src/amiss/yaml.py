@@ -66,7 +66,9 @@ def read_yaml(text: str) -> tuple[Any, dict[Where, int]]:
     try:
         root = _Composer(YAML(typ="safe", pure=True).parse(text)).document()
     except YAMLError as error:
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "damaged"
+        reason = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "damaged")
+        if len(reason) > 200:
+            reason = f"{reason.partition(chr(39))[0]}…"  # without what it quotes
         raise YamlMistake(_line(error), f"not YAML: {reason}") from None
     lines: dict[Where, int] = {}
     return (None if root is None else _plain(root, (), 1, lines)), lines
@@ -131,7 +133,7 @@ class _Composer:
         line = _line_of(event)
         if isinstance(event, AliasEvent):
             if event.anchor not in self.anchors:
-                raise YamlMistake(line, f"not YAML: found undefined alias {event.anchor!r}")
+                raise YamlMistake(line, f"not YAML: found undefined alias {event.anchor[:80]!r}")
             known = self.anchors[event.anchor]
             if known is None:
                 raise YamlMistake(line, "it refers to itself")
@@ -197,7 +199,7 @@ def _set_scalar(node: _Node, event: ScalarEvent) -> None:
             raise YamlMistake(node.line, f"a number of {len(text)} digits is more than anything here takes")
         node.value = int(text) if kind == "int" else float(text)
         if not math.isfinite(node.value):
-            raise YamlMistake(node.line, f"{text} is more than a number can be")
+            raise YamlMistake(node.line, f"{text[:40]} is more than a number can be")
     elif kind == "bool":
         node.value = text.lower() == "true"
     else:

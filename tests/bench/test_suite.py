@@ -78,7 +78,7 @@ def test_a_wrong_suite_names_the_field(tmp_path: Path, changes: dict[str, Any], 
 
 
 def test_no_suite_at_all(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="can't be read"):
+    with pytest.raises(UsageError, match="does not exist"):
         load_suite(tmp_path / "none.yaml")
     (tmp_path / "list.yaml").write_text("- a\n- b\n")
     with pytest.raises(UsageError, match="not a mapping"):

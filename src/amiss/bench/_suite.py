@@ -15,9 +15,10 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from amiss.errors import UsageError
 from amiss.evaluation import get_protocol
 from amiss.jobs import Missing
+from amiss.reading import read_text, refusing
 from amiss.settings import Settings, in_words
 from amiss.training import Recipe, load_recipe
-from amiss.yaml import YamlMistake, read_yaml
+from amiss.yaml import MAX_LENGTH, read_yaml
 
 _FORMER_METRICS = {"macro_auc": "within"}  # in suites of before
 
@@ -234,11 +235,8 @@ def load_suite(path: str | os.PathLike[str]) -> Suite:
             names the field.
     """
     file = Path(path)
-    try:
-        raw, _ = read_yaml(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YamlMistake) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"suite {file} can't be read: {why}") from error
+    with refusing(UsageError, f"suite {file}"):
+        raw, _ = read_yaml(read_text(file, MAX_LENGTH))
     if not isinstance(raw, dict):
         raise UsageError(f"suite {file} is not a mapping of fields; it needs at least name and datasets")
     try:

@@ -119,7 +119,10 @@ def read_bytes(path: str | os.PathLike[str], most: int | None = None) -> bytes:
     Raises:
         ReadError: no such file, no right to read it, no real file, or a larger one.
     """
-    most = reading_bounds().max_text_mb * MEGABYTE if most is None else most
+    bound = f"the {most} bytes that are read of it"
+    if most is None:
+        most = reading_bounds().max_text_mb * MEGABYTE
+        bound = f"{most / MEGABYTE:g} MB; if it is meant, raise the bound by AMISS_MAX_TEXT_MB"
     try:
         # a pipe is opened without waiting for whoever would write into it
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -127,14 +130,13 @@ def read_bytes(path: str | os.PathLike[str], most: int | None = None) -> bytes:
             if not stat.S_ISREG(mode := os.fstat(descriptor).st_mode):
                 _refuse_kind(mode)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read(most + 1)
+                data = file.read(most + 1) or b""  # None: of what looks like a file, and waits for somebody to write
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         _refuse_open(error)
     if len(data) > most:
-        bound = f"{most / MEGABYTE:g} MB"
-        raise ReadError(f"it is larger than {bound}; if it is meant, raise the bound by AMISS_MAX_TEXT_MB")
+        raise ReadError(f"it is larger than {bound}")
     return data
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from amiss.errors import UsageError
+from amiss.reading import read_text, refusing
 from amiss.registry import Registry, did_you_mean
 from amiss.settings import problems_of
 from amiss.training._recipe import Recipe
 from amiss.training._shipped_recipes import RECIPES
-from amiss.yaml import YamlMistake, read_yaml, write_yaml
+from amiss.yaml import MAX_LENGTH, read_yaml, write_yaml
 
 _BY_NAME: Registry[Recipe] = Registry("recipe", {recipe.name: recipe for recipe in RECIPES})
 
@@ -53,11 +54,8 @@ def _find(name: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         raise UsageError(f"{_BY_NAME.unknown(str(name))}; a file must end in .yaml")
-    try:
-        values, _ = read_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YamlMistake) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"recipe {path} can't be read: {why}") from error
+    with refusing(UsageError, f"recipe {path}"):
+        values, _ = read_yaml(read_text(path, MAX_LENGTH))
     if not isinstance(values, dict):
         raise UsageError(f"recipe {path} is not a mapping of fields")
     return _validated(values, str(path)).model_dump(mode="json")

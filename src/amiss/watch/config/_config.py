@@ -123,7 +123,7 @@ class WorkerSettings(Settings):
 class Config(Settings):
     """A configuration of `amiss watch`. Relative paths start at the folder of the file."""
 
-    cameras: Annotated[dict[Name, CameraSettings], Field(min_length=1)]
+    cameras: Annotated[dict[Name, CameraSettings], Field(min_length=1, max_length=2000)]
     """Name → camera."""
     detector: Path | None = None
     """Detector directory, e.g. run/selected; cameras may have their own."""
@@ -139,9 +139,9 @@ class Config(Settings):
     """Folder of what must outlast a restart besides the database: the spool of events, calibrations."""
     retention: RetentionSettings = RetentionSettings()
     """How long clips and snapshots stay."""
-    channels: dict[Name, ChannelSettings] = Field(default_factory=dict)
+    channels: Annotated[dict[Name, ChannelSettings], Field(max_length=200)] = Field(default_factory=dict)
     """Name → where messages go."""
-    rules: tuple[Rule, ...] = ()
+    rules: Annotated[tuple[Rule, ...], Field(max_length=1000)] = ()
     """Which events are told to whom."""
     http: HttpSettings = HttpSettings()
     """Health, metrics and live pictures."""

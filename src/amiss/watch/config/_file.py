@@ -1,4 +1,7 @@
-"""Reading a watcher's configuration: YAML with line numbers, secrets from elsewhere, every mistake told at once."""
+"""Reading a watcher's configuration: YAML with line numbers, secrets from elsewhere, every mistake told at once.
+
+The file may be anything: whatever is wrong with it is a ConfigError, found soon and with little memory.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,25 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
 from amiss.errors import ConfigError
+from amiss.reading import ReadError, check_file, read_text, shown
 from amiss.settings import hint, problems_of
 from amiss.video import redact
 from amiss.watch.config._camera import CameraSettings, with_defaults
 from amiss.watch.config._channels import CHANNEL_KINDS, LogSettings
 from amiss.watch.config._config import Config
-from amiss.yaml import Where, YamlMistake, read_yaml
+from amiss.yaml import MAX_LENGTH, Where, YamlMistake, is_fit, read_yaml
 
+_MAX_SECRET = 64 * 1024  # bytes of a secret's file
+_MAX_TEXT = 4096  # characters of a value
+_MAX_SHOWN = 500  # characters of a value or message that are shown; cut, they might show what would be hidden whole
+_MAX_PROBLEMS = 50  # that are told
 _SECRET = re.compile(r"\$\$\{|\$\{(?:file:([^}]+)|([A-Za-z_]\w*))\}")
 _USER_INFO = re.compile(r"[^\s/'\"]+:(?!//)[^\s'\"]*@")  # user:password@, where no scheme says that it is an address
 _QUOTED = re.compile(r"(['\"])((?:(?!\1).)*@(?:(?!\1).)*)\1")  # a value with an @, whatever else is in it
@@ -57,7 +66,7 @@ class _Read:
 
     def blame(self, where: Sequence[str | int], message: str) -> None:
         known = [part for i, part in enumerate(where) if i == 0 or not self._is_tag(where, i)]
-        place = ".".join(_shown(str(part)) for part in known)
+        place = ".".join(shown(_shown(str(part)), quoted=False) for part in known)
         self.problems.append(ConfigProblem(self.line(known), place, _cleaned(message)))
 
     def _is_tag(self, where: Sequence[str | int], i: int) -> bool:
@@ -65,22 +74,31 @@ class _Read:
         return where[i] == "[key]" or (where[0] == "channels" and i == 2 and where[i] in CHANNEL_KINDS)
 
     def fill(self, value: Any, where: Where = ()) -> Any:
-        """The value with secrets put in; notes which are missing."""
+        """The value with secrets put in; notes which are missing, and what is no text that anything here takes."""
         if isinstance(value, dict):
+            for key in value:
+                if len(key) > _MAX_TEXT:
+                    self.blame(where, f"a field's name has {len(key)} characters")
             return {key: self.fill(child, (*where, key)) for key, child in value.items()}
         if isinstance(value, list):
             return [self.fill(child, (*where, i)) for i, child in enumerate(value)]
-        return self._with_secrets(value, where) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        filled = self._with_secrets(value, where)
+        if not is_fit(filled):
+            self.blame(where, "a secret in it has a character that nothing here takes, such as NUL")
+        elif len(filled) > _MAX_TEXT:
+            self.blame(where, f"is a text of {len(filled)} characters; at most {_MAX_TEXT} are taken")
+        return filled
 
     def _with_secrets(self, text: str, where: Where) -> str:
         def secret(match: re.Match[str]) -> str:
             file, variable = match.groups()
             if file is not None:
                 try:
-                    return Path(file).expanduser().read_text(encoding="utf-8").strip()
-                except (OSError, UnicodeDecodeError) as error:
-                    reason = getattr(error, "strerror", None) or "it isn't text"
-                    self.blame(where, f"the secret's file {_shown(file)} can't be read: {reason}")
+                    return read_text(Path(file).expanduser(), _MAX_SECRET).strip()
+                except (ReadError, RuntimeError) as error:  # the latter: no such user's home
+                    self.blame(where, f"the secret's file {_shown(file)} can't be read: {error}")
             elif variable is not None:
                 if variable in os.environ:
                     return os.environ[variable]
@@ -110,19 +128,22 @@ def load_config(path: str | os.PathLike[str]) -> Config:
 
 
 def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[ConfigProblem]]:
-    """The configuration, or None and every mistake in it, in the order of their lines.
+    """The configuration, or None and the mistakes in it (of many the first ones), in the order of their lines.
 
     Raises:
         ConfigError: the file can't be read at all.
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} can't be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from error
+        text = read_text(file, MAX_LENGTH)
+    except ReadError as error:
+        raise ConfigError(f"{file} can't be read: {error}") from None
     read = _Read()
-    config = _validated(text, read, file.resolve().parent)
-    problems = sorted(set(read.problems))
+    try:
+        config = _validated(text, read, file.resolve().parent)
+    except Exception as error:  # of whatever it is; its text may hold a secret
+        raise ConfigError(f"{file} can't be understood: {type(error).__name__} in what checks it") from error
+    problems = sorted(set(read.problems))[:_MAX_PROBLEMS]
     return (None if problems else config), problems
 
 
@@ -136,6 +157,8 @@ def _validated(text: str, read: _Read, folder: Path) -> Config | None:
         read.problems.append(ConfigProblem(error.line, "", _cleaned(message)))
         return None
     values = {} if values is None else read.fill(values)
+    if read.problems:
+        return None
     if not isinstance(values, dict):
         read.blame((), "a configuration is a mapping of fields, such as `cameras:`")
         return None
@@ -217,10 +240,12 @@ def _detector_problem(folder: Path) -> str:
     """Which of its files this user can't read, and why; empty = none."""
     for name in ("detector.json", "head.safetensors"):
         try:
-            with (folder / name).open("rb") as file:
+            with check_file(folder / name).open("rb") as file:
                 file.read(1)
-        except FileNotFoundError:
-            return f"is not a detector: {name} is missing in it"
+        except ReadError as error:
+            if error.is_missing:
+                return f"is not a detector: {name} is missing in it"
+            return f"can't be read as a detector: {error}: {name}"
         except OSError as error:
             return f"can't be read as a detector: {error.strerror}: {name}"
     return ""
@@ -228,19 +253,23 @@ def _detector_problem(folder: Path) -> str:
 
 def _cleaned(message: str) -> str:
     """A message without what may be a password in it."""
+    if len(message) > _MAX_SHOWN:
+        return "has a value that makes no sense there, and is too long to be shown"
     message = _QUOTED.sub(lambda quoted: f"{quoted[1]}{_shown(quoted[2])}{quoted[1]}", redact(message))
-    return _USER_INFO.sub("***@", message)
+    return shown(_USER_INFO.sub("***@", message), quoted=False, most=2 * _MAX_SHOWN)
 
 
 def _shown(value: str) -> str:
     """A value of the file as it may be shown: nothing of what stands before an @, whatever its form."""
+    if len(value) > _MAX_SHOWN:
+        return f"({len(value)} characters)"
     before, at, after = redact(value).rpartition("@")
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", before)
     return f"{scheme[0] if scheme else ''}***@{after}" if at else after
 
 
 def _blame_all(error: ValidationError, inside: Where, read: _Read) -> None:
-    for found in problems_of(error, Config if not inside else CameraSettings):
+    for found in islice(problems_of(error, Config if not inside else CameraSettings), _MAX_PROBLEMS):
         where = (*inside, *found.where)
         message = found.message
         is_address = where[0] == "cameras" and where[-1] == "url"  # what of it is secret can be told
