@@ -32,7 +32,7 @@ class LoudestClip(HeadWithOptions):
     """Two layers; the loudest clips of a bag decide, and are pulled towards its label."""
 
     name = "loudest-clip"  # the name of the entry point, too
-    per_clip = True  # a clip is scored by itself, without its neighbours
+    context = 1  # a clip is scored by itself, without its neighbours
     Options = LoudestClipOptions
     settings: LoudestClipOptions
 

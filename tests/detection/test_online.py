@@ -13,12 +13,13 @@ from amiss.heads import create_head, list_heads
 
 DIM = 12
 HEADS = sorted(list_heads())
+CAUSAL = {"tca-causal": ("tca", {"causal": True, "reach": 6, "kernel": 3})}
 
 
-def detector_with(head: str, dim: int = DIM, **options: object) -> Detector:
+def detector_with(head: str, options: dict[str, object] | None = None) -> Detector:
     torch.manual_seed(0)
-    module = create_head(head, dim, **options)
-    spec = FeatureSpec(backbone="motion", weights="none", dim=dim)
+    module = create_head(head, DIM, **(options or {}))
+    spec = FeatureSpec(backbone="motion", weights="none", dim=DIM)
     return Detector(spec, module.eval(), Normalisation("l2"), Calibration(0.5, "test", 1))
 
 
@@ -51,22 +52,23 @@ def test_no_score_knows_what_comes_later_than_its_lookahead(head: str) -> None:
     y[12:] = 5.0
     for lookahead in (0, 3):
         one, other = (causal_offline_scores(detector, z, window=8, lookahead=lookahead) for z in (x, y))
-        reach = 0 if detector.head.per_clip else lookahead
+        reach = 0 if detector.head.context else lookahead
         assert (one[: 12 - reach] == other[: 12 - reach]).all()
         assert (one[12:] != other[12:]).any()
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_a_head_that_says_so_scores_each_clip_by_itself(head: str) -> None:
-    detector = detector_with(head)
-    x = features(9)
+@pytest.mark.parametrize("head", [*HEADS, "tca-causal"])
+def test_a_head_that_says_so_looks_at_a_few_clips_before(head: str) -> None:
+    """A stream then has the scores of the whole video. Other heads need the whole bag: they differ."""
+    detector = detector_with(*CAUSAL.get(head, (head,)))
+    x = features(50)
     together = detector.score_features(x)
-    alone = np.concatenate([detector.score_features(x[i : i + 1]) for i in range(9)])
-    if detector.head.per_clip:
-        assert together == pytest.approx(alone, abs=1e-6)
+    in_windows = causal_offline_scores(detector, x, window=12)
+    if detector.head.context:
+        assert together == pytest.approx(in_windows, abs=1e-6)
         assert OnlineScorer(detector, window=32, lookahead=5).lookahead_clips == 0
     else:
-        assert np.abs(together - alone).max() > 1e-6
+        assert np.abs(together - in_windows).max() > 1e-6
 
 
 def test_a_window_as_long_as_the_video_ends_with_the_offline_score() -> None:

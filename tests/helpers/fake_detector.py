@@ -42,7 +42,7 @@ class BrightnessHead(Head):
 
     name = "brightness"
     feature_dim = 2
-    per_clip = True
+    context = 1
     options: dict[str, object] = {}  # noqa: RUF012
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:

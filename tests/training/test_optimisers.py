@@ -8,6 +8,7 @@ import torch
 
 from amiss.errors import UsageError
 from amiss.training import OPTIMISERS, make_optimiser
+from amiss.training._optimisers import rate_share
 
 
 def trajectory(name: str, steps: int = 40) -> np.ndarray:
@@ -61,3 +62,16 @@ def test_every_optimiser_descends(name: str) -> None:
 def test_wrong_names_and_settings_are_refused(name: str, settings: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=name):
         make_optimiser(name, [torch.nn.Parameter(torch.ones(1))], **settings)
+
+
+def test_schedules_fall_as_published() -> None:
+    cosine = [rate_share("cosine", step, 50) for step in range(1, 51)]
+    p = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([p], lr=1.0)
+    torchs = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=60)  # as PEL4VAD has it, 50 epochs of 60
+    for share in cosine:
+        assert share == pytest.approx(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        torchs.step()
+    assert [rate_share("stepwise", step, 10) for step in range(1, 11)] == [1.0] * 4 + [0.1] * 4 + [0.01] * 2
+    assert rate_share("constant", 7, 10) == 1.0

@@ -67,6 +67,32 @@ class _Reference:
     """Option → tensor that has this many rows."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options that the original has built in."""
+    unused: tuple[str, ...] = ()
+    """Tensors that scoring doesn't need."""
+
+
+def _tca(**options: Any) -> _Reference:
+    """PEL4VAD's network; what its configuration for a dataset has, doesn't show in a checkpoint."""
+    attention = {f"self_attention.self_attn.{layer}": f"attention.{layer}" for layer in "qkvo"}
+    layers = {f"self_attention.{layer}": layer for layer in ("linear1", "linear2", "norm")}
+    return _Reference(
+        "tca",
+        attention
+        | layers
+        | {
+            "self_attention.self_attn": "attention",
+            "self_attention.loc_adj": "attention.prior",
+            "classifier": "classifier",
+        },
+        "self_attention.linear1",
+        sizes={
+            "attention_channels": "self_attention.self_attn.q.weight",
+            "channels": "self_attention.linear1.weight",
+            "out_channels": "self_attention.linear2.weight",
+        },
+        options={"normalise": "time", **options},
+        unused=("logit_scale",),
+    )
 
 
 _REFERENCES = {
@@ -87,6 +113,9 @@ _REFERENCES = {
         },
         "classifier.fc1",
     ),
+    "tca": _tca(),
+    "tca-xd": _tca(distance_weight=0.06, distance_bias=0.02, kernel=3, normalise="none"),
+    "tca-shanghaitech": _tca(distance_weight=0.08, distance_bias=0.1, kernel=3, window=5),
     "ur-dmu": _Reference(
         "ur-dmu",
         _global_local_names()
@@ -150,6 +179,7 @@ def _from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) ->
             raise WeightsError(f"not a {kind} checkpoint: it has no {name}, but {list(tensors)[:4]}")
         return tensor.shape[axis]
 
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in reference.unused}
     sizes = {option: size(name, 0) for option, name in reference.sizes.items()}
     head = create_head(
         reference.head, size(f"{reference.first}.weight", 1), **{**sizes, **reference.options, **options}

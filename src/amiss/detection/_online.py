@@ -17,8 +17,9 @@ FloatArray = NDArray[np.floating[Any]]
 class OnlineScorer:
     """One score per clip from the clips up to it, and at most `lookahead` after it.
 
-    A head that looks at a whole bag sees a sliding window of the last clips as its bag. Heads that score each clip by
-    itself need neither window nor lookahead. Holds `window` feature rows, no more.
+    A head that looks at a whole bag sees a sliding window of the last clips as its bag. A head that looks at a few
+    clips before, or at none (`Head.context`), needs neither window nor lookahead: it sees what it looks at, and the
+    scores are those of the whole video. Holds `window` feature rows, no more.
 
     `causal_offline_scores` of the same features gives exactly the same scores.
 
@@ -35,8 +36,7 @@ class OnlineScorer:
         if not 0 <= lookahead < window:
             raise UsageError(f"window is {window} and lookahead {lookahead}; needs 0 <= lookahead < window")
         self.detector = detector
-        self.window = 1 if detector.head.per_clip else window
-        self.lookahead_clips = 0 if detector.head.per_clip else lookahead
+        self.window, self.lookahead_clips = _reach(detector, window, lookahead)
         """Clips that must come after a clip before its score does."""
         self._rows: deque[FloatArray] = deque(maxlen=self.window)
         self._n_waiting = 0
@@ -93,11 +93,16 @@ def causal_offline_scores(
     Returns:
         [T] scores in 0..1: clip t's is its score in the bag of clips `(e - window, e]`, e = min(t + lookahead, T - 1).
     """
-    if detector.head.per_clip:
-        window, lookahead = 1, 0
+    window, lookahead = _reach(detector, window, lookahead)
     scores = np.empty(len(features))
     for clip in range(len(features)):
         end = min(clip + lookahead + 1, len(features))
         start = max(0, end - window)
         scores[clip] = detector.score_features(features[start:end])[clip - start]
     return scores
+
+
+def _reach(detector: Detector, window: int, lookahead: int) -> tuple[int, int]:
+    """Window and lookahead that the head makes use of."""
+    context = detector.head.context
+    return (window, lookahead) if context is None else (context, 0)

@@ -49,8 +49,9 @@ class Head(nn.Module, ABC):
 
     name: str
     feature_dim: int
-    per_clip: bool = False
-    """Whether a clip's score (in eval mode) depends on that clip alone, not on others of its bag."""
+    context: int | None = None
+    """On how many clips a clip's score (in eval mode) depends, itself and those just before it; 1 = on that clip alone,
+    None = on the whole bag. A camera's clips then score as in the whole video, without a window."""
     fits_at_once: bool = False
     """Whether `fit_bags` trains it, instead of steps along its loss."""
 

@@ -18,6 +18,7 @@ _TABLE: dict[str, HeadFactory | str] = {
     "rtfm": "amiss.heads.rtfm:RTFMHead",
     "salient": "amiss.heads.salient:SalientHead",
     "saa": "amiss.heads.saa:SAAHead",
+    "tca": "amiss.heads.tca:TCAHead",
     "ur-dmu": "amiss.heads.ur_dmu:URDMUHead",
     "bn-wvad": "amiss.heads.bn_wvad:BNWVADHead",
     "pooled": "amiss.heads.pooled:PooledHead",

@@ -90,7 +90,7 @@ class TopKOptions(HeadOptions):
 class _RankingHead(HeadWithOptions):
     """The network. D → 512, ReLU, dropout → 32 (linear), dropout → 1, sigmoid; weights drawn Xavier-normal."""
 
-    per_clip = True
+    context = 1
     settings: SultaniOptions | TopKOptions
 
     def __init__(self, feature_dim: int, **options: Any) -> None:

@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from amiss.errors import AmissError
 from amiss.heads import Head, crop_mean
 from amiss.training._bags import Bags
-from amiss.training._optimisers import make_optimiser
+from amiss.training._optimisers import make_optimiser, rate_share
 from amiss.training._recipe import Recipe
 from amiss.training._sampling import draw_batch
 from amiss.training._selection import HeldOutScore, Selection
@@ -37,7 +37,7 @@ class TrainingLoop:
         self.recipe = recipe
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.head = head.to(self.device)
-        settings = recipe.optimiser.model_dump(exclude={"largest_gradient"})
+        settings = recipe.optimiser.model_dump(exclude={"largest_gradient", "schedule"})
         self.optimiser = make_optimiser(settings.pop("name"), head.parameters(), **settings)
         self.fit = fit.on(self.device)
         self.held_out = held_out.on(self.device)
@@ -109,6 +109,8 @@ class TrainingLoop:
         total.backward()  # type: ignore[no-untyped-call]
         if (largest := self.recipe.optimiser.largest_gradient) is not None:
             clip_grad_norm_(self.head.parameters(), largest)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.optimiser.lr * rate_share(self.recipe.optimiser.schedule, self.step, self.n_steps)
         self.optimiser.step()
         return {"loss": loss, **{f"loss/{name}": term for name, term in zip(losses.terms, terms, strict=True)}}
 

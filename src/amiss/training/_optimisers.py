@@ -1,5 +1,6 @@
 """Optimisers by name: torch's, and the variant of RAdam that the salient-features code trained with."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -44,6 +45,17 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "radam-rectified-only": RectifiedOnlyRAdam,
 }
 """Name in a recipe → optimiser."""
+
+
+def rate_share(schedule: str, step: int, steps: int) -> float:
+    """Share of the learning rate at a step, 1 .. steps: 1 if `constant`, (1 + cos(π t / 1.2)) / 2 if `cosine`, and for
+    `stepwise` 1, 0.1 from t = 0.4 and 0.01 from t = 0.8; t = (step - 1) / steps."""
+    t = (step - 1) / steps
+    if schedule == "cosine":
+        return (1 + math.cos(math.pi * t / 1.2)) / 2
+    if schedule == "stepwise":
+        return 1.0 if t < 0.4 else 0.1 if t < 0.8 else 0.01
+    return 1.0
 
 
 def make_optimiser(name: str, parameters: Iterable[nn.Parameter], **settings: Any) -> torch.optim.Optimizer:

@@ -27,6 +27,9 @@ class OptimiserSettings(Settings):
     """Term that keeps the division finite."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """As the optimiser defines it; beside the penalty that a head's loss may have."""
+    schedule: Literal["constant", "cosine", "stepwise"] = "constant"
+    """How the rate falls over `steps`: `cosine`, to 7 % of it at the last step, or `stepwise`, to a tenth after 40 % of
+    the steps and to a hundredth after 80 %."""
     largest_gradient: Annotated[float | None, Field(gt=0)] = None
     """Gradients are scaled down to this norm, over all weights together, where theirs is larger; None = as they are."""
 

@@ -118,6 +118,42 @@ RECIPES = (
         steps=200,
         evaluate_every=10,
     ),
+    *(
+        Recipe(
+            name=name,
+            source="Pu, Wu, Yang, Wang: Learning Prompt-Enhanced Context Features for Weakly-Supervised Video Anomaly "
+            "Detection, TIP 2024, without its prompts" + more,
+            differences=_ON_TEST.format("650", 650)
+            + _INPUT
+            + _CROPS
+            + _CHANNELS.format("half of the feature dim", "null")
+            + _BATCH.format(64)
+            + _LONG
+            + ending,
+            head="tca",
+            head_options={"channels": 128, **options},
+            batch=_BAGS,
+            optimiser=OptimiserSettings(name="adam", lr=5e-4, schedule="cosine"),
+            steps=200,
+            evaluate_every=10,
+        )
+        for name, more, ending, options in (
+            (
+                "tca",
+                "",
+                "What is attended to has length 1 over features (its code: over time, "
+                "--set head_options.normalise=time).",
+                {},
+            ),
+            (
+                "tca-causal",
+                "; no clip attends to later ones",
+                "For live use: the attention looks 24 clips back (published: at the whole video, "
+                "--set head_options.causal=false).",
+                {"causal": True},
+            ),
+        )
+    ),
     Recipe(
         name="ur-dmu",
         source="Zhou, Yu, Yang: Dual Memory Units with Uncertainty Regulation for Weakly Supervised Video Anomaly "

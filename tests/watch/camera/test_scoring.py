@@ -35,7 +35,7 @@ def scorer(references: ReferenceClips | None = None, lookahead: int = 0) -> Clip
 def test_clips_before_a_gap_are_scored_without_those_after_it(
     second: float, connection: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(BrightnessHead, "per_clip", False)
+    monkeypatch.setattr(BrightnessHead, "context", None)
     made = scorer(lookahead=2)
     assert made.push(SentClip(clip(0)), features(0.25)) == []
     assert made.push(SentClip(clip(1)), features(0.5)) == []

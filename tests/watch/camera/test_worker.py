@@ -326,7 +326,7 @@ def test_a_gate_spares_the_engine_in_a_still_scene(tmp_path: Path) -> None:
 class WholeBagHead(BrightnessHead):
     """Says that it looks at the whole bag."""
 
-    per_clip = False
+    context = None
 
 
 def test_a_clip_is_whole_however_late_the_scores_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
