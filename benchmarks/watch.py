@@ -4,6 +4,7 @@
     python benchmarks/watch.py capacity --out DIR [BACKBONE …]
     AMISS_SHARED=… python benchmarks/watch.py false-alarms --out DIR [--hours 1]
     AMISS_SHARED=… python benchmarks/watch.py gate --out DIR
+    python benchmarks/watch.py soak --out DIR [--hours 1] [--seed 0]
 
 `cameras` serves UCSD Ped2, surveillance fights and two ordinary clips (intel-iot-devkit/sample-videos) in a loop from
 GStreamer's RTSP server (tests/helpers/rtsp_server.py, under the system's python3) and watches them with a detector
@@ -14,6 +15,8 @@ than the clock. `false-alarms` calibrates the three kinds of normal footage, wat
 own time, and counts; then again calibrated on one half and watching the other. `gate` counts the clips that the
 stillness gate spares, by its default settings, and what the Ped2 detector's scores differ by; a made scene in which
 nothing moves, with noise as of a sensor, stands for what it is meant for.
+`soak` injects faults at random while three cameras and a folder are watched, and holds events and alerts against what
+the cameras showed. It ends with exit code 1 where a promise of docs/explanations/faults.md was broken.
 """
 
 import argparse
@@ -48,6 +51,7 @@ from amiss.jobs import extract
 from amiss.training import load_recipe, train
 from amiss.video import GateSettings, StillnessGate, VideoReader, VideoWriter, iter_clips
 from amiss.yaml import write_yaml
+from soak import print_result, run_soak
 
 AMISS = [sys.executable, "-m", "amiss"]
 PORT, RTSP_PORT = 8791, 8792
@@ -442,13 +446,14 @@ def run_gate(out: Path) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("what", choices=("cameras", "capacity", "false-alarms", "gate"))
+    parser.add_argument("what", choices=("cameras", "capacity", "false-alarms", "gate", "soak"))
     parser.add_argument("backbones", nargs="*", default=["motion", "r3d_18", "s3d"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--hours", type=float, default=1)
     parser.add_argument("--per-hour", type=float, default=3)
     parser.add_argument("--seconds", type=float, default=60, help="of measuring a backbone's capacity")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults of a soak")
     given = parser.parse_args()
     out: Path = given.out.resolve()
     result: Any
@@ -458,10 +463,16 @@ def main() -> None:
         result = [run_capacity(out, backbone, given.seconds) for backbone in given.backbones]
     elif given.what == "gate":
         result = run_gate(out)
+    elif given.what == "soak":
+        result = run_soak(out, given.hours, given.seed)
+        print_result(result)
     else:
         result = run_false_alarms(out, given.hours, given.per_hour)
     write_json(out / f"{given.what}.json", result)
-    print(json.dumps(result, indent=2))
+    if given.what != "soak":
+        print(json.dumps(result, indent=2))
+    elif result["broken"]:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

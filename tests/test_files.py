@@ -8,8 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from amiss import files
 from amiss.errors import OutputError
-from amiss.files import atomic_path, is_about_name, lock_file, remove_leftovers, sha256_file, write_json, write_text
+from amiss.files import (
+    NamesInFolder,
+    atomic_path,
+    ignores_case,
+    is_about_name,
+    is_reserved,
+    lock_file,
+    remove_leftovers,
+    sha256_file,
+    write_json,
+    write_text,
+)
 
 
 def test_file_appears_whole(tmp_path: Path) -> None:
@@ -115,3 +127,78 @@ def test_the_longest_names_can_be_written_and_longer_ones_are_told_apart(tmp_pat
     with pytest.raises(OutputError) as error:
         write_text(tmp_path / ("a" * 251 + ".txt") / "b.txt", "not there")
     assert not is_about_name(error.value)
+
+
+# Windows and macOS, as far as they can be stood in for
+
+
+@pytest.mark.parametrize(
+    ("name", "reserved"),
+    [
+        *((name, True) for name in ("CON", "nul.npy", "aux.event01.mp4", "com1", "LPT9.json", "con .txt", "a.", "a ")),
+        *((name, True) for name in ("a:b.npy", "why?.json", "a|b", 'a"b', "a\\b", "a\tb")),
+        *((name, False) for name in ("console", "nullify.npy", "com10", "a.con", ".con", "a..npy", ".", "..", "Tür 3")),
+    ],
+)
+def test_names_that_windows_keeps_for_itself(name: str, reserved: bool) -> None:
+    assert is_reserved(name) is reserved
+
+
+def test_windows_writes_no_video_to_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_IS_WINDOWS", True)
+    for path in (tmp_path / "NUL.npy", tmp_path / "aux" / "x.npy", tmp_path / "a." / "x.npy"):
+        with pytest.raises(OutputError, match="Windows can't have a file or folder named") as caught:
+            write_text(path, "lost")
+        assert is_about_name(caught.value)  # it concerns that video only
+    write_text(tmp_path / "nullify.npy", "kept")
+    assert [path.name for path in tmp_path.iterdir()] == ["nullify.npy"]
+
+
+def test_windows_waits_for_who_reads_a_file_that_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_IS_WINDOWS", True)
+    monkeypatch.setattr(files, "_WAITS_S", (0.001, 0.001))
+    refusals = [PermissionError(errno.EACCES, "in use")] * 2
+    replace = Path.replace
+
+    def busy(path: Path, target: Path) -> Path:
+        if refusals:
+            raise refusals.pop()
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    write_text(tmp_path / "x.txt", "new")
+    assert (tmp_path / "x.txt").read_text() == "new"
+    refusals += [PermissionError(errno.EACCES, "in use")] * 3
+    with pytest.raises(OutputError, match="in use"):
+        write_text(tmp_path / "x.txt", "newer")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="asks how a descriptor was opened")
+def test_only_what_may_be_written_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    def as_on_windows(descriptor: int) -> None:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr(os, "fsync", as_on_windows)
+    write_text(tmp_path / "x.txt", "whole")
+    assert (tmp_path / "x.txt").read_text() == "whole"
+
+
+def test_names_that_are_one_file_where_capitals_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = ignores_case(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert one is (tmp_path.with_name(tmp_path.name.swapcase()).exists())
+    monkeypatch.setattr(files, "ignores_case", lambda _: False)
+    names = NamesInFolder(tmp_path, ["Yard"])
+    names.claim("yard")
+    monkeypatch.setattr(files, "ignores_case", lambda _: True)
+    names = NamesInFolder(tmp_path, ["Yard", "caf\u00e9"])
+    names.claim("Yard")
+    names.claim("gate")
+    for twin in ("yard", "GATE", "cafe\u0301"):
+        with pytest.raises(OutputError, match="is the same file here; rename one of them") as caught:
+            names.claim(twin)
+        assert is_about_name(caught.value)

@@ -4,8 +4,11 @@ import errno
 import hashlib
 import json
 import os
+import re
+import time
+import unicodedata
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,12 @@ TEMPORARY_PREFIX = ".partial-"
 LONGEST_NAME = 255
 """Bytes of a file's name, on nearly all file systems."""
 
+_IS_WINDOWS = os.name == "nt"
+_WAITS_S = 0.05, 0.1, 0.2, 0.4, 0.8
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[1-9¹²³]|lpt[1-9¹²³]|conin\$|conout\$) *(\.|$)", re.IGNORECASE)
+_NOT_IN_NAMES = re.compile(r'[<>:"|?*\\\x00-\x1f]')
+_DOTS = ".", ".."
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -29,13 +38,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         OutputError: the folder can't be created or written, or the disk is full. `path` is then as it was before.
     """
     target = Path(path)
+    if _IS_WINDOWS and (part := next(filter(is_reserved, target.parts[bool(target.anchor) :]), None)) is not None:
+        raise _about_name(target, f"Windows can't have a file or folder named {part}")
     temporary = target.with_name(_temporary_name(target.name))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb") as written:
+        with temporary.open("r+b") as written:  # Windows syncs only what may be written
             os.fsync(written.fileno())
-        temporary.replace(target)
+        _replace(temporary, target)
     except OSError as error:
         if isinstance(error, OutputError):
             raise
@@ -43,6 +54,16 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    for wait_s in _WAITS_S if _IS_WINDOWS else ():
+        try:
+            temporary.replace(target)
+            return
+        except PermissionError:  # there a file can't be replaced while somebody reads it
+            time.sleep(wait_s)
+    temporary.replace(target)
 
 
 def _temporary_name(name: str) -> str:
@@ -60,11 +81,70 @@ def output_error(path: str | os.PathLike[str], error: OSError) -> OutputError:
     return wrong
 
 
+def _about_name(path: Path, reason: str) -> OutputError:
+    return output_error(path, OSError(errno.EINVAL, reason))
+
+
 def is_about_name(error: OSError) -> bool:
     """Whether the name is what can't be written (too long, or of signs that the file system doesn't know): another
     name would do.
     """
     return error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+
+
+def is_reserved(name: str) -> bool:
+    """Whether Windows takes a name for a device (`CON`, `nul.txt`), drops its end (`a.`), or can't have it (`a:b`)."""
+    return bool(_DEVICE.match(name) or _NOT_IN_NAMES.search(name)) or (name.rstrip(". ") != name and name not in _DOTS)
+
+
+class NamesInFolder:
+    """Keeps two names from being one file, where the file system doesn't tell `A` from `a`: macOS, Windows, FAT.
+
+    Args:
+        folder: where they are written, without a suffix that they all have.
+        names: those that are there already.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], names: Iterable[str] = ()) -> None:
+        self._folder = Path(folder)
+        self._known = {_folded(name): name for name in names}
+        self._is_one: bool | None = None
+
+    def claim(self, name: str) -> None:
+        """Take a name; the same one may be taken again.
+
+        Raises:
+            OutputError: it is the file of another one.
+        """
+        known = self._known.setdefault(_folded(name), name)
+        if known == name:
+            return
+        if self._is_one is None:
+            self._is_one = ignores_case(self._folder)
+        if self._is_one:
+            raise _about_name(self._folder / name, f"{known} is the same file here; rename one of them")
+
+
+def ignores_case(folder: Path) -> bool:
+    """Whether names that differ in capitals only are one file there. Makes the folder.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    probe = folder / f"{TEMPORARY_PREFIX}{os.getpid()}-case"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        return probe.with_name(probe.name.upper()).exists()
+    except OSError as error:
+        raise output_error(folder, error) from error
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()  # macOS doesn't tell forms of é apart either
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from amiss import files
 from amiss.backbones import FeatureSpec, create_backbone
 from amiss.cli import app
 from amiss.detection import Calibration, Detector, Normalisation, read_score_result
@@ -121,6 +122,22 @@ def test_a_name_that_can_not_be_written_concerns_that_video_only(tmp_path: Path,
     features = extract(videos, create_engine(create_backbone("motion")), tmp_path / "features")
     assert sorted(features.done) == ["a" * 240, "b"]
     assert "name too long" in features.failed[long]
+
+
+def test_ids_that_are_one_file_where_capitals_do_not_count(
+    tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "ignores_case", lambda _: True)  # as on macOS and Windows
+    path = write_video(tmp_path / "a.mp4", 40)
+    videos = {"Cam/1": path, "cam/1": path, "cam/2": path}
+    detector.spec = create_backbone("motion").spec
+    detector.head = create_head("topk", detector.spec.dim).eval()
+    scored = detect(videos, detector, out=tmp_path / "out")
+    extracted = extract(videos, create_engine(create_backbone("motion")), tmp_path / "features")
+    for report in (scored, extracted):
+        ((failed, reason),) = report.failed.items()
+        assert f"{'Cam/1' if failed == 'cam/1' else 'cam/1'} is the same file here; rename one of them" in reason
+        assert len(report.done) == 2
 
 
 def test_what_is_left_out_of_a_folder_is_told(tmp_path: Path) -> None:

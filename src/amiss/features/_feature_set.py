@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from amiss.backbones import FeatureSpec
 from amiss.datasets import Video
 from amiss.errors import FeatureError, OutputError, UsageError, VideoError
-from amiss.files import atomic_path, lock, remove_leftovers, sha256_file, write_json, write_text
+from amiss.files import NamesInFolder, atomic_path, lock, remove_leftovers, sha256_file, write_json, write_text
 from amiss.registry import did_you_mean
 from amiss.video import FrameTimes
 
@@ -257,6 +257,7 @@ class FeatureSetWriter:
         records = _read_index(self._index)
         self.done = {video_id for video_id in records if (self.folder / f"{video_id}.npy").is_file()}
         """Ids of videos that were complete when the writer was opened, or have been added since."""
+        self._names = NamesInFolder(self.folder, self.done)
         self.engines = {record.engine for name, record in records.items() if name in self.done and record.engine}
         """What made those that were complete when the writer was opened, as far as it is on record."""
 
@@ -289,11 +290,12 @@ class FeatureSetWriter:
         Raises:
             UsageError: the writer is closed.
             FeatureError: wrong shape, or values that are not finite.
-            OutputError: can't be written (disk full); what was there before stays whole.
+            OutputError: can't be written (disk full, the file of another id); what was there before stays whole.
         """
         if self._closed:
             raise UsageError(f"{self.folder}: the writer is closed; {video_id} can't be added")
         check_rows(video_id, features, self.spec)
+        self._names.claim(video_id)
         if times is not None:
             n_frames, fps = times.n_frames, times.fps
         knots = None if times is None else times.knots

@@ -16,7 +16,7 @@ from amiss.datasets import Manifest, Video, read_manifest
 from amiss.detection import ScoreResult, check_detector_folder
 from amiss.errors import AmissError, OutputError, UsageError
 from amiss.features import FeatureSet, open_feature_set
-from amiss.files import atomic_path, is_about_name
+from amiss.files import NamesInFolder, atomic_path, is_about_name
 from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.jobs._report import PageReport, report_results
 from amiss.jobs._targets import video_files
@@ -156,6 +156,7 @@ def detect(
         raise UsageError(f"marked videos and event clips need the video itself: give the file of {without[0]}")
     known = {} if manifest is None else {v.video_id: replace(v, fps=v.fps or fps) for v in manifest.videos}
     report = JobReport()
+    names = NamesInFolder(out or ".")
     for count, (video_id, path) in enumerate(videos.items()):
         on_progress(count, len(videos), video_id)
         try:
@@ -173,6 +174,7 @@ def detect(
         on_result(video_id, result)
         try:
             if out is not None:
+                names.claim(video_id)
                 _write(Path(out), video_id, path, result, wanted)
         except AmissError as error:
             if isinstance(error, OutputError) and not is_about_name(error):

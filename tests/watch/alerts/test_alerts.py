@@ -14,15 +14,17 @@ pytest.importorskip("alembic", reason="needs amiss[watch]")
 
 from sqlalchemy import text, update
 
-from amiss.errors import AlertError
+from amiss.errors import AlertError, StoreError
 from amiss.video import Backoff
 from amiss.watch import CameraEvent
 from amiss.watch.alerts import Alert, Dispatcher
+from amiss.watch.alerts import _dispatcher as dispatcher_module
 from amiss.watch.alerts._dispatcher import least_attempts
 from amiss.watch.config import Rule
 from amiss.watch.store import Store, open_store
 from amiss.watch.store._tables import deliveries
 from helpers.events import START, make_event
+from helpers.waiting import wait_until
 
 pytest_plugins = ("helpers.databases",)
 
@@ -425,6 +427,33 @@ def test_yes_that_could_not_be_recorded_is_not_asked_for_again(store: Store, mon
     dispatcher.run_once()
     assert len(receiver.taken) == len({alert.key for alert in receiver.taken}) == 2
     assert states(store) == ["sent", "sent"]
+
+
+def test_yes_that_could_not_be_recorded_is_recorded_after_a_reload(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "_POLL_S", 0.02)
+    store.set_rules([rule("a")])
+    finish = store.outbox.finish
+    asked = threading.Event()
+
+    def lost(*_: object) -> None:
+        asked.set()
+        raise StoreError("the database went away")
+
+    monkeypatch.setattr(store.outbox, "finish", lost)
+    receiver = Receiver("a")
+    old = Dispatcher(store, [receiver])
+    old.start()
+    save(store, make_event())
+    assert asked.wait(10)
+    old.close(0.1)
+    new = Dispatcher(store, [receiver])
+    new.start()
+    monkeypatch.setattr(store.outbox, "finish", finish)
+    wait_until(lambda: states(store) == ["sent"])
+    assert len(receiver.taken) == 1
+    new.close()
 
 
 def test_channel_that_is_no_longer_configured(store: Store) -> None:

@@ -3,9 +3,11 @@
 import email
 import email.message
 import email.policy
+import errno
 import inspect
 import json
 import logging
+import os
 import smtplib
 import socket
 import threading
@@ -636,6 +638,35 @@ def test_log_appends_and_never_repeats(tmp_path: Path) -> None:
     assert json.loads(lines[0])["id"] == KEY
     assert json.loads(lines[2])["id"] == "e" * 32
     assert len(lines) == 3
+
+
+def test_half_a_line_is_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    channel = LogChannel("log", LogSettings(path=path))
+    channel.send(an_alert())
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])  # a crash after its key was written
+    channel.send(an_alert())
+    torn, line = path.read_text().splitlines()
+    assert (len(torn), json.loads(line)["id"]) == (len(whole) - 20, KEY)
+
+
+def test_log_on_a_full_disk_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "alerts.jsonl"
+    channel = LogChannel("log", LogSettings(path=path))
+    channel.send(an_alert())
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(AlertError, match="No space left"):
+        channel.send(an_alert(key="e" * 32))
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    channel.send(an_alert(key="e" * 32))
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == [KEY, "e" * 32]
 
 
 def test_log_that_cannot_be_written(tmp_path: Path) -> None:

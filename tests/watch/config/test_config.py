@@ -181,6 +181,9 @@ rules:
         ),
         ("detector: detector\ncameras: {a: {url: 'rtsp://x'}}\ndatabase: amiss.db", 3, "sqlite:///amiss.db"),
         ("detector: detector\ndefaults: {lookahead_clips: 65}\ncameras: {a: {url: 'rtsp://x'}}", 2, "at most 64"),
+        ("detector: detector\ncameras: {Nul: {url: 'rtsp://x'}}", 2, "Windows can't have a folder of that name"),
+        ("detector: detector\ncameras: {yard.: {url: 'rtsp://x'}}", 2, "Windows can't have a folder of that name"),
+        ("detector: detector\ncameras: {A: {url: 'rtsp://x'}, a: {url: 'rtsp://x'}}", 2, "would have one folder"),
         ("detector: detector\nworkers: {stop_s: yes}\ncameras: {a: {url: 'rtsp://x'}}", 2, "is 'yes'; "),
     ],
 )

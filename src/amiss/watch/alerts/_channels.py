@@ -104,16 +104,20 @@ class LogChannel:
         line = json.dumps({"time": datetime.now(UTC).isoformat(), **alert.json()}) + "\n"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a+b") as file:
+            with self._path.open("a+b", buffering=0) as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - _TAIL))
-                tail = file.read()
-                if f'"id": "{alert.key}"'.encode() in tail:
+                whole, _, torn = file.read().rpartition(b"\n")
+                if f'"id": "{alert.key}"'.encode() in whole:
                     return  # written before a crash that kept it from being marked as sent
-                torn = bool(tail) and not tail.endswith(b"\n")
-                file.write(b"\n" * torn + line.encode())
-                file.flush()
-                os.fsync(file.fileno())
+                try:
+                    rest = b"\n" * bool(torn) + line.encode()
+                    while rest:
+                        rest = rest[file.write(rest) :]
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(size)  # half a line, where the disk is full
+                    raise
         except OSError as error:
             raise AlertError(f"{self._path} can't be written: {error.strerror or error}") from error
 

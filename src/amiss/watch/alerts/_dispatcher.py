@@ -128,7 +128,7 @@ class Dispatcher:
 
     def _work(self, name: str) -> None:
         said = False
-        while not self._stop.is_set():
+        while not self._stop.is_set() or name in self._unrecorded:  # what was sent must be known, also after a reload
             self._wake[name].clear()
             try:
                 self._send_due(name)

@@ -208,7 +208,7 @@ class Recorder:
                 temporary.write_bytes(encoded.getvalue())  # Pillow itself may take a full disk for success
         except (AmissError, OSError) as error:
             return None, f"no picture: {_cause(error)}"
-        return str(path.relative_to(self.media)), None
+        return path.relative_to(self.media).as_posix(), None
 
     def close(self, timeout_s: float = 5.0) -> None:
         """End every clip now, without waiting for the post-roll; `timeout_s` for all of them together."""
@@ -225,7 +225,7 @@ class Recorder:
         return self.media / f"{started:%Y-%m-%d}" / self.camera / f"{event_id}{suffix}"
 
     def _ended(self, event_id: str, path: Path | None, problem: str | None) -> None:
-        clip = None if path is None else str(path.relative_to(self.media))
+        clip = None if path is None else path.relative_to(self.media).as_posix()
         self._on_end(RecordingEnd(event_id, clip, problem))
 
 
@@ -242,9 +242,11 @@ def recover_clips(media: Path) -> list[RecordingEnd]:
             continue
         with suppress(VideoError, OSError):
             read_frames_at(part, [0])  # nothing may have been written yet
-            part.rename(path)
+            part.replace(path)
             if "-" not in event_id:
-                found.append(RecordingEnd(event_id, str(path.relative_to(media)), "clip cut off: the process ended"))
+                found.append(
+                    RecordingEnd(event_id, path.relative_to(media).as_posix(), "clip cut off: the process ended")
+                )
     return found
 
 

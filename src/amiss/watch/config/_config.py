@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from amiss.files import is_reserved
 from amiss.settings import Settings
 from amiss.watch.config._camera import CameraDefaults, CameraSettings
 from amiss.watch.config._channels import ChannelSettings
@@ -147,6 +148,19 @@ class Config(Settings):
     """Health, metrics and live pictures."""
     workers: WorkerSettings = WorkerSettings()
     """How the work is done."""
+
+    @field_validator("cameras")
+    @classmethod
+    def _folders_of_their_own(cls, cameras: dict[str, CameraSettings]) -> dict[str, CameraSettings]:
+        folders: dict[str, str] = {}
+        for name in cameras:
+            if is_reserved(name):
+                raise ValueError(f"a camera can't be named {name!r}: Windows can't have a folder of that name")
+            if (twin := folders.setdefault(name.casefold(), name)) != name:
+                raise ValueError(
+                    f"{twin!r} and {name!r} would have one folder on macOS and Windows; rename one of them"
+                )
+        return cameras
 
     @field_validator("database")
     @classmethod

@@ -84,7 +84,7 @@ class Retention:
             protected = set(self._protected_ids())
             going, problem = self._choose(events, protected, now, used, free)
             if going:
-                self._forget([str(file.relative_to(self.media)) for event in going for file in event.files])
+                self._forget([file.relative_to(self.media).as_posix() for event in going for file in event.files])
         except Exception as error:  # whatever the store raises: what is protected isn't known
             return RetentionReport(0, 0, used, free, f"nothing deleted: {error}")
         freed = 0

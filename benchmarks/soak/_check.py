@@ -1,0 +1,184 @@
+"""Were events and alerts lost or doubled? What the cameras showed is held against the database and the receivers."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from soak._cameras import DropBox
+from soak._faults import DATABASE_FAULTS, World
+from soak._monitor import Monitor
+
+CHANNELS = ("hook", "log")
+LEAD_S, SEEN_S, AFTER_S = 4.0, 6.0, 4.0  # of a segment: before it, into it, after it
+FOLDER = "folder"
+
+
+@dataclass(frozen=True)
+class Event:
+    """A row of the database."""
+
+    event_id: str
+    camera: str
+    state: str
+    started_s: float
+    ended_s: float
+    file: str | None
+    has_clip: bool
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A row of the outbox."""
+
+    key: str
+    event_id: str
+    channel: str
+    state: str
+    attempts: int
+
+
+def read_database(path: Path) -> tuple[list[Event], list[Delivery]]:
+    """Everything in it.
+
+    Raises:
+        sqlite3.Error: it can't be had now.
+    """
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
+        columns = "event_id, camera, state, started, ended, file, clip"
+        events = [
+            Event(
+                key, camera, state, _seconds(start), _seconds(end) if end else _seconds(start), file, clip is not None
+            )
+            for key, camera, state, start, end, file, clip in connection.execute(f"SELECT {columns} FROM events")
+        ]
+        rows = connection.execute("SELECT key, event_id, channel, state, attempts FROM deliveries")
+        return events, [Delivery(*row) for row in rows]
+
+
+def _seconds(stored: str) -> float:
+    return datetime.fromisoformat(stored).replace(tzinfo=UTC).timestamp()
+
+
+def is_settled(world: World, box: DropBox) -> bool:
+    """Whether all files are scored, all events closed and all alerts gone."""
+    try:
+        events, deliveries = read_database(world.database)
+    except sqlite3.Error:
+        return False
+    done = {event.file for event in events if event.camera == FOLDER}
+    open_ones = [event for event in events if event.state == "open"]
+    return done >= set(box.dropped) and not open_ones and all(row.state == "sent" for row in deliveries)
+
+
+def check_live_events(
+    world: World, monitor: Monitor, events: Sequence[Event], from_s: float, until_s: float
+) -> tuple[dict[str, int], list[str]]:
+    """Each fast segment that a camera delivered is one event; returns counts, and what is broken."""
+    counts: Counter[str] = Counter()
+    broken = []
+    for camera in world.cameras:
+        own = sorted((event for event in events if event.camera == camera.name), key=lambda event: event.started_s)
+        broken += [
+            f"{camera.name}: two events at a time, {first.event_id} and {second.event_id}"
+            for first, second in itertools.pairwise(own)
+            if second.started_s < first.ended_s - 0.5
+        ]
+        drops = [(time_s - 10, time_s + 2) for time_s in monitor.dropped[camera.name]]
+        blind = [*world.service.outages, *drops]
+        for start, end in camera.scene.segments(from_s, until_s):
+            counts["segments"] += 1
+            covered = [stretch for stretch in camera.delivered if stretch[0] <= start - LEAD_S]
+            seen_until = max((last for _, last in covered), default=0.0)
+            if seen_until < start + SEEN_S or _overlaps(blind, start - LEAD_S - 1, start + SEEN_S + 1):
+                continue
+            counts["segments_seen"] += 1
+            if not any(start - 3 <= event.started_s <= start + SEEN_S for event in own):
+                broken.append(f"{camera.name}: the event at {_clock(start)} is lost")
+                continue
+            if seen_until < end + AFTER_S or _overlaps(blind, start - LEAD_S - 1, end + 2 * AFTER_S):
+                continue
+            counts["segments_seen_whole"] += 1
+            n = sum(event.started_s < end and event.ended_s > start + 0.5 for event in own)
+            if n != 1:
+                broken.append(f"{camera.name}: {n} events at {_clock(start)} instead of one")
+    return dict(counts), broken
+
+
+def check_files(box: DropBox, events: Iterable[Event]) -> list[str]:
+    """Each file of the folder is one event, whatever happened meanwhile."""
+    found = Counter(event.file for event in events if event.camera == FOLDER)
+    return [f"{FOLDER}: {found[name]} events of {name} instead of one" for name in box.dropped if found[name] != 1]
+
+
+def check_alerts(
+    world: World, events: Sequence[Event], deliveries: Sequence[Delivery], log: Path
+) -> tuple[dict[str, int], list[str]]:
+    """Each event is told once on each channel; returns counts, and what is broken."""
+    counts: Counter[str] = Counter()
+    broken = []
+    by_event: dict[str, list[Delivery]] = defaultdict(list)
+    for row in deliveries:
+        by_event[row.event_id].append(row)
+    for event in events:
+        if event.state == "open":
+            broken.append(f"event {event.event_id} of {event.camera} is still open")
+        made = sorted(row.channel for row in by_event[event.event_id])
+        if made != list(CHANNELS):
+            broken.append(f"event {event.event_id} of {event.camera} ({event.state}) has alerts for {made}")
+    broken += [f"alert {row.key} to {row.channel} is {row.state}" for row in deliveries if row.state != "sent"]
+    written = Counter(_keys(log, counts))
+    arrived: dict[str, list[float]] = defaultdict(list)
+    for arrival in world.receiver.arrivals:
+        arrived[arrival.key].append(arrival.time_s)
+    for row in deliveries:
+        counts["alerts"] += 1
+        counts["attempts"] += row.attempts
+        n = written[row.key] if row.channel == "log" else len(arrived[row.key])
+        if n == 0:
+            broken.append(f"alert {row.key} never reached {row.channel}")
+        elif n > 1 and row.channel == "log":
+            broken.append(f"alert {row.key} stands {n} times in the log")
+        elif n > 1:
+            repeats = itertools.pairwise(arrived[row.key])
+            wrong = [second for first, second in repeats if not _may_repeat(world, first, second)]
+            counts["repeats_with_the_same_key"] += n - 1
+            if wrong:
+                broken.append(f"alert {row.key} arrived again at {_clock(wrong[0])}, without a reason")
+    known = {row.key for row in deliveries}
+    broken += [f"alert {key} was sent and isn't in the database" for key in {*written, *arrived} - known]
+    return dict(counts), broken
+
+
+def _keys(log: Path, counts: Counter[str]) -> list[str]:
+    keys = []
+    for line in log.read_text().splitlines() if log.exists() else []:
+        try:
+            keys.append(json.loads(line)["id"])
+        except ValueError:
+            counts["torn_lines"] += 1
+    return keys
+
+
+def _may_repeat(world: World, first_s: float, second_s: float) -> bool:
+    """At least once: it may come again if the process ended, or stood still, before its yes was recorded."""
+    if _overlaps(world.service.outages, first_s - 1, first_s + 1):
+        return True
+    trouble = [(fault.began_s, fault.ended_s) for fault in world.injected if fault.fault in DATABASE_FAULTS]
+    ends = [end for end in world.service.ends if first_s - 1 <= end <= second_s]
+    return any(end <= first_s + 5 or _overlaps(trouble, first_s - 1, end) for end in ends)
+
+
+def _overlaps(stretches: Iterable[tuple[float, float]], from_s: float, until_s: float) -> bool:
+    return any(start < until_s and end > from_s for start, end in stretches)
+
+
+def _clock(time_s: float) -> str:
+    return f"{datetime.fromtimestamp(time_s):%H:%M:%S}"

@@ -1,0 +1,119 @@
+"""Looks at the running service every two seconds: does each living camera score, is memory bounded, does it answer?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+
+from soak._faults import World
+from soak._scene import now_s
+
+EVERY_S = 2.0
+FOUND_AGAIN_WITHIN_S = 60.0
+"""The wait between two attempts after a fault of 20 s is 16 s or 32 s, ± 30 %."""
+SILENT_S = 15.0
+WARM_UP_S = 60.0
+MOST_MB = 150.0
+MOST_DESCRIPTORS = 100
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How large the service was."""
+
+    time_s: float
+    memory_mb: float
+    descriptors: int
+
+
+class Monitor:
+    """Watches the world in the background; `broken` has what must not be."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.broken: list[str] = []
+        self.samples: list[Sample] = []
+        self.dropped: dict[str, list[float]] = defaultdict(list)
+        """Camera → when clips were dropped."""
+        self.n_scores: dict[str, int] = defaultdict(int)
+        self._last: dict[str, tuple[int, int]] = {}
+        self._moved_s: dict[str, float] = {}
+        self._answered_s = now_s()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            self._look()
+
+    def _look(self) -> None:
+        world, now = self._world, now_s()
+        if now < world.service.up_since_s or not self._is_watching(now):
+            self._answered_s = now
+            self._moved_s.clear()
+            return
+        cameras = world.service.cameras()
+        if not cameras:
+            if self._is_watching(now_s()) and now_s() - self._answered_s > 2 * SILENT_S:
+                self._say("it answers nothing, though nobody stopped it")
+            return
+        self._answered_s = now
+        self.samples.append(Sample(now, world.service.memory_mb(), world.service.n_descriptors()))
+        for name, state in cameras.items():
+            self._count(name, state["scores"], state["dropped_clips"], now)
+        for camera in world.cameras:
+            living_s = now - max(camera.mode_since_s, world.service.up_since_s, self._last_outage_s())
+            silent_s = now - self._moved_s.get(camera.name, now)
+            if camera.mode == "well" and living_s > FOUND_AGAIN_WITHIN_S and silent_s > SILENT_S:
+                state = cameras.get(camera.name, {})
+                self._say(f"{camera.name} lives and gave no score for {SILENT_S:.0f} s ({state.get('state')})")
+                self._moved_s[camera.name] = now
+
+    def _count(self, name: str, scores: int, dropped: int, now: float) -> None:
+        before = self._last.get(name, (0, 0))
+        if scores != before[0]:
+            self._moved_s[name] = now
+            self.n_scores[name] += scores - before[0] if scores > before[0] else scores
+        self._moved_s.setdefault(name, now)
+        if dropped > before[1]:
+            self.dropped[name].append(now)
+        self._last[name] = scores, dropped
+
+    def _is_watching(self, now: float) -> bool:
+        """Whether the service runs, and has for a while."""
+        try:
+            process_is_there = self._world.service.pid > 0
+        except AssertionError:
+            return False
+        return process_is_there and now - self._last_outage_s() > EVERY_S
+
+    def _last_outage_s(self) -> float:
+        service = self._world.service
+        return max((end for _, end in service.outages), default=0.0)
+
+    def _say(self, wrong: str) -> None:
+        self.broken.append(f"{time.strftime('%H:%M:%S')} {wrong}")
+
+    def memory(self) -> dict[str, float]:
+        """How memory and descriptors went, and what is too much of it."""
+        if not self.samples:
+            return {}
+        began = self.samples[0].time_s
+        first = max(sample.memory_mb for sample in self.samples if sample.time_s - began <= WARM_UP_S)
+        most = max(sample.memory_mb for sample in self.samples)
+        descriptors = max(sample.descriptors for sample in self.samples)
+        if most > first + MOST_MB:
+            self._say(f"memory went from {first:.0f} to {most:.0f} MB")
+        first_descriptors = max(sample.descriptors for sample in self.samples if sample.time_s - began <= WARM_UP_S)
+        if descriptors > first_descriptors + MOST_DESCRIPTORS:
+            self._say(f"open files went from {first_descriptors} to {descriptors}")
+        return {"first_minute_mb": round(first), "most_mb": round(most), "last_mb": round(self.samples[-1].memory_mb),
+                "most_open_files": descriptors}  # fmt: skip
