@@ -126,6 +126,19 @@ def test_file_is_compacted_while_states_of_one_event_replace_each_other(tmp_path
     spool.close()
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks which files are open")
+def test_file_is_compacted_where_no_open_file_can_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def as_on_windows(path: Path, target: Path) -> Path:
+        if target in [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]:
+            raise PermissionError(errno.EACCES, "used by a process")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", as_on_windows)
+    test_file_is_compacted_while_states_of_one_event_replace_each_other(tmp_path)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(
     steps=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["open", "closed", "remove", "reopen"]))),

@@ -183,6 +183,8 @@ class Spool:
         """Write what is not on disk yet."""
         lines = b"".join(self._entries[number].line for number in sorted(self._unwritten))
         try:
+            if self._file.closed:
+                self._file = FileIO(self._path, "ab")
             self._append_bytes(lines)
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -202,6 +204,8 @@ class Spool:
             view = view[self._file.write(view) or 0 :]
 
     def _truncate(self, size: int) -> None:
+        if self._file.closed:
+            return  # nothing was written
         try:
             self._file.truncate(size)
         except OSError as error:
@@ -234,17 +238,16 @@ class Spool:
 
     def _rewrite(self) -> None:
         """Leave only what waits in the file."""
+        self._file.close()  # Windows replaces no file that is open
         try:
             with atomic_path(self._path) as temporary:
                 temporary.write_bytes(b"".join(entry.line for entry in self._entries.values()))
-            file = FileIO(self._path, "ab")
+            self._size = self._path.stat().st_size
+            self._unwritten.clear()
+            self._file = FileIO(self._path, "ab")
+            _sync_folder(self.folder)
         except OSError as error:
             self._say("compact", f"the spool can't be compacted: {error}")
-            return
-        self._file.close()
-        self._file, self._size = file, file.tell()
-        self._unwritten.clear()
-        _sync_folder(self.folder)
 
     def _read(self) -> None:
         """Take up what an earlier process left; a line that was torn or damaged goes to `rejected.jsonl`."""
