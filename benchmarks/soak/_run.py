@@ -20,7 +20,7 @@ from amiss.files import write_json
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))  # for the detector that tells slow from fast movement
 
-from helpers.motion import make_motion_detector
+from helpers.motion import make_motion_detector  # type: ignore[import-not-found]
 from soak._cameras import DropBox, HttpCamera
 from soak._check import FOLDER, check_alerts, check_files, check_live_events, is_settled, read_database
 from soak._faults import Injector, World
