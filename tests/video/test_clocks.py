@@ -182,3 +182,36 @@ def test_what_waits_is_told_and_what_is_scored_late_is_not_lost() -> None:
     assert watched.source.counters.dropped == 0  # 1.5 s are less than 5
     steps = [b.monotonic_s - a.monotonic_s for a, b in pairwise(frames[40:])]
     assert max(steps) < 0.3
+
+
+NULL_PACKET = b"\x47\x1f\xff\x10" + b"\xff" * 184
+PROMISES = {
+    "a head that never ends": (b"", b"H"),
+    "no stream in the stream": (b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n", NULL_PACKET),
+    "a picture that never ends": (
+        b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n--b\r\n"
+        b"Content-Type: image/jpeg\r\nContent-Length: 100000000\r\n\r\n",
+        b"x",
+    ),
+}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("promise", PROMISES)
+def test_a_connection_that_drips_for_ever_is_left(promise: str) -> None:
+    head, drop = PROMISES[promise]
+
+    def script(connection: Connection) -> None:
+        if connection.number > 2:
+            connection.answer()
+            connection.play(transport_stream())
+        connection.sock.recv(4096)
+        connection.sock.sendall(head)
+        while True:
+            connection.wait(0.02)
+            connection.sock.sendall(drop)
+
+    with FakeCamera(script) as camera:
+        watched = Watched(camera.url, open_timeout_s=0.5, read_timeout_s=0.5)
+        watched.frames(5)
+    assert watched.words[:4] == ["connecting", "reconnecting", "reconnecting", "running"]

@@ -35,7 +35,7 @@ from helpers import ROOT
 from helpers.motion import make_motion_detector, write_scene
 from helpers.mqtt import Listener
 from helpers.service import alerts, wait_for, watching
-from helpers.streams import free_port
+from helpers.streams import Connection, FakeCamera, free_port
 from helpers.videos import count_frames
 
 
@@ -277,6 +277,42 @@ channels:
 
 
 @pytest.mark.faults
+@pytest.mark.faults
+@pytest.mark.slow
+def test_a_camera_that_goes_is_told_once_over_a_kill_and_told_when_it_is_back(detector: Path, tmp_path: Path) -> None:
+    def script(connection: Connection) -> None:
+        connection.answer_mjpeg()
+        connection.play_mjpeg(10_000, fps=20)
+
+    def told() -> list[str]:
+        return [alert["title"].removeprefix("amiss: ") for alert in alerts(tmp_path)]
+
+    port = free_port()
+    config = CONFIG.replace("defaults:", "defaults:\n  offline_after_s: 4")
+    config = config.format(detector=detector, url=f"http://127.0.0.1:{port}/") + (
+        "channels:\n  file: {kind: log, path: alerts.jsonl}\n"
+        "rules:\n  - {name: offline, channels: [file], on: offline, cooldown_s: 3600}\n"
+    )
+    with FakeCamera(script, port), watching(tmp_path, config) as watch:
+        wait_for(lambda: watch.camera("yard").get("scores", 0) > 2, 60, "scores")
+        assert watch.metric('amiss_camera_offline{camera="yard"}') == 0
+    with watching(tmp_path, config) as watch:
+        wait_for(lambda: told() == ["yard is offline"], 60, "the alert")
+        assert watch.camera("yard")["state"] != "running"
+        assert watch.camera("yard")["offline_since"] is not None
+        assert watch.metric('amiss_camera_offline{camera="yard"}') == 1
+        watch.stop(signal.SIGKILL)
+    with watching(tmp_path, config) as watch:
+        wait_for(lambda: watch.camera("yard").get("offline_since"), 60, "the outage, again")
+        time.sleep(15)  # longer than a message waits for others
+        assert told() == ["yard is offline"]
+        with FakeCamera(script, port):
+            wait_for(lambda: told() == ["yard is offline", "yard is back"], 90, "its return")
+            assert watch.camera("yard")["offline_since"] is None
+        assert watch.stop() == 0
+    assert alerts(tmp_path)[1]["outages"][0]["outage_id"] == alerts(tmp_path)[0]["outages"][0]["outage_id"]
+
+
 def test_a_stop_waits_for_no_silent_camera(detector: Path, scene: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

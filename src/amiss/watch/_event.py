@@ -51,9 +51,10 @@ def _trace_of(value: Any) -> Any:
     return unpack_trace(base64.b64decode(value)) if isinstance(value, str) else value
 
 
-_Time = Annotated[
+Time = Annotated[
     AwareDatetime, PlainSerializer(lambda time: time.astimezone(UTC).isoformat(), return_type=str, when_used="json")
 ]
+"""Aware; in JSON as ISO 8601 in UTC."""
 _PackedInJson = Annotated[
     Trace,
     BeforeValidator(_trace_of),
@@ -70,11 +71,11 @@ class CameraEvent:
     camera: str
     """The camera's name."""
     state: EventState
-    started: _Time
+    started: Time
     """Time of the first frame of the event, aware, UTC."""
-    ended: _Time | None
+    ended: Time | None
     """Time of the end of its last frame, aware, UTC; None while the event is open."""
-    peak: _Time
+    peak: Time
     """Middle of the clip with the best score, aware, UTC."""
     peak_score: float
     """The best score, 0 to 1."""

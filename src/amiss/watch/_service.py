@@ -12,6 +12,7 @@ from pathlib import Path
 from amiss.engines import Engine
 from amiss.errors import AmissError, OutputError, StoreError
 from amiss.video import LiveFrame, redact
+from amiss.watch._outages import OutageWatch
 from amiss.watch._reporter import Reporter
 from amiss.watch._score_log import ScoreLog
 from amiss.watch.alerts import Channel, Dispatcher, StatePublisher, make_channels
@@ -110,6 +111,7 @@ class WatchService:
             self.store.close(0)
             raise
         self._media = MediaKeeper(self._make_retention(config))
+        self._outages = OutageWatch(self.store)
 
     def run(self, on_started: Callable[[], None] = lambda: None) -> None:
         """Watch until `ask_to_stop`, or to the end of all files with `once`; then stop gracefully.
@@ -124,6 +126,8 @@ class WatchService:
             while not self._stop_asked:
                 time.sleep(TICK_S)
                 self.supervisor.tick()
+                for status in self.supervisor.statuses:
+                    self._outages.look(status)
                 if not self.supervisor.is_changing:
                     self._models.keep({camera.model for camera in self._wanted.values()})
                 now = time.monotonic()
@@ -172,6 +176,7 @@ class WatchService:
         self.config, self._wanted = config, wanted
         self.store.set_rules(config.rules)
         self.supervisor.set_cameras(wanted)
+        self._outages.set_cameras({name: camera.settings for name, camera in wanted.items()})
         self.previews = {name: p for name, p in self.previews.items() if name in wanted}
         for preview in self.previews.values():
             preview.max_viewers = config.http.max_viewers
@@ -193,6 +198,7 @@ class WatchService:
         for end in recover_clips(self.config.media):
             self.store.add_clip(end.event_id, end.clip, end.problem)
         self.store.mark_interrupted(self._wanted)
+        self._outages.set_cameras({name: camera.settings for name, camera in self._wanted.items()})
         self.store.flush(1.0)
         if self._http is not None:
             self._http.start()

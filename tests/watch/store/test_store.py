@@ -275,7 +275,7 @@ def test_event_and_deliveries_are_one_transaction(open_it: Open, monkeypatch: py
             crash.set()
             raise StoreError("lost in the middle")
 
-    monkeypatch.setattr("amiss.watch.store._deliveries._start_cooldown", fail)
+    monkeypatch.setattr("amiss.watch.store._deliveries.start_cooldown", fail)
     store.save_event(make_event())
     assert crash.wait(10)
     assert store.flush(10)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from amiss._version import __version__
 from amiss.errors import AlertError
 from amiss.watch._event import CameraEvent
+from amiss.watch._outage import OutageNews
 from amiss.watch.config import LogSettings
 
 _TAIL = 1 << 16
@@ -23,8 +24,8 @@ class Alert:
     """Idempotency key: the same for every attempt at this delivery."""
     rule: str
     """Name of the rule that asked for it."""
-    event: CameraEvent
-    """The event, as the database has it now."""
+    event: CameraEvent | OutageNews
+    """What it tells of, as the database has it now: an event, or cameras that are offline or back."""
     link: str | None = None
     """Address of the event's page, if there is one."""
     snapshot: Path | None = None
@@ -33,35 +34,43 @@ class Alert:
     @property
     def title(self) -> str:
         """One line."""
+        if isinstance(self.event, OutageNews):
+            return f"amiss: {self.event.title}"
         return f"amiss: {self.event.camera}, score {self.event.peak_score:.2f}"
 
     @property
     def text(self) -> str:
         """A few lines of plain text, times in the machine's zone."""
-        event = self.event
-        lines = [f"Camera {event.camera}"]
-        if event.place is not None:
-            lines.append(f"In {event.place}")
-        lines.append(f"Began {_local(event.started)}")
-        if event.ended is not None:
-            seconds = (event.ended - event.started).total_seconds()
-            lines.append(f"Ended {_local(event.ended)} ({seconds:.0f} s)")
-        if event.state == "interrupted":
-            lines.append("The watcher was stopped during the event; it may have lasted longer")
-        lines.append(
-            f"Best score {event.peak_score:.3f} at {_local(event.peak)} (alarm above {event.threshold_on:.3f})"
-        )
-        lines.append(f"Detector {event.detector}")
-        if event.problem:
-            lines.append(f"Note: {event.problem}")
-        if self.link:
-            lines.append(self.link)
-        return "\n".join(lines)
+        lines = self.event.lines(_local) if isinstance(self.event, OutageNews) else _event_lines(self.event)
+        return "\n".join([*lines, self.link] if self.link else lines)
 
     def json(self) -> dict[str, Any]:
         """For channels that speak JSON; `id` is the idempotency key."""
         return {"id": self.key, "rule": self.rule, "title": self.title, "text": self.text, "link": self.link,
-                "event": self.event.to_json()}  # fmt: skip
+                **_told(self.event)}  # fmt: skip
+
+
+def _told(event: CameraEvent | OutageNews) -> dict[str, Any]:
+    if isinstance(event, OutageNews):
+        return {"kind": "back" if event.is_back else "offline", "outages": [o.to_json() for o in event.outages]}
+    return {"kind": "event", "event": event.to_json()}
+
+
+def _event_lines(event: CameraEvent) -> list[str]:
+    lines = [f"Camera {event.camera}"]
+    if event.place is not None:
+        lines.append(f"In {event.place}")
+    lines.append(f"Began {_local(event.started)}")
+    if event.ended is not None:
+        seconds = (event.ended - event.started).total_seconds()
+        lines.append(f"Ended {_local(event.ended)} ({seconds:.0f} s)")
+    if event.state == "interrupted":
+        lines.append("The watcher was stopped during the event; it may have lasted longer")
+    lines.append(f"Best score {event.peak_score:.3f} at {_local(event.peak)} (alarm above {event.threshold_on:.3f})")
+    lines.append(f"Detector {event.detector}")
+    if event.problem:
+        lines.append(f"Note: {event.problem}")
+    return lines
 
 
 class Channel(Protocol):

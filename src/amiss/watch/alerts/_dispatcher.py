@@ -11,6 +11,7 @@ from pathlib import Path
 
 from amiss.errors import AlertError, StoreError
 from amiss.video import Backoff
+from amiss.watch._outage import OutageNews
 from amiss.watch.alerts._channels import Alert, Channel
 from amiss.watch.alerts._sending import Sending
 from amiss.watch.config import EXPIRE_S
@@ -179,6 +180,8 @@ class Dispatcher:
 
     def _alert(self, claimed: Claim) -> Alert:
         delivery, event = claimed.delivery, claimed.event
+        if isinstance(event, OutageNews):
+            return Alert(delivery.key, delivery.rule, event)
         snapshot = self._media / event.snapshot if self._media is not None and event.snapshot is not None else None
         if snapshot is not None and not snapshot.is_file():
             snapshot = None

@@ -36,7 +36,8 @@ class Progress:
     """How far a worker is."""
 
     scored_s: float | None = None
-    """When it scored a clip last, on `time.monotonic()`; None: it didn't yet."""
+    """When it scored a clip last, or took one that is scored when those after it are there, on `time.monotonic()`;
+    None: it didn't yet."""
     lag_s: float = 0.0
     """For how long the oldest picture that has come, or the oldest clip, has been waiting."""
     drift: float | None = None

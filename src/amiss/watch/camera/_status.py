@@ -33,6 +33,8 @@ class CameraStatus:
     """Why it is in that state, redacted."""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When that state began."""
+    offline_since: datetime | None = None
+    """Since when nothing of it was scored, if that is long enough for an alert."""
     counts: CameraCounters = field(default_factory=CameraCounters)
     """Of all its workers together."""
     progress: Progress = field(default_factory=Progress)
@@ -81,6 +83,7 @@ class CameraStatus:
                 "state": self.state,
                 "reason": self.reason,
                 "since": self.since.isoformat(),
+                "offline_since": self.offline_since.isoformat() if self.offline_since else None,
                 "score": self.score,
                 "score_time": self.score_time.isoformat() if self.score_time else None,
                 "event_id": self.event_id,

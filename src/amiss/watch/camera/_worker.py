@@ -149,6 +149,7 @@ class CameraWorker:
         self._file_problem: str | None = None  # within a folder's file: why it can't be scored, empty: it can
         self._source_state = StateChange("connecting")
         self._scored_s = time.monotonic()
+        self._taken_s: float | None = None  # the last clip that got a score, or will
         self._failing_since_s: float | None = None  # the first of the clips in a row that couldn't be scored …
         self._failing_s = 0.0  # … and how long after it the last one came
         self._n_stalls = 0
@@ -188,7 +189,7 @@ class CameraWorker:
         """How far it is."""
         source = self._reader.source
         lag_s = max(source.lag_s, self._lane.waiting_s)
-        return Progress(self._scored_s if self._n_scores else None, lag_s, source.drift)
+        return Progress(self._taken_s, lag_s, source.drift)
 
     def start(self) -> None:
         """Begin."""
@@ -289,7 +290,7 @@ class CameraWorker:
     def _note_failing(self) -> None:
         now_s = time.monotonic()
         if not self._scorer.failures:
-            self._failing_since_s = None
+            self._taken_s, self._failing_since_s = now_s, None
         elif self._failing_since_s is None:
             self._failing_since_s = now_s
         self._failing_s = 0.0 if self._failing_since_s is None else now_s - self._failing_since_s

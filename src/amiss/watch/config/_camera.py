@@ -46,6 +46,10 @@ class CameraDefaults(Settings):
     """What is kept of an event."""
     window_clips: Annotated[int, Field(ge=1, le=4096)] = 32
     """Heads that look at a whole video see this many of the last clips."""
+    offline_after_s: Annotated[float, Field(ge=1)] = 60.0
+    """A camera of which nothing was scored for so long is offline, whatever the reason: rules with `on: offline` tell
+    it. Of a file or folder: one that can't be read. Must be longer than a clip takes (16 pictures, for most
+    detectors)."""
     lookahead_clips: Annotated[int, Field(ge=0, le=64)] = 0
     """Clips such a head waits for before it scores one: better scores, later (64 clips of 16 pictures at 25 a second
     are 41 s)."""

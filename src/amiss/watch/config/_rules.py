@@ -1,13 +1,14 @@
-"""Rules: which events are told to which channels."""
+"""Rules: which events, and which cameras that are offline, are told to which channels."""
 
 from datetime import datetime, time, timedelta, tzinfo
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from amiss.settings import Score, Seconds, Settings
 from amiss.watch._event import CameraEvent
+from amiss.watch._outage import Outage
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Clock = Annotated[str, Field(json_schema_extra={"pattern": r"^ *\d\d:\d\d *- *\d\d:\d\d *$"})]
@@ -17,7 +18,7 @@ _MIDNIGHT = time(0)
 
 
 class Rule(Settings):
-    """Which events are told to whom."""
+    """Which events, or which cameras that are offline, are told to whom."""
 
     name: Name
     """Its name, in the log of deliveries."""
@@ -30,8 +31,8 @@ class Rule(Settings):
     min_length_s: Seconds = 0.0
     """Shorter events are not told. With `on: opened` an event is told as soon as it has lasted so long."""
     hours: Clock | None = None
-    """Local time of day in which the event must begin, `22:00-06:00` (may cross midnight; the end is not in it); null =
-    always."""
+    """Local time of day in which the event must begin, or the camera be found offline, `22:00-06:00` (may cross
+    midnight; the end is not in it); null = always."""
     days: tuple[Day, ...] | None = None
     """Days of the week (on which those hours begin); null = all."""
     time_zone: str | None = None
@@ -40,8 +41,11 @@ class Rule(Settings):
     """After an event that was told, none of the same camera (of a folder: in the same file) is told to the same channel
     for so long, from opening to opening, or from end to end with `on: closed`. A message that could not be sent doesn't
     count."""
-    on: Literal["opened", "closed"] = "opened"
-    """Tell it at once, or when it is over and its clip is complete (or known to be missing)."""
+    on: Literal["opened", "closed", "offline"] = "opened"
+    """Tell an event at once (`opened`), or when it is over and its clip is complete, or known to be missing (`closed`).
+    `offline`: tell no events, but cameras of which nothing was scored for `offline_after_s`, and that they are back.
+    Cameras that go within 10 s of each other share a message. One that goes again within `cooldown_s` is told when that
+    is over, if it is still away."""
 
     @field_validator("channels")
     @classmethod
@@ -57,6 +61,12 @@ class Rule(Settings):
             _times(hours)
         return hours
 
+    @model_validator(mode="after")
+    def _of_events(self) -> Self:
+        if self.on == "offline" and (self.min_score or self.min_length_s):
+            raise ValueError("min_score and min_length_s are of events: a rule with `on: offline` has none")
+        return self
+
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, name: str | None) -> str | None:
@@ -65,16 +75,23 @@ class Rule(Settings):
 
     def moment(self, event: CameraEvent) -> datetime | None:
         """The time that the rule's cooldown counts from if the event is to be told now, else None."""
-        if self.cameras and event.camera not in self.cameras:
+        if self.on == "offline" or (self.cameras and event.camera not in self.cameras):
             return None
-        if event.peak_score < self.min_score or _length_s(event) < self.min_length_s or not self._in_hours(event):
+        if event.peak_score < self.min_score or _length_s(event) < self.min_length_s:
+            return None
+        if not self._in_hours(event.started):
             return None
         if self.on == "opened":
             return event.started
         return None if event.state == "open" else event.ended or event.peak
 
-    def _in_hours(self, event: CameraEvent) -> bool:
-        local = event.started.astimezone(_zone(self.time_zone))
+    def tells_outage(self, outage: Outage) -> bool:
+        """Whether it is to be told."""
+        is_of_camera = not self.cameras or outage.camera in self.cameras
+        return self.on == "offline" and is_of_camera and self._in_hours(outage.noticed)
+
+    def _in_hours(self, moment: datetime) -> bool:
+        local = moment.astimezone(_zone(self.time_zone))
         begin, end = (_MIDNIGHT, _MIDNIGHT) if self.hours is None else _times(self.hours)
         now = local.time()
         day = local.date()

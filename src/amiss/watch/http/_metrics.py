@@ -77,6 +77,9 @@ class Metrics(Collector):
         state = GaugeMetricFamily(
             "amiss_camera_state", "1 for the state that a camera is in", labels=("camera", "state")
         )
+        offline = GaugeMetricFamily(
+            "amiss_camera_offline", "1 while nothing was scored for offline_after_s", labels=("camera",)
+        )
         score = GaugeMetricFamily("amiss_score_ratio", "Last smoothed score, 0 to 1", labels=("camera",))
         lag = GaugeMetricFamily(
             "amiss_lag_seconds",
@@ -95,6 +98,7 @@ class Metrics(Collector):
                 state.add_metric((camera.name, name), camera.state == name)
             if camera.score is not None:
                 score.add_metric((camera.name,), camera.score)
+            offline.add_metric((camera.name,), camera.offline_since is not None)
             lag.add_metric((camera.name,), camera.progress.lag_s)
             if camera.progress.drift is not None:
                 drift.add_metric((camera.name,), camera.progress.drift)
@@ -102,7 +106,7 @@ class Metrics(Collector):
             restarts.add_metric((camera.name,), camera.restarts)
             for field, counter in counters:
                 counter.add_metric((camera.name,), getattr(camera.counts, field))
-        yield from (state, score, lag, drift, is_open, restarts, *(counter for _, counter in counters))
+        yield from (state, offline, score, lag, drift, is_open, restarts, *(counter for _, counter in counters))
         deliveries = GaugeMetricFamily("amiss_deliveries", "Messages by state", labels=("state",))
         for delivery_state, number in self._deliveries().items():
             deliveries.add_metric((delivery_state,), number)

@@ -1,11 +1,15 @@
 """The rows of the outbox: one per (event, rule, channel), made in the transaction that saves the event.
 
+For a camera's outage there is one of its start, and one of its end: see `_outage_rows`.
+
     pending     to be sent at `next_attempt`
     sending     a process is at it; if it dies, the row becomes due again and is sent with the same key
     sent        taken by the channel
     failed      refused for good
     expired     not taken within the channel's time
-    suppressed  fell into the cooldown of `held_by`; becomes pending if that one fails or expires
+    suppressed  fell into the cooldown of `held_by`; becomes pending if that one fails or expires. Of an outage: is sent
+                when the cooldown is over, unless it has `finished` before
+    joined      of an outage: told in the message of `held_by`, and ends as that one does
 
 Cooldowns count in the events' time, not in the clock's, so that neither a clock step nor a late write changes them. One
 that an event of a folder's file started holds for that file only: times of different files have nothing in common.
@@ -13,7 +17,7 @@ that an event of a folder's file started holds for that file only: times of diff
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -23,7 +27,9 @@ from amiss.watch._event import CameraEvent
 from amiss.watch.config import LONGEST_SEND_S, Rule
 from amiss.watch.store._tables import deliveries, events, rule_state
 
-DeliveryState = Literal["pending", "sending", "sent", "failed", "expired", "suppressed"]
+DeliveryState = Literal["pending", "sending", "sent", "failed", "expired", "suppressed", "joined"]
+Tells = Literal["event", "offline", "back"]
+"""What a delivery is about: an event; the start, or the end, of an outage."""
 
 LEASE_S = LONGEST_SEND_S + 60
 """A row `sending` for longer belongs to a process that is gone: every attempt is cut off before."""
@@ -39,19 +45,22 @@ class Delivery:
 
     key: str
     """Idempotency key, 32 hex digits: the same for every attempt."""
-    event_id: str
-    """What it tells of."""
+    tells: Tells
+    event_id: str | None
+    """The event that it tells of, …"""
+    outage_id: str | None
+    """… or the outage."""
     rule: str
     """The rule's name."""
     channel: str
     """The channel's name."""
     camera: str
-    """The event's camera."""
+    """The camera's name."""
     state: DeliveryState
     attempts: int
     """How often it was tried."""
     created: datetime
-    """When the event's state that called for it was stored."""
+    """When what called for it was stored."""
     next_attempt: datetime
     """When it is tried (again)."""
     finished: datetime | None
@@ -65,9 +74,9 @@ class Delivery:
 COLUMNS = [deliveries.c[name] for name in Delivery.__dataclass_fields__]
 
 
-def delivery_key(event_id: str, rule: str, channel: str) -> str:
-    """The idempotency key of one delivery."""
-    return hashlib.sha256("\0".join((event_id, rule, channel)).encode()).hexdigest()[:32]
+def delivery_key(*parts: str) -> str:
+    """The idempotency key of one delivery: of the event's or outage's id, the rule's name and the channel's."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def create_deliveries(
@@ -86,7 +95,7 @@ def create_deliveries(
                 if not wait_s:
                     count += _reschedule(connection, key, now)
                 continue
-            held_by = _cooling(connection, rule.name, event.camera, event.file, channel, moment, rule.cooldown_s)
+            held_by = cooling(connection, rule.name, event.camera, event.file, channel, moment, rule.cooldown_s)
             row: dict[str, Any] = {
                 "key": key, "event_id": event.event_id, "rule": rule.name, "channel": channel, "camera": event.camera,
                 "moment": moment, "cooldown_s": rule.cooldown_s, "attempts": 0, "created": now,
@@ -95,7 +104,7 @@ def create_deliveries(
             }  # fmt: skip
             connection.execute(insert(deliveries).values(row))
             if held_by is None:
-                _start_cooldown(connection, row)
+                start_cooldown(connection, row)
                 count += 1
     return count
 
@@ -126,11 +135,17 @@ def due(connection: Connection, channel: str, now: datetime) -> Delivery | None:
     A time further ahead than any delay is from a clock that was set back since: it is due.
     """
     ahead = now + timedelta(seconds=max(LEASE_S, MAX_DELAY_S) * 1.1)
-    query = select(*COLUMNS).where(
-        deliveries.c.channel == channel,
+    is_sent_now = and_(
         deliveries.c.state.in_(("pending", "sending")),
         or_(deliveries.c.next_attempt <= now, deliveries.c.next_attempt > ahead),
     )
+    has_cooled = and_(  # an outage that lasts
+        deliveries.c.state == "suppressed",
+        deliveries.c.tells == "offline",
+        deliveries.c.finished.is_(None),
+        deliveries.c.next_attempt <= now,
+    )
+    query = select(*COLUMNS).where(deliveries.c.channel == channel, or_(is_sent_now, has_cooled))
     oldest = query.order_by(deliveries.c.created, deliveries.c.key).limit(1)
     row = connection.execute(oldest).mappings().one_or_none()
     return None if row is None else Delivery(**row)
@@ -147,7 +162,24 @@ def claim(connection: Connection, found: Delivery, node: str, now: datetime) -> 
         )
         .values(state="sending", attempts=found.attempts + 1, node=node, next_attempt=now + timedelta(seconds=LEASE_S))
     )
+    if done.rowcount == 1 and found.tells != "event":
+        _join(connection, found, now)
     return done.rowcount == 1
+
+
+def _join(connection: Connection, found: Delivery, now: datetime) -> None:
+    """Take along what the same rule has to tell the same channel of other cameras."""
+    if found.state == "suppressed":
+        start_cooldown(connection, asdict(found) | {"moment": now})
+    others = (
+        deliveries.c.channel == found.channel,
+        deliveries.c.rule == found.rule,
+        deliveries.c.tells == found.tells,
+        deliveries.c.state == "pending",
+        deliveries.c.attempts == 0,
+    )
+    if found.attempts == 0:  # later its text, and so its key, stays what it is
+        connection.execute(update(deliveries).where(*others).values(state="joined", held_by=found.key))
 
 
 def recover(connection: Connection, node: str, now: datetime) -> int:
@@ -167,8 +199,11 @@ def postpone(connection: Connection, key: str, next_attempt: datetime, error: st
 
 def finish(connection: Connection, key: str, state: DeliveryState, error: str | None, now: datetime) -> int:
     """Write how a delivery ended; returns how many suppressed ones became pending because it didn't arrive."""
-    _update_sending(connection, key, state=state, error=error, finished=now)
-    return 0 if state == "sent" else _release(connection, key, now)
+    joined = (deliveries.c.held_by == key, deliveries.c.state == "joined")
+    keys = [key, *connection.scalars(select(deliveries.c.key).where(*joined))]
+    for ended in keys:
+        _update_sending(connection, ended, state=state, error=error, finished=now)
+    return 0 if state == "sent" else sum(_release(connection, ended, now) for ended in keys)
 
 
 def expire_unknown(connection: Connection, channels: Sequence[str], node: str, before: datetime, now: datetime) -> int:
@@ -204,25 +239,25 @@ def _release(connection: Connection, key: str, now: datetime) -> int:
     connection.execute(delete(rule_state).where(rule_state.c.delivery == key))
     held = connection.execute(
         select(deliveries)
-        .where(and_(deliveries.c.held_by == key, deliveries.c.state == "suppressed"))
+        .where(deliveries.c.held_by == key, deliveries.c.state == "suppressed", deliveries.c.finished.is_(None))
         .order_by(deliveries.c.moment, deliveries.c.key)
     ).mappings()
     count = 0
     for row in list(held):
         file = connection.scalar(select(events.c.file).where(events.c.event_id == row["event_id"]))
-        held_by = _cooling(
+        held_by = cooling(
             connection, row["rule"], row["camera"], file, row["channel"], row["moment"], row["cooldown_s"]
         )
         values: dict[str, Any] = {"held_by": held_by}
         if held_by is None:
             values |= {"state": "pending", "next_attempt": now}
-            _start_cooldown(connection, row)
+            start_cooldown(connection, row)
             count += 1
         connection.execute(update(deliveries).where(deliveries.c.key == row["key"]).values(**values))
     return count
 
 
-def _cooling(
+def cooling(
     connection: Connection, rule: str, camera: str, file: str | None, channel: str, moment: datetime, cooldown_s: float
 ) -> str | None:
     """The delivery whose cooldown the moment falls into."""
@@ -238,7 +273,7 @@ def _cooling(
     return holder if connection.scalar(of_holder.where(deliveries.c.key == holder)) == file else None
 
 
-def _start_cooldown(connection: Connection, row: Any) -> None:
+def start_cooldown(connection: Connection, row: Any) -> None:
     where = and_(
         rule_state.c.rule == row["rule"], rule_state.c.camera == row["camera"], rule_state.c.channel == row["channel"]
     )

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from amiss.watch._event import CameraEvent
+from amiss.watch._outage import OutageNews
 from amiss.watch.store._archive import Archive
 from amiss.watch.store._deliveries import Delivery, DeliveryState, claim, due, expire_unknown, finish, postpone
+from amiss.watch.store._outage_rows import news_of
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Claim:
 
     delivery: Delivery
     """Its `attempts` count this one."""
-    event: CameraEvent
+    event: CameraEvent | OutageNews
     """As the database has it now."""
 
 
@@ -42,9 +44,15 @@ class Outbox:
             with self._archive.writing() as connection:
                 if not claim(connection, found, self._node, now):
                     continue  # another process was faster
-            stored = self._archive.get_event(found.event_id)
-            assert stored is not None  # a foreign key holds them together
-            return Claim(replace(found, state="sending", attempts=found.attempts + 1), stored.event)
+            return Claim(replace(found, state="sending", attempts=found.attempts + 1), self._told_by(found))
+
+    def _told_by(self, delivery: Delivery) -> CameraEvent | OutageNews:
+        if delivery.event_id is None:
+            with self._archive.reading() as connection:
+                return news_of(connection, delivery)
+        stored = self._archive.get_event(delivery.event_id)
+        assert stored is not None  # a foreign key holds them together
+        return stored.event
 
     def postpone(self, key: str, next_attempt: datetime, error: str) -> None:
         """An attempt failed; there will be another."""

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from amiss.watch._event import CameraEvent
+from amiss.watch._event import CameraEvent, Time
+from amiss.watch._outage import Outage
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,38 @@ class ForgetMedia:
     op: Literal["forget"] = "forget"
 
 
-Record = SaveEvent | Interrupt | AddClip | ForgetMedia
+@dataclass(frozen=True)
+class CameraLost:
+    """Nothing of a camera was scored for too long. Where an outage of it lasts already, this is still that one."""
+
+    run: str
+    revision: int
+    """See SaveEvent."""
+    outage: Outage
+    op: Literal["lost"] = "lost"
+
+
+@dataclass(frozen=True)
+class CameraBack:
+    """Something of a camera was scored again: if an outage of it lasts, it ends."""
+
+    run: str
+    revision: int
+    """See SaveEvent."""
+    camera: str
+    time: Time
+    op: Literal["back"] = "back"
+
+
+@dataclass(frozen=True)
+class ForgetCameras:
+    """Outages of all other cameras are over: they aren't watched any more."""
+
+    watched: tuple[str, ...]
+    op: Literal["watched"] = "watched"
+
+
+Record = SaveEvent | Interrupt | AddClip | ForgetMedia | CameraLost | CameraBack | ForgetCameras
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="op")])
 

@@ -14,13 +14,26 @@ from sqlalchemy import Connection, Engine, exc, insert, update
 
 from amiss.errors import StoreError
 from amiss.watch._event import CameraEvent, CameraState
+from amiss.watch._outage import Outage
 from amiss.watch.config import Rule
 from amiss.watch.store._archive import Archive
 from amiss.watch.store._database import describe, is_refused, make_engine, reason
 from amiss.watch.store._deliveries import recover
 from amiss.watch.store._event_rows import add_clip_row, forget_media_rows, interrupt_rows, save_event_rows
+from amiss.watch.store._outage_rows import forget_cameras, lose_camera, return_camera
 from amiss.watch.store._outbox import Outbox
-from amiss.watch.store._records import AddClip, ForgetMedia, Interrupt, Record, SaveEvent, read_record, write_record
+from amiss.watch.store._records import (
+    AddClip,
+    CameraBack,
+    CameraLost,
+    ForgetCameras,
+    ForgetMedia,
+    Interrupt,
+    Record,
+    SaveEvent,
+    read_record,
+    write_record,
+)
 from amiss.watch.store._spool import MAX_BYTES, Entry, Spool
 from amiss.watch.store._tables import cameras
 
@@ -80,8 +93,9 @@ def open_store(url: str, spool: Path, *, rules: Sequence[Rule] = (), spool_bytes
 class Store(Archive):
     """See `open_store`. Every method may be called from any thread.
 
-    `save_event`, `mark_interrupted`, `add_clip`, `forget_media` and `set_camera_state` never wait for the database and
-    never raise for trouble with it; all others read or write at once and raise StoreError.
+    `save_event`, `camera_lost`, `camera_back`, `forget_cameras`, `mark_interrupted`, `add_clip`, `forget_media` and
+    `set_camera_state` never wait for the database and never raise for trouble with it; all others read or write at once
+    and raise StoreError.
     """
 
     def __init__(self, engine: Engine, spool: Spool, rules: Sequence[Rule] = ()) -> None:
@@ -122,6 +136,24 @@ class Store(Archive):
         """
         with self._appending:  # revisions must rise in the order of the spool
             self._put(SaveEvent(self.run, next(self._revisions), event))
+
+    def camera_lost(self, outage: Outage) -> None:
+        """Nothing of a camera was scored for too long: store it, and the deliveries that the rules ask for.
+
+        Where an outage of that camera lasts already, such as one that an earlier process noticed, it is that one, and
+        nobody is told twice.
+        """
+        with self._appending:
+            self._put(CameraLost(self.run, next(self._revisions), outage))
+
+    def camera_back(self, camera: str, time: datetime) -> None:
+        """Something of a camera was scored again. If an outage of it lasts, whoever was told of it is told."""
+        with self._appending:
+            self._put(CameraBack(self.run, next(self._revisions), camera, time))
+
+    def forget_cameras(self, watched: Iterable[str]) -> None:
+        """Only these are watched: outages of others that this spool folder's processes noticed are over."""
+        self._put(ForgetCameras(tuple(watched)))
 
     def mark_interrupted(self, cameras: Iterable[str]) -> None:
         """At start-up: what earlier processes left open is `interrupted`, ended at its last clip.
@@ -260,6 +292,12 @@ class Store(Archive):
                 add_clip_row(connection, record)
             case ForgetMedia():
                 forget_media_rows(connection, record, now)
+            case CameraLost():
+                return lose_camera(connection, record, self.node, self._rules, now)
+            case CameraBack():
+                return return_camera(connection, record, self.node, now)
+            case ForgetCameras():
+                forget_cameras(connection, self.node, record.watched, now)
         return 0
 
     def _solved(self) -> None:

@@ -5,7 +5,8 @@ The schema itself is made by the migrations; a test holds the two together.
     cameras       one row per camera seen: its state now
     events        one row per event, updated while it is open
     traces        score per clip of an event, packed (see `pack_trace`)
-    deliveries    one row per (event, rule, channel): the outbox and its log
+    outages       one row per stretch of time in which a camera gave nothing
+    deliveries    one row per (event, rule, channel), and per start and end of an outage: the outbox and its log
     rule_state    which delivery started the cooldown of (rule, camera, channel)
     reviews       what people said of an event; the newest counts
     audit         who did what
@@ -114,11 +115,28 @@ traces = Table(
     Column("packed", LargeBinary, nullable=False),
 )
 
+outages = Table(
+    "outages",
+    metadata,
+    Column("outage_id", _key, primary_key=True),
+    Column("camera", _name, nullable=False),
+    Column("started", UTCDateTime, nullable=False),
+    Column("noticed", UTCDateTime, nullable=False),
+    Column("ended", UTCDateTime),  # null: it lasts; of one camera at most one does
+    Column("reason", Text, nullable=False),
+    Column("run", _key, nullable=False),  # the process that told of it last …
+    Column("revision", BigInteger, nullable=False),  # … and in which record
+    Column("node", _key, nullable=False),
+    Index(None, "camera", "ended"),
+)
+
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("key", _key, primary_key=True),  # idempotency key: a hash of event, rule and channel
-    Column("event_id", _key, ForeignKey("events.event_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("key", _key, primary_key=True),  # idempotency key: a hash of event (or outage), rule and channel
+    Column("tells", String(16), nullable=False, server_default="event"),  # event; offline or back: of the outage
+    Column("event_id", _key, ForeignKey("events.event_id", ondelete="CASCADE"), index=True),
+    Column("outage_id", _key, ForeignKey("outages.outage_id", ondelete="CASCADE"), index=True),
     Column("rule", _name, nullable=False),
     Column("channel", _name, nullable=False),
     Column("camera", _name, nullable=False),
