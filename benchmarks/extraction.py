@@ -2,6 +2,7 @@
 
     AMISS_SHARED=… python benchmarks/extraction.py [NAME …] [--clips 16] [--repeats 5] [--threads N] [--json]
     python benchmarks/extraction.py --memory 2 [NAME]
+    python benchmarks/extraction.py --device cuda | --ceiling      (see extraction_device.py)
 
 The plain loop: OpenCV decodes, frames are resized one by one and normalised, PyTorch runs one clip at a time in eager
 float32, the features are saved. Both see the first clips of an original UCF-Crime video (320x240) and of a 720p video
@@ -41,13 +42,14 @@ from amiss.features import extract_video
 from amiss.jobs import extract
 from amiss.video import VideoReader, VideoWriter, cut_clip, iter_clips
 from backbones import draw_clip
+from extraction_device import NETWORKS, ceiling, measure_device, name_of
 
 DEFAULT = ("r3d_18", "r2plus1d_18", "s3d", "swin3d_t")
 UCF = "data/ucf_crime/videos/Normal_Videos_006_x264.mp4"
 CLIP_LEN, MATRIX = 16, 2048
 
 
-def plain_loop(video: Path, backbone: Backbone, out: Path) -> None:
+def plain_loop(video: Path, backbone: Backbone, out: Path, device: str = "cpu") -> None:
     """What the source systems do, with the same network, sizes and statistics."""
     spec = backbone.spec
     statistics_of_weights = (spec.mean or (0.0,) * 3, spec.std or (1.0,) * 3)
@@ -62,7 +64,7 @@ def plain_loop(video: Path, backbone: Backbone, out: Path) -> None:
         if len(frames) == CLIP_LEN:
             clip = (np.stack(frames).transpose(3, 0, 1, 2).astype(np.float32) / 255 - mean) / std
             with torch.no_grad():
-                rows.append(backbone(torch.from_numpy(clip[None])).numpy())
+                rows.append(backbone(torch.from_numpy(clip[None]).to(device)).cpu().numpy())
             frames = []
         if not there:
             break
@@ -200,8 +202,25 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--memory", type=float, metavar="HOURS", help="measure memory on a long video instead")
+    parser.add_argument("--device", help="measure on a GPU instead: cuda, cuda:1, …")
+    parser.add_argument("--seconds", type=float, default=8, help="for each figure of the GPU that is measured alone")
+    parser.add_argument("--ceiling", action="store_true", help="measure what an engine would be given that takes all")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = parser.parse_args()
+    if given.ceiling:
+        print(json.dumps(ceiling(given.repeats), indent=2))
+        return
+    if given.device is not None:
+        chosen = [(n, c) for n, c in NETWORKS if given.names is DEFAULT or n in given.names]
+        rows = []
+        for name, crops in chosen:
+            rows.append(measure_device(name, crops, given.device, given.seconds, plain_loop))
+            print(rows[-1], file=sys.stderr)
+        if given.json:
+            print(json.dumps({"device": name_of(given.device), "cores": os.cpu_count(), "rows": rows}, indent=2))
+        else:
+            show(f"clips of 16 frames per second; {name_of(given.device)}, {os.cpu_count()} cores", rows)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if given.memory is not None:
@@ -224,7 +243,12 @@ def main() -> None:
     if given.json:
         print(json.dumps({"matrix_gflops": round(rate), "threads": given.threads, "rows": rows}, indent=2))
         return
-    table = Table(title=f"ms per clip, {given.threads} threads; matrix product {rate:.0f} GFLOP/s")
+    show(f"ms per clip, {given.threads} threads; matrix product {rate:.0f} GFLOP/s", rows)
+
+
+def show(title: str, rows: list[dict[str, Any]]) -> None:
+    """A table."""
+    table = Table(title=title)
     for column in rows[0]:
         table.add_column(column.replace("_", " "), justify="left" if column in ("backbone", "video") else "right")
     for row in rows:

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amiss.backbones import FeatureSpec, Preprocessing, create_backbone
+from amiss.backbones import FeatureSpec, Preprocessing, create_backbone, find_backbone
+from amiss.backbones.weights import Unfetched
 from amiss.errors import UsageError
 
 
@@ -141,3 +142,47 @@ def test_the_spec_says_how_frames_are_preprocessed():
     assert (spec.resize, spec.crop, spec.crops, spec.sampled) == ("128x171 bilinear", "centre 112", 10, 8)
     assert (spec.colour, spec.value_range, spec.mean, spec.std) == ("bgr", (0.0, 255.0), (1.0, 2.0, 3.0), None)
     assert Preprocessing(resize=256, antialias=True).spec_fields()["resize"] == "shorter side 256 bilinear antialiased"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(2, 90),
+    width=st.integers(2, 90),
+    resize=st.sampled_from([None, 32, (24, 40), (64, 17)]),
+    interpolation=st.sampled_from(["bilinear", "bicubic", "area", "lanczos"]),
+    antialias=st.booleans(),
+    rounded=st.booleans(),
+    crop=st.sampled_from([None, 16]),
+    crops=st.sampled_from([1, 5, 10]),
+    sampled=st.sampled_from([None, 2]),
+    colour=st.sampled_from(["rgb", "bgr", "grey"]),
+)
+def test_on_a_device_pixels_are_the_same_to_one_grey_level(height, width, crop, crops, **how):
+    how = {**how, "crop": crop, "crops": 1 if crop is None else crops, "value_range": (0.0, 255.0)}
+    preprocessing, frames = Preprocessing(**how), clip(height, width)
+    expected = preprocessing(frames)
+    found = preprocessing.on_device(torch.from_numpy(preprocessing.used(frames)))
+    assert found.shape == expected.shape
+    assert found.is_contiguous()
+    assert (found - expected).abs().max() <= 1 + 1e-3
+
+
+def all_preprocessings():
+    cases = [(name, "default") for name in ("c3d", "i3d", "i3d_resnet50", "mfnet", "resnet3d_50", "r3d_18", "swin3d_t")]
+    cases += [("squeezenet1_1", "default"), ("s3d", "default"), ("mvit_v2_s", "default"), ("densenet3d_121", "default")]
+    cases += [("i3d_resnet50", "gottimukkala"), ("i3d_resnet50", "nonlocal")]
+    cases += [("c3d", "ekosman"), ("c3d", "topk"), ("c3d", "nevinbaiju")]
+    return [*cases, ("resnet3d_50", "hara2018"), ("resnet3d_50", "hara2020")]
+
+
+@pytest.mark.parametrize(("name", "preset"), all_preprocessings())
+def test_on_a_device_every_preset_gives_what_it_gives_in_memory(name, preset):
+    """Directions of the inputs: one grey level of few pixels is all that may differ."""
+    published = [weights for weights in find_backbone(name).weights if weights not in ("default", "random", "FILE")]
+    backbone = create_backbone(name, Unfetched(published[0]) if published else "random", preset=preset)
+    frames = np.kron(clip(30, 40), np.ones((1, 8, 8, 1), np.uint8))  # 240x320, with edges
+    preprocessing = backbone.preprocessing
+    expected, found = preprocessing(frames), preprocessing.on_device(torch.from_numpy(preprocessing.used(frames)))
+    assert torch.nn.functional.cosine_similarity(found.double().flatten(), expected.double().flatten(), dim=0) > 0.99999
+    level = (preprocessing.value_range[1] - preprocessing.value_range[0]) / 255 / min(preprocessing.std or (1.0,))
+    assert (found - expected).abs().max() <= 1.01 * level

@@ -43,7 +43,8 @@ def test_what_was_asked_for(arithmetic):
     ("asked", "match"),
     [
         (("r3d_18", "cpu", "tensorrt"), "engine is 'tensorrt'; it must be one of"),
-        (("r3d_18", "cpu", "torch", "fp16"), "precision is 'fp16'; it must be one of"),
+        (("r3d_18", "cpu", "torch", "fp8"), "precision is 'fp8'; it must be one of"),
+        (("r3d_18", "cpu", "torch", "fp16"), "precision fp16 runs on CUDA only"),
         (("r3d_18", "cuda", "openvino"), "engine openvino runs on the CPU, not on cuda"),
         (("motion", "cpu", "openvino"), "motion is no network"),
     ],

@@ -107,14 +107,13 @@ def test_readers_stop_where_the_caller_does(videos, engine):
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize(("prepared_bytes", "batch"), [(module._PREPARED_BYTES, 1), (1, 1), (1, 4)])
-def test_readers_do_not_run_away(videos, engine, monkeypatch, prepared_bytes, batch):
+@pytest.mark.parametrize(("bytes_ahead", "batch"), [(1 << 28, 1), (1, 1), (1, 4)])
+def test_readers_do_not_run_away(videos, engine, bytes_ahead, batch):
     """The clips that wait are bounded in number and in bytes, whatever the length of the videos.
 
     Where one is larger than all that is allowed it waits alone, and a batch of them still comes together.
     """
-    monkeypatch.setattr(module, "_PREPARED_BYTES", prepared_bytes)
-    engine.batch = batch
+    engine.batch, engine.bytes_ahead = batch, bytes_ahead
     prepare, run, ahead, most = engine.prepare, engine.run, 0, 0
     lock = threading.Lock()
 
@@ -135,8 +134,21 @@ def test_readers_do_not_run_away(videos, engine, monkeypatch, prepared_bytes, ba
     engine.prepare, engine.run = counted, slow
     results = dict(extract_videos(videos.items(), engine))
     assert sum(len(video.features) for video in results.values()) == sum(-(-(5 + 10 * v) // 16) for v in range(8))
-    in_queue = 1 if prepared_bytes == 1 else module._VIEWS_AHEAD + 1
+    in_queue = 1 if bytes_ahead == 1 else module._VIEWS_AHEAD + 1
     assert most <= in_queue + batch + 2 * module._CPU_READERS
+
+
+@pytest.mark.parametrize("batch", [3, 64])
+def test_batches_reach_from_one_video_to_the_next(videos, engine, batch):
+    """So that short videos fill a GPU, too; and each video's features are still its own."""
+    alone = {name: extract_video(path, engine).features for name, path in videos.items()}
+    sizes, run = [], engine.run
+    engine.run = lambda prepared: (sizes.append(len(prepared)), run(prepared))[1]
+    engine.batch = batch
+    together = dict(extract_videos(videos.items(), engine))
+    assert together.keys() == alone.keys()
+    assert all(np.array_equal(together[name].features, alone[name]) for name in alone)
+    assert all(size == batch for size in sizes[:-1])
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """Preprocessing: decoded frames → what a network was trained to see.
 
+One description, two executions: from frames in memory (`preprocessing(frames)`), and from frames that were copied to
+the network's device as they are, 8 bits a value (`preprocessing.on_device(frames)`).
+
 Shape letters: C crops · T frames · H, W pixels.
 """
 
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from amiss.backbones._device_preprocessing import resized_on_device
 from amiss.errors import UsageError
 
 CROPS = (1, 5, 10)
@@ -82,23 +86,54 @@ class Preprocessing:
         Raises:
             UsageError: not such frames.
         """
-        if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
-            raise UsageError(f"frames are {frames.dtype} {frames.shape}; a clip is uint8 [T, H, W, 3]")
-        if self.sampled is not None:
-            frames = frames[np.linspace(0, len(frames) - 1, self.sampled).round().astype(int)]
+        frames = self.used(frames)
         if self.colour == "bgr":
             frames = frames[..., ::-1]
-        x_CTKHW = self._views(self._resized(frames))
+        return self._normalised(self._views(self._resized(frames)))
+
+    def on_device(self, frames: Tensor) -> Tensor:
+        """The same from frames that lie on a device, there.
+
+        Pixels differ by at most one grey level (of 0..255, before normalisation) from what frames in memory give.
+
+        Args:
+            frames: [T, H, W, 3] uint8 RGB, those that `used` gives.
+
+        Returns:
+            [C, 3, T', H', W'] float32, on the same device.
+        """
+        size = self._target_size(*frames.shape[1:3])
+        x_TKHW = resized_on_device(self, frames, size)
+        if self.colour == "bgr":
+            x_TKHW = x_TKHW.flip(1)
+        return self._normalised(self._views(x_TKHW))
+
+    def used(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Those frames of a clip that the network sees.
+
+        Raises:
+            UsageError: not a clip, [T, H, W, 3] uint8.
+        """
+        if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
+            raise UsageError(f"frames are {frames.dtype} {frames.shape}; a clip is uint8 [T, H, W, 3]")
+        if self.sampled is None:
+            return frames
+        used: NDArray[np.uint8] = frames[np.linspace(0, len(frames) - 1, self.sampled).round().astype(int)]
+        return used
+
+    def _normalised(self, x_CTKHW: Tensor) -> Tensor:
+        """Pixels → what the network was trained to see, [C, 3, T, H, W]."""
         x_CKTHW = x_CTKHW.transpose(1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        x_CKTHW = x_CKTHW.contiguous()  # float32 of unrounded pixels came as it was; grey ones share their memory
         low, high = self.value_range
         if (low, high) != (0.0, 255.0):
             x_CKTHW = x_CKTHW.div_(255)
             if (low, high) != (0.0, 1.0):
                 x_CKTHW = x_CKTHW.mul_(high - low).add_(low)
         if self.mean is not None:
-            x_CKTHW = x_CKTHW.sub_(torch.tensor(self.mean).view(-1, 1, 1, 1))
+            x_CKTHW = x_CKTHW.sub_(_per_colour(self.mean, x_CKTHW))
         if self.std is not None:
-            x_CKTHW = x_CKTHW.div_(torch.tensor(self.std).view(-1, 1, 1, 1))
+            x_CKTHW = x_CKTHW.div_(_per_colour(self.std, x_CKTHW))
         return x_CKTHW
 
     def _target_size(self, height: int, width: int) -> tuple[int, int]:
@@ -126,8 +161,10 @@ class Preprocessing:
             resized = [cv2.resize(frame, size[::-1], interpolation=method) for frame in frames_THWK]
             frames_THWK = np.stack(resized).reshape(len(resized), *size, -1)
         if size != (height, width) and self.interpolation == "lanczos":
-            images = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames_THWK]
-            frames_THWK = np.stack([np.asarray(i.resize(size[::-1], Image.Resampling.LANCZOS)) for i in images])
+            one_or_three = frames_THWK[..., 0] if self.colour == "grey" else frames_THWK
+            images = [Image.fromarray(np.ascontiguousarray(frame)) for frame in one_or_three]
+            resized = [np.asarray(image.resize(size[::-1], Image.Resampling.LANCZOS)) for image in images]
+            frames_THWK = np.stack(resized).reshape(len(resized), *size, -1)
         x_TKHW = torch.from_numpy(np.require(frames_THWK, requirements=["C", "W"])).permute(0, 3, 1, 2)
         if size != tuple(x_TKHW.shape[2:]):
             resized_TKHW = torch.empty((*x_TKHW.shape[:2], *size), dtype=torch.uint8 if self.rounded else torch.float32)
@@ -147,3 +184,7 @@ class Preprocessing:
         corners = [centre] if self.crops == 1 else [(0, 0), (0, right), centre, (bottom, 0), (bottom, right)]
         frames = [x_TKHW, x_TKHW.flip(3)] if self.crops == 10 else [x_TKHW]
         return torch.stack([x[:, :, top : top + side, left : left + side] for x in frames for top, left in corners])
+
+
+def _per_colour(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return torch.tensor(values, device=like.device).view(-1, 1, 1, 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from amiss.backbones import FeatureSpec
 
 Prepared = tuple[Tensor, ...]
-"""A preprocessed clip [C, 3, T', H', W'], one per fused part."""
+"""A preprocessed clip [C, 3, T', H', W'], one per fused part. It lies where the engine wants it."""
 
 
 class Engine(ABC):
@@ -26,9 +26,11 @@ class Engine(ABC):
     name: str
     """`torch` or `openvino`; joined by `+` where the parts of a fusion differ."""
     precision: str
-    """Of the network's arithmetic: `fp32`, `bf16` or `int8`; joined as the names are. Features are float32 always."""
+    """Of the network's arithmetic: `fp32`, `bf16`, `fp16` or `int8`; joined as the names are. Features are float32."""
     batch: int = 1
     """Clips that are best given to `run` at once."""
+    bytes_ahead: int = 256 << 20
+    """Of prepared clips that may wait for it."""
 
     @property
     def description(self) -> str:

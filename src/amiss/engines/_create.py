@@ -5,12 +5,12 @@ import warnings
 import cv2
 import torch
 
-from amiss.backbones import Backbone, FusedBackbone
+from amiss.backbones import Backbone, FusedBackbone, find_backbone
 from amiss.engines._base import Engine
 from amiss.engines._choice import choose
 from amiss.engines._fused import FusedEngine
 from amiss.engines._openvino import OpenVINOEngine
-from amiss.engines._torch import TorchEngine
+from amiss.engines._torch import TorchEngine, existing_device
 from amiss.errors import UsageError
 
 
@@ -26,12 +26,13 @@ def create_engine(
 
     Args:
         backbone: from `create_backbone`; it is moved to the device.
-        device: `auto` (CUDA if there is some, else the CPU), `cpu`, `cuda`, `cuda:1`, …
+        device: `auto` (CUDA if there is some, else the CPU), `cpu`, `cuda`, `cuda:1`, … Formulas (`motion`) stay on
+            the CPU.
         threads: CPU threads of torch, OpenVINO and OpenCV, for the whole process; None = leave as they are.
         engine: `torch`, `openvino` (CPU only), or `auto`: the faster one, part by part of a fusion. Where a network
             was measured is said in `engines/_choice.py`.
-        precision: `fp32`, `bf16`, `int8` (a network that `quantise` made; never taken by itself), or `auto`: bf16 for
-            video networks where the device has arithmetic for it, else fp32.
+        precision: `fp32`, `bf16`, `fp16` (CUDA only), `int8` (a network that `quantise` made; never taken by itself),
+            or `auto`: bf16 for video networks where the device has arithmetic for it, else fp32.
             Features in bf16 agree with fp32 in direction (cosine at least 0.999, tested on CPUs), not in every digit.
 
     Raises:
@@ -53,6 +54,10 @@ def create_engine(
 
 def _create(backbone: Backbone, device: str, threads: int | None, engine: str, precision: str) -> Engine:
     choice = choose(backbone.spec.backbone, device, engine, precision)
+    info = find_backbone(backbone.spec.backbone)
+    if info is not None and info.kind == "formula":
+        existing_device(device)
+        device = "cpu"  # what it computes isn't written for anything else
     if choice.fallback is not None:
         warnings.warn(choice.fallback, stacklevel=3)
     if choice.engine == "torch":

@@ -19,6 +19,7 @@ class FusedEngine(Engine):
         self.name = _joined([engine.name for engine in engines])
         self.precision = _joined([engine.precision for engine in engines])
         self.batch = max(engine.batch for engine in engines)
+        self.bytes_ahead = max(engine.bytes_ahead for engine in engines)
 
     @property
     def description(self) -> str:

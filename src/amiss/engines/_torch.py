@@ -1,4 +1,4 @@
-"""Torch engine: CPU or CUDA, float32 or bfloat16."""
+"""Torch engine: CPU or CUDA, in float32, bfloat16 or float16."""
 
 import copy
 import warnings
@@ -11,39 +11,46 @@ from torch import Tensor, nn
 
 from amiss.backbones import Backbone
 from amiss.engines._base import Engine, Prepared
+from amiss.engines._upload import Upload
 from amiss.errors import UsageError
 
-_CUDA_VIEWS = 8  # clips times crops at once; halved where they don't fit into the device's memory
+_CUDA_VIEWS = 64  # clips times crops at once; halved where they don't fit into the device's memory
+_SHARE_AHEAD = 1 / 16  # of the device's memory, for clips that wait
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchEngine(Engine):
     """Runs a backbone in PyTorch.
 
     On a CPU one clip (with all its crops) at a time, on CUDA a fixed number of them, the last ones filled up with
-    zeros: kernels differ with the batch size, so the features of a clip would depend on its place in the video.
+    zeros: kernels differ with the batch size, so the features of a clip would depend on its place in the video. Clips
+    go to CUDA as 8-bit frames and are preprocessed there.
 
     Where a batch doesn't fit into the device's memory it is halved for good: the rest of the features may differ in the
     last digits from those before, which a warning says once and the description records. Where not even one clip fits,
     running raises a UsageError.
 
-    In bfloat16, convolutions and matrix products take bfloat16 values and the rest stays float32 (autocast).
+    In bfloat16 and float16, convolutions and matrix products take such values and the rest stays float32 (autocast).
+    Values of float16 end at 65504: where features aren't finite in it, running raises a UsageError.
     """
 
     name = "torch"
 
     def __init__(self, backbone: Backbone, device: str, precision: str = "fp32") -> None:
-        try:
-            self._device = torch.device(device)
-            if precision == "bf16":
-                backbone = _in_bfloat16(backbone)
-            self._backbone = backbone.to(self._device)
-        except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
-            raise UsageError(f"device {device!r} can't be used: {str(error).splitlines()[0]}") from error
+        self._device = existing_device(device)
+        if precision in _DTYPES:
+            backbone = _in_16_bits(backbone, _DTYPES[precision])
+        self._backbone = backbone.to(self._device)
         self.spec = backbone.spec
         self.device = str(self._device)
         self.precision = precision
         self.batch = max(1, _CUDA_VIEWS // self.spec.crops) if self._device.type == "cuda" else 1
         self._is_halved = False
+        self._upload: Upload | None = None
+        if self._device.type == "cuda":
+            self.bytes_ahead = int(torch.cuda.get_device_properties(self._device).total_memory * _SHARE_AHEAD)
+            if self._backbone.preprocessing is not None:
+                self._upload = Upload(self._backbone.preprocessing, self._device)
 
     @property
     def description(self) -> str:
@@ -51,7 +58,7 @@ class TorchEngine(Engine):
 
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
         with torch.inference_mode():
-            return (self._backbone.preprocess(frames),)
+            return (self._backbone.preprocess(frames) if self._upload is None else self._upload(frames),)
 
     @torch.inference_mode()
     def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
@@ -85,25 +92,44 @@ class TorchEngine(Engine):
         """Clips [C, 3, T', H', W'], at most a batch of them → features of a whole batch, [N, C, D]."""
         filling = [torch.zeros_like(clips[0])] * (self.batch - len(clips))
         x_NKTHW = torch.cat([*clips, *filling]).to(self._device)
-        if self.precision == "bf16":
+        dtype = _DTYPES.get(self.precision)
+        if dtype is not None:
             x_NKTHW = x_NKTHW.contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with torch.autocast(self._device.type, dtype, enabled=dtype is not None):
             features: Tensor = self._backbone(x_NKTHW)
         rows: NDArray[np.float32] = features.float().cpu().numpy()
+        if dtype is torch.float16 and not np.isfinite(rows[: len(clips) * self.spec.crops]).all():
+            raise UsageError(
+                f"{self.spec.backbone} has values beyond 65504, where float16 ends: take precision bf16 or fp32"
+            )
         return rows.reshape(self.batch, -1, rows.shape[1])
 
 
-def _in_bfloat16(backbone: Backbone) -> Backbone:
-    """A copy whose convolutions and linear layers hold bfloat16 weights, channels last; autocast does the rest."""
+def existing_device(name: str) -> torch.device:
+    """A device, by its name.
+
+    Raises:
+        UsageError: it isn't there.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
+        raise UsageError(f"device {name!r} can't be used: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def _in_16_bits(backbone: Backbone, dtype: torch.dtype) -> Backbone:
+    """A copy whose convolutions and linear layers hold such weights, channels last; autocast does the rest."""
     backbone = copy.deepcopy(backbone)
     for module in backbone.modules():
         match module:
             case nn.Conv3d():
-                module.to(torch.bfloat16).to(memory_format=torch.channels_last_3d)
+                module.to(dtype).to(memory_format=torch.channels_last_3d)
             case nn.Conv2d():
-                module.to(torch.bfloat16).to(memory_format=torch.channels_last)
+                module.to(dtype).to(memory_format=torch.channels_last)
             case nn.Linear():
-                module.to(torch.bfloat16)
+                module.to(dtype)
             case _:
                 pass
     return backbone

@@ -1,8 +1,9 @@
 """Extraction: videos → features. Decoding, preprocessing and the backbone overlap; memory doesn't grow with the video.
 
-Readers, each a thread with a video of its own, decode and preprocess; the caller's thread runs the backbone over the
-clips of all of them. A queue in between, bounded in clips and in bytes, keeps the readers some clips ahead, also from
-one video to the next. Large videos are read by fewer readers at once: a clip of 4K frames takes 400 MB.
+Readers, each a thread with a video of its own that a process decodes, prepare clips; the caller's thread runs the
+backbone over the clips of all of them, in batches that reach from one video to the next. A queue in between, bounded in
+clips and in bytes, keeps the readers some clips ahead. Large videos are read by fewer readers at once: a clip of 4K
+frames takes 400 MB.
 """
 
 import os
@@ -23,10 +24,9 @@ from amiss.video import ClipReader, FrameTimes
 
 PathLike = str | os.PathLike[str]
 _VIEWS_AHEAD = 8  # clips times crops that wait for the engine, beside a batch
-_PREPARED_BYTES = 256 << 20  # of clips that wait for the engine
 _DECODED_BYTES = 1 << 30  # of decoded frames that all readers hold
 _CPU_READERS = 2  # a third one gained nothing: the backbone needs the cores
-_GPU_READERS = 8
+_GPU_READERS = 16  # each is a process that decodes; never more than there are cores
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,30 @@ def extract_videos(
     """
     with _Readers(videos, engine) as readers:
         waiting: list[tuple[_Video, Prepared]] = []
+        read: list[_Video] = []  # to their end; some of their clips may still wait
         for video, prepared in readers:
-            if waiting and (prepared is None or _shapes(prepared) != _shapes(waiting[0][1])):
-                _run(engine, waiting)
             if prepared is None:
-                yield video.id, video.result(engine)
-                continue
-            waiting.append((video, prepared))
-            if len(waiting) >= engine.batch:
-                _run(engine, waiting)
-            if on_progress is not None and video.share is not None:
-                on_progress(video.id, video.share)
+                read.append(video)
+            else:
+                if waiting and _shapes(prepared) != _shapes(waiting[0][1]):
+                    _run(engine, waiting)
+                waiting.append((video, prepared))
+                video.n_waiting += 1
+                if len(waiting) >= engine.batch:
+                    _run(engine, waiting)
+                if on_progress is not None and video.share is not None:
+                    on_progress(video.id, video.share)
+            yield from _done(read, engine)
+        if waiting:
+            _run(engine, waiting)
+        yield from _done(read, engine)
+
+
+def _done(read: list["_Video"], engine: Engine) -> Iterator[tuple[str, ExtractedVideo | VideoError]]:
+    """Those of the videos read whose clips have all been run; they leave the list."""
+    for video in [video for video in read if not video.n_waiting]:
+        read.remove(video)
+        yield video.id, video.result(engine)
 
 
 @dataclass
@@ -105,6 +118,8 @@ class _Video:
     id: str
     path: PathLike
     rows: list[NDArray[np.float32]] = field(default_factory=list)
+    n_waiting: int = 0
+    """Clips that wait for a batch to be full."""
     times: FrameTimes = FrameTimes(0, None)  # noqa: RUF009  # frozen
     share: float | None = None
     problem: str | None = None
@@ -128,6 +143,7 @@ class _Video:
 def _run(engine: Engine, waiting: list[tuple[_Video, Prepared]]) -> None:
     for (video, _), row in zip(waiting, engine.run([prepared for _, prepared in waiting]), strict=True):
         video.rows.append(row)
+        video.n_waiting -= 1
     waiting.clear()
 
 
@@ -184,9 +200,9 @@ class _Readers:
         )
         self._taking = threading.Lock()
         self._stop = threading.Event()
-        self._prepared = _Budget(_PREPARED_BYTES, self._stop)
+        self._prepared = _Budget(engine.bytes_ahead, self._stop)
         self._decoded = _Budget(_DECODED_BYTES, self._stop)
-        count = _CPU_READERS if engine.device.startswith("cpu") else min(_GPU_READERS, os.cpu_count() or 1)
+        count = min(_GPU_READERS, os.cpu_count() or 1) if "cuda" in engine.device else _CPU_READERS
         self._threads = [threading.Thread(target=self._read, name="amiss-decode", daemon=True) for _ in range(count)]
 
     def __enter__(self) -> Self:

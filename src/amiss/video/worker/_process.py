@@ -31,7 +31,7 @@ from amiss.video._rgb import Image
 from amiss.video.opening import video_bounds
 
 LENGTHS = struct.Struct("<II")
-_KEPT = 4  # workers that wait for the next file
+_KEPT = max(4, os.cpu_count() or 1)  # workers that wait for the next file
 _STEP_S = 0.2
 _NEVER = threading.Event()
 _LONGEST = 1 << 28  # bytes of an answer

@@ -111,7 +111,7 @@ class WorkerSettings(Settings):
     """CPU threads of the backbone; null = torch's choice."""
     device: str = "auto"
     """Where the backbone runs: auto, cpu, cuda, cuda:1, …"""
-    precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     """Of the backbone's arithmetic; int8 needs a network that `amiss weights quantise` made."""
     max_restarts: Annotated[int, Field(ge=1)] = 5
     """A camera's worker that fails is started again; after so many failures within `restarts_within_s` …"""
