@@ -4,13 +4,16 @@ import hashlib
 import json
 import warnings
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import Field
 
 from amiss.errors import FeatureError, SpecMismatchError
+from amiss.reading import check_values, shown
 from amiss.video import FrameTimes
 
+AtLeastOne = Annotated[int, Field(ge=1, le=1 << 31)]
 CLIP_LEN = 16
 """Frames per clip, the field's convention since C3D."""
 _RENAMED_WEIGHTS = {"sports1m-fc6": "sports1m"}  # as feature sets and detectors of before call them
@@ -30,23 +33,23 @@ class FeatureSpec:
     """`none` (weight-free), `random`, the id of published weights, or the name of a local file."""
     weights_sha256: str | None = None
     """SHA-256 of the weight file; None = there is none, or it isn't known (features or heads that others made)."""
-    dim: int
+    dim: AtLeastOne
     """Length of a feature vector."""
     output: Literal["features", "logits"] = "features"
     """What of the network: the features before its classifier, or the classifier's logits, one per class."""
-    clip_len: int = CLIP_LEN
+    clip_len: AtLeastOne = CLIP_LEN
     """Frames per clip."""
-    stride: int = CLIP_LEN
+    stride: AtLeastOne = CLIP_LEN
     """Frames from the start of one clip to the start of the next."""
-    frame_rate: float | None = None
+    frame_rate: Annotated[float, Field(gt=0)] | None = None
     """Frames per second that the video is resampled to; None = native."""
-    sampled: int | None = None
+    sampled: AtLeastOne | None = None
     """Frames of a clip that the network sees, evenly spaced from first to last; None = all."""
     resize: str = "none"
     """Resize rule, e.g. `128x171 bilinear` (height x width)."""
     crop: str = "none"
     """Crop rule, e.g. `centre 112`."""
-    crops: int = 1
+    crops: AtLeastOne = 1
     """Spatial views per clip: 1, 5 or 10."""
     mean: tuple[float, ...] | None = None
     """Per-channel mean that is subtracted, in units of `value_range`."""
@@ -58,7 +61,7 @@ class FeatureSpec:
     """Colour order of the network's input."""
     tail: Literal["last", "pad", "drop"] = "pad"
     """Last incomplete clip: fill it up with the frames before it, repeat its last frame, or leave it out."""
-    segments: int | None = None
+    segments: AtLeastOne | None = None
     """Rows are this many segments of the video instead of clips; None = clips."""
     pooling: str | None = None
     """Rule that pooled clips to segments."""
@@ -108,17 +111,18 @@ class FeatureSpec:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(given) - known):
             raise FeatureError(f"{source}: unknown fields {unknown}; known are {sorted(known)}")
+        try:
+            check_values(cls, given)
+        except ValueError as error:
+            raise FeatureError(f"{source}: {error}") from None
         for name in ("mean", "std", "value_range"):
             if given.get(name) is not None:
                 given[name] = tuple(given[name])
         given["parts"] = tuple(cls.from_dict(part, source) for part in given.get("parts", ()))
-        try:
-            spec = cls(**given)
-        except TypeError as error:
-            raise FeatureError(f"{source}: {error}") from error
+        spec = cls(**given)
         if stated is not None and stated != spec.hash:
             raise FeatureError(
-                f"{source}: hash {stated[:12]}… doesn't fit the fields ({spec.hash[:12]}…): edited by hand?"
+                f"{source}: hash {shown(stated, most=12)} doesn't fit the fields ({spec.hash[:12]}…): edited by hand?"
             )
         return spec.with_(weights=_RENAMED_WEIGHTS.get(spec.weights, spec.weights))
 

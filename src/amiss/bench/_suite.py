@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import re
 import warnings
@@ -26,6 +27,7 @@ Metric = Annotated[
     Literal["auc", "ano_auc", "within", "ap", "pr_auc_trapezoid", "video_auc", "event_ap", "latency_aware_ap"],
     BeforeValidator(lambda name: _FORMER_METRICS.get(name, name) if isinstance(name, str) else name),
 ]
+_MOST_VARIANTS = 10_000  # of one recipe: nobody waits for more
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -271,6 +273,8 @@ def _variants_of(choice: RecipeChoice) -> Iterator[Variant]:
     swept = {key: value for key, value in choice.set.items() if isinstance(value, list)}
     if empty := [key for key, value in swept.items() if not value]:
         raise UsageError(f"set.{empty[0]}: the list of values is empty")
+    if (count := math.prod(map(len, swept.values()))) > _MOST_VARIANTS:
+        raise UsageError(f"set: {count} combinations; at most {_MOST_VARIANTS} are taken")
     fixed = [f"{key}={json.dumps(value)}" for key, value in choice.set.items() if key not in swept]
     for values in itertools.product(*swept.values()):
         setting = tuple(zip(swept, values, strict=True))

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
@@ -35,7 +36,7 @@ class ScoreMap:
     Source: Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
     """
 
-    slope: float
+    slope: Annotated[float, Field(gt=0)]
     """Above 0."""
     offset: float
     """Calibrated log-odds of a logit of 0."""

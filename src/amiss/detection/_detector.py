@@ -1,32 +1,31 @@
 """Detector: what a user deploys. FeatureSpec + head + normalisation + calibration, in one directory."""
 
 import hashlib
-import json
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
+from pydantic import Field
 from safetensors.torch import load_file, save
 
 from amiss.backbones import FeatureSpec, clip_spans, create_backbone_for
+from amiss.datasets import first_names
 from amiss.detection._calibration import Calibration
 from amiss.detection._detector_folder import HEAD_FILE, JSON_FILE, check_detector_folder
 from amiss.detection._normalisation import FloatArray, Normalisation, NormalisationKind
 from amiss.detection._score_result import ScoreResult, clip_scores, find_events
 from amiss.engines import Engine, create_engine
-from amiss.errors import AmissError, DetectorError, FeatureError
+from amiss.errors import DetectorError, FeatureError
 from amiss.features import extract_video, pool_as
 from amiss.files import atomic_path, write_json
 from amiss.heads import Head, HeadOutput, create_head, crop_mean, mean_logits
-from amiss.settings import in_words
+from amiss.reading import ReadError, check_file, check_values, read_json, refusing, shown
 from amiss.video import FrameTimes
 
 FORMAT = 2
@@ -35,16 +34,18 @@ _NORMALISATION = "normalisation."
 _HEAD = "head."
 
 
-class _StoredHead(BaseModel):
+@dataclass(frozen=True)
+class _StoredHead:
     name: str
     """Registry name."""
-    feature_dim: int
+    feature_dim: Annotated[int, Field(ge=1, le=1 << 20)]
     """D."""
     options: dict[str, Any]
     """Keyword arguments of the head."""
 
 
-class _DetectorFile(BaseModel):
+@dataclass(frozen=True)
+class _DetectorFile:
     """detector.json."""
 
     format: int
@@ -100,7 +101,7 @@ class Detector:
             calibration=self.calibration,
             provenance=self.provenance,
         )
-        write_json(root / JSON_FILE, stored.model_dump(mode="json"))
+        write_json(root / JSON_FILE, asdict(stored))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
@@ -111,38 +112,28 @@ class Detector:
         """
         root = Path(folder)
         check_detector_folder(root)
-        try:
-            values = json.loads((root / JSON_FILE).read_text(encoding="utf-8"))
-            tensors = load_file(root / HEAD_FILE)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise DetectorError(f"{root} can't be read: {error}") from error
-        if not isinstance(values, dict):
-            raise DetectorError(f"{root} is damaged: detector.json holds a {type(values).__name__}, not an object")
+        with refusing(DetectorError, str(root / JSON_FILE)):
+            values = read_json(root / JSON_FILE)
+            if not isinstance(values, dict):
+                raise ReadError(f"it holds a {type(values).__name__}, not an object")
         if values.get("format") not in (1, FORMAT):
-            found = values.get("format")
-            raise DetectorError(f"{root} has format {found!r}; this amiss reads 1 to {FORMAT}: update amiss")
-        try:
-            stored = _DetectorFile.model_validate(values)
-            head = create_head(stored.head.name, stored.head.feature_dim, **stored.head.options)
-            head.load_state_dict({k.removeprefix(_HEAD): t for k, t in tensors.items() if k.startswith(_HEAD)})
-            head.finish()  # where it was saved in the middle of its training
-            statistics = [
-                tensors[_NORMALISATION + n].numpy() if _NORMALISATION + n in tensors else None for n in ("mean", "std")
-            ]
-            if doubt := stored.calibration.doubt():
-                warnings.warn(f"{root}: {doubt}", stacklevel=2)
-            return cls(
-                spec=FeatureSpec.from_dict(stored.spec, str(root / JSON_FILE)),
-                head=head.eval(),
-                normalisation=Normalisation(stored.normalisation, *statistics),
-                calibration=stored.calibration,
-                provenance=stored.provenance,
-                name=str(folder),
-            )
-        except ValidationError as error:
-            raise DetectorError(f"{root} is damaged: detector.json: {in_words(error, _DetectorFile)}") from None
-        except (KeyError, TypeError, RuntimeError, AmissError) as error:
-            raise DetectorError(f"{root} is damaged: {error}") from error
+            found = shown(values.get("format"))
+            raise DetectorError(f"{root} has format {found}; this amiss reads 1 to {FORMAT}: update amiss")
+        with refusing(DetectorError, str(root / JSON_FILE), "is damaged"):
+            stored = check_values(_DetectorFile, values)
+            spec = FeatureSpec.from_dict(stored.spec, JSON_FILE)
+        with refusing(DetectorError, str(root / HEAD_FILE), "is damaged"):
+            head, normalisation = _assemble(stored, load_file(check_file(root / HEAD_FILE)))
+        if doubt := stored.calibration.doubt():
+            warnings.warn(f"{root}: {doubt}", stacklevel=2)
+        return cls(
+            spec=spec,
+            head=head,
+            normalisation=normalisation,
+            calibration=stored.calibration,
+            provenance=stored.provenance,
+            name=str(folder),
+        )
 
     def score_features(self, features: FloatArray) -> NDArray[np.float64]:
         """Score stored features.
@@ -243,6 +234,21 @@ class Detector:
         events = find_events(scores, spans, times, threshold)
         fps = None if counts_clips else times.rate
         return ScoreResult(video, fps, times.n_frames, times.end_s, self.name, threshold, clips, events, problem)
+
+
+def _assemble(stored: _DetectorFile, tensors: dict[str, torch.Tensor]) -> tuple[Head, Normalisation]:
+    """Head and normalisation with their values, which must be finite."""
+    if odd := sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all()):
+        raise ReadError(f"{first_names(odd)}: some values are not finite")
+    head = create_head(stored.head.name, stored.head.feature_dim, **stored.head.options)
+    head.load_state_dict({k.removeprefix(_HEAD): t for k, t in tensors.items() if k.startswith(_HEAD)})
+    head.finish()  # where it was saved in the middle of its training
+    statistics = [
+        tensors[_NORMALISATION + n].numpy() if _NORMALISATION + n in tensors else None for n in ("mean", "std")
+    ]
+    normalisation = Normalisation(stored.normalisation, *statistics)
+    normalisation.check(stored.head.feature_dim)
+    return head.eval(), normalisation
 
 
 def detector_digest(folder: str | os.PathLike[str]) -> str:

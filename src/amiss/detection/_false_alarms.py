@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.stats import chi2
 
 from amiss.detection._alarms import AlarmSettings, AlarmTracker, find_alarms
@@ -56,12 +57,17 @@ class FalseAlarms:
     So `amiss detect` makes events. `amiss watch` smooths and merges, and raises no more alarms of the same scores.
     """
 
-    hours: float
+    hours: Annotated[float, Field(gt=0)]
     """Of these videos."""
     counts: tuple[float, ...]
     """Numbers of alarms, rising from 0; means where videos were scored in several rounds."""
     thresholds: tuple[float, ...]
     """For each number the lowest threshold from which on upwards there are no more."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be counts and their thresholds, whatever file they stand in."""
+        if not self.counts or len(self.counts) != len(self.thresholds):
+            raise UsageError(f"{len(self.counts)} numbers of alarms don't fit {len(self.thresholds)} thresholds")
 
     @classmethod
     def of(cls, scores: Sequence[NDArray[np.floating[Any]]], hours: float, rounds: int = 1) -> Self:

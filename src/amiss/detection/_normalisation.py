@@ -47,6 +47,17 @@ class Normalisation:
         floor = 1e-6 * max(float(np.abs(values).max(initial=0)), 1e-6)
         return cls(kind, mean.astype(np.float32), np.maximum(std, floor).astype(np.float32))  # type: ignore[arg-type]
 
+    def check(self, dim: int) -> None:
+        """Refuse statistics that aren't there, or of features of another length.
+
+        Raises:
+            DetectorError: they don't fit.
+        """
+        shapes = [None if values is None else values.shape for values in (self.mean, self.std)]
+        wanted = [(dim,), (dim,)] if "standard" in self.kind else [None, None]
+        if shapes != wanted or (self.std is not None and not (self.std > 0).all()):
+            raise DetectorError(f"mean and std of normalisation {self.kind!r} are {shapes}, not {wanted} above 0")
+
     def apply(self, features: FloatArray) -> NDArray[np.float32]:
         """Normalise features [..., D] as stored.
 

@@ -6,7 +6,6 @@ Two vectors of UCF-Crime are in circulation as files; `ucf/rtfm-ceil16` and `ucf
 import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from amiss.errors import EvaluationError
 from amiss.evaluation._protocols import PROTOCOLS, Protocol, get_protocol
 from amiss.evaluation._score_files import list_order
 from amiss.evaluation._video_scores import CLIP_LEN, clip_count, name_some
+from amiss.reading import load_array, refusing
 
 Labels = NDArray[np.bool_]
 
@@ -141,10 +141,8 @@ def check_ground_truth(path: str | os.PathLike[str], manifest: Manifest, protoco
     Raises:
         EvaluationError: it isn't; names the first video that differs, by how much, and the protocol whose vector it is.
     """
-    try:
-        found = np.ravel(np.load(Path(path), allow_pickle=False)) > 0
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"ground truth {path} can't be read: {error}") from error
+    with refusing(EvaluationError, f"ground truth {path}"):
+        found = np.ravel(load_array(path)) > 0
     expected = ground_truth_vector(manifest, protocol)
     if np.array_equal(found, expected):
         return

@@ -1,6 +1,5 @@
 """Score files: JSON, npz, and one flat npy in the order of RTFM's lists."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from amiss.datasets import Manifest, Video
 from amiss.errors import EvaluationError, VideoError
 from amiss.evaluation._video_scores import CLIP_LEN, Scores, VideoScores, clip_count, fixed_spans
 from amiss.files import atomic_path, write_json
+from amiss.reading import check_id, load_array, load_arrays, read_json, refusing
 from amiss.video import FrameTimes
 
 _SPANS, _TIMES = "/spans", "/times"  # no video id has a slash
@@ -36,26 +36,20 @@ def read_scores(path: str | os.PathLike[str], manifest: Manifest | None = None) 
         EvaluationError: unreadable, another format, NaN, or for `.npy` of another length than the test videos.
     """
     file = Path(path)
-    if not file.is_file():
+    if not file.exists():
         raise EvaluationError(f"scores {file} do not exist")
-    try:
+    with refusing(EvaluationError, f"scores {file}"):
         match file.suffix.lower():
             case ".json":
-                raw = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_unique_names)
-                return _from_mapping(raw, str(file))
+                return _from_mapping(read_json(file), str(file))
             case ".npz":
-                with np.load(file, allow_pickle=False) as arrays:
-                    return _from_mapping(_nest_spans(dict(arrays)), str(file))
+                return _from_mapping(_nest_spans(load_arrays(file)), str(file))
             case ".npy":
                 if manifest is None:
                     raise EvaluationError(f"{file} doesn't name its videos: a manifest is needed to read it")
-                return _from_flat(np.load(file, allow_pickle=False), manifest, str(file))
+                return _from_flat(load_array(file), manifest, str(file))
             case suffix:
                 raise EvaluationError(f"{file}: scores can be .json, .npz or .npy, not {suffix!r}")
-    except EvaluationError:
-        raise
-    except Exception as error:  # zipfile, json, numpy and the file system each have their own
-        raise EvaluationError(f"scores {file} can't be read: {error}") from error
 
 
 def write_scores(path: str | os.PathLike[str], scores: Scores) -> None:
@@ -84,14 +78,6 @@ def list_order(manifest: Manifest) -> tuple[Video, ...]:
     return tuple(sorted(manifest.split("test"), key=lambda video: (-video.label, video.video_id)))
 
 
-def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        twice = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
-        raise EvaluationError(f"the name {twice!r} stands twice")
-    return names
-
-
 def _nest_spans(arrays: dict[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {name: value for name, value in arrays.items() if not name.endswith((_SPANS, _TIMES))}
     for name in arrays.keys() - nested.keys():
@@ -118,6 +104,7 @@ def _from_mapping(raw: Any, source: str) -> Scores:
     stride = int(settings.get("stride", clip_len))
     scores: Scores = {}
     for video_id, value in values.items():
+        check_id(video_id)
         own = isinstance(value, Mapping)
         if own and ("scores" not in value or value.keys() - {"scores", "spans", "times"}):
             raise EvaluationError(

@@ -11,15 +11,17 @@ from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from amiss.backbones import FeatureSpec
 from amiss.datasets import Video
-from amiss.errors import FeatureError, OutputError, UsageError, VideoError
+from amiss.errors import FeatureError, OutputError, UsageError
 from amiss.files import NamesInFolder, atomic_path, lock, remove_leftovers, sha256_file, write_json, write_text
+from amiss.reading import check_id, check_values, load_array, parse_json, read_json, read_lines, refusing
 from amiss.registry import did_you_mean
 from amiss.video import FrameTimes
 
@@ -35,11 +37,11 @@ class FeatureRecord:
     """One line of the index."""
 
     video_id: str
-    n_clips: int
+    n_clips: Annotated[int, Field(ge=1)]
     """Rows T of the array."""
-    n_frames: int | None
+    n_frames: Annotated[int, Field(ge=1)] | None
     """Decoded frames of the video; None = see the manifest."""
-    fps: float | None
+    fps: Annotated[float, Field(gt=0)] | None
     """Native frames per second, on average; None = see the manifest."""
     sha256: str
     """Of the .npy file."""
@@ -88,10 +90,8 @@ class FeatureSet:
             )
         path = self.folder / f"{video_id}.npy"
         record = self.records[video_id]
-        try:
-            array: Features = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise FeatureError(f"{path} can't be read: {error}") from error
+        with refusing(FeatureError, str(path)):
+            array: Features = load_array(path)
         expected = (record.n_clips, self.spec.crops, self.spec.dim)
         if array.shape != expected or array.dtype != self.spec.dtype:
             raise FeatureError(
@@ -113,10 +113,8 @@ class FeatureSet:
         if record.times_sha256 is None:
             return FrameTimes(record.n_frames, record.fps)
         path = self.folder / TIMES / f"{video_id}.npy"
-        try:
-            return FrameTimes(record.n_frames, record.fps, np.load(path, allow_pickle=False))
-        except (OSError, ValueError, EOFError, VideoError) as error:
-            raise FeatureError(f"{path} can't be read: {error}. Extract {video_id} again") from error
+        with refusing(FeatureError, str(path), advice=f"extract {video_id} again"):
+            return FrameTimes(record.n_frames, record.fps, load_array(path))
 
 
 def open_feature_set(folder: str | os.PathLike[str]) -> FeatureSet:
@@ -137,14 +135,12 @@ def read_spec(folder: Path) -> FeatureSpec:
         FeatureError: no such folder, no spec.json in it, or it is damaged.
     """
     path = folder / "spec.json"
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        if not folder.exists():
-            raise FeatureError(f"feature set {folder} does not exist") from None
-        raise FeatureError(f"{folder} is not a feature set: {path.name} is missing in it") from None
-    except (OSError, ValueError) as error:
-        raise FeatureError(f"{path} can't be read: {error}") from error
+    if not folder.exists():
+        raise FeatureError(f"feature set {folder} does not exist")
+    if not path.exists():
+        raise FeatureError(f"{folder} is not a feature set: {path.name} is missing in it")
+    with refusing(FeatureError, str(path)):
+        values = read_json(path)
     if not isinstance(values, dict):
         raise FeatureError(f"{path} is not a FeatureSpec")
     return FeatureSpec.from_dict(values, str(path))
@@ -152,29 +148,32 @@ def read_spec(folder: Path) -> FeatureSpec:
 
 def _read_index(path: Path) -> dict[str, FeatureRecord]:
     records = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        lines = []
-    except (OSError, UnicodeDecodeError) as error:
-        raise FeatureError(f"{path} can't be read: {error}") from error
-    for number, line in enumerate(lines, 1):
+    with refusing(FeatureError, str(path)):
+        lines = read_lines(path) if path.exists() else []
+    for number, line in lines:
         try:
-            record = FeatureRecord(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            if number == len(lines):
+            values = parse_json(line)
+        except ValueError as error:
+            if number == lines[-1][0]:
                 break  # cut short by a kill: the video is extracted again
-            raise FeatureError(f"{path} line {number} is damaged: {error}") from error
+            raise FeatureError(f"{path} line {number} is damaged: {error}") from None
+        with refusing(FeatureError, f"{path} line {number}", "is damaged"):
+            record = check_values(FeatureRecord, values)
+            check_id(record.video_id)
         records[record.video_id] = record
     return records
 
 
 def check_rows(video_id: str, features: Features, spec: FeatureSpec) -> None:
-    """Refuse rows that a feature set of this spec can't have.
+    """Refuse what a feature set of this spec can't have.
 
     Raises:
-        FeatureError: wrong shape, or values that are not finite.
+        FeatureError: the id is none, wrong shape, or values that are not finite.
     """
+    try:
+        check_id(video_id)
+    except ValueError as error:
+        raise FeatureError(str(error)) from None
     if features.ndim != 3 or features.shape[1:] != (spec.crops, spec.dim) or not len(features):
         raise FeatureError(f"{video_id}: features are {features.shape}, expected (T, {spec.crops}, {spec.dim})")
     if not np.isfinite(features).all():

@@ -6,7 +6,6 @@ every 17th frame, and feeds C3D native-rate BGR frames in 0..255.
 """
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,15 +17,17 @@ from numpy.typing import NDArray
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError
 from amiss.features._layouts import ImportedVideo, Layout, Source
+from amiss.reading import check_file, refusing
 
 _ARRAYS = {"codes", "low", "high", "video_ids"}
 
 
 def _recognises(path: Path) -> bool:
-    if not path.is_file() or not zipfile.is_zipfile(path):
+    try:
+        with _reading(path) as archive:
+            return {f"{name}.npy" for name in _ARRAYS} <= set(archive.namelist())
+    except FeatureError:
         return False
-    with zipfile.ZipFile(path) as archive:
-        return {f"{name}.npy" for name in _ARRAYS} <= set(archive.namelist())
 
 
 def _spec(source: Source) -> FeatureSpec:
@@ -56,10 +57,8 @@ def _videos(source: Source) -> Iterator[ImportedVideo]:
                     f"video_ids {video_ids.shape}"
                 )
             for i in range(n_videos):
-                try:
+                with refusing(FeatureError, f"{path} at video {i}", "is damaged"):
                     block = stream.read(segments * dim)
-                except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-                    raise FeatureError(f"{path} is damaged at video {i}: {error}") from error
                 if len(block) < segments * dim:
                     raise FeatureError(f"{path} ends in video {i} of {n_videos}")
                 codes = np.frombuffer(block, np.uint8).reshape(segments, 1, dim)
@@ -69,29 +68,22 @@ def _videos(source: Source) -> Iterator[ImportedVideo]:
 
 
 def _reading(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise FeatureError(f"{path} can't be read: {error}") from error
+    with refusing(FeatureError, str(path)):
+        return zipfile.ZipFile(check_file(path))
 
 
 def _array(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[np.generic]:
-    try:
-        with closing(archive.open(f"{name}.npy")) as stream:
-            array: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
-            return array
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise FeatureError(f"{path}: array {name!r} can't be read: {error}") from error
+    with refusing(FeatureError, f"{path}: array {name!r}"), closing(archive.open(f"{name}.npy")) as stream:
+        array: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
+        return array
 
 
 def _codes_shape(stream: IO[bytes], path: Path) -> tuple[int, int, int]:
     """Read the .npy header of the codes; the data follows in the stream."""
-    try:
+    with refusing(FeatureError, f"{path}: array 'codes'"):
         np.lib.format.read_magic(stream)
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise FeatureError(f"{path}: array 'codes' can't be read: {error}") from error
-    if len(shape) != 3 or is_fortran or dtype != np.uint8:
+    if len(shape) != 3 or min(shape) < 1 or is_fortran or dtype != np.uint8:
         raise FeatureError(f"{path}: array 'codes' is {dtype} {shape}; expected uint8 (videos, segments, dim)")
     return shape
 

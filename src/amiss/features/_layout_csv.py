@@ -27,6 +27,7 @@ from amiss.features._layouts import (
     segments_of,
     spec_of_others,
 )
+from amiss.reading import read_lines, refusing
 
 
 def _files(source: Source) -> dict[str, Path]:
@@ -34,10 +35,9 @@ def _files(source: Source) -> dict[str, Path]:
 
 
 def _rows(path: Path) -> NDArray[np.float32]:
-    try:
-        table: NDArray[np.float64] = np.loadtxt(path, delimiter=",", ndmin=2, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise FeatureError(f"{path} can't be read as comma-separated numbers: {error}") from error
+    with refusing(FeatureError, str(path), "can't be read as comma-separated numbers"):
+        lines = [line for _, line in read_lines(path)]
+        table: NDArray[np.float64] = np.loadtxt(lines, delimiter=",", ndmin=2)
     if table.shape[1] < 2 or not np.array_equal(table[:, 0], np.arange(len(table))):
         raise FeatureError(f"{path}: the first column must be the row's number 0, 1, …; it starts {table[:3, 0]}")
     return table[:, 1:].astype(np.float32)

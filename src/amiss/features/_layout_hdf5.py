@@ -19,6 +19,7 @@ from amiss.features._feature_set import Features, FeatureSet
 from amiss.features._layout_numpy import commonest_sizes
 from amiss.features._layouts import SEGMENTS, ImportedVideo, Layout, Source, Unreadable, each, spec_of_others
 from amiss.files import atomic_path
+from amiss.reading import ReadError, check_file, refusing
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FILE = "features.h5"
@@ -44,9 +45,9 @@ def _file(path: Path) -> Path:
 
 def _recognises(path: Path) -> bool:
     try:
-        with _file(path).open("rb") as file:
+        with check_file(_file(path)).open("rb") as file:
             return file.read(len(_SIGNATURE)) == _SIGNATURE
-    except (OSError, FeatureError):
+    except (OSError, ReadError, FeatureError):
         return False
 
 
@@ -54,10 +55,8 @@ def _recognises(path: Path) -> bool:
 def _datasets(source: Source) -> Iterator[dict[str, Any]]:
     """Datasets by video id."""
     h5py, path = _h5py(), source.path
-    try:
-        file = h5py.File(_file(path), "r")
-    except OSError as error:
-        raise FeatureError(f"{path} can't be read as HDF5: {error}") from error
+    with refusing(FeatureError, str(path), "can't be read as HDF5"):
+        file = h5py.File(check_file(_file(path)), "r")
     with file:
         found: dict[str, Any] = {}
 
@@ -113,10 +112,8 @@ def _videos(source: Source) -> Iterator[ImportedVideo | Unreadable]:
                     f"{source.path}: {dataset.name} is {dataset.dtype} {dataset.shape}; expected numbers "
                     f"({', '.join(axes)})"
                 )
-            try:
+            with refusing(FeatureError, f"{source.path}: {dataset.name}"):
                 return in_our_order(dataset[()], axes)
-            except OSError as error:
-                raise FeatureError(f"{source.path}: {dataset.name} can't be read: {error}") from error
 
         yield from each(datasets, read)
 

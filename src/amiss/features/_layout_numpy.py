@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from amiss import reading
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError
 from amiss.features._axes import Axes, Shape, find_axes, in_our_order, is_usual
@@ -31,6 +32,7 @@ from amiss.features._layouts import (
     spec_of_others,
     video_ids,
 )
+from amiss.reading import refusing
 
 _SUFFIX = "_i3d"
 _CROP = re.compile(r"__(\d)$")
@@ -42,13 +44,10 @@ def load_array(path: Path) -> Features:
     Raises:
         FeatureError: it can't be read, or holds anything but numbers.
     """
-    try:
-        array: Features = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = "it holds no array of numbers" if "pickle" in str(error) else error
-        raise FeatureError(f"{path} can't be read: {reason}") from error
-    if not isinstance(array, np.ndarray) or not array.size or array.dtype.kind not in "fiu":
-        raise FeatureError(f"{path} is {getattr(array, 'dtype', 'an archive')}, or empty; expected numbers")
+    with refusing(FeatureError, str(path)):
+        array: Features = reading.load_array(path)
+    if not array.size or array.dtype.kind not in "fiu":
+        raise FeatureError(f"{path} is {array.dtype}, or empty; expected numbers")
     return array
 
 

@@ -29,6 +29,7 @@ from amiss.features._layouts import (
     spec_of_others,
 )
 from amiss.features._pooling import PoolingRule
+from amiss.reading import read_lines, refusing
 
 _SULTANI_SUFFIX = "_C"
 
@@ -38,10 +39,8 @@ def _files(source: Source) -> dict[str, Path]:
 
 
 def _rows(path: Path) -> NDArray[np.float32]:
-    try:
-        rows: NDArray[np.float32] = np.loadtxt(path, dtype=np.float32, ndmin=2, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise FeatureError(f"{path} can't be read as lines of numbers: {error}") from error
+    with refusing(FeatureError, str(path), "can't be read as lines of numbers"):
+        rows: NDArray[np.float32] = np.loadtxt([line for _, line in read_lines(path)], dtype=np.float32, ndmin=2)
     if len(rows) != SEGMENTS:
         raise FeatureError(f"{path} has {len(rows)} lines of numbers; this layout has {SEGMENTS}")
     return rows

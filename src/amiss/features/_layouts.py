@@ -18,6 +18,7 @@ from amiss.features._axes import USUAL, Axes
 from amiss.features._feature_set import Features, FeatureSet, FeatureSetWriter, check_rows
 from amiss.features._pooling import PoolingRule, pool
 from amiss.files import atomic_path
+from amiss.reading import refusing
 from amiss.registry import Registry
 from amiss.video import FrameTimes
 
@@ -313,7 +314,8 @@ def each(files: Mapping[str, T], read: Callable[[T], ImportedVideo | Features]) 
     """
     for video_id, of_video in files.items():
         try:
-            rows = read(of_video)
+            with refusing(FeatureError, video_id):
+                rows = read(of_video)
         except FeatureError as error:
             yield Unreadable(video_id, str(error))
         else:

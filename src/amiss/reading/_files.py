@@ -57,30 +57,31 @@ class ReadError(ValueError):
 
 
 @contextmanager
-def refusing(error: type[AmissError], what: str, advice: str = "") -> Iterator[None]:
+def refusing(error: type[AmissError], what: str, how: str = "can't be read", advice: str = "") -> Iterator[None]:
     """Whatever goes wrong while something from outside is read and checked becomes one line of `error`.
 
     Readers of others (numpy, zipfile, safetensors, …) raise what they like over a damaged or hostile file. So
-    everything is caught here but what amiss itself has said already.
+    everything is caught here, but an `error` that was raised within.
 
     Args:
         error: what to raise.
         what: names the file.
+        how: what is wrong with it, where it is there.
         advice: what to do, at the end of the message.
     """
     try:
         yield
-    except AmissError:
+    except error:
         raise
     except Exception as wrong:
         end = f": {advice}" if advice else ""
         if isinstance(wrong, ReadError) and wrong.is_missing:
             raise error(f"{what} does not exist{end}") from None
-        raise error(f"{what} can't be read: {_reason(wrong)}{end}") from wrong
+        raise error(f"{what} {how}: {_reason(wrong)}{end}") from wrong
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ReadError):
+    if isinstance(error, ReadError | AmissError):
         return str(error)
     if isinstance(error, RecursionError):
         return "it is nested too deeply"

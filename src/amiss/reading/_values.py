@@ -1,10 +1,13 @@
 """Single values of what was read: numbers, labels and ids, as people and programs write them."""
 
+import json
 import math
 import re
+from dataclasses import replace
+from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from amiss.settings import problems_of
 
@@ -81,15 +84,23 @@ def check_id(text: object) -> str:
 
 
 def check_values(kind: type[T], values: Any) -> T:
-    """Values as a dataclass or model says they must be: types, ranges, and every number finite.
+    """What JSON gave, as a dataclass or model: types as they are declared, in their ranges, every number finite.
 
     Raises:
-        ValueError: they aren't; names the first few mistakes.
+        ValueError: it isn't so; names the first few mistakes.
     """
-    config = None if isinstance(kind, type) and issubclass(kind, BaseModel) else ConfigDict(allow_inf_nan=False)
+    model = _checked(kind)  # type: ignore[arg-type]  # mypy takes type[T] for not hashable
     try:
-        return TypeAdapter(kind, config=config).validate_python(values)
+        made: T = model.model_validate_json(json.dumps({"value": values})).value  # type: ignore[attr-defined]
+        return made
     except ValidationError as error:
-        problems = [str(problem) for problem in problems_of(error, BaseModel)]
+        problems = [str(replace(problem, where=problem.where[1:])) for problem in problems_of(error, model)]
         more = f" (and {len(problems) - _MOST_PROBLEMS} more)" if len(problems) > _MOST_PROBLEMS else ""
-        raise ValueError(f"{'; '.join(problems[:_MOST_PROBLEMS])}{more}") from None
+        raise ValueError(shown(f"{'; '.join(problems[:_MOST_PROBLEMS])}{more}", quoted=False, most=600)) from None
+
+
+@cache
+def _checked(kind: type) -> type[BaseModel]:
+    """A model around it, whose strictness holds in dataclasses within, too."""
+    strict = ConfigDict(strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+    return create_model("Checked", __config__=strict, value=(kind, ...))

@@ -1,12 +1,12 @@
 """A folder of score results, as `amiss detect --out` wrote it."""
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from amiss.detection import ScoreResult, read_score_result
 from amiss.errors import EvaluationError
+from amiss.reading import read_json, refusing
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,10 @@ def read_results(folder: str | os.PathLike[str]) -> ResultsFolder:
     found = ResultsFolder()
     for path in files:
         try:
-            values = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
-            found.problems[path.name] = f"it can't be read: {error}"
-            continue
-        if not (isinstance(values, dict) and "clips" in values):
-            continue
-        try:
-            found.results[path.stem] = read_score_result(values, path.name)
+            with refusing(EvaluationError, path.name):
+                values = read_json(path)
+                if isinstance(values, dict) and "clips" in values:
+                    found.results[path.stem] = read_score_result(values, path.name)
         except EvaluationError as error:
             found.problems[path.name] = str(error)
     if not found.results:

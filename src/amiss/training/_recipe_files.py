@@ -1,6 +1,5 @@
 """How a recipe is found, changed and written."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from amiss.errors import UsageError
-from amiss.reading import read_text, refusing
+from amiss.reading import ReadError, parse_json, read_text, refusing
 from amiss.registry import Registry, did_you_mean
 from amiss.settings import problems_of
 from amiss.training._recipe import Recipe
@@ -102,6 +101,6 @@ def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse_json(text)
+    except ReadError:
         return text

@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from amiss.errors import DetectorError, OutputError, UsageError
 from amiss.files import atomic_path, remove_leftovers, write_json, write_text
+from amiss.reading import read_json, refusing
 from amiss.training._data_check import DataCheck
 from amiss.training._out_of_fold import OutOfFold
 from amiss.training._recipe import Recipe
@@ -79,8 +80,8 @@ class TrainReport:
         Raises:
             DetectorError: it is damaged.
         """
-        try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        with refusing(DetectorError, str(path)):
+            values: dict[str, Any] = read_json(path)
             for name in ("held_out", "skipped", "notes", "remarks"):
                 values[name] = tuple(values.get(name, ()))
             if "data" in values:
@@ -88,8 +89,6 @@ class TrainReport:
             if values.get("out_of_fold") is not None:
                 values["out_of_fold"] = OutOfFold.from_dict(values["out_of_fold"])
             return cls(**values)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise DetectorError(f"{path} can't be read: {error}") from error
 
 
 class RunFolder:

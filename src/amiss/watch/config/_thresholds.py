@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from amiss.detection import AlarmSettings
 from amiss.errors import DetectorError
 from amiss.files import write_json, write_text
+from amiss.reading import check_values, read_json, refusing
+from amiss.settings import Score
 
 _FORMAT = 1
 
@@ -19,11 +23,11 @@ class CameraCalibration:
 
     camera: str
     detector_sha256: str
-    threshold: float
-    off: float
-    per_hour: float
+    threshold: Score
+    off: Score
+    per_hour: Annotated[float, Field(gt=0)]
     """False alarms an hour that were asked for."""
-    hours: float
+    hours: Annotated[float, Field(ge=0)]
     """Of footage that it was found on."""
     alarms: int
     """In that footage, at the threshold."""
@@ -72,15 +76,13 @@ def read_calibration(state: Path, camera: str) -> CameraCalibration | None:
         DetectorError: the file is damaged.
     """
     path = calibration_file(state, camera)
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values.pop("format") != _FORMAT:
-            raise ValueError("of another format")
-        return CameraCalibration(**values)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DetectorError(f"{path} can't be read ({error}): calibrate again, or remove it") from error
+    with refusing(DetectorError, str(path), advice="calibrate again, or remove it"):
+        values = read_json(path)
+        if values.pop("format") != _FORMAT:
+            raise ValueError("it is of another format")
+        return check_values(CameraCalibration, values)
 
 
 def resolve_thresholds(

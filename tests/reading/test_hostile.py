@@ -1,0 +1,1 @@
+"""Files that nobody should have written: each is one line, at once, whatever reads it."""
