@@ -379,3 +379,43 @@ def test_own_videos_in_ucf_crimes_lists(tmp_path):
     assert [problem.message for problem in problems] == [
         "ucf-crime: 1 video files are in no annotation and left out: left over"
     ]
+
+
+def test_ubnormal_as_it_is_published(tmp_path):
+    scene = tmp_path / "UBnormal" / "Scene1"
+    names = ("normal_scene_1_scenario_1", "normal_scene_1_scenario1_9", "abnormal_scene_1_scenario_1",
+             "abnormal_scene_1_scenario_2_fog", "abnormal_scene_1_scenario_3")  # fmt: skip
+    for seed, name in enumerate(names):
+        draw(scene / f"{name}.mp4", 20, seed=seed)
+    for name, tracks in (
+        ("abnormal_scene_1_scenario_2_fog", "3,2,4\n7,4,9\n8,15.0,17.0\n"),
+        ("abnormal_scene_1_scenario_1", "1,0,5"),
+    ):
+        notes = scene / f"{name}_annotations"
+        notes.mkdir()
+        (notes / f"{name}_tracks.txt").write_text(tracks)
+        for i in range(20):
+            Image.new("L", (32, 32)).save(notes / f"{name}_{i:04d}_gt.png")
+    lists = tmp_path / "scripts"
+    lists.mkdir()
+    for file, names in {
+        "normal_training": ["normal_scene_1_scenario_1"],
+        "abnormal_training": ["abnormal_scene_1_scenario_1"],
+        "abnormal_validation": ["abnormal_scene_1_scenario_3"],
+        "normal_test": ["normal_scene_1_scenario1_9"],
+        "abnormal_test": ["abnormal_scene_1_scenario_2_fog"],
+    }.items():
+        (lists / f"{file}_video_names.txt").write_text("\n".join(names))
+    manifest, problems = build_dataset("ubnormal", tmp_path)
+    assert {v.video_id: (v.split, v.label, v.events) for v in manifest.videos} == {
+        "normal_scene_1_scenario_1": ("train", 0, ()),
+        "abnormal_scene_1_scenario_1": ("train", 1, ((0, 6),)),
+        "abnormal_scene_1_scenario_3": ("val", 1, ()),
+        "normal_scene_1_scenario1_9": ("test", 0, ()),
+        "abnormal_scene_1_scenario_2_fog": ("test", 1, ((2, 10), (15, 18))),
+    }
+    assert all(video.path.is_file() for video in manifest.videos)
+    assert not problems
+    (lists / "normal_test_video_names.txt").unlink()
+    with pytest.raises(ManifestError, match="no list below"):
+        build_dataset("ubnormal", scene)

@@ -115,7 +115,9 @@ def test_a_threshold_that_scores_hardly_reach_is_told_wherever_it_stands(tmp_pat
     for wrong in (float("nan"), 1.5, -0.1):
         stored["calibration"]["threshold"] = wrong
         path.write_text(json.dumps(stored))
-        with pytest.raises(DetectorError, match=r"threshold is .*; scores lie in 0\.\.1"):
+        with pytest.raises(
+            DetectorError, match=r"threshold is .*; scores lie in 0\.\.1|holds NaN, .*\"threshold\": NaN"
+        ):
             Detector.load(tmp_path)
 
 

@@ -187,7 +187,7 @@ def test_a_vector_of_another_protocol_is_recognised(tmp_path: Path, ucf: Manifes
     np.save(tmp_path / "gt.npy", np.zeros(5))
     with pytest.raises(EvaluationError, match="5 frames, not 1111808"):
         check_ground_truth(tmp_path / "gt.npy", ucf, "exact")
-    with pytest.raises(EvaluationError, match="can't be read"):
+    with pytest.raises(EvaluationError, match="does not exist"):
         check_ground_truth(tmp_path / "none.npy", ucf, "exact")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from amiss.errors import VideoError
-from amiss.video import VideoReader, cut_clip, read_frames_at
+from amiss.video import VideoReader, check_video, cut_clip, read_frames_at
 from helpers.videos import count_frames, cut_short, damage, read_number, write_audio, write_video
 
 
@@ -173,3 +173,13 @@ def test_noise_anywhere_in_a_file_never_crashes(tmp_path: Path) -> None:
             except VideoError as error:
                 message = str(error)
             assert n_frames or str(path) in message
+
+
+def test_a_worker_that_cannot_start_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_process(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("amiss.video.worker._process._idle", [])
+    monkeypatch.setattr("subprocess.Popen", no_process)
+    with pytest.raises(VideoError, match=r"can't be started: Resource temp.*AMISS_DECODE_WORKER=0"):
+        check_video(tmp_path / "any.mp4")

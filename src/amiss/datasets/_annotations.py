@@ -209,6 +209,42 @@ def read_shanghaitech(path: Path) -> list[Annotation]:
     return _parsed(path, _lines(path), parse)
 
 
+def read_names(path: Path) -> list[str]:
+    """The names of a list that has one video a line, without folders and suffixes.
+
+    Raises:
+        ManifestError: it can't be read, is empty, or a name stands twice.
+    """
+    return [
+        one.video_id
+        for one in _parsed(
+            path,
+            _lines(path),
+            lambda line: Annotation(_SUFFIX.sub("", line.strip('"').replace("\\", "/")).rpartition("/")[2]),
+        )
+    ]
+
+
+def read_ubnormal_tracks(path: Path) -> Events:
+    """When something is anomalous in a video of UBnormal: `object,first,last` per line, frames from 0, inclusive.
+
+    Raises:
+        ManifestError: a malformed line; names it.
+    """
+    spans = []
+    for number, line in _lines(path):
+        values = [value.removesuffix(".0") for value in re.split(r"[,;\s]+", line)]
+        if len(values) < 3 or not all(_LAST.fullmatch(value) for value in values[1:3]):
+            raise ManifestError(f"{path} line {number}: {shown(line)} is not of the form object,first,last")
+        spans.append((int(values[1]), int(values[2]) + 1))
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(span for span in spans if span[0] < span[1]):
+        if merged and start <= merged[-1][1]:
+            start, end = merged[-1][0], max(end, merged.pop()[1])
+        merged.append((start, end))
+    return tuple(merged)
+
+
 def read_table(path: Path, *required: str) -> list[Annotation]:
     """A table with a header that names `video_id` and some of: class, label, split or official_split, n_frames, fps,
     events, group or source. Other columns are ignored.

@@ -22,6 +22,7 @@ _TABLE: dict[str, Dataset | str] = {
     "ucsd-ped1-official": "amiss.datasets._ucsd:PED1_OFFICIAL",
     "ucsd-ped2": "amiss.datasets._ucsd:PED2",
     "ucsd-ped2-official": "amiss.datasets._ucsd:PED2_OFFICIAL",
+    "ubnormal": "amiss.datasets._ubnormal:UBNORMAL",
     "surveillance-fights": "amiss.datasets._fights:FIGHTS",
 }
 DATASETS: Registry[Dataset] = Registry("dataset", _TABLE)

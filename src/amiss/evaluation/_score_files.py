@@ -41,7 +41,7 @@ def read_scores(path: str | os.PathLike[str], manifest: Manifest | None = None) 
     with refusing(EvaluationError, f"scores {file}"):
         match file.suffix.lower():
             case ".json":
-                return _from_mapping(read_json(file), str(file))
+                return _from_mapping(read_json(file, allow_nan=True), str(file))
             case ".npz":
                 return _from_mapping(_nest_spans(load_arrays(file)), str(file))
             case ".npy":

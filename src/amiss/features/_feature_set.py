@@ -91,7 +91,7 @@ class FeatureSet:
         path = self.folder / f"{video_id}.npy"
         record = self.records[video_id]
         with refusing(FeatureError, str(path)):
-            array: Features = load_array(path)
+            array: Features = load_array(path, mapped=True)
         expected = (record.n_clips, self.spec.crops, self.spec.dim)
         if array.shape != expected or array.dtype != self.spec.dtype:
             raise FeatureError(

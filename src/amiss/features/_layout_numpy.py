@@ -45,7 +45,7 @@ def load_array(path: Path) -> Features:
         FeatureError: it can't be read, or holds anything but numbers.
     """
     with refusing(FeatureError, str(path)):
-        array: Features = reading.load_array(path)
+        array: Features = reading.load_array(path, mapped=True)
     if not array.size or array.dtype.kind not in "fiu":
         raise FeatureError(f"{path} is {array.dtype}, or empty; expected numbers")
     return array

@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from amiss.reading._files import MEGABYTE, ReadError, check_file, reading_bounds
 
 
-def load_array(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """The array of an `.npy` file, memory-mapped read-only: a header that says more than the file holds is refused.
+def load_array(path: str | os.PathLike[str], *, mapped: bool = False) -> NDArray[Any]:
+    """The array of an `.npy` file. A header that says more than the file holds is refused.
+
+    Args:
+        path: of the file.
+        mapped: leave it on disk, memory-mapped read-only; it then changes with the file.
 
     Raises:
         ReadError: no such file, no real one, damaged, or without an array of plain numbers or texts.
@@ -25,7 +29,7 @@ def load_array(path: str | os.PathLike[str]) -> NDArray[Any]:
         raise ReadError(getattr(error, "strerror", None) or str(error) or "it is damaged") from None
     if not isinstance(array, np.ndarray):
         raise ReadError("it is an archive of arrays, not one array")
-    return array
+    return array if mapped else np.array(array)
 
 
 def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:

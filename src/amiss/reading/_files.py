@@ -190,24 +190,35 @@ def read_lines(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
+def read_json(path: str | os.PathLike[str], *, allow_nan: bool = False) -> Any:
     """What a JSON file holds.
+
+    Args:
+        path: of the file.
+        allow_nan: for who checks the numbers and can say whose they are.
 
     Raises:
         ReadError: as `read_text`, or as `parse_json`.
     """
-    return parse_json(read_text(path))
+    return parse_json(read_text(path), allow_nan=allow_nan)
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str, *, allow_nan: bool = False) -> Any:
     """What a JSON text says.
 
     Raises:
         ReadError: it isn't JSON (which has no NaN), is nested too deeply, or has a name twice in one mapping.
     """
     most = reading_bounds().max_nesting
+
+    def constant(name: str) -> float:
+        if not allow_nan:
+            at = text.index(name)
+            raise ReadError(f"it holds {name}, which is not JSON: {shown(text[max(at - 40, 0) : at + len(name)])}")
+        return float(name)
+
     try:
-        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique_names)
+        value = json.loads(text, parse_constant=constant, object_pairs_hook=_unique_names)
     except ReadError:
         raise
     except RecursionError:
@@ -226,10 +237,6 @@ def parse_json(text: str | bytes) -> Any:
         if not layer:
             return value
     raise ReadError(f"it is nested more than {most} deep")
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ReadError(f"it holds {name}, which is not JSON")
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

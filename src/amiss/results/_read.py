@@ -33,7 +33,7 @@ def read_results(folder: str | os.PathLike[str]) -> ResultsFolder:
     found = ResultsFolder()
     for path in files:
         try:
-            with refusing(EvaluationError, path.name):
+            with refusing(EvaluationError, "it"):
                 values = read_json(path)
                 if isinstance(values, dict) and "clips" in values:
                     found.results[path.stem] = read_score_result(values, path.name)

@@ -18,7 +18,7 @@ from amiss.engines import Engine
 from amiss.errors import AmissError, ConfigError, DetectorError, EvaluationError, FeatureError, OutputError, UsageError
 from amiss.features import Features, FeatureSet, FeatureSpec, extract_video, open_feature_set
 from amiss.jobs import video_files
-from amiss.video import FolderSource, FrameTimes, open_source, read_stated
+from amiss.video import FolderSource, FrameTimes, open_source
 from amiss.watch.camera import CameraWorker, ClipScored, EnginePool, Models, model_key
 from amiss.watch.config import (
     CameraCalibration,
@@ -78,7 +78,7 @@ def calibrate_camera(
         on_progress: told (done, total, what).
 
     Raises:
-        UsageError: no such camera, a number that makes no sense, or the videos have different frame rates.
+        UsageError: no such camera, or a number that makes no sense.
         VideoError: a video can't be opened.
         OutputError: the state folder can't be written.
         EvaluationError: the footage gives no scores, is too little to replace the earlier calibration, or scores so
@@ -172,8 +172,8 @@ def _score_videos(
     detector: Detector, engine: Engine, settings: CameraSettings, videos: Sequence[Path], on_progress: OnProgress
 ) -> list[list[Clip]]:
     """The clips of each video; one that can't be read to its end is left out."""
-    _check_rates(detector, videos)
     recordings: list[list[Clip]] = []
+    rates: set[float] = set()
     error: AmissError | None = None
     try:
         for i, video in enumerate(videos):
@@ -189,10 +189,16 @@ def _score_videos(
                 log.warning("left out: %s", caught)
                 continue
             recordings.append(_clips(detector, settings, extracted.features, extracted.times, engine.spec))
+            rates.add(round(extracted.times.rate, 2))
     except KeyboardInterrupt:
         log.warning("stopped: %d of %d videos are used", len(recordings), len(videos))
     if not recordings:
         raise error or EvaluationError("stopped before the first video was scored")
+    if detector.spec.frame_rate is None and max(rates) > 1.02 * min(rates):
+        log.warning(
+            "the videos have different frame rates (%s a second): their clips are as long as their frames say; if the "
+            "camera has one rate, give footage of that rate", ", ".join(f"{rate:g}" for rate in sorted(rates)),
+        )  # fmt: skip
     on_progress(len(videos), len(videos), "")
     return recordings
 
@@ -221,13 +227,6 @@ def _clips(
     scores = causal_offline_scores(detector, features, window=window, lookahead=lookahead)
     spans = times.spans(clip_spans(spec, len(scores), times))
     return [(*span, score) for span, score in zip(spans, scores.tolist(), strict=True)]
-
-
-def _check_rates(detector: Detector, videos: Sequence[Path]) -> None:
-    """Where the detector takes frames as they come, all videos must have the same rate, as far as they state it."""
-    rates = {round(read_stated(video).fps, 2) for video in videos}
-    if detector.spec.frame_rate is None and max(rates) > 1.02 * min(rates):
-        raise UsageError(f"the videos have different frame rates ({sorted(rates)}); footage of one camera has one")
 
 
 def _uninterrupted(recordings: Sequence[Sequence[Clip]], merge_gap_s: float) -> list[list[Clip]]:

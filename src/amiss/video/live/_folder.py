@@ -1,7 +1,7 @@
 """A folder into which finished video files are put: each is given once."""
 
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from amiss.errors import UsageError, VideoError, showable
@@ -14,7 +14,7 @@ from amiss.video.live._items import FileBegan, FileEnded, FileOutcome, FilesLeft
 from amiss.video.live._options import SourceOptions
 from amiss.video.live._source import LiveSource
 from amiss.video.live._timeline import BETWEEN_FILES_S, MediaTimeline
-from amiss.video.worker import EndedError, is_used, run, warm_up
+from amiss.video.worker import EndedError, NotStartedError, is_used, run, warm_up
 
 ENDS = 2  # times that a file may end the process that decodes it
 IDLE = "waiting for files"
@@ -47,7 +47,8 @@ class FolderSource(LiveSource):
     def _items(self) -> Generator[LiveItem, None, str]:
         box = self._box
         attempt = 0
-        warm_up()
+        with suppress(NotStartedError):  # it is said, and tried again, with the first file
+            warm_up()
         while not self._stop.is_set():
             try:
                 for path, key in box.finished():
@@ -87,11 +88,13 @@ class FolderSource(LiveSource):
         """All of one file; returns what becomes of it, None where nobody said so before `stop`."""
         name = showable(path.name)
         yield FileBegan(name)
-        has_ended = is_unread = False
+        has_ended = is_unread = not_started = False
         try:
             problem, is_unread = yield from (self._read_apart if is_used() else self._read)(path, key, name)
         except EndedError as error:
             has_ended, problem = True, str(error).removeprefix(str(path)).lstrip(": ")
+        except NotStartedError as error:
+            not_started, problem = True, str(error)
         if self._stop.is_set():
             return None
         outcome = FileOutcome.DONE
@@ -100,6 +103,8 @@ class FolderSource(LiveSource):
             is_last = self._box.note_ended() >= ENDS
             problem += "; it did so twice and is set aside" if is_last else "; it is tried once more"
             outcome = FileOutcome.DONE if is_last else FileOutcome.AGAIN
+        if not_started:
+            outcome = FileOutcome.AGAIN
         if problem:
             yield self._state("running", f"{name}: {problem}")
         if is_unread:  # is it the file, or has the whole folder gone?
@@ -128,7 +133,7 @@ class FolderSource(LiveSource):
         with closing(run(request, path, FRAMES_AT_ONCE, self._stop)) as answers:
             try:
                 next(answers, None)
-            except EndedError:
+            except (EndedError, NotStartedError):
                 raise
             except VideoError as error:
                 self._decoder.count(damaged=1)

@@ -2,6 +2,16 @@
 
 from amiss.video.worker._check import check_video, read_stated
 from amiss.video.worker._clips import ClipReader
-from amiss.video.worker._process import EndedError, Message, is_used, run, warm_up
+from amiss.video.worker._process import EndedError, Message, NotStartedError, is_used, run, warm_up
 
-__all__ = ["ClipReader", "EndedError", "Message", "check_video", "is_used", "read_stated", "run", "warm_up"]
+__all__ = [
+    "ClipReader",
+    "EndedError",
+    "Message",
+    "NotStartedError",
+    "check_video",
+    "is_used",
+    "read_stated",
+    "run",
+    "warm_up",
+]

@@ -46,6 +46,10 @@ _ENVIRONMENT = {
 _IS_POSSIBLE = sys.platform != "win32"  # there a process can't be given a descriptor, and has no limits
 
 
+class NotStartedError(VideoError):
+    """No process that decodes can be started: there are too many processes or open files, or too little memory."""
+
+
 class EndedError(VideoError):
     """The process that decoded a file ended, or was silent for so long that it had to be ended."""
 
@@ -65,7 +69,10 @@ class _Worker:
     """A process that decodes one file after the other."""
 
     def __init__(self) -> None:
-        self._shared = os.memfd_create("amiss") if hasattr(os, "memfd_create") else _unnamed_file()
+        try:
+            self._shared = os.memfd_create("amiss") if hasattr(os, "memfd_create") else _unnamed_file()
+        except OSError as error:
+            raise _not_started(error) from error
         self._map: mmap.mmap | None = None
         here = str(Path(__file__).parents[3])  # the folder of the package
         paths = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
@@ -81,9 +88,9 @@ class _Worker:
                 bufsize=0,
                 process_group=0,  # Ctrl-C is for the asker, which ends it
             )
-        except OSError:
+        except OSError as error:
             os.close(self._shared)
-            raise
+            raise _not_started(error) from error
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._input, self._output = self.process.stdin.fileno(), self.process.stdout.fileno()
@@ -111,10 +118,14 @@ class _Worker:
         if n_json + n_data > _LONGEST:
             self.end()
             raise EndedError(f"{path}: the process that decodes it sent nonsense")
-        values = json.loads(self._bytes(n_json, path, wait_s))
-        data = self._bytes(n_data, path, wait_s) if n_data else b""
-        image = self._image(*values.pop("at")) if "at" in values else None
-        return Message(values.pop("kind"), values, data, image)
+        text, data = self._bytes(n_json, path, wait_s), self._bytes(n_data, path, wait_s)
+        try:
+            values = json.loads(text)
+            image = self._image(*values.pop("at")) if "at" in values else None
+            return Message(values.pop("kind"), values, data, image)
+        except Exception as error:  # whatever it says that it shouldn't
+            self.end()
+            raise EndedError(f"{path}: the process that decodes it sent nonsense ({error})") from error
 
     def _image(self, offset: int, shape: list[int]) -> Image:
         size = os.fstat(self._shared).st_size
@@ -164,6 +175,13 @@ class _Worker:
             if pipe is not None:
                 pipe.close()
         os.close(self._shared)
+
+
+def _not_started(error: OSError) -> NotStartedError:
+    return NotStartedError(
+        f"the process that decodes videos can't be started: {error.strerror or error}. End other processes, or allow "
+        "more; AMISS_DECODE_WORKER=0 decodes without it, and without its bounds"
+    )
 
 
 def _unnamed_file() -> int:
