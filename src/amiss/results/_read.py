@@ -34,7 +34,7 @@ def read_results(folder: str | os.PathLike[str]) -> ResultsFolder:
     for path in files:
         try:
             with refusing(EvaluationError, "it"):
-                values = read_json(path)
+                values = read_json(path, allow_nan=True)  # whose it is, is said below
                 if isinstance(values, dict) and "clips" in values:
                     found.results[path.stem] = read_score_result(values, path.name)
         except EvaluationError as error:

@@ -8,13 +8,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from amiss.errors import UsageError
-from amiss.reading import ReadError, parse_json, read_text, refusing
+from amiss.reading import ReadError, parse_json, read_text, refusing, shown
 from amiss.registry import Registry, did_you_mean
 from amiss.settings import problems_of
 from amiss.training._recipe import Recipe
 from amiss.training._shipped_recipes import RECIPES
 from amiss.yaml import MAX_LENGTH, read_yaml, write_yaml
 
+_MOST_PROBLEMS = 3  # that are told of one recipe
 _BY_NAME: Registry[Recipe] = Registry("recipe", {recipe.name: recipe for recipe in RECIPES})
 
 
@@ -68,7 +69,8 @@ def _validated(values: Mapping[str, Any], source: str) -> Recipe:
             _no_field(problem.field) if problem.kind == "extra_forbidden" else str(problem)
             for problem in problems_of(error, Recipe)
         ]
-        raise UsageError(f"recipe {source}: {'; '.join(problems)}") from None
+        more = f" (and {len(problems) - _MOST_PROBLEMS} more)" if len(problems) > _MOST_PROBLEMS else ""
+        raise UsageError(f"recipe {source}: {'; '.join(problems[:_MOST_PROBLEMS])}{more}") from None
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:
@@ -87,7 +89,7 @@ def _no_field(key: str) -> str:
     known = list(_fields(Recipe))
     nested = [name for name in known if name.endswith("." + key)]
     hint = did_you_mean(key, known) or (f"Did you mean {nested[0]!r}? " if nested else "")
-    return f"recipes have no field {key!r}. {hint}Fields are {', '.join(known)}, and head_options.<option>"
+    return f"recipes have no field {shown(key)}. {hint}Fields are {', '.join(known)}, and head_options.<option>"
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
