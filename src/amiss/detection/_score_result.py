@@ -141,9 +141,10 @@ def read_score_result(values: Mapping[str, Any], source: str) -> ScoreResult:
     if (bad := np.flatnonzero(~np.isfinite(numbers))).size:
         which = f"score of clip {bad[0] - 1}" if bad[0] else "threshold"
         raise EvaluationError(f"{source}: the {which} is {numbers[bad[0]]}; it must be a finite number")
-    others = [t for part in (*result.clips, *result.events) for t in (part.start_s, part.end_s)]
-    others += [number for event in result.events for number in (event.score, event.peak_s)]
-    if not np.isfinite([*others, result.duration_s]).all():
+    others = [result.duration_s]
+    others += [number for clip in result.clips for number in (clip.start_s, clip.end_s)]
+    others += [number for e in result.events for number in (e.start_s, e.end_s, e.score, e.peak_s)]
+    if not np.isfinite(others).all():
         raise EvaluationError(f"{source}: some times, or scores of events, are not finite numbers")
     try:
         _ = result.times
