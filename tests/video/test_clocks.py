@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from amiss.video.live._timeline import Timeline
+from helpers.rtp_camera import RtspCamera
 from helpers.sources import Watched
 from helpers.streams import Connection, FakeCamera, transport_stream
 
@@ -110,6 +111,33 @@ def test_a_slow_and_a_fast_camera_are_given_without_end(speed: float) -> None:
     assert {frame.connection for frame in frames} == {1}
     assert drift == pytest.approx(speed - 1, abs=0.08)
     assert np.diff([frame.monotonic_s for frame in frames[-40:]]).mean() == pytest.approx(0.04 / speed, abs=0.004)
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("rate", [0.8, 1.2])
+def test_an_rtsp_camera_with_a_slow_or_fast_clock_is_given_without_end(rate: float) -> None:
+    with FakeCamera(RtspCamera(rate)) as camera:
+        watched = Watched(camera.url.replace("http", "rtsp"), open_timeout_s=5, read_timeout_s=5)
+        frames = watched.frames(125)
+        drift = watched.source.drift
+    assert watched.source.counters.dropped == 0
+    assert {frame.connection for frame in frames} == {1}
+    assert drift == pytest.approx(rate - 1, abs=0.05)
+    assert np.diff([frame.monotonic_s for frame in frames[-40:]]).mean() == pytest.approx(0.04, abs=0.004)
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+def test_an_rtsp_camera_whose_clock_is_8_percent_slow_is_given_for_longer_than_it_once_was() -> None:
+    """In real time, with the real limits: after 57 s all was dropped."""
+    with FakeCamera(RtspCamera(0.92)) as camera:
+        watched = Watched(camera.url.replace("http", "rtsp"), open_timeout_s=10, read_timeout_s=10)
+        frames = watched.frames(100 * 25, limit_s=150)
+        drift = watched.source.drift
+    assert watched.source.counters.dropped == watched.source.counters.reconnects == 0
+    assert drift == pytest.approx(-0.08, abs=0.005)
+    assert frames[-1].monotonic_s - frames[0].monotonic_s == pytest.approx(100, abs=2)
 
 
 @pytest.mark.faults

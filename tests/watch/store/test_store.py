@@ -23,14 +23,14 @@ from hypothesis import strategies as st
 from sqlalchemy import exc, text
 
 from amiss.errors import StoreError, UsageError
-from amiss.watch._event import pack_trace, unpack_trace
+from amiss.watch._event import CameraEvent, pack_trace, unpack_trace
 from amiss.watch.config import RetentionSettings, Rule
 from amiss.watch.store import Retention, Store, open_archive, open_store
 from amiss.watch.store import _database as database_module
 from amiss.watch.store import _store as store_module
 from amiss.watch.store._database import make_engine, migrate
 from amiss.watch.store._records import AddClip, ForgetMedia, Interrupt, SaveEvent, read_record, write_record
-from amiss.watch.store._tables import metadata
+from amiss.watch.store._tables import deliveries, events, metadata
 from helpers.events import START, make_event
 
 pytest_plugins = ("helpers.databases",)
@@ -63,6 +63,32 @@ def test_schema_is_what_the_tables_say(database_url: str) -> None:
         lengths = engine.dialect.name != "sqlite"  # which has none
         context = MigrationContext.configure(connection, opts={"compare_type": lengths})
         assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_deliveries_of_an_older_schema_stay_as_they_were(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make_engine(database_url)
+    with monkeypatch.context() as patch:
+        upgrade = alembic.command.upgrade
+        patch.setattr("alembic.command.upgrade", lambda config, _: upgrade(config, "0003"))
+        migrate(engine)
+    event = {name: getattr(make_event(), name) for name in CameraEvent.__dataclass_fields__ if name != "trace"}
+    row = {
+        "key": "k" * 32, "event_id": event["event_id"], "rule": "r", "channel": "a", "camera": "gate",
+        "moment": event["started"], "cooldown_s": 60.0, "state": "sent", "attempts": 1, "created": event["started"],
+        "next_attempt": event["started"], "error": "it said no at first",
+    }  # fmt: skip
+    with engine.begin() as connection:
+        kept = {"protected": False, "saved": event["started"], "run": "r", "revision": 1}
+        connection.execute(events.insert().values(event | kept))
+        connection.execute(deliveries.insert().values(row))
+    migrate(engine)
+    with engine.begin() as connection:
+        (now,) = connection.execute(deliveries.select()).mappings().all()
+        assert {name: now[name] for name in row} == row
+        assert (now["tells"], now["outage_id"]) == ("event", None)
+        connection.execute(events.delete())
+        assert connection.execute(deliveries.select()).all() == []  # they still go with their event
     engine.dispose()
 
 
