@@ -34,7 +34,7 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "large": ("a: b\n" * 200_000, "larger than"),
     "long text": (CAMERA + f"media: '{'a:@' * 100_000}'\n", "300000 characters"),
     "long names": (CAMERA + "rules:\n" + f"  - {{name: '@{'a:' * 1500}', channels: [y]}}\n" * 20, "3001 characters"),
-    "unknown fields": (CAMERA + "".join(f"k{i}: v\n" for i in range(2000)), "50 mistakes"),
+    "unknown fields": (CAMERA + "".join(f"k{i}: v\n" for i in range(2000)), "many mistakes"),
     "control characters": ('cameras: {"a\\e[31m": {url: "b\\nc"}}', r"a\x1b[31m"),
     "wrong types": ("cameras: 3\nhttp: []\nrules: {a: b}\nchannels: [x]\nworkers: 3\ndetector: {a: b}\n", "6 mistakes"),
     "no address": (CAMERA + "http: {base_url: 'http://['}\n", "invalid IPv6 URL"),

@@ -32,11 +32,15 @@ from amiss.video import VideoReader
 from amiss.watch._service import WatchService
 from amiss.watch.config import load_config
 from helpers import ROOT
+from helpers.bad_configs import KINDS, put
 from helpers.motion import make_motion_detector, write_scene
 from helpers.mqtt import Listener
 from helpers.service import alerts, wait_for, watching
 from helpers.streams import Connection, FakeCamera, free_port
 from helpers.videos import count_frames
+
+SERVED = ("number that is none", "number of many digits", "aliases of aliases", "secret of a device",
+          "half a character", "detector of pipes", *KINDS)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -355,6 +359,44 @@ def test_a_reload_touches_only_what_changed_and_a_wrong_file_changes_nothing(
         watch.write(config({"a": 0.5}))
         wait_for(lambda: watch.get("/health/ready").status_code == 200, 30, "the end of the complaint")
         assert watch.stop() == 0
+
+
+def test_whatever_stands_in_the_place_of_the_configuration_changes_nothing_and_is_said(
+    detector: Path, scene: Path, tmp_path: Path
+) -> None:
+    config = f"detector: {detector}\ncameras: {{yard: {{url: 'replay:{scene}?loop=1'}}}}"
+    with watching(tmp_path, config) as watch, socket.create_server(("127.0.0.1", 0)) as taken:
+        wait_for(lambda: watch.camera("yard").get("scores", 0) > 2, 60, "scores")
+        since = watch.camera("yard")["since"]
+        in_use = config + f"\nhttp: {{port: {taken.getsockname()[1]}}}\n"
+
+        def put_in_use() -> str:
+            watch.file.write_text(in_use)
+            return "can't listen on"
+
+        bad: dict[str, Callable[[], str]] = {name: lambda name=name: put(name, watch.file) for name in SERVED}
+        for i, (name, replace) in enumerate((bad | {"port in use": put_in_use}).items()):
+            if watch.file.is_dir():
+                watch.file.rmdir()
+            says = replace()
+            if i % 2:
+                watch.process.send_signal(signal.SIGHUP)
+            began = time.monotonic()
+            wait_for(lambda: says in watch.get("/health/ready").text, 20, name)  # noqa: B023
+            assert time.monotonic() - began < 5, name  # a second on a machine that does nothing else
+            assert watch.get("/health/live").status_code == 200
+            assert (watch.camera("yard")["since"], watch.camera("yard")["restarts"]) == (since, 0)
+        watch.write(config)
+        wait_for(lambda: watch.get("/health/ready").status_code == 200, 30, "the end of the complaint")
+        assert watch.camera("yard")["since"] == since
+        other = free_port()
+        watch.file.write_text(config + f"\nhttp: {{port: {other}}}\n")
+        watch.port = other
+        wait_for(lambda: watch.camera("yard").get("since") == since, 30, "the server at another port")
+        put("pipe", watch.file)
+        began = time.monotonic()
+        assert watch.stop() == 0
+        assert time.monotonic() - began < 20
 
 
 def test_a_reload_changes_the_number_of_viewers_and_lets_go_of_a_removed_camera(

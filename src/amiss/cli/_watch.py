@@ -1,25 +1,27 @@
 """Commands of the unattended service: watch, calibrate, alerts, config."""
 
 import json
-import logging
 import math
 import os
 import signal
 import sys
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from amiss.cli import _console as console
+from amiss.cli._log import logging_to_stderr
 from amiss.cli._options import Json, PerHour, PictureFps, Threshold
-from amiss.errors import UsageError, VideoError, showable
+from amiss.errors import UsageError, VideoError
 
 if TYPE_CHECKING:
     from amiss.watch import WatchService
+
+_OPEN_FILES = 65_536
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration (YAML), see `amiss config schema`.")]
 
@@ -74,8 +76,9 @@ def watch(
         raise UsageError(f"--preview {preview}: it needs http.enabled, and one of {', '.join(settings.cameras)}")
     from amiss.watch import ScoreLog, WatchService  # with torch, which takes seconds
 
+    _allow_open_files()
     score_log = ScoreLog(log) if log is not None else None
-    with _logging():
+    with logging_to_stderr():
         service = WatchService(settings, config, score_log=score_log, once=once or config is None, engine=engine)
         url = service.preview_url(preview) if preview is not None else None
         with _signals(service):
@@ -84,6 +87,19 @@ def watch(
         console.note(f"events, clips and pictures are in {out}")
     if (once or config is None) and service.problems:
         raise VideoError("; ".join(f"{name}: {problem}" for name, problem in service.problems.items()))
+
+
+def _allow_open_files() -> None:
+    """As many as this user may have: cameras and connections take some each, and the usual limit is low."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(most, _OPEN_FILES)
+    if resource.RLIM_INFINITY != limit < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _show(url: str | None) -> None:
@@ -173,7 +189,7 @@ def _calibrate_camera(
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was seen is used
     try:
-        with _logging(), console.progress("calibrate") as on_progress:
+        with logging_to_stderr(), console.progress("calibrate") as on_progress:
             found, path = calibrate_camera(
                 settings, camera, per_hour, hours=hours, videos=videos, features=features, on_progress=on_progress
             )
@@ -229,30 +245,6 @@ def schema() -> None:
     from amiss.watch import Config
 
     sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2) + "\n")
-
-
-class _Redacted(logging.Formatter):
-    """The last net: whatever is logged, by whomever, shows no password and moves no cursor."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        from amiss.video import redact
-
-        return "\n".join(map(showable, redact(super().format(record)).expandtabs().split("\n")))
-
-
-@contextmanager
-def _logging() -> Iterator[None]:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacted("%(asctime)s %(levelname)-7s %(message)s"))
-    root, own = logging.getLogger(), logging.getLogger("amiss")
-    level = own.level
-    root.addHandler(handler)
-    own.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        own.setLevel(level)
 
 
 @contextmanager

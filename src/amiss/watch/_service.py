@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from amiss.engines import Engine
 from amiss.errors import AmissError, OutputError, StoreError
 from amiss.video import LiveFrame, redact
+from amiss.watch._config_reader import ConfigReader
 from amiss.watch._outages import OutageWatch
 from amiss.watch._reporter import Reporter
 from amiss.watch._score_log import ScoreLog
@@ -34,7 +35,7 @@ from amiss.watch.store import MediaKeeper, Retention, Store, open_store
 log = logging.getLogger("amiss.watch")
 
 TICK_S = 0.25
-_FILE_CHECK_S = 2.0
+_READER_S = 1.0  # for a configuration that is still being read, on a stop
 _WORKERS_SHARE = 0.6  # of the time for a stop; the rest is for the database and messages
 _NEEDS_RESTART = ("database", "media", "state", "workers")
 
@@ -48,6 +49,18 @@ class WatchedCamera:
     source: str
     """Where they come from, in words."""
     model: ModelKey
+
+
+@dataclass(frozen=True)
+class _Change:
+    """Of the configuration: all that may fail is done."""
+
+    config: Config
+    wanted: Mapping[str, WatchedCamera]
+    channels: Sequence[Channel] | None
+    """None: they stay."""
+    http: HttpServer | None
+    """The one before, where it stays; a new one isn't started."""
 
 
 class WatchService:
@@ -74,14 +87,13 @@ class WatchService:
         engine: Engine | None = None,
     ) -> None:
         self.config = config
-        self._file, self.score_log, self._once = file, score_log, once
+        self.score_log, self._once = score_log, once
         self._models = Models(config.workers, engine)
         self.previews: dict[str, Preview] = {}
         self._workers: dict[str, CameraWorker] = {}  # the newest of each camera
-        # plain flags: a signal handler that interrupts the main thread must not ask for a lock which that one holds
-        self._stop_asked = self._reload_asked = False
-        self.reload_problem = ""
-        self._seen_file = _stamp(file)
+        # a plain flag: a signal handler that interrupts the main thread must not ask for a lock which that one holds
+        self._stop_asked = False
+        self._reader = ConfigReader(file, lambda: self._prepare(file)) if file is not None else None
         self.started = False
         for folder in (config.media, config.state):
             _make_folder(folder)
@@ -103,7 +115,7 @@ class WatchService:
         self._reporter = Reporter(self.store, self._publisher, self.view.metrics, score_log)
         self._http: HttpServer | None = None
         try:
-            self._http = self._open_http(config)
+            self._http = HttpServer(self.view, config.http) if config.http.enabled else None
             self._dispatcher = self._make_dispatcher(make_channels(config))
         except AmissError:
             if self._http is not None:
@@ -122,23 +134,15 @@ class WatchService:
         try:
             self._start()
             on_started()
-            next_file_check = 0.0
             while not self._stop_asked:
                 time.sleep(TICK_S)
                 self.supervisor.tick()
                 for status in self.supervisor.statuses:
                     self._outages.look(status)
+                if self._reader is not None:
+                    self._reader.take(self._make_change)
                 if not self.supervisor.is_changing:
-                    self._models.keep({camera.model for camera in self._wanted.values()})
-                now = time.monotonic()
-                if now >= next_file_check:
-                    next_file_check = now + _FILE_CHECK_S
-                    if (stamp := _stamp(self._file)) != self._seen_file and stamp is not None:
-                        self._seen_file = stamp
-                        self._reload_asked = True
-                if self._reload_asked:
-                    self._reload_asked = False
-                    self.reload()
+                    self._forget_models()
                 if self._once and self.supervisor.all_done:
                     break
         finally:
@@ -150,49 +154,74 @@ class WatchService:
 
     def ask_to_reload(self) -> None:
         """Read the configuration again; may be called from a signal handler."""
-        self._reload_asked = True
+        if self._reader is not None:
+            self._reader.ask()
 
     def reload(self) -> bool:
-        """Read the configuration again; cameras that didn't change go on. False, and all as before, if it is wrong."""
-        if self._file is None:
-            return False
-        try:
-            config = load_config(self._file)
-            wanted = self._resolve(config)
-            changed = any(
-                getattr(config, name) != getattr(self.config, name) for name in ("channels", "http", "cameras")
-            )
-            channels = make_channels(config) if changed else None
-        except AmissError as error:
-            self.reload_problem = str(error)
-            log.error("the configuration is kept as it was: %s", error)
-            return False
-        self.reload_problem = ""
+        """Read the configuration again, now; cameras that didn't change go on. False, and all as before, if it is
+        wrong. For a service that doesn't `run`: one that does reads in a thread of its own, see `ask_to_reload`."""
+        return self._reader is not None and self._reader.read_now(self._make_change)
+
+    def _prepare(self, file: Path) -> _Change:
+        """What the file says now, with all that it takes; called in any thread, changes nothing."""
+        config = load_config(file)
         fixed = {name: getattr(self.config, name) for name in _NEEDS_RESTART}
         for name in [name for name, value in fixed.items() if getattr(config, name) != value]:
             log.warning("%s has changed: that needs a restart", name)
-        old_http = self.config.http
         config = config.model_copy(update=fixed)
-        self.config, self._wanted = config, wanted
+        wanted = self._resolve(config)
+        http = self._http
+        if config.http != self.config.http:
+            http = HttpServer(self.view, config.http, instead_of=self._http) if config.http.enabled else None
+        try:
+            parts = ("channels", "http", "cameras")
+            changed = any(getattr(config, name) != getattr(self.config, name) for name in parts)
+            return _Change(config, wanted, make_channels(config) if changed else None, http)
+        except BaseException:
+            if http is not None and http is not self._http:
+                http.stop()
+            raise
+
+    def _make_change(self, change: _Change) -> None:
+        try:
+            self._exchange_http(change.http)  # first: of all this, only it can fail
+        except OutputError:
+            for channel in change.channels or ():
+                channel.close()
+            raise
+        config = change.config
+        self.config, self._wanted = config, change.wanted
         self.store.set_rules(config.rules)
-        self.supervisor.set_cameras(wanted)
-        self._outages.set_cameras({name: camera.settings for name, camera in wanted.items()})
-        self.previews = {name: p for name, p in self.previews.items() if name in wanted}
+        self.supervisor.set_cameras(change.wanted)
+        self._outages.set_cameras({name: camera.settings for name, camera in change.wanted.items()})
+        self.previews = {name: p for name, p in self.previews.items() if name in change.wanted}
         for preview in self.previews.values():
             preview.max_viewers = config.http.max_viewers
-        self._workers = {name: worker for name, worker in self._workers.items() if name in wanted}
-        if config.http != old_http:
-            self._reopen_http(config)
-        if channels is not None:
+        self._workers = {name: worker for name, worker in self._workers.items() if name in change.wanted}
+        if change.channels is not None:
             # before the new ones connect: an old one's goodbye must not be the last word
             self._dispatcher.close(self.config.workers.stop_s)
-            self._dispatcher = self._make_dispatcher(channels)
+            self._dispatcher = self._make_dispatcher(change.channels)
             self._dispatcher.start()
         self._media.retention = self._make_retention(config)
-        log.info("configuration read again: %d cameras", len(wanted))
+        log.info("configuration read again: %d cameras", len(change.wanted))
         with suppress(StoreError):
-            self.store.audit("reload", f"{len(wanted)} cameras")
-        return True
+            self.store.audit("reload", f"{len(change.wanted)} cameras")
+
+    def _exchange_http(self, new: HttpServer | None) -> None:
+        old = self._http
+        if new is not old:
+            if new is not None:
+                new.start()
+            self._http = new
+            if old is not None:
+                old.stop()
+
+    def _forget_models(self) -> None:
+        """Those that no camera needs any more, unless a change is being made ready that may need them."""
+        with self._reader.idle() if self._reader is not None else nullcontext(True) as is_idle:
+            if is_idle:
+                self._models.keep({camera.model for camera in self._wanted.values()})
 
     def _start(self) -> None:
         for end in recover_clips(self.config.media):
@@ -200,6 +229,8 @@ class WatchService:
         self.store.mark_interrupted(self._wanted)
         self._outages.set_cameras({name: camera.settings for name, camera in self._wanted.items()})
         self.store.flush(1.0)
+        if self._reader is not None:
+            self._reader.start()
         if self._http is not None:
             self._http.start()
             log.info("health, metrics and live pictures at %s", self._http.url)
@@ -212,6 +243,8 @@ class WatchService:
             self.store.audit("start", f"{len(self._wanted)} cameras")
 
     def _stop(self) -> None:
+        if self._reader is not None:
+            self._reader.stop()
         self._media.stop()
         stop_s = self.config.workers.stop_s
         until = time.monotonic() + stop_s
@@ -225,7 +258,9 @@ class WatchService:
         self.store.flush(left())
         self._dispatcher.flush(left())
         self._dispatcher.close(left())
-        self._models.close()
+        with self._reader.idle(_READER_S) if self._reader is not None else nullcontext(True) as is_idle:
+            if is_idle:  # else it ends with the process
+                self._models.close()
         with suppress(StoreError):
             self.store.audit("stop")
         if self._http is not None:
@@ -294,26 +329,12 @@ class WatchService:
         self._publisher.set_channels(channels, self._wanted)
         return Dispatcher(self.store, channels, media=self.config.media, link=link)
 
-    def _open_http(self, config: Config) -> HttpServer | None:
-        return HttpServer(self.view, config.http) if config.http.enabled else None
-
-    def _reopen_http(self, config: Config) -> None:
-        if self._http is not None:
-            self._http.stop()
-            self._http = None
-        try:
-            self._http = self._open_http(config)
-        except OutputError as error:
-            log.error("%s", error)
-        if self._http is not None:
-            self._http.start()
-
     def health(self) -> Health:
         """How the service is, for monitors."""
         return Health(
             started=self.started,
             since_tick_s=time.monotonic() - self.supervisor.last_tick,
-            config_problem=self.reload_problem,
+            config_problem="" if self._reader is None else self._reader.problem or self._reader.slowness,
             log_problem="" if self.score_log is None else self.score_log.problem,
             media_bytes=self._media.used_bytes,
         )
@@ -326,14 +347,6 @@ class WatchService:
     def preview_url(self, camera: str) -> str | None:
         """Address of a camera's live pictures; None where nothing is served."""
         return f"{self._http.url}/cameras/{camera}.mjpg" if self._http is not None else None
-
-
-def _stamp(file: Path | None) -> tuple[int, int] | None:
-    try:
-        stat = file.stat() if file is not None else None
-    except OSError:
-        return None
-    return None if stat is None else (stat.st_mtime_ns, stat.st_size)
 
 
 def _make_folder(folder: Path) -> None:

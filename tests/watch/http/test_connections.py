@@ -122,6 +122,16 @@ def test_a_viewer_that_never_reads_gives_its_place_back() -> None:
                 assert len(next(answer.iter_raw())) > 100
 
 
+def test_a_viewer_of_a_still_camera_that_never_reads_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amiss.watch.http._server._STILL_S", 0.05)
+    picture = noise()()
+    preview = Preview(CameraStatus("door", "rtsp://h/", "detector", 0.7, 0.5, "by hand"), 1, lambda: picture)
+    look = b"GET /cameras/door.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving(fake_view(preview), send_timeout_s=1) as server, connect(server, look):
+        wait_for(lambda: preview.viewers == 1, 5, "the viewer")
+        wait_for(lambda: preview.viewers == 0, 30, "its end")
+
+
 def test_a_viewer_that_reads_slowly_keeps_its_place() -> None:
     preview = Preview(CameraStatus("door", "rtsp://h/", "detector", 0.7, 0.5, "by hand"), 1, noise())
     look = b"GET /cameras/door.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n"

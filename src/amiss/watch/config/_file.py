@@ -122,7 +122,8 @@ def load_config(path: str | os.PathLike[str]) -> Config:
     """
     config, problems = read_config(path)
     if config is None:
-        mistakes = "a mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        n = len(problems)
+        mistakes = "a mistake" if n == 1 else f"{n} mistakes" if n <= _MAX_PROBLEMS else "many mistakes"
         raise ConfigError(f"{os.fspath(path)} has {mistakes}: {'; '.join(map(str, problems))}")
     return config
 
@@ -143,7 +144,9 @@ def read_config(path: str | os.PathLike[str]) -> tuple[Config | None, list[Confi
         config = _validated(text, read, file.resolve().parent)
     except Exception as error:  # of whatever it is; its text may hold a secret
         raise ConfigError(f"{file} can't be understood: {type(error).__name__} in what checks it") from error
-    problems = sorted(set(read.problems))[:_MAX_PROBLEMS]
+    problems = sorted(set(read.problems))
+    if len(problems) > _MAX_PROBLEMS:
+        problems[_MAX_PROBLEMS:] = [ConfigProblem(problems[_MAX_PROBLEMS].line, "", "and more mistakes from here on")]
     return (None if problems else config), problems
 
 
@@ -269,7 +272,7 @@ def _shown(value: str) -> str:
 
 
 def _blame_all(error: ValidationError, inside: Where, read: _Read) -> None:
-    for found in islice(problems_of(error, Config if not inside else CameraSettings), _MAX_PROBLEMS):
+    for found in islice(problems_of(error, Config if not inside else CameraSettings), _MAX_PROBLEMS + 1):
         where = (*inside, *found.where)
         message = found.message
         is_address = where[0] == "cameras" and where[-1] == "url"  # what of it is secret can be told

@@ -30,6 +30,8 @@ from amiss.watch.http._watcher_view import WatcherView
 log = logging.getLogger("amiss.watch")
 
 _FRAME_S = 0.1  # at most ten live pictures a second
+_STILL_S = 2.0  # after so long the last picture comes again: else who has gone would keep its place
+_SEND_BUFFER = 256 * 1024  # bytes that the system takes for a client that doesn't read
 _BOUNDARY = "amissframe"
 
 
@@ -114,12 +116,14 @@ class _LivePictures(StreamingResponse):
 
 
 async def _parts(preview: Preview) -> AsyncIterator[bytes]:
-    shown = 0
+    shown, sent = 0, time.monotonic()
     while True:
-        if (drawn := await run_in_threadpool(preview.jpeg, shown)) is not None:
+        is_still = time.monotonic() - sent > _STILL_S
+        if (drawn := await run_in_threadpool(preview.jpeg, 0 if is_still else shown)) is not None:
             shown, jpeg = drawn
             head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             yield head.encode() + jpeg + b"\r\n"
+            sent = time.monotonic()
         await asyncio.sleep(_FRAME_S)
 
 
@@ -151,13 +155,20 @@ class HttpServer:
         self._thread = threading.Thread(target=self._run, name="amiss-http", daemon=True)
 
     def start(self) -> None:
-        """Begin to serve; returns when it does."""
+        """Begin to serve; returns when it does.
+
+        Raises:
+            OutputError: it doesn't begin.
+        """
         if self.settings.known_hosts is None:
             log.warning("HTTP: pages of other sites can't be told from yours: set http.base_url")
         self._thread.start()
         until = time.monotonic() + 10
-        while not self._server.started and self._thread.is_alive() and time.monotonic() < until:
+        while not self._server.started:
             time.sleep(0.01)
+            if not self._thread.is_alive() or time.monotonic() > until:
+                self.stop()
+                raise OutputError(f"the HTTP server at {self.url} doesn't begin to serve")
 
     def stop(self) -> None:
         """End; viewers are cut off."""
@@ -185,6 +196,7 @@ def _listening(settings: HttpSettings, before: HttpServer | None) -> socket.sock
     own = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # connections have it from here
         with _sharing(own, before._socket if before is not None and before.port == settings.port else None):
             own.bind((settings.host.strip("[]"), settings.port))
             own.listen(BACKLOG)

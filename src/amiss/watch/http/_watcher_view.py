@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amiss.errors import StoreError
+from amiss.reading import shown
 from amiss.watch.camera import CameraStatus
 from amiss.watch.http._metrics import Metrics
 from amiss.watch.http._preview import Preview
@@ -18,6 +19,7 @@ from amiss.watch.http._shown import ShownEvent
 from amiss.watch.store import Store
 
 _STANDSTILL_S = 30.0
+_MAX_REASON = 10_000
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class WatcherView:
             reasons.append(f"the configuration is wrong, the one before is in use: {health.config_problem}")
         if health.log_problem:
             reasons.append(health.log_problem)
-        return reasons
+        return [shown(reason, quoted=False, most=_MAX_REASON) for reason in reasons]  # a path may be no text
 
     def metrics_text(self) -> bytes:
         """Prometheus' text format."""
