@@ -18,7 +18,7 @@ from helpers.reference_weights import crc_checkpoint
 
 REFERENCES = {"sultani": "ann", "topk": "ann", "rtfm": "rtfm_head", "saa": "saa_reference_head",
               "distribution": "distribution_head_1024", "salient": "salient_da64-r3",
-              "tca": "tca_64", "ur-dmu": "ur_dmu_64", "bn-wvad": "bn_wvad_64"}  # fmt: skip
+              "tca": "tca_64", "lgt": "lgt_32", "ur-dmu": "ur_dmu_64", "bn-wvad": "bn_wvad_64"}  # fmt: skip
 
 
 def small_checkpoint(kind: str) -> dict[str, torch.Tensor]:

@@ -14,11 +14,12 @@ from amiss.heads import create_head, list_heads
 DIM = 12
 HEADS = sorted(list_heads())
 CAUSAL = {"tca-causal": ("tca", {"causal": True, "reach": 6, "kernel": 3})}
+SMALL: dict[str, dict[str, object]] = {name: {"channels": 16} for name in ("lgt", "ur-dmu", "bn-wvad")}
 
 
 def detector_with(head: str, options: dict[str, object] | None = None) -> Detector:
     torch.manual_seed(0)
-    module = create_head(head, DIM, **(options or {}))
+    module = create_head(head, DIM, **(options or SMALL.get(head, {})))
     spec = FeatureSpec(backbone="motion", weights="none", dim=DIM)
     return Detector(spec, module.eval(), Normalisation("l2"), Calibration(0.5, "test", 1))
 

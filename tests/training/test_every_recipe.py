@@ -17,9 +17,9 @@ from amiss.heads.densities import FAMILIES
 from amiss.training import Recipe, list_recipes, load_recipe, train
 from helpers.training import clip_auc, make_data
 
-NAMES = ["sultani2018", "ekosman", "topk", "salient", "saa-ucf", "saa-xd", "rtfm", "tca", "tca-causal", "ur-dmu",
-         "bn-wvad", "distribution", "distribution-original-2023", "distribution-original-2024", "pooled",
-         "auto"]  # fmt: skip
+NAMES = ["sultani2018", "ekosman", "topk", "salient", "saa-ucf", "saa-xd", "rtfm", "tca", "tca-causal", "lgt",
+         "ur-dmu", "bn-wvad", "distribution", "distribution-original-2023", "distribution-original-2024",
+         "pooled", "auto"]  # fmt: skip
 every_recipe = pytest.mark.parametrize("name", NAMES)
 
 

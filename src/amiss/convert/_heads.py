@@ -60,7 +60,7 @@ class _Reference:
     head: str
     """Registry name of our head."""
     layers: dict[str, str]
-    """Original name of a layer → ours."""
+    """Original name of a layer, or of a tensor, → ours."""
     first: str
     """Layer whose weight has the feature dim as its second axis."""
     sizes: dict[str, str] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class _Reference:
     options: dict[str, Any] = field(default_factory=dict)
     """Options that the original has built in."""
     unused: tuple[str, ...] = ()
-    """Tensors that scoring doesn't need."""
+    """How the names of tensors begin that scoring doesn't need."""
 
 
 def _tca(**options: Any) -> _Reference:
@@ -95,6 +95,38 @@ def _tca(**options: Any) -> _Reference:
     )
 
 
+def _lgt(**options: Any) -> _Reference:
+    """VadCLIP's visual branch; its text encoder is left out."""
+    layers = {
+        "frame_position_embeddings": "positions",
+        "linear": "linear",
+        "classifier": "classifier",
+        "mlp2.c_fc": "feed_forward.fc1",
+        "mlp2.c_proj": "feed_forward.fc2",
+    }
+    for i in range(options["layers"]):
+        theirs, ours = f"temporal.resblocks.{i}", f"layers.{i}"
+        layers |= {
+            f"{theirs}.attn.in_proj_weight": f"{ours}.inputs.weight",
+            f"{theirs}.attn.in_proj_bias": f"{ours}.inputs.bias",
+            f"{theirs}.attn.out_proj": f"{ours}.out",
+            f"{theirs}.ln_1": f"{ours}.norm1",
+            f"{theirs}.ln_2": f"{ours}.norm2",
+            f"{theirs}.mlp.c_fc": f"{ours}.feed_forward.fc1",
+            f"{theirs}.mlp.c_proj": f"{ours}.feed_forward.fc2",
+        }
+    for i, graph in ((1, "similar.0"), (2, "similar.1"), (3, "near.0"), (4, "near.1")):
+        layers |= {f"gc{i}": graph, f"gc{i}.residual": f"{graph}.residual"}
+    return _Reference(
+        "lgt",
+        layers,
+        "classifier",
+        sizes={"channels": "linear.weight", "chunk": "frame_position_embeddings.weight"},
+        options={"padding": "seen", **options},
+        unused=("mlp1.", "text_prompt_embeddings.", "clipmodel.", "disAdj."),
+    )
+
+
 _REFERENCES = {
     "sultani": _Reference("sultani", {layer: layer for layer in _LAYERS}, "fc1"),
     "topk": _Reference("topk", {layer: layer for layer in _LAYERS}, "fc1"),
@@ -116,6 +148,8 @@ _REFERENCES = {
     "tca": _tca(),
     "tca-xd": _tca(distance_weight=0.06, distance_bias=0.02, kernel=3, normalise="none"),
     "tca-shanghaitech": _tca(distance_weight=0.08, distance_bias=0.1, kernel=3, window=5),
+    "lgt": _lgt(layers=2, window=8),
+    "lgt-xd": _lgt(layers=1, window=64),
     "ur-dmu": _Reference(
         "ur-dmu",
         _global_local_names()
@@ -179,7 +213,7 @@ def _from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) ->
             raise WeightsError(f"not a {kind} checkpoint: it has no {name}, but {list(tensors)[:4]}")
         return tensor.shape[axis]
 
-    tensors = {name: tensor for name, tensor in tensors.items() if name not in reference.unused}
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(reference.unused)}
     sizes = {option: size(name, 0) for option, name in reference.sizes.items()}
     head = create_head(
         reference.head, size(f"{reference.first}.weight", 1), **{**sizes, **reference.options, **options}
@@ -194,7 +228,7 @@ def _fill(head: Head, tensors: dict[str, Tensor], layers: Mapping[str, str], kin
     problems, filled = [], {}
     for name, tensor in expected.items():
         layer, _, last = name.rpartition(".")
-        source = f"{original[layer]}.{last}" if layer in original else name
+        source = original.get(name) or (f"{original[layer]}.{last}" if layer in original else name)
         found = tensors.pop(source, None)
         if found is None and (last == "num_batches_tracked" or (zero_biases and last == "bias")):
             found = torch.zeros_like(tensor)  # MindSpore's Conv1d has no bias by default

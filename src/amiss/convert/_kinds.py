@@ -20,8 +20,9 @@ def from_reference(kind: str, state_dict: Mapping[str, Any], **options: Any) -> 
     Args:
         kind: a backbone (`c3d`, `i3d`, `i3d_resnet50`, `i3d_resnet50_nl`, `mfnet`, and the 3D ResNets and DenseNets by
             their registry names): the module takes preprocessed clips [N, 3, T, H, W] and gives features [N, D]. Or a
-            head (`sultani`, `topk`, `rtfm`, `saa`, `salient`, `tca` (as for UCF-Crime; `tca-xd`,
-            `tca-shanghaitech`), `ur-dmu`, `bn-wvad`, and `distribution`, here its variant `original-2024`).
+            head (`sultani`, `topk`, `rtfm`, `saa`, `salient`, `ur-dmu`, `bn-wvad`; `tca` as for UCF-Crime, `tca-xd`,
+            `tca-shanghaitech`; VadCLIP's visual branch as `lgt` and `lgt-xd`; and `distribution`, here its variant
+            `original-2024`).
         state_dict: the original's tensors by the original's names, as its file has them: also under `state_dict`,
             `model` and the like, and with the prefixes of parallel, compiled or wrapped networks. Tensors of a
             backbone's classifier are left out.

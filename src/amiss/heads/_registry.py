@@ -19,6 +19,7 @@ _TABLE: dict[str, HeadFactory | str] = {
     "salient": "amiss.heads.salient:SalientHead",
     "saa": "amiss.heads.saa:SAAHead",
     "tca": "amiss.heads.tca:TCAHead",
+    "lgt": "amiss.heads.lgt:LGTHead",
     "ur-dmu": "amiss.heads.ur_dmu:URDMUHead",
     "bn-wvad": "amiss.heads.bn_wvad:BNWVADHead",
     "pooled": "amiss.heads.pooled:PooledHead",

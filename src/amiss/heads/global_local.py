@@ -32,20 +32,25 @@ def attend(query_BHTC: Tensor, key_BHTC: Tensor, value_BHTC: Tensor, *, mask_BT:
     return F.scaled_dot_product_attention(query_BHTC, key_BHTC, value_BHTC, bias)
 
 
-def local_mean(x_BTC: Tensor, mask_BT: Tensor, *, by_column: bool = False) -> Tensor:
-    """Σ_j g_ij x_j / Σ_j g_ij over the real clips j of a bag, g_ij = exp(-|i - j| / e) → [B, T, C].
-
-    `by_column`: Σ_j (g_ij / Σ_i g_ij) x_j, as UR-DMU's code has it: clips near the ends of a bag count more there.
-    """
+def local_sum(x_BTC: Tensor, mask_BT: Tensor) -> Tensor:
+    """Σ_j g_ij x_j over the real clips j of a bag, g_ij = exp(-|i - j| / e) → [B, T, C]."""
     batch, clips, channels = x_BTC.shape
     reach = min(clips - 1, _REACH)
     distance = torch.arange(-reach, reach + 1, device=x_BTC.device).abs()
     kernel = torch.exp(-distance.to(x_BTC.dtype) / math.e)[None, None]
-    real = mask_BT.to(x_BTC.dtype)[..., None]
-    weight = F.conv1d(real.transpose(1, 2), kernel, padding=reach).transpose(1, 2).clamp(min=1e-6)
-    rows = (x_BTC * real / weight if by_column else x_BTC * real).transpose(1, 2).reshape(batch * channels, 1, clips)
-    summed = F.conv1d(rows, kernel, padding=reach).reshape(batch, channels, clips).transpose(1, 2)
-    return summed if by_column else summed / weight
+    rows = (x_BTC * mask_BT[..., None]).transpose(1, 2).reshape(batch * channels, 1, clips)
+    return F.conv1d(rows, kernel, padding=reach).reshape(batch, channels, clips).transpose(1, 2)
+
+
+def local_mean(x_BTC: Tensor, mask_BT: Tensor, *, by_column: bool = False) -> Tensor:
+    """Σ_j g_ij x_j / Σ_j g_ij, with the g_ij of `local_sum` → [B, T, C].
+
+    `by_column`: Σ_j (g_ij / Σ_i g_ij) x_j, as UR-DMU's code has it: clips near the ends of a bag count more there.
+    """
+    weight_BT1 = local_sum(mask_BT.to(x_BTC.dtype)[..., None], mask_BT).clamp(min=1e-6)
+    if by_column:
+        return local_sum(x_BTC / weight_BT1, mask_BT)
+    return local_sum(x_BTC, mask_BT) / weight_BT1
 
 
 class GlobalLocalAttention(nn.Module):

@@ -155,6 +155,25 @@ RECIPES = (
         )
     ),
     Recipe(
+        name="lgt",
+        source="Wu, Zhou, Pang, Zhou, Yan, Wang, Zhang: VadCLIP: Adapting Vision-Language Models for Weakly Supervised "
+        "Video Anomaly Detection, AAAI 2024, its visual branch",
+        differences=_ON_TEST.format("1 250", 1250)
+        + _INPUT
+        + _CROPS
+        + _CHANNELS.format(512, 512)
+        + _BATCH.format(64)
+        + "Rate of 1e-4 (published: 2e-5, for 512 channels; --set optimiser.lr=2e-5). "
+        + "32 segments, for 2 cores (published: --set segments=256). Zero rows at the end of a chunk aren't seen (its "
+        "code: all but one graph take them for clips, --set head_options.padding=seen).",
+        head="lgt",
+        head_options={"channels": 128},
+        batch=_BAGS,
+        optimiser=OptimiserSettings(name="adamw", lr=1e-4, weight_decay=0.01, schedule="stepwise"),
+        steps=200,
+        evaluate_every=10,
+    ),
+    Recipe(
         name="ur-dmu",
         source="Zhou, Yu, Yang: Dual Memory Units with Uncertainty Regulation for Weakly Supervised Video Anomaly "
         "Detection, AAAI 2023",
