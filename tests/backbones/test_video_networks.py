@@ -1,5 +1,7 @@
 """The video networks of this package: sizes, random weights, weight files, and the presets of published projects."""
 
+import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,14 @@ from amiss.backbones._c3d import C3D
 from amiss.backbones._i3d import I3D
 from amiss.backbones._i3d_resnet50 import I3DResNet50
 from amiss.backbones._mfnet import MFNet
+from amiss.backbones._presets import SAMPLINGS
 from amiss.backbones._registry import entry_of
 from amiss.backbones._resnet3d import ResNet3D
+from amiss.engines import create_engine
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
+from amiss.features import extract_video
+from amiss.video import VideoReader
+from helpers.videos import write_video
 
 RESNETS = [
     *(f"resnet3d_{depth}" for depth in (10, 18, 34, 50, 101, 152, 200)),
@@ -144,6 +151,52 @@ def test_a_preset_sets_the_readers_clips() -> None:
     assert create_backbone("resnet3d_10", "random", preset="nevinbaiju", stride=8).spec.stride == 8
     default = create_backbone("resnet3d_10", "random").spec
     assert (default.preset, default.stride, default.tail) == ("default", 16, "pad")
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18", "s3d", "swin3d_t", "mvit_v1_b", "mvit_v2_s"])
+def test_native_clips_are_those_of_torchvisions_weights(name: str) -> None:
+    from torchvision.models import get_model_weights
+
+    said = get_model_weights(name).DEFAULT.meta["_docs"]  # type: ignore[attr-defined]
+    rate, clip_len = (re.search(rf"{key}=([0-9.]*[0-9])", said).group(1) for key in ("frame_rate", "clip_len"))  # type: ignore[union-attr]
+    sampling = next(s for s in SAMPLINGS if any(fnmatch(name, pattern) for pattern in s.backbones))
+    assert (sampling.frame_rate, sampling.clip_len) == (float(rate), int(clip_len))
+
+
+def test_the_preset_native_sets_clips_alone() -> None:
+    default, native = (create_backbone("i3d", "random", preset=preset) for preset in ("default", "native"))
+    clips = {"clip_len": 64, "stride": 64, "frame_rate": 25.0, "preset": "native"}
+    assert native.spec == default.spec.with_(**clips)
+    assert native.preprocessing == default.preprocessing
+    assert presets_of("i3d")[:2] == ["default", "native"]
+    with pytest.raises(UsageError, match="motion has no preset 'native'"):
+        create_backbone("motion", preset="native")
+
+
+def test_what_is_asked_for_goes_before_what_native_says() -> None:
+    spec = create_backbone("i3d", "random", preset="native", stride=16, frame_rate=30).spec
+    assert (spec.clip_len, spec.stride, spec.frame_rate) == (64, 16, 30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["r3d_18", "swin3d_t", "s3d"])
+def test_native_features_are_torchvisions_own(name: str, tmp_path: Path) -> None:
+    """A file of 30 frames a second: torchvision's transform and network see every second one, as many as it wants."""
+    from torchvision.models import get_model_weights
+
+    backbone = create_backbone(name, "random", preset="native")
+    pictures = np.random.RandomState(0).randint(0, 256, (300, 9, 12, 3)).astype(np.uint8)
+    path = write_video(tmp_path / "a.mp4", list(np.kron(pictures, np.ones((1, 16, 16, 1), np.uint8))), fps=30)
+    frames = np.stack([frame.image for frame in VideoReader(path)])[::2]
+    clip_len = backbone.spec.clip_len
+    clip = torch.from_numpy(frames[:clip_len]).permute(0, 3, 1, 2)
+    x_KTHW = get_model_weights(name).DEFAULT.transforms()(clip)  # type: ignore[attr-defined]
+    with torch.inference_mode():
+        expected = backbone.network(x_KTHW[None]).flatten().numpy()  # type: ignore[operator, union-attr]
+    engine = create_engine(backbone, "cpu", engine="torch", precision="fp32")
+    found = extract_video(path, engine)
+    assert len(found.features) == -(-150 // clip_len)
+    np.testing.assert_allclose(found.features[0, 0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_preset_survives_in_the_spec() -> None:

@@ -32,8 +32,8 @@ def bright(n: int, first: int, after: int) -> list[Image]:
     return list(images)
 
 
-def detector_at(frame_rate: float | None) -> Detector:
-    detector = brightness_detector(SPEC.with_(frame_rate=frame_rate))
+def detector_at(frame_rate: float | None, clip_len: int = 16) -> Detector:
+    detector = brightness_detector(SPEC.with_(frame_rate=frame_rate, clip_len=clip_len, stride=clip_len))
     detector._engine = BrightnessEngine(detector.spec)
     return detector
 
@@ -52,6 +52,21 @@ def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     first = next(i for i, stamp in enumerate(stamps) if stamp >= 80)
     path = tmp_path_factory.mktemp("night") / request.param
     return write_video(path, bright(len(stamps), first, first + 50), fps=5 if stamps is EVEN else 25, times=stamps)
+
+
+@pytest.mark.parametrize("clip_len", [32, 64])
+def test_long_clips_of_files_and_of_stored_features_score_alike(night: Path, clip_len: int, tmp_path: Path) -> None:
+    detector = detector_at(15.0, clip_len)
+    assert detector._engine is not None
+    of_file = scored(night, detector)
+    extract({night.stem: night}, detector._engine, tmp_path / "features")
+    of_features = scored(night, detector, features=open_feature_set(tmp_path / "features"))
+    assert [clip.score for clip in of_features.clips] == [clip.score for clip in of_file.clips]
+    assert [(e.start_s, e.end_s) for e in of_features.events] == [(e.start_s, e.end_s) for e in of_file.events]
+    assert len(of_file.events) == 1
+    clip_s = clip_len / 15
+    assert of_file.events[0].start_s == pytest.approx(80, abs=clip_s)
+    assert of_file.events[0].end_s == pytest.approx(90, abs=clip_s)
 
 
 @pytest.mark.parametrize("frame_rate", [None, 5, 25])

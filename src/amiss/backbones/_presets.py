@@ -1,7 +1,8 @@
 """Presets: how published projects fed these backbones, where it isn't the weights' own preprocessing.
 
-A preset is for features that must match a project's own; by default a backbone gets what its weights were trained with.
-The readers' clips belong to it: stride, and whether the last incomplete clip is left out.
+A preset is for features that must match a project's own; by default a backbone gets what its weights were trained with,
+but clips of 16 frames as they come. The readers' clips belong to it: stride, and whether the last incomplete clip is
+left out. `native` differs in the clips alone: they are as long as those that the weights saw, and as fast.
 """
 
 from dataclasses import dataclass, replace
@@ -42,6 +43,33 @@ class Preset:
         """That of a backbone; None = the project didn't use it."""
         found = (p for names, p in self.networks if any(fnmatch(backbone, name) for name in names))
         return next(found, None)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The clips that a network's published weights were trained or measured with."""
+
+    backbones: tuple[str, ...]
+    """Names; `*` stands for anything."""
+    clip_len: int
+    """Frames."""
+    frame_rate: float
+    """Frames per second."""
+
+
+NATIVE = "native"
+# torchvision's metadata of the weights; the papers of VideoMAE (every 4th frame of 30 a second) and I3D, the scripts of
+# video-nonlocal-net (32 frames, every 2nd of 30) and the training configuration of V-JEPA 2
+SAMPLINGS = (
+    Sampling(("r3d_18", "mc3_18", "r2plus1d_18"), 16, 15.0),
+    Sampling(("s3d",), 128, 15.0),
+    Sampling(("swin3d_*",), 32, 15.0),
+    Sampling(("mvit_*",), 16, 7.5),
+    Sampling(("videomae_*",), 16, 7.5),
+    Sampling(("vjepa2_l",), 64, 4.0),
+    Sampling(("i3d",), 64, 25.0),
+    Sampling(("i3d_resnet50", "i3d_resnet50_nl"), 32, 15.0),
+)
 
 
 PRESETS = {
@@ -110,12 +138,23 @@ PRESETS = {
 
 def presets_of(backbone: str) -> list[str]:
     """Names of a backbone's presets."""
-    return ["default", *(name for name, preset in PRESETS.items() if preset.preprocessing(backbone) is not None)]
+    native = [NATIVE] if _sampling_of(backbone) is not None else []
+    published = [name for name, preset in PRESETS.items() if preset.preprocessing(backbone) is not None]
+    return ["default", *native, *published]
 
 
 def describe_presets() -> list[dict[str, Any]]:
     """Every preset, ready for JSON: whose it is, its clips, and how frames are preprocessed for which backbones."""
-    return [
+    native = {
+        "name": NATIVE,
+        "source": "clips as long and as fast as the published weights saw them; pixels as by default",
+        "stride": "a clip",
+        "tail": "pad",
+        "networks": [
+            {"backbones": list(s.backbones), "clip_len": s.clip_len, "frame_rate": s.frame_rate} for s in SAMPLINGS
+        ],
+    }
+    return [native] + [
         {
             "name": name,
             "source": preset.source,
@@ -130,28 +169,35 @@ def describe_presets() -> list[dict[str, Any]]:
     ]
 
 
-def preprocessing_of(backbone: str, preset: str, crops: int) -> Preprocessing:
-    """How a preset other than `default` preprocesses frames for a backbone.
+def check_preset(backbone: str, preset: str, crops: int) -> None:
+    """Refuse what a backbone can't have.
 
     Raises:
         UsageError: the backbone has no such preset, or the preset can't give so many crops.
     """
-    found = PRESETS[preset].preprocessing(backbone) if preset in PRESETS else None
-    if found is None:
+    if preset not in presets_of(backbone):
         raise UsageError(f"{backbone} has no preset {preset!r}; it has {presets_of(backbone)}")
-    return replace(found, crops=crops)
+    if (published := PRESETS.get(preset)) is not None:
+        replace(published.preprocessing(backbone), crops=crops)  # type: ignore[type-var]  # it has one
 
 
 def apply_preset(backbone: Backbone, name: str) -> None:
-    """Give a backbone a preset's preprocessing, stride and tail rule. Its crops stay.
+    """Give a backbone a preset's preprocessing and clips. Its crops stay.
 
     Raises:
         UsageError: the backbone has no such preset, or the preset can't give so many crops.
     """
-    if name == "default":
-        return
-    preprocessing = preprocessing_of(backbone.spec.backbone, name, backbone.spec.crops)
-    backbone.preprocessing = preprocessing
-    backbone.spec = backbone.spec.with_(
-        **preprocessing.spec_fields(), stride=PRESETS[name].stride, tail=PRESETS[name].tail, preset=name
-    )
+    spec = backbone.spec
+    check_preset(spec.backbone, name, spec.crops)
+    if (sampling := _sampling_of(spec.backbone)) is not None and name == NATIVE:
+        clip_len = sampling.clip_len
+        backbone.spec = spec.with_(clip_len=clip_len, stride=clip_len, frame_rate=sampling.frame_rate, preset=name)
+    elif (preset := PRESETS.get(name)) is not None and (found := preset.preprocessing(spec.backbone)) is not None:
+        backbone.preprocessing = replace(found, crops=spec.crops)
+        fields = backbone.preprocessing.spec_fields()
+        backbone.spec = spec.with_(**fields, stride=preset.stride, tail=preset.tail, preset=name)
+
+
+def _sampling_of(backbone: str) -> Sampling | None:
+    found = (s for s in SAMPLINGS if any(fnmatch(backbone, name) for name in s.backbones))
+    return next(found, None)

@@ -10,7 +10,7 @@ from typing import Literal
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._fusion import FusedBackbone, clips_that_differ
 from amiss.backbones._preprocessing import CROPS
-from amiss.backbones._presets import apply_preset, preprocessing_of
+from amiss.backbones._presets import apply_preset, check_preset
 from amiss.backbones._spec import FeatureSpec, differing_fields
 from amiss.backbones._video_network import Architecture
 from amiss.backbones.weights import find_weights
@@ -95,9 +95,10 @@ def create_backbone(
             choice goes to every part that takes weights.
         crops: spatial views per clip: 1, 5 or 10.
         stride: frames from the start of one clip to the start of the next; None = the preset's, or the clip length.
-        frame_rate: frames per second that videos are resampled to; None = native.
-        preset: preprocessing and clips of a published project (`presets_of`); `default` = what the weights were trained
-            with. For a fusion every part must have it.
+        frame_rate: frames per second that videos are resampled to; None = the preset's, or the video's own.
+        preset: preprocessing and clips of a published project (`presets_of`); `default` = the preprocessing that the
+            weights were trained with, and 16 frames as they come; `native` = also clips as those weights saw them. For
+            a fusion every part must have it.
         output: `features`, or the `logits` of the network's classifier, which few have (3D ResNets and DenseNets).
 
     Raises:
@@ -120,18 +121,17 @@ def create_backbone(
     if without := [n for n in names if create[n] is None]:
         able = [n for n, entry in BACKBONES.items() if entry.create_logits is not None]
         raise UsageError(f"{without[0]} can't give logits; these can: {', '.join(able)}")
-    if preset != "default":
-        for n in names:  # before anything is downloaded
-            preprocessing_of(n, preset, crops)
+    for n in names:  # before anything is downloaded
+        check_preset(n, preset, crops)
     created: dict[str, Backbone] = {}
     for n in sorted(names, key=lambda n: entries[n].info.kind != "formula"):  # what they refuse costs no download
         created[n] = create[n](_choice(entries[n].info, weights, fused=len(names) > 1), crops)  # type: ignore[misc]
     parts = [created[n] for n in names]
     for part in parts:
-        part.spec = part.spec.with_(stride=part.spec.clip_len, frame_rate=frame_rate)
+        part.spec = part.spec.with_(stride=part.spec.clip_len)
         apply_preset(part, preset)
-        if stride is not None:
-            part.spec = part.spec.with_(stride=stride)
+        asked = {"stride": stride, "frame_rate": frame_rate}
+        part.spec = part.spec.with_(**{name: value for name, value in asked.items() if value is not None})
     backbone = parts[0] if len(parts) == 1 else FusedBackbone(parts)
     return backbone.eval().requires_grad_(False)
 

@@ -38,7 +38,10 @@ def remembered(folder: Path) -> list[str]:
     return [json.loads(line)["name"] for line in notes.read_text().splitlines()] if notes.exists() else []
 
 
-@pytest.mark.parametrize("spec", [SPEC, SPEC.with_(tail="drop"), SPEC.with_(frame_rate=10.0)])
+LONG = SPEC.with_(clip_len=32, stride=32, frame_rate=15.0)
+
+
+@pytest.mark.parametrize("spec", [SPEC, SPEC.with_(tail="drop"), SPEC.with_(frame_rate=10.0), LONG])
 def test_every_file_is_scored_to_its_end_and_for_itself(tmp_path: Path, spec: object) -> None:
     files = [drop(tmp_path / "a.ts", 2, 136, ((100, 136),)), drop(tmp_path / "b.ts", 1, 56, ((0, 40),))]
     engine = BrightnessEngine(spec)  # type: ignore[arg-type]

@@ -35,6 +35,7 @@ def test_a_replayed_file_is_scored_as_it_is_offline(tmp_path: Path) -> None:
         SPEC.with_(tail="drop"),
         SPEC.with_(frame_rate=10.0),
         SPEC.with_(stride=24),
+        SPEC.with_(clip_len=32, stride=32, frame_rate=15.0),
     ):
         engine = BrightnessEngine(spec)
         with wall(engine=engine) as made:
