@@ -67,15 +67,16 @@ def _seconds(stored: str) -> float:
     return datetime.fromisoformat(stored).replace(tzinfo=UTC).timestamp()
 
 
-def is_settled(world: World, box: DropBox) -> bool:
-    """Whether all files are scored, all events closed and all alerts gone."""
+def is_settled(world: World, box: DropBox, until_s: float) -> bool:
+    """Whether all files are scored, and all events that began before are closed and told."""
     try:
         events, deliveries = read_database(world.database)
     except sqlite3.Error:
         return False
     done = {event.file for event in events if event.camera == FOLDER}
-    open_ones = [event for event in events if event.state == "open"]
-    return done >= set(box.dropped) and not open_ones and all(row.state == "sent" for row in deliveries)
+    before = [event for event in events if event.started_s < until_s]
+    told = Counter(row.event_id for row in deliveries if row.state == "sent")
+    return done >= set(box.dropped) and all(told[event.event_id] == len(CHANNELS) for event in before)
 
 
 def check_live_events(
@@ -124,6 +125,9 @@ def check_alerts(
     """Each event is told once on each channel; returns counts, and what is broken."""
     counts: Counter[str] = Counter()
     broken = []
+    known = {row.key for row in deliveries}
+    meant = {event.event_id for event in events}
+    deliveries = [row for row in deliveries if row.event_id in meant]
     by_event: dict[str, list[Delivery]] = defaultdict(list)
     for row in deliveries:
         by_event[row.event_id].append(row)
@@ -152,7 +156,6 @@ def check_alerts(
             counts["repeats_with_the_same_key"] += n - 1
             if wrong:
                 broken.append(f"alert {row.key} arrived again at {_clock(wrong[0])}, without a reason")
-    known = {row.key for row in deliveries}
     broken += [f"alert {key} was sent and isn't in the database" for key in {*written, *arrived} - known]
     return dict(counts), broken
 

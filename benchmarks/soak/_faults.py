@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import re
 import signal
 import sqlite3
 import threading
@@ -19,6 +20,7 @@ from soak._scene import now_s
 from soak._service import Service
 
 TOLD_WITHIN_S = 15.0
+RELOADED_WITHIN_S = 12.0  # workers end within 10 s
 BAD_CONFIGURATIONS = (
     b"cameras: [",
     b"detector: 7\ncameras: {}\n",
@@ -157,15 +159,26 @@ def _bad_configuration(world: World, rng: random.Random) -> str:
     return "configuration"
 
 
-def _reload(world: World, rng: random.Random) -> str:
+def _channels_change(world: World, rng: random.Random) -> str:
     """Channels are made anew while alerts are on their way."""
-    world.configuration = world.configuration.replace("timeout_s: 5", "timeout_s: 4").replace(
-        "timeout_s: 4", rng.choice(["timeout_s: 4", "timeout_s: 5"])
-    )
+    _configure(world, r"], timeout_s: \d", f"], timeout_s: {rng.choice([4, 5])}")
+    return "channels"
+
+
+def _cameras_change(world: World, rng: random.Random) -> str:
+    """All cameras are watched anew."""
+    began = now_s()
+    _configure(world, r"post_s: \d", f"post_s: {rng.choice([1, 2, 3])}")
+    time.sleep(RELOADED_WITHIN_S)
+    world.service.outages.append((began, now_s()))
+    return "cameras"
+
+
+def _configure(world: World, old: str, new: str) -> None:
+    world.configuration = re.sub(old, new, world.configuration)
     world.service.file.write_text(world.configuration)
     world.service.reload()
     time.sleep(3)
-    return "channels"
 
 
 def _is_told(world: World) -> bool:
@@ -209,7 +222,8 @@ LANES: dict[str, dict[str, tuple[Fault, int]]] = {
         "the database's folder is gone": (_database_gone, 2),
         "the disk is full": (_disk_full, 2),
         "the configuration is bad": (_bad_configuration, 3),
-        "the channels change": (_reload, 1),
+        "the channels change": (_channels_change, 1),
+        "the cameras' settings change": (_cameras_change, 1),
     },
 }
 """Faults of a lane come one after the other, those of different lanes at any time; with how often they come."""

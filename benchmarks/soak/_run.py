@@ -103,7 +103,7 @@ def _soak(world: World, box: DropBox, hours: float, seed: int, out: Path) -> dic
     box.stop()
     ended = now_s()
     print("the faults are over; waiting until all is told", flush=True)
-    while now_s() < ended + SETTLE_S and not (now_s() > ended + 20 and is_settled(world, box)):
+    while now_s() < ended + SETTLE_S and not (now_s() > ended + 20 and is_settled(world, box, ended)):
         time.sleep(1)
     monitor.stop()
     if world.service.ended_by_itself:
@@ -145,6 +145,7 @@ def _final(world: World, monitor: Monitor, box: DropBox, watched: tuple[float, f
     result = _result(world, monitor, box, watched[0], seed)
     events, deliveries = read_database(world.database)
     segments, lost = check_live_events(world, monitor, events, watched[0] + 5, watched[1] - 5)
+    events = [event for event in events if event.started_s < watched[1]]  # later ones may be on their way
     alerts, untold = check_alerts(world, events, deliveries, world.disk / "alerts.jsonl")
     rejected = list(world.disk.rglob("rejected.jsonl"))
     result["broken"] += [*lost, *check_files(box, events), *untold, *(f"records in {path}" for path in rejected)]

@@ -249,10 +249,11 @@ def schema() -> None:
 
 @contextmanager
 def _signals(service: "WatchService") -> Iterator[None]:
-    """SIGTERM and Ctrl-C stop gracefully, SIGHUP reads the configuration again."""
+    """SIGTERM, Ctrl-C and Windows' Ctrl-Break stop gracefully, SIGHUP reads the configuration again."""
     actions = {signal.SIGTERM: service.ask_to_stop, signal.SIGINT: service.ask_to_stop}
-    if hasattr(signal, "SIGHUP"):
-        actions[signal.SIGHUP] = service.ask_to_reload
+    for name, action in (("SIGBREAK", service.ask_to_stop), ("SIGHUP", service.ask_to_reload)):
+        if (number := getattr(signal, name, None)) is not None:  # Windows has the first, others the second
+            actions[number] = action
     before = {number: signal.signal(number, lambda *_, action=action: action()) for number, action in actions.items()}
     try:
         yield

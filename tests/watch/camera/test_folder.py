@@ -13,6 +13,7 @@ import pytest
 
 from amiss.detection import causal_offline_scores
 from amiss.features import extract_video
+from amiss.watch.camera import _worker as worker_module
 from helpers.cameras import ALARM, Wall, eventually, wall
 from helpers.fake_detector import SPEC, BrightnessEngine, brightness_detector
 from helpers.motion import make_motion_detector, write_scene
@@ -56,6 +57,22 @@ def test_every_file_is_scored_to_its_end_and_for_itself(tmp_path: Path, spec: ob
     closed = [event for event in made.events if event.state == "closed"]
     assert len(closed) == len(ids(made)) == 2  # bright over the border, and still two
     assert remembered(tmp_path) == ["a.ts", "b.ts"]
+
+
+def test_a_backbone_that_is_slow_ends_no_event_within_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "GAP_S", 0.01)
+    monkeypatch.setattr(worker_module, "POLL_S", 0.01)
+    drop(tmp_path / "a.ts", 1, 160, ((16, 144),))
+    engine = BrightnessEngine()
+    engine.delay = lambda: time.sleep(0.3)
+    with wall(engine=engine) as made:
+        worker = made.watch(f"folder:{tmp_path}", once=True, read_timeout_s=0.05)
+        worker.join(30)
+    assert worker.error is None
+    assert len(ids(made)) == 1
+    (closed,) = [event for event in made.events if event.state == "closed"]
+    assert closed.ended is not None
+    assert (closed.ended - closed.started).total_seconds() == pytest.approx(128 / 25, abs=0.1)
 
 
 def test_an_event_says_in_which_file_it_is_and_where(tmp_path: Path) -> None:
