@@ -562,6 +562,26 @@ def test_mqtt_failed_alerts_leave_no_thread_and_not_everything(monkeypatch: pyte
     assert threading.active_count() == before
 
 
+def test_mqtt_closes_at_once_also_while_it_connects_to_a_silent_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt_module, "TIMEOUT_S", 0.01)
+    connecting, closing = threading.Event(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        channel = mqtt_module.MqttChannel("mqtt", MqttSettings(host="127.0.0.1", port=server.getsockname()[1]))
+        channel._client.on_pre_connect = lambda *_: (connecting.set(), closing.wait(10))
+        channel.open()
+        assert connecting.wait(10)
+        channel._connected.set()
+        with pytest.raises(AlertError):
+            channel.send(an_alert())
+        channel._connected.clear()
+        closer = threading.Thread(target=channel.close)
+        closer.start()
+        wait_until(lambda: channel._client._thread_terminate)
+        closing.set()
+        closer.join(10)
+        assert not closer.is_alive()
+
+
 class Shower(LogChannel):
     """A channel that notes the states which it is told."""
 

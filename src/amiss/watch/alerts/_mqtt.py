@@ -63,6 +63,7 @@ class MqttChannel:
             self._client.username_pw_set(settings.username, None if password is None else password.get_secret_value())
         if settings.tls:
             self._client.tls_set()
+        self._client.on_socket_open = self._on_socket_open
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
@@ -130,6 +131,11 @@ class MqttChannel:
         self._retained[topic] = payload
         if self._connected.is_set():
             self._client.publish(topic, payload, qos=1, retain=True)
+
+    def _on_socket_open(self, client: mqtt.Client, _: Any, __: Any) -> None:
+        """A connection that comes about during `close` would hold it up for its keepalive, if no broker answers."""
+        if self._closing:
+            client.disconnect()
 
     def _on_connect(self, client: mqtt.Client, _: Any, __: Any, code: Any, ___: Any) -> None:
         if code.is_failure:
