@@ -22,9 +22,9 @@ features:
     path: features
 recipes:
   - recipe: sultani2018
-    set: {steps: 40}
+    set: &small {steps: 40, batch.normal: 8, batch.anomalous: 8, calibration.folds: 2}
   - recipe: topk
-    set: {steps: 40}
+    set: *small
 seeds: 2
 bootstrap: 200
 """

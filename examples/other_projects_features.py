@@ -52,7 +52,7 @@ def main() -> None:
         print(f"{layout}: {len(features.records)} videos, {features.spec.crops} crops, {features.spec.dim} numbers")
 
         # --8<-- [start:train]
-        recipe = load_recipe("topk", ["steps=20", "batch.normal=4", "batch.anomalous=4"])
+        recipe = load_recipe("topk", ["steps=20", "batch.normal=4", "batch.anomalous=4", "calibration.folds=2"])
         train(recipe, manifest, features, out / layout / "run")
         detector = Detector.load(out / layout / "run/selected")
         scores, _ = score_videos(detector, features, manifest.split("test"))

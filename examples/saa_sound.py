@@ -22,7 +22,7 @@ from amiss.jobs import concat_feature_sets, score_videos
 from amiss.training import load_recipe, train
 
 FPS = 25.0
-QUICK = ["steps=40", "segments=16", "head_options.channels=16", "optimiser.lr=0.003", "batch.normal=8",
+QUICK = ["steps=25", "segments=16", "head_options.channels=16", "optimiser.lr=0.003", "batch.normal=8",
          "batch.anomalous=8", "calibration.folds=2"]  # fmt: skip
 """For made-up features; `--set` without values trains as `saa-xd` says."""
 

@@ -1,3 +1,4 @@
+import importlib
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from amiss.backbones import (
     list_backbones,
     published_spec,
 )
+from amiss.backbones._names import FAMILIES
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
 from helpers import ROOT
 from helpers.plugins import install_plugin
@@ -67,6 +69,11 @@ NAMED = BackboneEntry(
 @pytest.fixture
 def third_party(monkeypatch, tmp_path):
     install_plugin(monkeypatch, tmp_path, "amiss.backbones", "brightness", f"{__name__}:BRIGHTNESS")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_names_that_are_known_without_torch_are_those_of_the_families(family):
+    assert tuple(entry.info.name for entry in importlib.import_module(family).ENTRIES) == FAMILIES[family]
 
 
 def test_torchvision_is_imported_only_when_a_network_is_built():

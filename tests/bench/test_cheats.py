@@ -95,6 +95,18 @@ def test_a_test_video_under_another_id_in_training(tmp_path: Path) -> None:
     assert results["datasets"][0]["systems"][0]["detail"]["n_videos"] == 16
 
 
+def test_a_test_video_that_was_encoded_anew_in_training(tmp_path: Path) -> None:
+    manifest, rows = make_videos()
+    rows["train05"] = rows["test03"] + np.random.default_rng(0).normal(0, 0.01, rows["test03"].shape)
+    moved = Manifest(
+        tuple(replace(v, n_frames=16 * len(rows["test03"])) if v.video_id == "train05" else v for v in manifest.videos)
+    )
+    write_manifest(moved, tmp_path / "manifest.csv")
+    write_features(tmp_path / "features", moved, rows)
+    with pytest.raises(FeatureError, match=r"1 pairs in training and test are copies \(train05 and test03\)"):
+        bench(tmp_path, tmp_path / "out")
+
+
 def test_copies_in_different_groups_leak_between_folds(tmp_path: Path) -> None:
     manifest, rows = make_videos(n_train=12, n_test=0)
     rows["train05"] = rows["train09"] = rows["train03"]

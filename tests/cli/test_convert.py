@@ -101,6 +101,9 @@ def test_a_converted_head_sees_ten_crops(tmp_path: Path) -> None:
     assert detector.head.options["clip_scores"] == "chunk"
     assert detector.head.options["chunk"] == 28
     assert detector.provenance["converted"]["file"] == "salient.pth"
+    ran = amiss(*command, "--crops", "5", "--out", tmp_path / "five")
+    assert "crops are 5, not 10" in ran.err
+    assert Detector.load(tmp_path / "five").spec.crops == 5
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A mistyped path is told before anything slow is imported. Counted, not timed: machines are noisy."""
+"""A mistyped path or name is told before anything slow is imported. Counted, not timed: machines are noisy."""
 
 import json
 import subprocess
@@ -20,6 +20,10 @@ COMMANDS = [
     ["evaluate", ".", "--data", "list.csv"],
     ["extract", "nofile.mp4", "--backbone", "motion", "--out", "out"],
     ["extract", "nofile.csv", "--backbone", "r3d_18", "--out", "out"],
+    ["extract", "there.mp4", "--backbone", "r3d_81", "--out", "out"],
+    ["extract", "there.mp4", "--backbone", "motion+r3d", "--out", "out"],
+    ["weights", "quantise", "r3d_81", "there.mp4"],
+    ["convert", "there.mp4", "--from", "rtfm", "--backbone", "i3d_resnet05", "--out", "out"],
     ["features", "import", "nodir", "--out", "out"],
     ["features", "export", "nodir", "--layout", "csv", "--out", "out"],
     ["features", "check", "nodir"],

@@ -72,9 +72,8 @@ def test_bfloat16_blurs_change(shared, engine):
     assert create_engine(backbone, "cpu", engine=engine).precision == "fp32"
 
 
-@pytest.mark.parametrize("name", ["resnet3d_10", "mfnet"])
-def test_random_weights_agree_with_torch(name, real_clips):
-    check_agreement(create_backbone(name, "random"), real_clips[::3])
+def test_random_weights_agree_with_torch(real_clips):
+    check_agreement(create_backbone("resnet3d_10", "random"), real_clips[::3])
 
 
 VIDEO_NETWORKS = [info.name for info in list_backbones() if info.kind == "video network"]
@@ -97,7 +96,7 @@ def test_a_clip_does_not_depend_on_its_neighbours():
 
 def test_frames_of_any_size_where_the_preset_keeps_it():
     backbone = create_backbone("resnet3d_10", "random", preset="ekosman")
-    clips = [np.random.RandomState(i).randint(0, 256, (16, 40 + 8 * i, 40, 3)).astype(np.uint8) for i in range(4)]
+    clips = [np.random.RandomState(i).randint(0, 256, (16, 40 + 8 * i, 40, 3)).astype(np.uint8) for i in range(2)]
     engine = OpenVINOEngine(backbone)
     for clip in (*clips, clips[0]):
         assert cosines(engine.encode([clip]), TorchEngine(backbone, "cpu").encode([clip])).min() > LEAST["fp32"]

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from amiss.detection import ScoreResult, clip_scores, find_events
 from amiss.errors import EvaluationError, UsageError
 from amiss.jobs import DetectOutputs, PageReport, detect, report_results
-from amiss.video import FrameTimes
+from amiss.video import FrameTimes, check_video
 from helpers.browser import in_browser
 from helpers.command import amiss
 from helpers.fake_detector import BrightnessEngine, brightness_detector
@@ -80,6 +81,24 @@ def test_small_copies_are_written_for_what_browsers_do_not_play(folder: Path) ->
     assert report.unplayed == {}
     assert sorted(path.name for path in folder.glob("*.mp4")) == ["old_camera.preview.mp4"]
     assert [s["name"] for s in shown_on(report.page)["old_camera"]["sources"]] == ["small copy", "original"]
+
+
+def test_a_folder_of_pictures_is_played_from_a_small_copy(tmp_path: Path) -> None:
+    pictures = tmp_path / "gate"
+    pictures.mkdir()
+    for index in range(32):
+        Image.new("RGB", (64, 48), (7 * index, 0, 0)).save(pictures / f"{index:03}.jpg")
+    result_of("gate", [0.1, 0.9], "run/selected", 0.5).write_json(tmp_path / "results/gate.json")
+    report = report_results(tmp_path / "results")
+    assert (report.absent, report.unplayed) == ([], {"gate": "pictures in a folder"})
+    report = report_results(tmp_path / "results", preview=True)
+    assert (report.absent, report.unplayed) == ([], {})
+    copy = check_video(tmp_path / "results/gate.preview.mp4")
+    assert (copy.n_frames, copy.fps) == (32, pytest.approx(16))
+    shutil.rmtree(pictures)
+    pictures.mkdir()  # without any
+    (tmp_path / "results/gate.preview.mp4").unlink()
+    assert report_results(tmp_path / "results").absent == ["gate"]
 
 
 def test_damaged_results_are_named_and_others_shown(folder: Path) -> None:
@@ -190,6 +209,38 @@ def test_in_a_browser(folder: Path) -> None:
     assert said["next"] == "old_camera"
     assert "can't play this file (mpeg4 in .avi)" in said["absent"]
     assert said["wide"]
+
+
+def test_a_part_of_a_long_video_is_shown_and_goes_along(tmp_path: Path) -> None:
+    scores = [0.1] * 4000
+    scores[2700] = 0.9
+    result_of("day", scores, "run/selected", 0.5).write_json(tmp_path / "day.json")
+    page = report_results(tmp_path).page
+    found = in_browser(
+        page,
+        """async function test() {
+          const timeline = document.querySelector(".timeline"), zooms = [...document.querySelectorAll("[data-zoom]")];
+          const now = () => Number(timeline.getAttribute("aria-valuenow")), told = [];
+          const key = (name) => timeline.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
+          const tell = () => told.push([...view, now(), ...zooms.map((button) => button.disabled)]);
+          tell();
+          for (let i = 0; i < 3; i++) key("+");
+          tell();
+          key("PageDown"); tell();
+          document.querySelector("[data-move=next]").click(); tell();
+          for (let i = 0; i < 20; i++) zooms[1].click();
+          tell();
+          key("0"); tell();
+          return told;
+        }""",
+    )
+    whole, closer, paged, event, closest, again = found
+    assert whole == [0, 4000, 0, True, False]
+    assert closer == [0, 500, 0, False, False]
+    assert paged == [0, 500, 500, False, False]
+    assert event == [2650, 3150, 2700, False, False]
+    assert closest == [pytest.approx(2699), pytest.approx(2709), 2700, False, True]
+    assert again == [0, 4000, 2700, True, False]
 
 
 def test_detect_writes_the_page_of_all_results_in_the_folder(tmp_path: Path, folder: Path) -> None:

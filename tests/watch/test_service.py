@@ -499,7 +499,7 @@ def test_scores_of_stored_features_in_step_with_the_video(detector: Path, scene:
 
 
 def test_calibration_is_found_kept_and_used(detector: Path, tmp_path: Path) -> None:
-    normal = [write_scene(tmp_path / f"n{i}.mp4", [(3, 300)], seed=i) for i in range(2)]
+    normal = [write_scene(tmp_path / f"n{i}.mp4", [(3, 160)], seed=i) for i in range(2)]
     file = tmp_path / "watch.yaml"
     file.write_text(CONFIG.format(detector=detector, url=f"replay:{normal[0]}"))
     command = ["calibrate", str(file), "yard", "--per-hour", "10", *(x for v in normal for x in ("--video", str(v)))]
@@ -507,7 +507,7 @@ def test_calibration_is_found_kept_and_used(detector: Path, tmp_path: Path) -> N
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert found["alarms"] == 0
-    assert found["hours"] == pytest.approx(2 * 19 * 16 / 25 / 3600, rel=0.05)
+    assert found["hours"] == pytest.approx(2 * 10 * 16 / 25 / 3600, rel=0.05)
     assert not found["is_enough"]
     said = CliRunner().invoke(app, command).stdout
     assert "too little to show" in said

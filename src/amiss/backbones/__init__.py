@@ -7,6 +7,7 @@ from amiss.late import import_late as _import_late
 if typing.TYPE_CHECKING:
     from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
     from amiss.backbones._fusion import FusedBackbone, fused_spec
+    from amiss.backbones._names import check_backbone_name
     from amiss.backbones._preprocessing import Preprocessing
     from amiss.backbones._presets import describe_presets, presets_of
     from amiss.backbones._published_spec import published_spec
@@ -36,6 +37,7 @@ __all__ = [
     "Preprocessing",
     "PublishedWeights",
     "WeightsRecord",
+    "check_backbone_name",
     "check_same_features",
     "clip_spans",
     "create_backbone",

@@ -1,4 +1,4 @@
-"""Backbone registry: name → backbone. A new one is a file with `ENTRIES` and one line here."""
+"""Backbone registry: name → backbone. A new one is a file with `ENTRIES` and one line in `_names.py`."""
 
 import importlib
 import math
@@ -9,6 +9,7 @@ from typing import Literal
 
 from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._fusion import FusedBackbone, clips_that_differ
+from amiss.backbones._names import FAMILIES
 from amiss.backbones._preprocessing import CROPS
 from amiss.backbones._presets import apply_preset, check_preset
 from amiss.backbones._spec import FeatureSpec, differing_fields
@@ -17,20 +18,6 @@ from amiss.backbones.weights import find_weights
 from amiss.errors import SpecMismatchError, UsageError, WeightsError
 from amiss.files import sha256_file
 from amiss.registry import Registry
-
-# one file per family, with its backbones as ENTRIES
-FAMILIES = (
-    "amiss.backbones._motion",
-    "amiss.backbones._torchvision_video",
-    "amiss.backbones._torchvision_image",
-    "amiss.backbones._transformers",
-    "amiss.backbones._c3d",
-    "amiss.backbones._i3d",
-    "amiss.backbones._i3d_resnet50",
-    "amiss.backbones._resnet3d",
-    "amiss.backbones._densenet3d",
-    "amiss.backbones._mfnet",
-)
 
 WeightsChoice = str | os.PathLike[str]
 

@@ -37,7 +37,7 @@ def features_at_hand(
     if choice.path is not None:
         return _stored(choice.path, choice.layout, folder)
     if choice.concat is not None:
-        return _joined(choice, choice.concat, suite, folder)
+        return _concatenated(choice, choice.concat, suite, folder)
     return _extracted(choice, dataset, manifest, folder.with_name(f"{slug(dataset.label)}-{slug(choice.name)}"), tell)
 
 
@@ -62,7 +62,7 @@ def _imported(path: Path, layout: str | None, folder: Path) -> Path:
     return folder
 
 
-def _joined(choice: FeatureChoice, paths: list[Path], suite: Suite, folder: Path) -> FeatureSet:
+def _concatenated(choice: FeatureChoice, paths: list[Path], suite: Suite, folder: Path) -> FeatureSet:
     """Join feature sets, once; anew where one of them has changed."""
     alone = {(other.path, other.layout): slug(other.name) for other in suite.features if other.path is not None}
     sets = [

@@ -11,7 +11,7 @@ from amiss.bench._suite import DatasetChoice, FeatureChoice, Suite
 from amiss.datasets import Manifest, Problem, Video, build_dataset, read_manifest
 from amiss.errors import EvaluationError, FeatureError, ManifestError, UsageError
 from amiss.evaluation import check_ground_truth, get_protocol
-from amiss.features import FeatureRecord, FeatureSet
+from amiss.features import FeatureRecord, FeatureSet, near_duplicates
 from amiss.jobs import video_times, with_features, with_lengths
 from amiss.video import FrameTimes
 
@@ -108,7 +108,7 @@ def prepare_data(suite: Suite, prepared: Sequence[Prepared], out: Path, tell: Te
         for choice in choices:
             tell(f"{label}: features {choice.name}")
             features = features_at_hand(choice, suite, own.dataset, own.manifest, out, tell)
-            found.append(_joined(own, choice, features))
+            found.append(_data(own, choice, features))
     return found
 
 
@@ -184,7 +184,7 @@ def _refuse_cut_groups(manifest: Manifest) -> None:
             raise ManifestError(f"{manifest.source}: {names} are the same file {path}: the test leaks into training")
 
 
-def _joined(own: Prepared, choice: FeatureChoice, features: FeatureSet) -> Data:
+def _data(own: Prepared, choice: FeatureChoice, features: FeatureSet) -> Data:
     dataset, manifest = own.dataset, own.manifest
     try:
         manifest, dropped = with_features(manifest, features, choice.missing)
@@ -195,7 +195,7 @@ def _joined(own: Prepared, choice: FeatureChoice, features: FeatureSet) -> Data:
     if leaking and dataset.leaks == "error":
         where = "different groups" if dataset.folds is not None else "training and test"
         raise FeatureError(
-            f"{dataset.label}: test videos leak into training: {len(leaking)} pairs in {where} have the same features "
+            f"{dataset.label}: test videos leak into training: {len(leaking)} pairs in {where} are copies "
             f"({named}). Take one of each out of the manifest, or set `leaks: drop` to leave the first named ones out"
         )
     kept = Manifest(tuple(v for v in manifest.videos if v.video_id not in leaking), manifest.source)
@@ -248,21 +248,16 @@ def _fits(features: FeatureSet, record: FeatureRecord, times: FrameTimes) -> boo
 
 
 def _leaking_copies(dataset: DatasetChoice, manifest: Manifest, features: FeatureSet) -> dict[str, str]:
-    """Video → test video with the very same features, which training would see; with folds, in another group.
-
-    All-zero features are no copies: those videos are only too short.
-    """
-    by_hash: defaultdict[str, list[Video]] = defaultdict(list)
-    for video in manifest.videos:
-        if video.video_id in features:
-            by_hash[features.records[video.video_id].sha256].append(video)
+    """Video → test video of which it is a copy, which training would see; with folds, in another group."""
     found: dict[str, str] = {}
-    for same in by_hash.values():
-        if len(same) < 2 or not features.load(same[0].video_id).any():
-            continue
-        test = same[:1] if dataset.folds is not None else [v for v in same if v.split == "test"]
-        for video in same if test else ():
-            together = dataset.folds is not None and video.group is not None and video.group == test[0].group
-            if video.split != "test" and video not in test and not together:
-                found[video.video_id] = test[0].video_id
+    for pair in near_duplicates(features, [video.video_id for video in manifest.videos if video.video_id in features]):
+        first, second = manifest.by_id[pair.first], manifest.by_id[pair.second]
+        if first.video_id in found or second.video_id in found:
+            continue  # that one is left out
+        if dataset.folds is not None:
+            if first.group is None or first.group != second.group:
+                found[second.video_id] = first.video_id
+        elif (first.split == "test") != (second.split == "test"):
+            test, other = (first, second) if first.split == "test" else (second, first)
+            found[other.video_id] = test.video_id
     return found

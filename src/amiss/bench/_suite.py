@@ -51,7 +51,7 @@ class DatasetChoice(Settings):
     metric: Metric | None = None
     """What is ranked by; default: auc, or video_auc where only labels of whole videos are known."""
     leaks: Literal["error", "drop"] = "error"
-    """Videos with the same features in training and test: an error, or the training copies are left out."""
+    """Copies in training and test, by their features: an error, or the training ones are left out."""
     ground_truth: dict[str, Path] = Field(default={})
     """Protocol → published ground-truth vector (.npy), which must be the one that the protocol generates."""
 

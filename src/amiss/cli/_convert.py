@@ -35,6 +35,7 @@ def convert(
         str | None,
         typer.Option(help="matlab, ekosman, rtfm or norm; none: clips are scored. Default: the original's."),
     ] = None,
+    crops: Annotated[int | None, typer.Option(help="Views of each clip, 1, 5 or 10; default: the original's.")] = None,
     chunk: Annotated[
         int | None, typer.Option(help="salient: clips that are scored as one (its --test-split-size); default 28.")
     ] = None,
@@ -52,6 +53,7 @@ def convert(
         weights=weights,
         segments=segments,
         pooling=pooling,
+        crops=crops,
         chunk=chunk,
     )
     detector, spec = converted.detector, converted.detector.spec

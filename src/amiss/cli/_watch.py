@@ -162,6 +162,12 @@ def _calibrate_detector(
         found = calibrate_detector(detector, per_hour, videos, features=features, out=out, on_progress=on_progress)
     for video_id, problem in found.left_out.items():
         console.warn(f"left out: {video_id}: {problem}")
+    if found.trained_on:
+        named = f"{', '.join(found.trained_on[:3])}{', …' if len(found.trained_on) > 3 else ''}"
+        console.warn(
+            f"{len(found.trained_on)} of {len(found.videos)} videos are named like ones that the detector was trained "
+            f"on ({named}); if they are the same, they score too low, and there will be more false alarms"
+        )
     if as_json:
         console.print_json({**asdict(found.calibration), "videos": found.videos})
         return

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from amiss.datasets._annotations import read_avenue_mat
-from amiss.datasets._building import joined, masks_of, no_classes, without_events
+from amiss.datasets._building import joined, masks_of, no_classes, one_class_split, without_events
 from amiss.datasets._dataset import WEAK_SPLIT_NOTE, Dataset, DatasetInfo
 from amiss.datasets._sources import BuiltDataset, Progress, Sources, assemble
 from amiss.datasets._splits import AVENUE_WEAK
@@ -19,10 +19,7 @@ def build_avenue(root: Path, class_name: str | None = None, progress: Progress |
 
 def build_avenue_official(root: Path, class_name: str | None = None, progress: Progress | None = None) -> BuiltDataset:
     """CUHK Avenue with its own split: 16 normal training videos, 21 test videos."""
-    official = {f"Train{n:02d}": ("train", 0) for n in range(1, 17)} | {
-        f"Test{n:02d}": ("test", 1) for n in range(1, 22)
-    }
-    return _avenue(root, class_name, progress, "cuhk-avenue-official", official)
+    return _avenue(root, class_name, progress, "cuhk-avenue-official", one_class_split(16, 21, digits=2))
 
 
 def _avenue(

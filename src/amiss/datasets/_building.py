@@ -15,6 +15,12 @@ def split_table(path: Path) -> dict[str, tuple[str, int]]:
     return {one.video_id: (one.split or "", one.label or 0) for one in read_table(path, "split", "label")}
 
 
+def one_class_split(n_train: int, n_test: int, digits: int) -> dict[str, tuple[str, int]]:
+    """The split of `Train01` …, all normal, and `Test01` …, all anomalous, with so many digits."""
+    train = {f"Train{n:0{digits}}": ("train", 0) for n in range(1, n_train + 1)}
+    return train | {f"Test{n:0{digits}}": ("test", 1) for n in range(1, n_test + 1)}
+
+
 def masks_of(sources: Sources, *patterns: str) -> dict[str, Annotation]:
     """Annotations by video, from tables of anomalous frames."""
     return {one.video_id: one for path in sources.find(*patterns) for one in read_table(path, "events")}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from amiss.datasets._annotations import read_table, read_ucsd_matlab
-from amiss.datasets._building import joined, no_classes, split_table, without_events
+from amiss.datasets._building import joined, no_classes, one_class_split, split_table, without_events
 from amiss.datasets._dataset import WEAK_SPLIT_NOTE, Dataset, DatasetInfo
 from amiss.datasets._sources import BuiltDataset, Progress, Sources, assemble
 from amiss.datasets._splits import PED2_WEAK
@@ -22,10 +22,7 @@ def build_ped1(root: Path, class_name: str | None = None, progress: Progress | N
 
 def build_ped1_official(root: Path, class_name: str | None = None, progress: Progress | None = None) -> BuiltDataset:
     """UCSD Ped1 with its own split: 34 normal training clips, 36 test clips."""
-    official = {f"Train{n:03d}": ("train", 0) for n in range(1, 35)} | {
-        f"Test{n:03d}": ("test", 1) for n in range(1, 37)
-    }
-    return _ucsd(root, class_name, progress, "ucsd-ped1-official", official)
+    return _ucsd(root, class_name, progress, "ucsd-ped1-official", one_class_split(34, 36, digits=3))
 
 
 def build_ped2(root: Path, class_name: str | None = None, progress: Progress | None = None) -> BuiltDataset:
@@ -35,10 +32,7 @@ def build_ped2(root: Path, class_name: str | None = None, progress: Progress | N
 
 def build_ped2_official(root: Path, class_name: str | None = None, progress: Progress | None = None) -> BuiltDataset:
     """UCSD Ped2 with its own split: 16 normal training clips, 12 test clips."""
-    official = {f"Train{n:03d}": ("train", 0) for n in range(1, 17)} | {
-        f"Test{n:03d}": ("test", 1) for n in range(1, 13)
-    }
-    return _ucsd(root, class_name, progress, "ucsd-ped2-official", official)
+    return _ucsd(root, class_name, progress, "ucsd-ped2-official", one_class_split(16, 12, digits=3))
 
 
 def _ucsd(

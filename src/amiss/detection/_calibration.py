@@ -164,9 +164,10 @@ class Calibration:
         if not 0 < per_hour < math.inf:
             raise UsageError(f"false alarms an hour are {per_hour:g}; they must be above 0")
         if self.alarms is None:
+            again = "train again, or " if self.n_normal else ""  # amiss didn't train a converted one
             raise UsageError(
-                "nobody counted this detector's false alarms an hour: train again, or find a threshold on normal "
-                "footage with `amiss calibrate`"
+                f"nobody counted this detector's false alarms an hour: {again}find a threshold on normal footage with "
+                "`amiss calibrate`"
             )
         hours, threshold = self.alarms.hours, self.alarms.threshold_for(per_hour)
         if threshold is None:
@@ -174,8 +175,8 @@ class Calibration:
             raise UsageError(
                 f"the data can't say which threshold gives at most {per_hour:g} false alarms an hour: the normal "
                 f"videos that the detector was tried on last {hours:.3g} h, and without any alarm would show at most "
-                f"{none / hours:.3g} an hour. It takes {none / per_hour:.3g} h: give more normal videos to `amiss "
-                "train`, or to `amiss calibrate`"
+                f"{none / hours:.3g} an hour. It takes {none / per_hour:.3g} h: give more normal videos to "
+                f"{'`amiss train`, or to ' if self.n_normal else ''}`amiss calibrate`"
             )
         method = f"at most {per_hour:g} false alarms an hour, by the 95 % bound on {hours:.3g} h of normal videos"
         return replace(self, threshold=min(threshold, 1.0), method=method)

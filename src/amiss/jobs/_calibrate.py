@@ -31,6 +31,8 @@ class CalibratedDetector:
     """Ids of the videos that it rests on."""
     left_out: dict[str, str]
     """Videos that can't be scored, and why."""
+    trained_on: tuple[str, ...] = ()
+    """Those of `videos` that have the id of a video which the detector was trained on."""
 
     @property
     def message(self) -> str:
@@ -95,7 +97,10 @@ def calibrate_detector(
     if out is not None:
         loaded.calibration = calibration
         loaded.save(out)
-    return CalibratedDetector(calibration=calibration, videos=tuple(found), left_out=report.failed)
+    trained_on = tuple(sorted(found.keys() & set(loaded.provenance.get("videos", ()))))
+    return CalibratedDetector(
+        calibration=calibration, videos=tuple(found), left_out=report.failed, trained_on=trained_on
+    )
 
 
 def _normal_videos(targets: Sequence[Path], features: FeatureSet | None) -> dict[str, Path | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amiss._version import __version__
+from amiss.backbones import check_backbone_name
 from amiss.errors import OutputError, UsageError, WeightsError
 from amiss.features import POOLING_RULES, UNIT_LENGTH_RULES, open_feature_set
 from amiss.files import sha256_file
@@ -62,6 +63,7 @@ def convert_checkpoint(
     weights: str | None = None,
     segments: int | None = None,
     pooling: str | None = None,
+    crops: int | None = None,
     chunk: int | None = None,
 ) -> Converted:
     """Make a detector of a head that another project trained, and save it. Its threshold, 0.5, is not calibrated.
@@ -79,6 +81,7 @@ def convert_checkpoint(
         weights: of the backbone: an id, `random` or a file.
         segments: rows that a video's clips are pooled to.
         pooling: rule for that, see `amiss.features.pool`; `none` = the head scores clips.
+        crops: views of each clip, 1, 5 or 10.
         chunk: of `salient`: clips that are scored as one.
 
     Raises:
@@ -90,6 +93,8 @@ def convert_checkpoint(
     """
     if not Path(checkpoint).is_file():
         raise WeightsError(f"checkpoint {checkpoint} doesn't exist")
+    if backbone is not None:
+        check_backbone_name(backbone)
     from amiss.convert import EVALUATION_OPTIONS, from_reference, read_checkpoint
     from amiss.detection import Calibration, Detector, Normalisation
     from amiss.heads import Head
@@ -107,12 +112,12 @@ def convert_checkpoint(
     original = _EVALUATED.get(kind, _CROPPED)
     if like is not None:
         given = {"--backbone": backbone, "--preset": preset, "--weights": weights, "--segments": segments,
-                 "--pooling": pooling}  # fmt: skip
+                 "--pooling": pooling, "--crops": crops}  # fmt: skip
         if unwanted := [name for name, value in given.items() if value is not None]:
             raise UsageError(f"--like says what the features are; leave out {' and '.join(unwanted)}")
         spec = open_feature_set(like).spec
     elif backbone is not None:
-        spec = _stated(original, backbone, preset, weights, segments, pooling)
+        spec = _stated(original, backbone, preset, weights, segments, pooling, crops)
     else:
         raise UsageError("say what the head was trained on: --like FEATURES, or --backbone NAME")
     if spec.dim != head.feature_dim:
@@ -145,6 +150,7 @@ def _stated(
     weights: str | None,
     segments: int | None,
     pooling: str | None,
+    crops: int | None,
 ) -> FeatureSpec:
     if pooling is None:
         pooling = original.poolings[0]
@@ -159,8 +165,9 @@ def _stated(
 
     if preset is None:
         preset = original.preset if original.preset in presets_of(backbone) else "default"
-    spec = published_spec(backbone, weights or original.weights.get(backbone, "default"), preset=preset)
-    if spec.crop != "none":
+    weights = weights or original.weights.get(backbone, "default")
+    spec = published_spec(backbone, weights, crops=crops or 1, preset=preset)
+    if crops is None and spec.crop != "none":
         spec = spec.with_(crops=original.crops[0])
     return spec if pooling == "none" else spec.with_(segments=segments or _SEGMENTS, pooling=pooling)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from amiss.backbones import check_backbone_name
 from amiss.errors import FeatureError, OutputError, VideoError
 from amiss.features import FeatureSetWriter
 from amiss.files import is_about_name
@@ -62,6 +63,7 @@ def extract_targets(
         OutputError: it can't be written.
     """
     notes: list[str] = []
+    check_backbone_name(backbone)
     videos = video_files(targets, notes.append, picture_fps)
     warm_up()  # while torch is imported
     from amiss.backbones import create_backbone

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from amiss.backbones import check_backbone_name
 from amiss.errors import UsageError
 from amiss.jobs._progress import OnProgress, silent
 from amiss.jobs._targets import video_files
@@ -69,6 +70,7 @@ def quantise_on_targets(
         preset: preprocessing of a named project.
         on_progress: told of every step.
     """
+    check_backbone_name(backbone)
     videos = video_files(targets)
     from amiss.backbones import create_backbone
 

@@ -11,7 +11,7 @@ from amiss.detection import ScoreResult
 from amiss.errors import OutputError, UsageError, VideoError
 from amiss.jobs._progress import OnProgress, silent
 from amiss.results import ShownVideo, read_results, write_results_page
-from amiss.video import list_videos, read_header, write_preview
+from amiss.video import PictureFolder, list_videos, read_header, write_preview
 
 _COPIES = {"small copy": ".preview.mp4", "marked video": ".annotated.mp4"}
 
@@ -93,10 +93,21 @@ class _Places:
             self._by_name = {path.name: path for path in below if names[path.name] == 1}
 
     def of(self, video_id: str, result: ScoreResult) -> Path | None:
-        """The file of a video; None where it isn't found."""
+        """The file of a video, or its folder of pictures; None where it isn't found."""
         name = Path(result.video)
         known = self._known.get(video_id) or self._by_name.get(name.name)
-        return known or next((base / name for base in self._bases if _is_file(base / name)), None)
+        found = known or next((base / name for base in self._bases if _is_video(base / name)), None)
+        return PictureFolder(found, result.fps) if found is not None and found.is_dir() else found
+
+
+def _is_video(path: Path) -> bool:
+    """Whether it is a file, or a folder of pictures."""
+    if _is_file(path):
+        return True
+    try:
+        return path.is_dir() and bool(read_header(path))
+    except (OSError, ValueError, VideoError):
+        return False
 
 
 def _is_file(path: Path) -> bool:

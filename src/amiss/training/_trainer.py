@@ -72,7 +72,7 @@ def train_one(
                 raise run.unusable_checkpoint(error) from error
 
         def detector_of(head: Head, step: int) -> Detector:
-            return _uncalibrated(head, step, recipe, features, normalisation, identity)
+            return _uncalibrated(head, step, recipe, features, normalisation, identity, [v.video_id for v in videos])
 
         saved = time.monotonic()
         with run.open_log(after_step=loop.step) as log:
@@ -150,10 +150,12 @@ def _uncalibrated(
     features: FeatureSet,
     normalisation: Normalisation,
     identity: dict[str, Any],
+    video_ids: list[str],
 ) -> Detector:
     provenance = {
         "recipe": recipe.model_dump(mode="json"),
         "step": step,
+        "videos": video_ids,
         **identity,
         "git_revision": git_revision(),
         "versions": package_versions(),

@@ -270,7 +270,7 @@ def test_a_kill_within_a_file_doubles_neither_event_nor_alert(tmp_path: Path) ->
     detector = make_motion_detector(tmp_path / "detector")
     folder = tmp_path / "drop"
     folder.mkdir()
-    parts = [(1, 50), (9, 75), (1, 150), (9, 75), (1, 1200)]
+    parts = [(1, 50), (9, 75), (1, 150), (9, 75), (1, 600)]
     for index, (name, scene) in enumerate((("a.mp4", parts), ("b.mp4", [(1, 50), (9, 60)]))):
         os.utime(write_scene(folder / name, scene), (1_600_000_000 + index,) * 2)
     config = f"""

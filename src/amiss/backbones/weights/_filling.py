@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from amiss.backbones.weights._reading import first_names, read_weights
+from amiss.backbones.weights._reading import read_weights
+from amiss.datasets import first_names
 from amiss.errors import WeightsError
 
 

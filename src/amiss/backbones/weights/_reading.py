@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from amiss.backbones.weights._caffe2 import is_caffe2, read_caffe2
+from amiss.datasets import first_names
 from amiss.errors import WeightsError
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights", "blobs")
@@ -112,8 +113,3 @@ def first_line(error: Exception) -> str:
     """What a reader's error says, but not torch's advice to run the code in the file."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return "torch can't read it" if "weights_only" in line or "trust the source" in line else line
-
-
-def first_names(names: list[str]) -> str:
-    """The first three names, for messages."""
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

@@ -40,16 +40,27 @@ function brush(canvas) {
   return [context, width, height];
 }
 
-// Shaded events, the threshold, and the highest score of every column, between top and bottom.
-function drawCurve(context, video, events, threshold, width, top, bottom) {
-  const length = lengthOf(video), { time, score } = video;
-  const x = (seconds) => (seconds / length) * width;
+function indexAt(video, seconds) {
+  let low = 0, high = video.score.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (video.time[middle] <= seconds) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+// Shaded events, the threshold, and the highest score of every column, between top and bottom, from and to seconds.
+function drawCurve(context, video, events, threshold, width, top, bottom, from = 0, to = lengthOf(video)) {
+  const { time, score } = video;
+  const x = (seconds) => ((seconds - from) / (to - from)) * width;
   const y = (value) => bottom - Math.min(Math.max(value, 0), 1) * (bottom - top);
   context.fillStyle = colours.event;
   context.globalAlpha = 0.24;
   for (const event of events) {
-    const wide = Math.max(x(event.end) - x(event.start), 2);
-    context.fillRect(Math.min(x(event.start), width - wide), top, wide, bottom - top);
+    if (event.end < from || event.start > to) continue;
+    const left = Math.max(x(event.start), 0), wide = Math.max(Math.min(x(event.end), width) - left, 2);
+    context.fillRect(Math.min(left, width - wide), top, wide, bottom - top);
   }
   context.globalAlpha = 1;
   context.strokeStyle = colours.soft;
@@ -61,9 +72,9 @@ function drawCurve(context, video, events, threshold, width, top, bottom) {
   context.stroke();
   context.setLineDash([]);
   context.beginPath();
-  let first = 0;
+  let first = indexAt(video, from);
   for (let column = 0; column < width; column++) {
-    const end = ((column + 1) / width) * length;
+    const end = from + ((column + 1) / width) * (to - from);
     let highest = score[first];
     while (first + 1 < score.length && time[first + 1] < end) highest = Math.max(highest, score[++first]);
     context.lineTo(column + 0.5, y(highest));
@@ -80,9 +91,10 @@ function drawCurve(context, video, events, threshold, width, top, bottom) {
   context.globalAlpha = 1;
 }
 
-// The curve, a scale of time, and where the player is, in seconds.
-function drawScale(canvas, video, events, threshold, position) {
-  const length = lengthOf(video), [context, width, height] = brush(canvas);
+// The curve, a scale of time, and where the player is, in seconds; of a part of the video, also which part it is.
+function drawScale(canvas, video, events, threshold, position, [from, to]) {
+  const length = to - from, [context, width, height] = brush(canvas);
+  const x = (seconds) => ((seconds - from) / length) * width;
   const top = 6, bottom = height - 20;
   context.fillStyle = colours.card;
   context.fillRect(0, 0, width, bottom);
@@ -93,8 +105,9 @@ function drawScale(canvas, video, events, threshold, position) {
   context.textBaseline = "bottom";
   const origin = video.started ? (Date.parse(video.started + "Z") / 1000) % step : 0; // round times of day
   let free = 0; // where there is room for a label
-  for (let seconds = origin ? step - origin : 0; seconds <= length + 1e-9; seconds += step) {
-    const at = (seconds / length) * width;
+  const offset = origin ? step - origin : 0, begun = Math.max(Math.ceil((from - offset) / step - 1e-9), 0);
+  for (let tick = begun; offset + tick * step <= to + 1e-9; tick++) {
+    const seconds = offset + tick * step, at = x(seconds);
     context.fillStyle = colours.line;
     context.fillRect(Math.min(at, width - 1), 0, 1, bottom + 4);
     context.fillStyle = colours.soft;
@@ -104,8 +117,17 @@ function drawScale(canvas, video, events, threshold, position) {
     context.fillText(label, left, height - 2);
     free = left + wide + 8;
   }
-  drawCurve(context, video, events, threshold, width, top, bottom);
-  const at = Math.min((position / length) * width, width - 1);
+  drawCurve(context, video, events, threshold, width, top, bottom, from, to);
+  const whole = lengthOf(video);
+  if (length < whole) {
+    context.fillStyle = colours.line;
+    context.fillRect(0, 0, width, 3);
+    context.fillStyle = colours.soft;
+    const wide = Math.max((length / whole) * width, 6);
+    context.fillRect(Math.min((from / whole) * width, width - wide), 0, wide, 3);
+  }
+  if (position < from || position > to) return;
+  const at = Math.min(x(position), width - 1);
   context.fillStyle = colours.ink;
   context.fillRect(at - 0.75, 0, 1.5, bottom);
   context.beginPath();

@@ -7,12 +7,13 @@ let asked = null; // the threshold for all videos; null: each has its own, as `a
 let current = null; // the row that is shown
 let source = 0; // of its sources, the one that plays
 let position = 0; // seconds from the first picture
+let view = [0, 0]; // the part of it that the timeline shows, in seconds
 let marked; // the event in the list in which this is
 
 const thresholdOf = (video) => asked ?? video.threshold;
 
 function drawTimeline() {
-  if (current) drawScale($("canvas", timeline), current.video, current.events, thresholdOf(current.video), position);
+  if (current) drawScale($("canvas", timeline), current.video, current.events, thresholdOf(current.video), position, view);
 }
 
 // ---- the list: rows are made once, curves when they come into sight
@@ -144,6 +145,7 @@ function select(row, byUser) {
   $(".problem", shown).textContent = video.problem ?? "";
   source = 0;
   position = 0;
+  show(0, lengthOf(video));
   load();
   listEvents();
   moved();
@@ -224,16 +226,6 @@ function seek(seconds, play = false) {
   moved();
 }
 
-function indexAt(video, seconds) {
-  let low = 0, high = video.score.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (video.time[middle] <= seconds) low = middle;
-    else high = middle - 1;
-  }
-  return low;
-}
-
 function told(video, seconds) {
   const day = video.started ? `${timeOfDay(video, seconds)} · ` : "";
   return `${day}${inWords(video, seconds)} · score ${video.score[indexAt(video, seconds)].toFixed(3)}`;
@@ -241,7 +233,8 @@ function told(video, seconds) {
 
 function moved() {
   const { video, events } = current;
-  const text = told(video, position);
+  const text = told(video, position), [from, to] = view;
+  if (position < from || position > to) show(position - (to - from) / 10, to - from); // the view goes along
   $(".now").textContent = text;
   timeline.setAttribute("aria-valuemax", lengthOf(video).toFixed(1));
   timeline.setAttribute("aria-valuenow", position.toFixed(1));
@@ -274,9 +267,41 @@ player.addEventListener("play", () => isFollowing || followWhilePlaying());
 for (const name of ["timeupdate", "seeked"]) player.addEventListener(name, () => isFollowing || follow());
 $("select", shown).addEventListener("change", (event) => { player.playbackRate = Number(event.target.value); });
 
+// ---- the part that the timeline shows
+
+const CLOSEST = 10; // seconds
+
+function show(from, span) {
+  const length = lengthOf(current.video), wide = Math.min(Math.max(span, CLOSEST), length);
+  const start = Math.min(Math.max(from, 0), length - wide);
+  view = [start, start + wide];
+  $("[data-zoom=out]").disabled = wide >= length;
+  $("[data-zoom=in]").disabled = wide <= Math.min(CLOSEST, length);
+}
+
+// Around a moment, which stays where it is.
+function zoom(factor, around = position) {
+  const [from, to] = view, at = Math.min(Math.max(around, from), to), span = Math.max((to - from) * factor, CLOSEST);
+  show(at - ((at - from) / (to - from)) * span, span);
+  drawTimeline();
+}
+
+for (const button of document.querySelectorAll("[data-zoom]")) {
+  button.addEventListener("click", () => zoom(button.dataset.zoom === "in" ? 0.5 : 2));
+}
+timeline.addEventListener("wheel", (event) => {
+  const [from, to] = view, sideways = event.shiftKey ? event.deltaX || event.deltaY : event.deltaX;
+  if (event.ctrlKey || event.metaKey) zoom(1.2 ** Math.sign(event.deltaY), secondsAt(event));
+  else if (Math.abs(sideways) > Math.abs(event.deltaY) || event.shiftKey) {
+    show(from + (sideways / timeline.clientWidth) * (to - from), to - from);
+    drawTimeline();
+  } else return; // the page is scrolled
+  event.preventDefault();
+}, { passive: false });
+
 const secondsAt = (event) => {
-  const box = timeline.getBoundingClientRect();
-  return (Math.min(Math.max(event.clientX - box.left, 0), box.width) / box.width) * lengthOf(current.video);
+  const box = timeline.getBoundingClientRect(), [from, to] = view;
+  return from + (Math.min(Math.max(event.clientX - box.left, 0), box.width) / box.width) * (to - from);
 };
 timeline.addEventListener("pointerdown", (event) => {
   timeline.setPointerCapture(event.pointerId);
@@ -287,13 +312,14 @@ timeline.addEventListener("pointermove", (event) => {
   const seconds = secondsAt(event), width = timeline.clientWidth;
   hint.hidden = false;
   hint.textContent = told(current.video, seconds);
-  const half = hint.offsetWidth / 2, at = (seconds / lengthOf(current.video)) * width;
+  const half = hint.offsetWidth / 2, at = ((seconds - view[0]) / (view[1] - view[0])) * width;
   hint.style.left = `${Math.min(Math.max(at, half), width - half)}px`;
 });
 timeline.addEventListener("pointerleave", () => { hint.hidden = true; });
 timeline.addEventListener("keydown", (event) => {
-  const length = lengthOf(current.video), jump = event.shiftKey ? 10 : 1;
-  const to = { ArrowLeft: position - jump, ArrowRight: position + jump, Home: 0, End: length }[event.key];
+  const length = lengthOf(current.video), jump = event.shiftKey ? 10 : 1, page = view[1] - view[0];
+  const to = { ArrowLeft: position - jump, ArrowRight: position + jump, PageUp: position - page,
+    PageDown: position + page, Home: 0, End: length }[event.key];
   if (to === undefined) return;
   event.preventDefault();
   seek(to);
@@ -326,6 +352,9 @@ document.addEventListener("keydown", (event) => {
     k: () => nextVideo(-1),
     n: () => current && nextEvent(1),
     p: () => current && nextEvent(-1),
+    "+": () => current && zoom(0.5),
+    "-": () => current && zoom(2),
+    0: () => current && zoom(Infinity),
     "/": () => $("#search").focus(),
     " ": () => current && (player.paused ? player.play().catch(() => {}) : player.pause()),
   }[event.key];
