@@ -32,7 +32,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["dataset", "build", "folder", "--root", root / "my_videos", "--out", root / "manifest.csv"],
         ["extract", root / "manifest.csv", "--backbone", "motion", "--out", root / "features"],
         ["train", "topk", "--data", root / "manifest.csv", "--features", root / "features", "--out", root / "run",
-         "--set", "steps=30"],
+         "--set", "steps=30", "--set", "batch.normal=8", "--set", "batch.anomalous=8",
+         "--set", "calibration.folds=2"],
     ):  # fmt: skip
         ran = amiss(*command)
         assert ran.code == 0, ran.err

@@ -14,7 +14,8 @@ from amiss.features import FeatureSetWriter
 from amiss.yaml import write_yaml
 
 DIM = 6
-QUICK = {"steps": 10, "evaluate_every": 5, "batch.normal": 8, "batch.anomalous": 8, "segments": 8}
+QUICK = {"steps": 10, "evaluate_every": 5, "batch.normal": 8, "batch.anomalous": 8, "segments": 8,
+         "calibration.folds": 2}  # fmt: skip
 
 
 def make_videos(n_train: int = 24, n_test: int = 8, seed: int = 0) -> tuple[Manifest, dict[str, np.ndarray]]:

@@ -44,6 +44,6 @@ def make_motion_detector(folder: Path) -> Path:
             extracted = extract_video(path, engine)
             writer.add(name, extracted.features, extracted.n_frames, extracted.fps)
             videos.append(Video(video_id=name, split="train", label=label, path=path))
-    recipe = load_recipe("topk", ["steps=30"])
+    recipe = load_recipe("topk", ["steps=30", "batch.normal=8", "batch.anomalous=8", "calibration.folds=2"])
     train(recipe, Manifest(tuple(videos), source="made"), open_feature_set(folder / "features"), folder / "run", seed=0)
     return folder / "run" / "selected"
