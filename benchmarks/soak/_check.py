@@ -74,7 +74,7 @@ def is_settled(world: World, box: DropBox, until_s: float) -> bool:
     except sqlite3.Error:
         return False
     done = {event.file for event in events if event.camera == FOLDER}
-    before = [event for event in events if event.started_s < until_s]
+    before = [event for event in events if event.file or event.started_s < until_s]
     told = Counter(row.event_id for row in deliveries if row.state == "sent")
     return done >= set(box.dropped) and all(told[event.event_id] == len(CHANNELS) for event in before)
 

@@ -228,14 +228,15 @@ LANES: dict[str, dict[str, tuple[Fault, int]]] = {
 }
 """Faults of a lane come one after the other, those of different lanes at any time; with how often they come."""
 
+PAUSES_S = {"cameras": (5.0, 30.0), "outside": (5.0, 30.0), "service": (10.0, 60.0)}
 DATABASE_FAULTS = ("the database is locked", "the database's folder is gone", "the disk is full")
 
 
 class Injector:
     """Injects faults in the background, as the seed says."""
 
-    def __init__(self, world: World, seed: int, pause_s: tuple[float, float]) -> None:
-        self._world, self._pause_s = world, pause_s
+    def __init__(self, world: World, seed: int) -> None:
+        self._world = world
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._work, args=(lane, random.Random(f"{seed} {lane}")), daemon=True)
@@ -255,7 +256,7 @@ class Injector:
         if not self._world.disk_is_small:
             faults.pop("the disk is full", None)
         names, weights = list(faults), [weight for _, weight in faults.values()]
-        while not self._stop.wait(rng.uniform(*self._pause_s)):
+        while not self._stop.wait(rng.uniform(*PAUSES_S[lane])):
             (name,) = rng.choices(names, weights)
             began = now_s()
             try:

@@ -32,7 +32,6 @@ from soak._service import Service
 DISK_MB = 96
 SETTLE_S = 300.0
 FILE_EVERY_S = 25.0
-PAUSE_S = 4.0, 25.0
 MOST_SHOWN = 20
 
 CONFIGURATION = """
@@ -92,7 +91,7 @@ def _soak(world: World, box: DropBox, hours: float, seed: int, out: Path) -> dic
     world.service.start()
     began = now_s()
     monitor = Monitor(world)
-    injector = Injector(world, seed, PAUSE_S)
+    injector = Injector(world, seed)
     next_report = began + 60
     while (now := now_s()) < began + 3600 * hours and not world.service.ended_by_itself:
         time.sleep(1)
@@ -145,10 +144,11 @@ def _final(world: World, monitor: Monitor, box: DropBox, watched: tuple[float, f
     result = _result(world, monitor, box, watched[0], seed)
     events, deliveries = read_database(world.database)
     segments, lost = check_live_events(world, monitor, events, watched[0] + 5, watched[1] - 5)
-    events = [event for event in events if event.started_s < watched[1]]  # later ones may be on their way
+    files = check_files(box, events)
+    events = [event for event in events if event.file or event.started_s < watched[1]]  # later ones may be on their way
     alerts, untold = check_alerts(world, events, deliveries, world.disk / "alerts.jsonl")
     rejected = list(world.disk.rglob("rejected.jsonl"))
-    result["broken"] += [*lost, *check_files(box, events), *untold, *(f"records in {path}" for path in rejected)]
+    result["broken"] += [*lost, *files, *untold, *(f"records in {path}" for path in rejected)]
     result |= {
         "hours": round((watched[1] - watched[0]) / 3600, 3),
         "events": len(events),
