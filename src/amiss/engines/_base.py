@@ -37,6 +37,10 @@ class Engine(ABC):
         """Engine, device and precision in words, as feature sets record them."""
         return f"{self.name} {self.device} {self.precision}"
 
+    def limit_batch(self, n_clips: int) -> None:
+        """Say that no more clips than these will come at once; a GPU's batches, which are filled up, get that small."""
+        self.batch = min(self.batch, n_clips)
+
     @abstractmethod
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
         """Preprocess one clip [T, H, W, 3] uint8 RGB. May run in another thread than `run`."""

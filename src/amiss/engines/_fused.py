@@ -25,6 +25,11 @@ class FusedEngine(Engine):
     def description(self) -> str:
         return _joined([engine.description for engine in self._engines])
 
+    def limit_batch(self, n_clips: int) -> None:
+        super().limit_batch(n_clips)
+        for engine in self._engines:
+            engine.limit_batch(n_clips)
+
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
         return tuple(tensor for engine in self._engines for tensor in engine.prepare(frames))
 

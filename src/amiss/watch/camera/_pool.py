@@ -43,6 +43,7 @@ class EnginePool:
     """
 
     def __init__(self, engine: Engine, *, max_batch: int = 8) -> None:
+        engine.limit_batch(max_batch)
         self.engine = engine
         self.counters = PoolCounters()
         self._max_batch = max_batch
