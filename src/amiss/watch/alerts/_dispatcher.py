@@ -192,8 +192,9 @@ class Dispatcher:
     def _attempt(self, channel: Channel, claimed: Claim) -> _Outcome:
         alert, attempts = self._alert(claimed), claimed.delivery.attempts
         too_old = datetime.now(UTC) >= claimed.delivery.created + timedelta(seconds=channel.expire_s)
-        sending = Sending(channel, alert)
+        sending: Sending | None = None
         try:
+            sending = Sending(channel, alert)  # fails where no thread can be started
             sending.wait()
             outcome = _Outcome(alert.key, "sent", None)
         except AlertError as error:
@@ -203,7 +204,7 @@ class Dispatcher:
             where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
             log.error("channel %s failed in an unforeseen way: %s\n%s", channel.name, type(error).__name__, where)
             outcome = _Outcome(alert.key, "pending", f"unforeseen: {type(error).__name__}")
-        if sending.is_alive:
+        if sending is not None and sending.is_alive:
             self._stuck[channel.name] = sending
             log.error("channel %s: an attempt can't be cut off; nothing is sent there until it ends", channel.name)
         if outcome.state == "pending":
