@@ -46,7 +46,7 @@ class Service:
         """Whether it ended though nobody asked it to."""
         return self._process is not None and self._process.poll() is not None
 
-    def start(self, timeout_s: float = 120.0) -> None:
+    def start(self, timeout_s: float = 300.0) -> None:
         """Start it, and wait until it answers."""
         with self.log.open("ab") as log:
             environment = os.environ | {"OMP_NUM_THREADS": "1"}
