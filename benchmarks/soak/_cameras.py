@@ -81,7 +81,7 @@ class HttpCamera:
         chunks = self._mjpeg() if self.is_mjpeg else self._transport_stream()
         began = last = 0.0
         try:
-            for index, (taken_s, chunk) in enumerate(chunks):
+            for taken_s, chunk in chunks:
                 mode = self.mode
                 if mode == "gone" or self._closing.is_set():
                     return
@@ -94,8 +94,6 @@ class HttpCamera:
                         began = 0.0
                     if mode == "garbage":
                         connection.sendall(os.urandom(500))
-                if index % FPS == 0:
-                    connection.sendall(b"")
         finally:
             if began:
                 self.delivered.append((began, last))
