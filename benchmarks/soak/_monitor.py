@@ -14,7 +14,7 @@ EVERY_S = 2.0
 FOUND_AGAIN_WITHIN_S = 60.0
 """The wait between two attempts after a fault of 20 s is 16 s or 32 s, ± 30 %."""
 SILENT_S = 15.0
-WARM_UP_S = 60.0
+WARM_UP_S = 300.0
 MOST_MB = 150.0
 MOST_DESCRIPTORS = 100
 
@@ -115,5 +115,5 @@ class Monitor:
         first_descriptors = max(sample.descriptors for sample in self.samples if sample.time_s - began <= WARM_UP_S)
         if descriptors > first_descriptors + MOST_DESCRIPTORS:
             self._say(f"open files went from {first_descriptors} to {descriptors}")
-        return {"first_minute_mb": round(first), "most_mb": round(most), "last_mb": round(self.samples[-1].memory_mb),
+        return {"first_5_minutes_mb": round(first), "most_mb": round(most), "last_mb": round(self.samples[-1].memory_mb),
                 "most_open_files": descriptors}  # fmt: skip
