@@ -115,5 +115,6 @@ class Monitor:
         first_descriptors = max(sample.descriptors for sample in self.samples if sample.time_s - began <= WARM_UP_S)
         if descriptors > first_descriptors + MOST_DESCRIPTORS:
             self._say(f"open files went from {first_descriptors} to {descriptors}")
-        return {"first_5_minutes_mb": round(first), "most_mb": round(most), "last_mb": round(self.samples[-1].memory_mb),
+        last = self.samples[-1].memory_mb
+        return {"first_5_minutes_mb": round(first), "most_mb": round(most), "last_mb": round(last),
                 "most_open_files": descriptors}  # fmt: skip

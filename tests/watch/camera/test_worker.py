@@ -18,6 +18,7 @@ from amiss.features import extract_video
 from amiss.video import Backoff, GateSettings, VideoReader, open_source
 from amiss.watch import CameraEvent
 from amiss.watch.camera import CameraWorker, EnginePool, Recorder
+from amiss.watch.camera import _worker as worker_module
 from amiss.watch.camera._clips import LiveClip
 from amiss.watch.camera._events import EventMaker
 from amiss.watch.camera._pool import Lane
@@ -548,6 +549,32 @@ def test_a_camera_whose_clips_are_not_scored_is_stalled_until_one_is() -> None:
         eventually(lambda: worker.state == "running")
         assert worker.progress().scored_s is not None
         assert worker.counters().reconnects == 0
+
+
+@pytest.mark.faults
+def test_a_backbone_that_is_slow_ends_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "GAP_S", 0.1)
+    engine = BrightnessEngine()
+    free = threading.Event()
+    free.set()
+    chunks = transport_stream(n_frames=300, bright=((0, 300),))
+
+    def script(connection: Connection) -> None:
+        connection.answer()
+        connection.play(chunks, speed=2)
+        connection.wait(60)
+
+    with FakeCamera(script) as camera, wall(engine=engine) as made:
+        engine.delay = lambda: free.wait(30) and None
+        worker = made.watch(camera.url, read_timeout_s=1.0, queue_clips=32)
+        eventually(lambda: made.events)
+        free.clear()
+        eventually(lambda: worker.state == "stalled")
+        time.sleep(0.5)
+        assert {event.state for event in made.events} == {"open"}
+        free.set()
+        eventually(lambda: worker.state == "running")
+        assert len({event.event_id for event in made.events}) == 1
 
 
 @pytest.mark.faults

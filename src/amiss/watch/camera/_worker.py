@@ -301,9 +301,8 @@ class CameraWorker:
         if now_s - self._looked_s < min(POLL_S, most_s / 2):
             return
         self._looked_s = now_s
-        waiting_s = self._lane.waiting_s
-        if not self._lane.is_live:  # clips of files wait as long as the backbone needs
-            waiting_s = min(waiting_s, now_s - self._scored_s)
+        # a busy machine is late, and scores all the same
+        waiting_s = min(self._lane.waiting_s, now_s - (self._taken_s or self._scored_s))
         is_overdue = self._source_state.state == "running" and max(waiting_s, self._failing_s) > most_s
         if is_overdue and not self._is_overdue:
             self._n_stalls += 1
@@ -316,10 +315,9 @@ class CameraWorker:
     def _close_if_lost(self) -> None:
         """The camera has been away for longer than the merge gap: no context, no open event is left."""
         silent_s = time.monotonic() - self._scored_s
-        state = (
-            self.state if self._lane.is_live else self._source_state.state
-        )  # a slow backbone ends no event of a file
-        if state not in ("running", "connecting") and silent_s > max(self.settings.alarm.merge_gap_s, GAP_S):
+        is_lost = self._source_state.state not in ("running", "connecting")
+        is_failing = self._is_overdue and self._scorer.failures > 0  # what only waits will be scored: nothing ends
+        if (is_lost or is_failing) and silent_s > max(self.settings.alarm.merge_gap_s, GAP_S):
             self._tell_all(self._scorer.finish())
             self._events.interrupt()
 
