@@ -15,6 +15,7 @@ from amiss.bench._results import (
     Cost,
     DatasetResult,
     FeaturesResult,
+    GlanceSpread,
     Measurement,
     Provenance,
     Spread,
@@ -168,6 +169,18 @@ def _of_training(system: System) -> dict[str, object]:
         "data_hashes": tuple(sorted({cell.train.data_hash for cell in cells})),
         "recipe": system.variant.recipe.model_dump(mode="json"),
     }
+    reports = [cell.train for cell in cells]
+    found["selected_by"] = reports[0].selected_by
+    clicked = [report.glances for report in reports if report.glances is not None]
+    if len(clicked) == len(cells):
+        found["glances"] = GlanceSpread(
+            rank=_spread([own.rank for own in clicked]),
+            ci95=clicked[0].rank_ci95,
+            middle_rank=clicked[0].middle_rank,
+            peak_hit=_spread([own.peak_hit for own in clicked]),
+            peak_hit_chance=clicked[0].peak_hit_chance,
+            n_videos=clicked[0].n_videos,
+        )
     if system.data.dataset.folds is not None:
         seeds = sorted({cell.seed for cell in cells})
         found["fold_mean"] = {
@@ -194,6 +207,9 @@ def _sweeps(own: Prepared, plan: Plan, rows: Mapping[str, SystemResult]) -> list
         held_out = [row.held_out.mean if row.held_out else math.nan for row in mine]
         best = int(np.argmax(values))
         chosen = None if np.isnan(held_out).any() else int(np.argmax(held_out))
+        ranks = [row.glances.rank.mean if row.glances else None for row in mine]
+        known = [rank for rank in ranks if rank is not None]
+        by_glances = ranks.index(max(known)) if len(known) == len(ranks) else None
         sweeps.append(
             Sweep(
                 features=features,
@@ -205,6 +221,9 @@ def _sweeps(own: Prepared, plan: Plan, rows: Mapping[str, SystemResult]) -> list
                 oracles=tuple(ranked.mean for ranked in oracles),
                 chosen=None if chosen is None else mine[chosen].name,
                 chosen_value=None if chosen is None else values[chosen],
+                glance_ranks=tuple(ranks),
+                chosen_by_glances=None if by_glances is None else mine[by_glances].name,
+                chosen_by_glances_value=None if by_glances is None else values[by_glances],
                 best_on_test=mine[best].name,
                 best_on_test_value=values[best],
             )

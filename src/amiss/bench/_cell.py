@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from amiss.bench._results import CellResult, Cost, Kind, score_file
-from amiss.datasets import Manifest
+from amiss.datasets import Glances, Manifest
 from amiss.detection import Detector
 from amiss.errors import DetectorError
 from amiss.evaluation import bootstrap_metrics, score_frames, write_scores
@@ -43,6 +43,8 @@ class Cell:
     recipe: Recipe
     manifest: Manifest
     features: Path
+    glances: Glances | None
+    """Clicks in its training videos."""
     seed: int
     protocol: str
     metric: str
@@ -94,7 +96,14 @@ class Cell:
             follower = _Follower(self, features)
             resume = (run / "recipe.yaml").is_file()
             report = train(
-                self.recipe, self.manifest, features, run, seed=self.seed, resume=resume, on_evaluate=follower.look
+                self.recipe,
+                self.manifest,
+                features,
+                run,
+                seed=self.seed,
+                resume=resume,
+                on_evaluate=follower.look,
+                glances=self.glances,
             )
             threshold: dict[Kind, float] = {}
             unscored: list[str] = []

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +20,7 @@ from amiss.bench._prepare import (
     without_frame_protocols,
 )
 from amiss.bench._suite import DatasetChoice, Suite, Variant, list_variants
-from amiss.datasets import Manifest
+from amiss.datasets import Manifest, read_glances
 from amiss.errors import ManifestError
 from amiss.training import hash_data
 
@@ -141,6 +142,11 @@ def _cell(data: Data, variant: Variant, manifest: Manifest, seed: int, folder: P
     digest = hashlib.sha256(hash_data(manifest.videos, data.features).encode())
     for video in manifest.split("test"):
         digest.update(repr((video.video_id, video.n_frames, video.fps, video.events)).encode())
+    glances = None
+    if data.dataset.glances is not None:
+        with warnings.catch_warnings(action="ignore"):  # of clicks in videos that this cell doesn't train on
+            glances = read_glances(data.dataset.glances, manifest)
+        digest.update(repr(sorted(glances.items())).encode())
     recipe = variant.recipe.model_dump(mode="json")
     digest.update(json.dumps([recipe, seed, protocol, data.metric]).encode())
     return Cell(
@@ -150,6 +156,7 @@ def _cell(data: Data, variant: Variant, manifest: Manifest, seed: int, folder: P
         recipe=variant.recipe,
         manifest=manifest,
         features=data.features.folder,
+        glances=glances,
         seed=seed,
         protocol=protocol,
         metric=data.metric,

@@ -11,8 +11,8 @@ from amiss.bench._suite import DatasetChoice, FeatureChoice, Suite
 from amiss.datasets import Manifest, Problem, Video, build_dataset, read_manifest
 from amiss.errors import EvaluationError, FeatureError, ManifestError, UsageError
 from amiss.evaluation import check_ground_truth, get_protocol
-from amiss.features import FeatureRecord, FeatureSet, near_duplicates
-from amiss.jobs import video_times, with_features, with_lengths
+from amiss.features import FeatureRecord, FeatureSet, near_duplicates, video_times
+from amiss.jobs import with_features, with_lengths
 from amiss.video import FrameTimes
 
 

@@ -14,11 +14,14 @@ from amiss.bench._tables import (
     COMPARISON_COLUMNS,
     COST_COLUMNS,
     COST_LEGEND,
+    GLANCE_COLUMNS,
+    GLANCE_LEGEND,
     LEGEND,
     SHORTCUT_LEGEND,
     comparison_rows,
     cost_rows,
     describe,
+    glance_rows,
     other_metrics,
     remarks,
     shortcut_rows,
@@ -101,6 +104,7 @@ class _DatasetPage:
     optimism: Picture | None
     others: _Table
     shortcuts: _Table | None
+    glances: _Table | None
     comparisons: _Table | None
     curves: _Curves | None
     best: str
@@ -128,6 +132,7 @@ def write_report(path: Path, results: BenchResult, subjects: Sequence[Subject]) 
         provenance=_provenance(results),
         legend=LEGEND.replace("`", ""),
         cost_legend=COST_LEGEND,
+        glance_legend=GLANCE_LEGEND,
         shortcut_legend=SHORTCUT_LEGEND.replace("`", '"'),
     )
     write_text(path, page)
@@ -139,6 +144,7 @@ def _page_of(dataset: DatasetResult, subjects: Sequence[Subject]) -> _DatasetPag
     frames = best.frames(best.shown)
     per_class = rows[best.name].detail.per_class
     comparisons, costs, shortcuts = comparison_rows(dataset), cost_rows(dataset), shortcut_rows(dataset)
+    glances = glance_rows(dataset)
     return _DatasetPage(
         name=dataset.name,
         description=describe(dataset),
@@ -148,6 +154,7 @@ def _page_of(dataset: DatasetResult, subjects: Sequence[Subject]) -> _DatasetPag
         optimism=_optimism(dataset),
         others=_Table(*other_metrics(dataset)),
         shortcuts=_Table(*shortcuts) if shortcuts[1] else None,
+        glances=_Table(GLANCE_COLUMNS, glances) if glances else None,
         comparisons=_Table(COMPARISON_COLUMNS, comparisons) if comparisons else None,
         curves=_curves(subjects),
         best=best.name,

@@ -88,6 +88,22 @@ class Measurement(_Result):
     protocol: see `compare_with_shortcuts`."""
 
 
+class GlanceSpread(_Result):
+    """Localisation on training videos by heads not trained on them, over training seeds (and folds)."""
+
+    rank: Spread
+    """Glance rank, see `GlanceResult`."""
+    ci95: tuple[float, float]
+    """Of the rank of the first cell, over its clicked videos."""
+    middle_rank: float
+    """Of "middle first", in the first cell."""
+    peak_hit: Spread
+    peak_hit_chance: float
+    """In the first cell."""
+    n_videos: int
+    """Clicked ones, in the first cell."""
+
+
 class SystemResult(_Result):
     """A system of a dataset: a recipe on a feature set, or someone's scores."""
 
@@ -110,6 +126,10 @@ class SystemResult(_Result):
     """Oracle - selected: what choosing on the test set would add."""
     held_out: Spread | None = None
     """Video AUC on held-out training videos."""
+    glances: GlanceSpread | None = None
+    """None where no clicks were given."""
+    selected_by: str | None = None
+    """`video labels` or `glances`."""
     steps: dict[Kind, float] | None = None
     """Mean over seeds."""
     seconds: float | None = None
@@ -156,6 +176,11 @@ class Sweep(_Result):
     chosen: str | None
     """The system that held-out videos choose; None where none were held out."""
     chosen_value: float | None
+    glance_ranks: tuple[float | None, ...] = ()
+    """Of the settings, on training videos."""
+    chosen_by_glances: str | None = None
+    """The system that clicks choose; None where there are none."""
+    chosen_by_glances_value: float | None = None
     best_on_test: str
     best_on_test_value: float
 

@@ -50,6 +50,9 @@ class DatasetChoice(Settings):
     """The first one is what models are ranked by; all are computed from the same scores."""
     metric: Metric | None = None
     """What is ranked by; default: auc, or video_auc where only labels of whole videos are known."""
+    glances: Path | None = None
+    """Clicked frames of training videos (`video_id,frame`): the report says how well systems localise without looking
+    at the test set."""
     leaks: Literal["error", "drop"] = "error"
     """Copies in training and test, by their features: an error, or the training ones are left out."""
     ground_truth: dict[str, Path] = Field(default={})
@@ -341,6 +344,7 @@ def _with_absolute_paths(suite: Suite, folder: Path) -> Suite:
                     update={
                         "root": absolute(d.root),
                         "manifest": absolute(d.manifest),
+                        "glances": absolute(d.glances),
                         "ground_truth": {name: folder / path for name, path in d.ground_truth.items()},
                     }
                 )

@@ -81,6 +81,30 @@ def _gain(gain: dict[str, Any]) -> str:
     return f"{100 * gain['difference']:+.1f} ({100 * low:+.1f} … {100 * high:+.1f}){mark}"
 
 
+GLANCE_COLUMNS = ["system", "selected by", "glance rank", "95 % interval", "peak hit"]
+GLANCE_LEGEND = (
+    "On training videos, by heads not trained on them: no test video is looked at. Glance rank: share of the other "
+    "clips of its video that a clicked one outscores (0.5 is chance). Peak hit: share of videos whose highest score "
+    "lies at a click. Intervals over clicked videos, first seed. Results selected by glances used more than labels of "
+    "videos."
+)
+
+
+def glance_rows(dataset: DatasetResult) -> list[list[str]]:
+    """How well systems localise on training videos, by clicks, cells as text, in the order of `GLANCE_COLUMNS`."""
+    rows = []
+    for row in dataset.systems:
+        if (own := row.glances) is not None:
+            rows.append(
+                [row.name, row.selected_by or "-", mean_std(own.rank), _interval(*own.ci95), mean_std(own.peak_hit)]
+            )
+    if rows:
+        first = next(row.glances for row in dataset.systems if row.glances is not None)
+        rows.append(["middle first", "-", f"{first.middle_rank:.3f}", "-", "-"])
+        rows.append(["chance", "-", "0.500", "-", f"{first.peak_hit_chance:.3f}"])
+    return rows
+
+
 SHORTCUT_LEGEND = (
     "Shortcuts look at no picture: `shorter video first` scores a whole video by how short it is, `middle first` a "
     "frame by how near it is to the middle of its video. In points, with paired 95 % intervals over the same resampled "
@@ -163,9 +187,13 @@ def sweep_sentence(sweep: Sweep) -> str:
     if sweep.chosen is None or sweep.chosen_value is None:
         return f"Nothing was held out, so no setting can be chosen without the test set; {best}."
     gain = 100 * (sweep.best_on_test_value - sweep.chosen_value)
+    clicks = ""
+    if sweep.chosen_by_glances_value is not None:
+        clicks = f" Glances, which are more than video labels, choose {sweep.chosen_by_glances} "
+        clicks += f"({sweep.chosen_by_glances_value:.3f})."
     return (
         f"Held-out training videos choose {sweep.chosen} ({sweep.chosen_value:.3f}); {best}: choosing the "
-        f"setting on the test would add {gain:+.1f} points."
+        f"setting on the test would add {gain:+.1f} points.{clicks}"
     )
 
 
@@ -198,6 +226,9 @@ def _markdown_lines(results: BenchResult) -> Iterator[str]:
         if rows:
             yield _markdown_table(columns, rows)
             yield f"{SHORTCUT_LEGEND}\n"
+        if glances := glance_rows(dataset):
+            yield _markdown_table(GLANCE_COLUMNS, glances)
+            yield f"{GLANCE_LEGEND}\n"
         if dataset.comparisons:
             yield "Paired over the same resampled videos, Holm-corrected together:\n"
             yield _markdown_table(COMPARISON_COLUMNS, comparison_rows(dataset))

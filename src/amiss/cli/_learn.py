@@ -30,6 +30,10 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; default 0.", min=0)] = None,
     seeds: Annotated[int | None, typer.Option(help="Train with seeds 0..N-1, each in its own directory.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: key=value.")] = None,
+    glances: Annotated[
+        Path | None,
+        typer.Option(help="Clicked frames of training videos (video_id,frame): say how well scores agree with them."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     missing: MissingFeatures = "error",
     as_json: Json = False,
@@ -50,6 +54,7 @@ def train(
             settings=set_ or [],
             resume=resume,
             missing=missing,
+            glances=glances,
             on_start=_tell_source,
             on_progress=on_progress,
         )
@@ -85,7 +90,20 @@ def _remarks(report: "TrainReport") -> list[str]:
     if found is None:
         return [*taken, f"too few videos to say what a threshold does: {report.notes[-1]}", *report.remarks]
     worth = taken or [f"video AUC of videos left out: {found.video_auc:.3f}"]
-    return [*worth, found.hours_remark, *report.remarks]
+    return [*worth, *_localisation(report), found.hours_remark, *report.remarks]
+
+
+def _localisation(report: "TrainReport") -> list[str]:
+    """How well it knows when, by clicks."""
+    found = report.glances
+    if found is None:
+        return []
+    verdict = "" if found.beats_middle else ", which it doesn't clearly beat"
+    low, high = found.rank_ci95
+    rank = f"glance rank {found.rank:.3f} ({low:.3f} to {high:.3f}; middle first {found.middle_rank:.3f}{verdict})"
+    low, high = found.peak_hit_ci95
+    hits = f"peak hit {found.peak_hit:.0%} ({low:.0%} to {high:.0%}; chance {found.peak_hit_chance:.0%})"
+    return [f"{rank}, {hits}: {found.n_clicks} clicks in {found.n_videos} videos, scored by heads not trained on them"]
 
 
 def _print_worth(report: "TrainReport", which: str) -> None:

@@ -14,6 +14,7 @@ from amiss.datasets._annotations import (
 from amiss.datasets._check import check_dataset
 from amiss.datasets._dataset import DatasetInfo
 from amiss.datasets._folder import are_sorted_by_label
+from amiss.datasets._glances import Glances, read_glances
 from amiss.datasets._manifest import (
     Manifest,
     Split,
@@ -35,6 +36,7 @@ __all__ = [
     "BuiltDataset",
     "ClassSummary",
     "DatasetInfo",
+    "Glances",
     "Manifest",
     "Problem",
     "Split",
@@ -48,6 +50,7 @@ __all__ = [
     "list_datasets",
     "parse_events",
     "read_avenue_mat",
+    "read_glances",
     "read_manifest",
     "read_mask_npy",
     "read_shanghaitech",

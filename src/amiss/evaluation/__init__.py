@@ -28,6 +28,7 @@ if typing.TYPE_CHECKING:
         runs_above,
         temporal_iou,
     )
+    from amiss.evaluation._glances import ClickedScores, GlanceResult, glance_rank, measure_glances
     from amiss.evaluation._ground_truth import check_ground_truth, frame_labels, ground_truth_vector
     from amiss.evaluation._metric_names import METRIC_NAMES, METRICS
     from amiss.evaluation._protocols import ALIASES, PROTOCOLS, Protocol, get_protocol
@@ -45,9 +46,11 @@ __all__ = [
     "METRIC_NAMES",
     "PROTOCOLS",
     "SHORTCUTS",
+    "ClickedScores",
     "Comparison",
     "Detection",
     "EvaluationResult",
+    "GlanceResult",
     "Protocol",
     "ScoredFrames",
     "Scores",
@@ -68,10 +71,12 @@ __all__ = [
     "frame_labels",
     "frame_scores",
     "get_protocol",
+    "glance_rank",
     "ground_truth_vector",
     "hit_score",
     "holm",
     "latency_aware_ap",
+    "measure_glances",
     "not_beaten",
     "plot_classes",
     "plot_densities",

@@ -20,6 +20,7 @@ if typing.TYPE_CHECKING:
     from amiss.features._layouts import Ids, export_features, import_features, list_layouts
     from amiss.features._near_duplicates import NearDuplicate, near_duplicates
     from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool, pool_as
+    from amiss.features._row_spans import row_spans, video_times
 
 __all__ = [
     "POOLING_RULES",
@@ -48,6 +49,8 @@ __all__ = [
     "parse_axes",
     "pool",
     "pool_as",
+    "row_spans",
+    "video_times",
 ]
 
 __getattr__ = _import_late(__name__)

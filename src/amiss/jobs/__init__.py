@@ -30,7 +30,7 @@ if typing.TYPE_CHECKING:
     from amiss.jobs._missing import Missing, with_features
     from amiss.jobs._quantise import QuantiseReport, quantise_backbone, quantise_on_targets
     from amiss.jobs._report import PageReport, report_results
-    from amiss.jobs._score_videos import score_videos, video_times, with_lengths
+    from amiss.jobs._score_videos import score_videos, with_lengths
     from amiss.jobs._targets import video_files
     from amiss.jobs._train import train_recipe, why_stored_only
     from amiss.jobs._weights import (
@@ -89,7 +89,6 @@ __all__ = [
     "train_recipe",
     "verify_weights",
     "video_files",
-    "video_times",
     "why_stored_only",
     "with_features",
     "with_lengths",

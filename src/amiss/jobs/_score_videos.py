@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from amiss.backbones import check_same_features, clip_spans
 from amiss.datasets import Manifest, Video
-from amiss.errors import FeatureError
 from amiss.evaluation import Scores, VideoScores
-from amiss.features import FeatureSet, pool_as
+from amiss.features import FeatureSet, pool_as, video_times
 from amiss.jobs._progress import OnProgress, silent
 from amiss.video import FrameTimes, check_video
 
@@ -43,34 +42,6 @@ def score_videos(detector: Detector, features: FeatureSet, videos: Iterable[Vide
         spans = None if times is None else tuple(clip_spans(spec, len(rows), times))
         scores[video.video_id] = VideoScores(detector.score_features(rows), spans, times)
     return scores, unscored
-
-
-def video_times(video: Video, features: FeatureSet) -> FrameTimes | None:
-    """When the frames of a video are shown, as the feature set knows; else at the even rate that the manifest states.
-
-    Returns:
-        None where neither knows how many frames there are, but each row is of the next 16.
-
-    Raises:
-        FeatureError: neither knows the number of frames and the rows don't tell, or they differ.
-    """
-    record = features.records[video.video_id]
-    if video.n_frames is not None and record.n_frames is not None and video.n_frames != record.n_frames:
-        raise FeatureError(
-            f"{video.video_id}: manifest says {video.n_frames} frames, but {record.n_frames} were decoded for its "
-            "features; correct the manifest (amiss dataset check) or extract again"
-        )
-    stored = features.times(video.video_id)
-    if stored is not None and stored.knots is not None:
-        return stored
-    known = features.measured(video)
-    if known.n_frames is None and not features.spec.is_16_frames_a_row:
-        rows = "segments" if features.spec.segments is not None else "clips that are not of 16 frames each"
-        raise FeatureError(
-            f"{video.video_id}: neither manifest nor feature set says how many frames it has, and its rows are {rows}, "
-            "which don't tell: name its file in the manifest, or write n_frames into it"
-        )
-    return None if known.n_frames is None else FrameTimes(known.n_frames, known.fps)
 
 
 def with_lengths(manifest: Manifest, features: FeatureSet, on_progress: OnProgress = silent) -> Manifest:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from amiss.datasets import read_manifest
+from amiss.datasets import read_glances, read_manifest
 from amiss.features import near_duplicates, open_feature_set
 from amiss.jobs._missing import Missing, with_features
 from amiss.jobs._progress import OnProgress, silent
@@ -27,6 +27,7 @@ def train_recipe(
     settings: Sequence[str] = (),
     resume: bool = False,
     missing: Missing = "error",
+    glances: str | os.PathLike[str] | None = None,
     on_start: Callable[[Recipe], object] = lambda _: None,
     on_progress: OnProgress = silent,
 ) -> list[TrainReport]:
@@ -42,6 +43,7 @@ def train_recipe(
         settings: fields of the recipe to change, as `key=value`.
         resume: go on with a run that was stopped.
         missing: whether training videos without features are an error, or left out and named in the reports.
+        glances: file of clicked frames, see `read_glances`: the reports say how well scores agree with them.
         on_start: given the recipe, with the changes in it, before anything is read.
         on_progress: told steps done, and of how many.
 
@@ -57,14 +59,19 @@ def train_recipe(
     on_start(chosen)
     manifest, stored = read_manifest(data), open_feature_set(features)
     manifest, dropped = with_features(manifest, stored, missing, "train", "val")
+    clicks = None if glances is None else read_glances(glances, manifest)
     on_progress(0, 1, "(looking for copies among the videos)")
     copies = near_duplicates(stored, [video.video_id for video in manifest.split("train", "val")])
     manifest, found = keep_copies_together(manifest, copies), DataCheck(dropped=dropped, copies=copies)
     from amiss.training import train, train_seeds
 
     if seeds is not None:
-        return train_seeds(chosen, manifest, stored, out, seeds, resume=resume, progress=on_progress, data=found)
-    return [train(chosen, manifest, stored, out, seed=seed, resume=resume, progress=on_progress, data=found)]
+        return train_seeds(
+            chosen, manifest, stored, out, seeds, resume=resume, progress=on_progress, data=found, glances=clicks
+        )
+    return [
+        train(chosen, manifest, stored, out, seed=seed, resume=resume, progress=on_progress, data=found, glances=clicks)
+    ]
 
 
 def why_stored_only(features: str | os.PathLike[str]) -> str | None:

@@ -11,10 +11,18 @@ from amiss.late import import_late as _import_late
 if typing.TYPE_CHECKING:
     from amiss.training._bags import Bags, find_all_zero, fit_normalisation, hash_data, load_bags, resolve_recipe
     from amiss.training._data_check import DataCheck, keep_copies_together
+    from amiss.training._glance_loss import glance_loss
     from amiss.training._holdout import Split, split_training
     from amiss.training._optimisers import OPTIMISERS, make_optimiser
     from amiss.training._out_of_fold import OutOfFold
-    from amiss.training._recipe import BatchSettings, CalibrationSettings, OptimiserSettings, Recipe, SelectionSettings
+    from amiss.training._recipe import (
+        BatchSettings,
+        CalibrationSettings,
+        GlanceLossSettings,
+        OptimiserSettings,
+        Recipe,
+        SelectionSettings,
+    )
     from amiss.training._recipe_files import list_recipes, load_recipe, recipe_to_yaml
     from amiss.training._run_folder import TrainReport
     from amiss.training._sampling import draw_batch
@@ -27,6 +35,7 @@ __all__ = [
     "BatchSettings",
     "CalibrationSettings",
     "DataCheck",
+    "GlanceLossSettings",
     "HeldOutScore",
     "OptimiserSettings",
     "OutOfFold",
@@ -38,6 +47,7 @@ __all__ = [
     "draw_batch",
     "find_all_zero",
     "fit_normalisation",
+    "glance_loss",
     "hash_data",
     "keep_copies_together",
     "list_recipes",

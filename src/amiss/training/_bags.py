@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amiss.datasets import Video, first_names
+from amiss.datasets import Glances, Video, first_names
 from amiss.detection import Normalisation
 from amiss.errors import FeatureError, ManifestError, UsageError
-from amiss.features import UNIT_LENGTH_RULES, FeatureSet, pool
+from amiss.features import UNIT_LENGTH_RULES, FeatureSet, pool, row_spans
 from amiss.heads import full_mask
 from amiss.training._recipe import Recipe
 
@@ -34,6 +34,8 @@ class Bags:
     """One array [C, T, D] per bag."""
     labels: NDArray[np.intp]
     """[B] 0 = normal, 1 = anomalous."""
+    clicks: tuple[NDArray[np.float64], ...] = ()
+    """Where in its video, 0..1, each click of a bag lies; empty where no clicks were given."""
     stacked: Tensor | None = None
     """The same bags as one tensor [B, C * T * D], where all have the same length: it is gathered from in parallel."""
 
@@ -125,6 +127,11 @@ def hash_data(videos: Iterable[Video], features: FeatureSet) -> str:
     return digest.hexdigest()
 
 
+def hash_glances(glances: Glances | None) -> str:
+    """SHA-256 over clicks; empty where there are none."""
+    return hashlib.sha256(repr(sorted(glances.items())).encode()).hexdigest() if glances else ""
+
+
 def fit_normalisation(recipe: Recipe, videos: Sequence[Video], features: FeatureSet) -> Normalisation:
     """Fit to the clips of training videos, all of them or evenly spaced ones where they are too many for memory."""
     if "standard" not in recipe.normalise:
@@ -141,8 +148,18 @@ def _sampled_rows(videos: Sequence[Video], features: FeatureSet, per_video: int)
         yield np.asarray(rows, np.float32).reshape(-1, features.spec.dim)
 
 
-def load_bags(recipe: Recipe, videos: Sequence[Video], features: FeatureSet, normalisation: Normalisation) -> Bags:
-    """Pool and normalise the features of videos."""
+def load_bags(
+    recipe: Recipe,
+    videos: Sequence[Video],
+    features: FeatureSet,
+    normalisation: Normalisation,
+    glances: Glances | None = None,
+) -> Bags:
+    """Pool and normalise the features of videos.
+
+    Raises:
+        FeatureError: clicks are given, but nobody says how many frames a clicked video has.
+    """
     spec = features.spec
     lengths = [features.records[v.video_id].n_clips if recipe.pooling == "none" else recipe.segments for v in videos]
     storage = _allocate(sum(lengths) * spec.crops * spec.dim)
@@ -156,7 +173,15 @@ def load_bags(recipe: Recipe, videos: Sequence[Video], features: FeatureSet, nor
         at += size
     labels = np.array([v.label for v in videos], dtype=np.intp)
     even = bool(bags) and len(set(lengths)) == 1
-    return Bags(tuple(bags), labels, torch.from_numpy(storage).view(len(bags), -1) if even else None)
+    clicks = tuple(_click_positions(video, features, glances) for video in videos) if glances else ()
+    return Bags(tuple(bags), labels, clicks, torch.from_numpy(storage).view(len(bags), -1) if even else None)
+
+
+def _click_positions(video: Video, features: FeatureSet, glances: Glances) -> NDArray[np.float64]:
+    frames = np.array(glances.get(video.video_id, ()), dtype=np.float64)
+    if frames.size:
+        frames = np.minimum((frames + 0.5) / row_spans(video, features)[-1, 1], 1.0)
+    return frames
 
 
 def _allocate(size: int) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amiss.datasets import Video
+from amiss.datasets import Glances, Video
 from amiss.detection import Calibration, Detector
 from amiss.features import FeatureSet
 from amiss.heads import create_head
@@ -35,6 +35,7 @@ def cross_fit(
     steps: int,
     seed: int,
     on_fold: OnFold = lambda done, total: None,
+    glances: Glances | None = None,
 ) -> dict[str, Logits]:
     """The clip logits of each video, by a head trained on the other folds for `steps` steps.
 
@@ -47,6 +48,7 @@ def cross_fit(
         steps: of the selected weights.
         seed: of folds, weights, batches and dropout.
         on_fold: told after each fold.
+        glances: clicks, for a recipe that trains with them: those of a video are never seen by the head that scores it.
     """
     settings = recipe.calibration
     fewest = min(np.bincount([v.label for v in videos], minlength=2))
@@ -61,7 +63,7 @@ def cross_fit(
             rest = [v for v in videos if fold_of[v.video_id] != fold]
             if {v.label for v in rest} == {0, 1}:
                 fold_seed = int(np.random.SeedSequence([seed, 5, turn, fold]).generate_state(1)[0])
-                detector = _train_on(shorter, rest, features, fold_seed)
+                detector = _train_on(shorter, rest, features, fold_seed, glances)
                 for video in videos:
                     if fold_of[video.video_id] == fold:
                         logits[video.video_id] += (detector.logits(features.load(video.video_id)),)
@@ -69,11 +71,13 @@ def cross_fit(
     return dict(logits)
 
 
-def _train_on(recipe: Recipe, videos: Sequence[Video], features: FeatureSet, seed: int) -> Detector:
+def _train_on(
+    recipe: Recipe, videos: Sequence[Video], features: FeatureSet, seed: int, glances: Glances | None
+) -> Detector:
     torch.manual_seed(seed)
     head = create_head(recipe.head, features.spec.dim, **recipe.head_options)
     normalisation = fit_normalisation(recipe, videos, features)
-    fit = load_bags(recipe, videos, features, normalisation)
+    fit = load_bags(recipe, videos, features, normalisation, glances)
     loop = TrainingLoop(recipe, head, fit, load_bags(recipe, [], features, normalisation), seed)
     while not loop.is_done:
         loop.advance(_NoLog(), lambda step: None)

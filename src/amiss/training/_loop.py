@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from amiss.errors import AmissError
-from amiss.heads import Head, crop_mean
+from amiss.heads import Head, LossTerms, crop_mean
 from amiss.training._bags import Bags
+from amiss.training._glance_loss import glance_loss
 from amiss.training._optimisers import make_optimiser, rate_share
 from amiss.training._recipe import Recipe
 from amiss.training._sampling import draw_batch
@@ -83,6 +84,8 @@ class TrainingLoop:
         if len(self.held_out):
             score = self._score_held_out()
             metrics |= {"held_out/clip_auc": score.clip_auc, "held_out/video_auc": score.video_auc}
+            if score.glance_rank is not None:
+                metrics["held_out/glance_rank"] = score.glance_rank
             if self.selection.add(score, self.step):
                 self.best_weights = _copy_to_cpu(self.head)
         log.write(self.step, metrics)
@@ -97,7 +100,12 @@ class TrainingLoop:
         indices = draw_batch(self.normal, self.anomalous, self.recipe.batch, self.seed, self.step)
         x_BTD, mask, labels = (tensor.to(self.device) for tensor in self.fit.batch(indices))
         self.head.train()
-        losses = self.head.loss(self.head(x_BTD, mask), labels, crops=self.crops, step=self.step)
+        output = self.head(x_BTD, mask)
+        losses = self.head.loss(output, labels, crops=self.crops, step=self.step)
+        if self.recipe.glance_loss.weight:
+            clicks = [self.fit.clicks[i] for i in indices]
+            term = glance_loss(output, mask, clicks, self.recipe.glance_loss, crops=self.crops, step=self.step)
+            losses = losses if term is None else LossTerms({**losses.terms, "glance": term})
         total = losses.total
         loss, *terms = torch.stack([total, *losses.terms.values()]).tolist()  # at once: a GPU waits for each transfer
         if not math.isfinite(loss):
@@ -126,7 +134,7 @@ class TrainingLoop:
                 mean_BT = crop_mean(output.scores, self.crops).double().cpu().numpy()
                 scores += [row[real] for row, real in zip(mean_BT, mask[:: self.crops].cpu().numpy(), strict=True)]
                 bag_scores.append(crop_mean(output.bag_score, self.crops).double().cpu().numpy())
-        return HeldOutScore.of(scores, np.concatenate(bag_scores), self.held_out.labels)
+        return HeldOutScore.of(scores, np.concatenate(bag_scores), self.held_out.labels, self.held_out.clicks)
 
     def head_now(self) -> Head:
         """A copy of the head as it is, ready to score, on the CPU."""

@@ -57,12 +57,28 @@ class SelectionSettings(Settings):
     training runs for `fallback_steps`, and selected = last."""
     fallback_steps: Annotated[int, Field(ge=1)] = 100
     """Most training steps where too few videos are there to hold any out: a batch then has each several times."""
+    by: Literal["clips", "glances"] = "clips"
+    """What held-out videos are asked. `clips`: ROC-AUC over clips with the label of their video. `glances`: how high
+    clicked clips rank in their video; it needs clicks (`--glances`), which are more than video labels."""
     smoothing: Annotated[int, Field(ge=1)] = 3
-    """The held-out AUC, over clips with the label of their video, is averaged over this many evaluations."""
+    """That is averaged over this many evaluations."""
     min_gain: Annotated[float, Field(ge=0)] = 0.005
-    """A rise in that AUC below this is no gain (its standard error on 100 videos is several times as large)."""
+    """A rise in it below this is no gain (its standard error on 100 videos is several times as large)."""
     patience: Annotated[int | None, Field(ge=1)] = 6
     """Evaluations without gain until training stops; None = train for `steps`."""
+
+
+class GlanceLossSettings(Settings):
+    """The one-click loss, beside the head's own: needs clicks (`--glances`)."""
+
+    weight: Annotated[float, Field(ge=0)] = 0.0
+    """Of the loss; 0 = clicks are not trained on."""
+    sigma: Annotated[float, Field(gt=0)] = 0.1
+    """Width of the Gaussian around a click, where the video reaches from -1 to 1."""
+    grow_after: Annotated[int | None, Field(ge=0)] = 50
+    """Training steps after which clicks spread to neighbours that score nearly as high; None = never."""
+    grow_while: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """They spread while the score is at least this share of the clicked clip's."""
 
 
 class CalibrationSettings(Settings):
@@ -113,6 +129,8 @@ class Recipe(Settings):
     """Model selection and early stopping."""
     calibration: CalibrationSettings = CalibrationSettings()
     """Map of scores and threshold."""
+    glance_loss: GlanceLossSettings = GlanceLossSettings()
+    """Training with clicks."""
     alternatives: tuple[str, ...] = ()
     """Recipes that are trained as well; the one whose video AUC is best out of fold is taken. `--set` doesn't reach
     them."""

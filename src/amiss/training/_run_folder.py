@@ -12,6 +12,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from amiss.errors import DetectorError, OutputError, UsageError
+from amiss.evaluation import GlanceResult
 from amiss.files import atomic_path, remove_leftovers, write_json, write_text
 from amiss.reading import read_json, refusing
 from amiss.training._data_check import DataCheck
@@ -60,8 +61,17 @@ class TrainReport:
     """SHA-256 over the ids, labels and features trained with."""
     notes: tuple[str, ...]
     """What a reader should know, in words."""
+    clicks_hash: str = ""
+    """SHA-256 over the clicks that were given; empty where there were none."""
     out_of_fold: OutOfFold | None = None
     """What scores of training videos by heads not trained on them say; None where there are too few."""
+    glances: GlanceResult | None = None
+    """How well scores of clicked training videos, by heads not trained on them, agree with the clicks; None where no
+    clicks were given."""
+    selected_by: str = "video labels"
+    """What chose the `selected` weights, and of alternatives the one that was taken: `video labels` or `glances`."""
+    trained_with_glances: bool = False
+    """Whether clicks were trained on, too."""
     taken: str | None = None
     """The recipe that was taken, where alternatives were tried."""
     data: DataCheck = field(default_factory=DataCheck)
@@ -88,11 +98,13 @@ class TrainReport:
                 values["data"] = DataCheck.from_dict(values["data"])
             if values.get("out_of_fold") is not None:
                 values["out_of_fold"] = OutOfFold.from_dict(values["out_of_fold"])
+            if values.get("glances") is not None:
+                values["glances"] = GlanceResult.from_dict(values["glances"])
             return cls(**values)
 
 
 class RunFolder:
-    """Paths and files of one run, told from others by its `identity`: seed and data_hash.
+    """Paths and files of one run, told from others by its `identity`: seed, data_hash and clicks_hash.
 
     Raises:
         UsageError: there is something else, another run, or a run and `resume` is False.
@@ -158,11 +170,15 @@ class RunFolder:
         return DetectorError(f"{self._checkpoint} can't be read ({reason}): train again in another folder")
 
     def _check_identity(self, found: Mapping[str, Any]) -> None:
-        for name, word in (("seed", "seed"), ("data_hash", "manifest or features: they have changed since")):
+        for name, word in (
+            ("seed", "seed"),
+            ("data_hash", "manifest or features: they have changed since"),
+            ("clicks_hash", "clicks (--glances)"),
+        ):
             if found[name] != self._identity[name]:
                 raise UsageError(
                     f"{self.folder} can't be resumed with another {word} "
-                    f"({str(found[name])[:12]} then, {str(self._identity[name])[:12]} now)"
+                    f"({str(found[name])[:12] or 'none'} then, {str(self._identity[name])[:12] or 'none'} now)"
                 )
 
     def save_checkpoint(self, state: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from amiss.evaluation import glance_rank
 from amiss.training._recipe import SelectionSettings
 
 
@@ -21,27 +22,46 @@ class HeldOutScore:
     function of the unknown clip-level one (Menon et al., ICML 2015), which is what frame-level AUC measures."""
     video_auc: float
     """ROC-AUC over videos, by bag score."""
+    glance_rank: float | None = None
+    """Share of the other clips of its video that a clicked clip outscores; None where no clicks were given."""
 
     @classmethod
     def of(
-        cls, scores: Sequence[NDArray[np.floating]], bag_scores: NDArray[np.floating], labels: NDArray[np.intp]
+        cls,
+        scores: Sequence[NDArray[np.floating]],
+        bag_scores: NDArray[np.floating],
+        labels: NDArray[np.intp],
+        clicks: Sequence[NDArray[np.float64]] = (),
     ) -> Self:
-        """Measure scores [T] of each video and bag scores [B] against labels [B]."""
+        """Measure scores [T] of each video and bag scores [B] against labels [B], and clicks, see `Bags.clicks`."""
         clip_labels = np.repeat(labels, [len(s) for s in scores])
         clip_auc = roc_auc_score(clip_labels, np.concatenate(scores))
-        return cls(float(clip_auc), float(roc_auc_score(labels, bag_scores)))
+        ranks = [
+            glance_rank(own, np.minimum((at * len(own)).astype(np.intp), len(own) - 1))
+            for own, at in zip(scores, clicks, strict=bool(clicks))
+            if len(at) and len(own) > 1
+        ]
+        rank = float(np.mean(ranks)) if ranks else None
+        return cls(float(clip_auc), float(roc_auc_score(labels, bag_scores)), rank)
+
+    def value(self, settings: SelectionSettings) -> float:
+        """What the settings choose by."""
+        if settings.by == "glances":
+            assert self.glance_rank is not None  # checked where clicks are given
+            return self.glance_rank
+        return self.clip_auc
 
 
 @dataclass
 class Selection:
-    """Keeps track of the best step so far, by smoothed clip-level AUC, and of when to stop."""
+    """Keeps track of the best step so far, by what the settings say, smoothed, and of when to stop."""
 
     settings: SelectionSettings
     """How it is chosen."""
     history: list[HeldOutScore] = field(default_factory=list)
     """Score of every evaluation so far."""
     best: float = 0.0
-    """Smoothed clip-level AUC at the selected step."""
+    """Smoothed value at the selected step."""
     best_step: int = 0
     """The selected step; 0 = none yet."""
     without_gain: int = 0
@@ -53,7 +73,7 @@ class Selection:
         recent = self.history[-self.settings.smoothing :]
         if len(recent) < self.settings.smoothing:
             return False
-        smoothed = float(np.mean([s.clip_auc for s in recent]))
+        smoothed = float(np.mean([s.value(self.settings) for s in recent]))
         if self.best_step and smoothed < self.best + self.settings.min_gain:
             self.without_gain += 1
             return False

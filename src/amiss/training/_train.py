@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sklearn.metrics import roc_auc_score
 
-from amiss.datasets import Manifest
+from amiss.datasets import Glances, Manifest
 from amiss.errors import OutputError, UsageError
 from amiss.features import FeatureSet
 from amiss.files import write_json
-from amiss.training._bags import find_all_zero, hash_data, resolve_recipe
+from amiss.training._bags import find_all_zero, hash_data, hash_glances, resolve_recipe
 from amiss.training._data_check import DataCheck
 from amiss.training._recipe import Recipe
 from amiss.training._recipe_files import load_recipe
@@ -20,7 +20,7 @@ from amiss.training._run_folder import RunFolder, TrainReport
 from amiss.training._trainer import OnEvaluate, OnProgress, train_one
 
 _TRIED = "tried"
-_CLEARLY = 0.02  # of AUC, by which an alternative must be better: of 40 videos smaller differences are chance
+_CLEARLY = 0.02  # of AUC or rank, by which an alternative must be better: of 40 videos smaller differences are chance
 
 
 def train(
@@ -34,12 +34,13 @@ def train(
     progress: OnProgress | None = None,
     on_evaluate: OnEvaluate | None = None,
     data: DataCheck | None = None,
+    glances: Glances | None = None,
 ) -> TrainReport:
     """Train a head and write a run directory: recipe.yaml, metrics.jsonl, tensorboard/, last/, selected/, report.json.
 
     Where the recipe names alternatives, all are trained, in `tried/`, and the one is taken whose scores of training
     videos by heads not trained on them (`TrainReport.out_of_fold`) have the highest video AUC; an alternative only
-    where its AUC is higher by 0.02.
+    where its AUC is higher by 0.02. With `selection.by: glances` it is the glance rank (`TrainReport.glances`).
 
     Also what the head of the selected step has to tell (`distribution`: `densities.png` and `densities.json`).
 
@@ -56,6 +57,9 @@ def train(
         progress: told at each step.
         on_evaluate: told at each evaluation; for benchmarks that follow a test set apart.
         data: what is known to be odd about the data, for the report.
+        glances: clicked frames of training videos: how well scores by heads not trained on these videos agree with
+            them is in the report. They choose nothing and train nothing, unless the recipe says so
+            (`selection.by`, `glance_loss`).
 
     Raises:
         UsageError: unknown head or option, or `out` holds something else.
@@ -66,9 +70,18 @@ def train(
     """
     data = data or DataCheck()
     if recipe.alternatives:
-        return _train_best(recipe, manifest, features, Path(out), seed, resume, progress, on_evaluate, data)
+        return _train_best(recipe, manifest, features, Path(out), seed, resume, progress, on_evaluate, data, glances)
     return train_one(
-        recipe, manifest, features, out, seed=seed, resume=resume, progress=progress, on_evaluate=on_evaluate, data=data
+        recipe,
+        manifest,
+        features,
+        out,
+        seed=seed,
+        resume=resume,
+        progress=progress,
+        on_evaluate=on_evaluate,
+        data=data,
+        glances=glances,
     )
 
 
@@ -82,15 +95,18 @@ def _train_best(
     progress: OnProgress | None,
     on_evaluate: OnEvaluate | None,
     data: DataCheck,
+    glances: Glances | None,
 ) -> TrainReport:
     """Train the recipe itself and its alternatives, in `tried/`; copy what the best one left."""
     candidates = {recipe.head: recipe.model_copy(update={"name": recipe.head, "alternatives": ()})}
     for alternative in map(load_recipe, recipe.alternatives):
-        candidates[alternative.name] = alternative.model_copy(update={"alternatives": ()})
+        selection = alternative.selection.model_copy(update={"by": recipe.selection.by})
+        candidates[alternative.name] = alternative.model_copy(update={"alternatives": (), "selection": selection})
     resolved = resolve_recipe(recipe, features)
     videos = manifest.split("train", "val")
     find_all_zero(videos, features)
-    run = RunFolder(out, resolved, {"seed": seed, "data_hash": hash_data(videos, features)}, resume=resume)
+    identity = {"seed": seed, "data_hash": hash_data(videos, features), "clicks_hash": hash_glances(glances)}
+    run = RunFolder(out, resolved, identity, resume=resume)
     if (finished := run.read_report()) is not None:
         return finished
     reports: dict[str, TrainReport] = {}
@@ -110,13 +126,18 @@ def _train_best(
             progress=tell,
             on_evaluate=on_evaluate,
             data=data,
+            glances=glances,
         )
-    aucs = _comparable_aucs(reports, {video.video_id: video.label for video in videos})
+    if recipe.selection.by == "glances":
+        measure = "glance rank"
+        worth = {name: report.glances.rank for name, report in reports.items() if report.glances is not None}
+    else:
+        measure, worth = "video AUC", _comparable_aucs(reports, {video.video_id: video.label for video in videos})
     first = next(iter(reports))
-    best = max(reports, key=lambda name: aucs.get(name, 0.0) - (0.0 if name == first else _CLEARLY))
-    if aucs:
-        compared = ", ".join(f"{name} {auc:.3f}" for name, auc in aucs.items())
-        note = f"taken: {best}; video AUC of training videos, by heads not trained on them: {compared}"
+    best = max(reports, key=lambda name: worth.get(name, 0.0) - (0.0 if name == first else _CLEARLY))
+    if worth:
+        compared = ", ".join(f"{name} {value:.3f}" for name, value in worth.items())
+        note = f"taken: {best}; {measure} of training videos, by heads not trained on them: {compared}"
     else:
         note = f"taken: {best}, untried: there are too few videos to compare {' and '.join(reports)}"
     _copy_run(out / _TRIED / best, out)
@@ -159,6 +180,7 @@ def train_seeds(
     resume: bool = False,
     progress: OnProgress | None = None,
     data: DataCheck | None = None,
+    glances: Glances | None = None,
 ) -> list[TrainReport]:
     """Train with seeds 0..n-1 into `out/seed0`, `out/seed1`, … and write `out/report.json` over them.
 
@@ -177,7 +199,19 @@ def train_seeds(
                 progress(seed + done / total, seeds, f"seed {seed}: {what}")
 
         folder = Path(out) / f"seed{seed}"
-        reports.append(train(recipe, manifest, features, folder, seed=seed, resume=resume, progress=tell, data=data))
+        reports.append(
+            train(
+                recipe,
+                manifest,
+                features,
+                folder,
+                seed=seed,
+                resume=resume,
+                progress=tell,
+                data=data,
+                glances=glances,
+            )
+        )
     aucs = [report.selected_auc for report in reports if report.selected_auc is not None]
     summary = {
         "recipe": recipe.name,
