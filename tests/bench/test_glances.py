@@ -17,7 +17,7 @@ def test_clicks_are_measured_and_say_which_setting_they_choose(tmp_path: Path) -
     (found,) = result["datasets"]
     ranks = [row["glances"]["rank"]["mean"] for row in found["systems"]]
     assert [row["glances"]["n_videos"] for row in found["systems"]] == [24, 24]
-    assert [row["selected_by"] for row in found["systems"]] == ["video labels"] * 2
+    assert [row["selected_by"] for row in found["systems"]] == ["video labels (clips)"] * 2
     (sweep,) = found["sweeps"]
     assert sweep["glance_ranks"] == ranks
     assert sweep["chosen_by_glances"] == found["systems"][ranks.index(max(ranks))]["name"]

@@ -231,3 +231,31 @@ def test_data_hash_follows_labels_and_features(tmp_path: Path) -> None:
     first = hash_data(videos(1, 1), features)
     assert first == hash_data(videos(1, 1)[::-1], features)
     assert len({first, hash_data(videos(2, 0), features), hash_data(videos(1, 1), other)}) == 3
+
+
+def test_spread_sees_when_and_not_which_video() -> None:
+    """Scores of a localiser differ inside anomalous videos; those of one that only knows the video don't."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    noise = rng.normal(0, 0.05, (40, 12))
+    bags = np.zeros(40)
+    which_video = list(noise + 0.5 * labels[:, None])
+    when = [own + 0.5 * label * (np.arange(12) == 3) for own, label in zip(noise, labels, strict=True)]
+    assert HeldOutScore.of(which_video, bags, labels).clip_auc == 1
+    assert HeldOutScore.of(which_video, bags, labels).spread < 0.75
+    found = HeldOutScore.of(when, bags, labels)
+    assert found.spread == 1
+    assert found.clip_auc < 0.75
+    shifted = [own + rng.normal() for own in when]
+    assert HeldOutScore.of(shifted, bags, labels).spread == 1
+    assert found.value(SelectionSettings(by="spread")) == 1
+    assert found.value(SelectionSettings()) == found.clip_auc
+
+
+def test_glance_rank_of_held_out_bags() -> None:
+    scores = [np.array([0.1, 0.4, 0.2, 0.3]), np.array([0.5, 0.1, 0.0, 0.2])]
+    clicks = [np.array([0.3, 1.0]), np.empty(0)]  # the second of four, and the last
+    found = HeldOutScore.of(scores, np.array([0.1, 0.2]), np.array([1, 0]), clicks)
+    assert found.glance_rank == pytest.approx((1 + 2 / 3) / 2)
+    assert found.value(SelectionSettings(by="glances")) == found.glance_rank
+    assert HeldOutScore.of(scores, np.array([0.1, 0.2]), np.array([1, 0])).glance_rank is None

@@ -47,7 +47,7 @@ def test_clicks_measure_heads_that_have_not_seen_their_videos_and_change_nothing
     assert found.rank > 0.75
     assert found.beats_middle
     assert found.peak_hit > found.peak_hit_chance
-    assert report.selected_by == "video labels"
+    assert report.selected_by == "video labels (clips)"
     assert report.clicks_hash != plain.clicks_hash == ""
     assert TrainReport.read(tmp_path / "run" / "report.json").glances == found
     one, other = (Detector.load(tmp_path / name / "selected") for name in ("plain", "run"))
@@ -123,7 +123,8 @@ def test_clicks_teach_when(data: tuple[Manifest, FeatureSet], clicks: Glances, t
              for name, (frame,) in clicks.items()}  # fmt: skip
     ranks = {}
     for name, given in (("right", clicks), ("wrong", wrong)):
-        settings = [*QUICK, "steps=80", "glance_loss.weight=5", "selection.patience=null", "selection.holdout=0"]
+        settings = [*QUICK, "glance_loss.weight=5", "glance_loss.grow_after=null", "selection.holdout=0"]
+        settings += ["calibration.folds=0"]
         report = train(load_recipe(recipe, settings), manifest, features, tmp_path / name, glances=given)
         assert report.trained_with_glances
         assert any("trained with glances" in remark for remark in report.remarks)

@@ -129,7 +129,7 @@ class SystemResult(_Result):
     glances: GlanceSpread | None = None
     """None where no clicks were given."""
     selected_by: str | None = None
-    """`video labels` or `glances`."""
+    """See `TrainReport`."""
     steps: dict[Kind, float] | None = None
     """Mean over seeds."""
     seconds: float | None = None

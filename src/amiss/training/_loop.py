@@ -83,7 +83,11 @@ class TrainingLoop:
         metrics: dict[str, float] = {name: value / count for name, value in sums.items()}
         if len(self.held_out):
             score = self._score_held_out()
-            metrics |= {"held_out/clip_auc": score.clip_auc, "held_out/video_auc": score.video_auc}
+            metrics |= {
+                "held_out/clip_auc": score.clip_auc,
+                "held_out/video_auc": score.video_auc,
+                "held_out/spread": score.spread,
+            }
             if score.glance_rank is not None:
                 metrics["held_out/glance_rank"] = score.glance_rank
             if self.selection.add(score, self.step):

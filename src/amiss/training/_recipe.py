@@ -57,9 +57,10 @@ class SelectionSettings(Settings):
     training runs for `fallback_steps`, and selected = last."""
     fallback_steps: Annotated[int, Field(ge=1)] = 100
     """Most training steps where too few videos are there to hold any out: a batch then has each several times."""
-    by: Literal["clips", "glances"] = "clips"
-    """What held-out videos are asked. `clips`: ROC-AUC over clips with the label of their video. `glances`: how high
-    clicked clips rank in their video; it needs clicks (`--glances`), which are more than video labels."""
+    by: Literal["clips", "spread", "glances"] = "clips"
+    """What held-out videos are asked. `clips`: ROC-AUC over clips with the label of their video. `spread`: ROC-AUC over
+    videos, by the standard deviation of a video's scores; it sees localisation better. `glances`: how high clicked
+    clips rank in their video; it needs clicks (`--glances`), which are more than video labels."""
     smoothing: Annotated[int, Field(ge=1)] = 3
     """That is averaged over this many evaluations."""
     min_gain: Annotated[float, Field(ge=0)] = 0.005

@@ -68,8 +68,8 @@ class TrainReport:
     glances: GlanceResult | None = None
     """How well scores of clicked training videos, by heads not trained on them, agree with the clicks; None where no
     clicks were given."""
-    selected_by: str = "video labels"
-    """What chose the `selected` weights, and of alternatives the one that was taken: `video labels` or `glances`."""
+    selected_by: str = "video labels (clips)"
+    """What chose the `selected` weights: `video labels (clips)`, `video labels (spread)` or `glances`."""
     trained_with_glances: bool = False
     """Whether clicks were trained on, too."""
     taken: str | None = None

@@ -22,6 +22,9 @@ class HeldOutScore:
     function of the unknown clip-level one (Menon et al., ICML 2015), which is what frame-level AUC measures."""
     video_auc: float
     """ROC-AUC over videos, by bag score."""
+    spread: float = 0.5
+    """ROC-AUC over videos, by the standard deviation of a video's scores: where something happens at some time, scores
+    must differ more than where nothing does. Whatever is added to all scores of a video has no part in it."""
     glance_rank: float | None = None
     """Share of the other clips of its video that a clicked clip outscores; None where no clicks were given."""
 
@@ -42,14 +45,15 @@ class HeldOutScore:
             if len(at) and len(own) > 1
         ]
         rank = float(np.mean(ranks)) if ranks else None
-        return cls(float(clip_auc), float(roc_auc_score(labels, bag_scores)), rank)
+        spread = roc_auc_score(labels, [np.std(own) for own in scores])
+        return cls(float(clip_auc), float(roc_auc_score(labels, bag_scores)), float(spread), rank)
 
     def value(self, settings: SelectionSettings) -> float:
         """What the settings choose by."""
         if settings.by == "glances":
             assert self.glance_rank is not None  # checked where clicks are given
             return self.glance_rank
-        return self.clip_auc
+        return self.spread if settings.by == "spread" else self.clip_auc
 
 
 @dataclass

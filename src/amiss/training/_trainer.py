@@ -143,7 +143,7 @@ def train_one(
         out_of_fold=out_of_fold,
         glances=found,
         trained_with_glances=recipe.glance_loss.weight > 0,
-        selected_by="glances" if recipe.selection.by == "glances" else "video labels",
+        selected_by="glances" if recipe.selection.by == "glances" else f"video labels ({recipe.selection.by})",
         data=data,
     )
     report = replace(report, remarks=remarks_on(report, manifest))
