@@ -173,6 +173,11 @@ def remarks(dataset: DatasetResult) -> list[str]:
     selection = dict.fromkeys(row.selection for row in dataset.systems if row.selection)
     if len(selection) == 1:
         found += selection
+    for row in dataset.systems:
+        if row.selected_by not in (None, "video labels (clips)"):
+            found.append(f"{row.name}: selected by {row.selected_by}")
+        if row.recipe is not None and row.recipe["glance_loss"]["weight"]:
+            found.append(f"{row.name}: trained with glances, which are more than video labels")
     found += list(dict.fromkeys(note for row in dataset.systems for note in row.detail.notes))
     for row in dataset.systems:
         if row.fold_mean:
