@@ -140,6 +140,19 @@ def test_the_bound_on_gaps_is_a_setting(
     assert spans[-1] == last
 
 
+def test_the_bound_on_the_whole_length_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures 50 s apart are no gaps; what they cost is bounded by the hours that they fill."""
+    path = write_video(tmp_path / "a.mkv", 30, times=[50.0 * i for i in range(30)])
+    monkeypatch.setenv("AMISS_MAX_DURATION_H", "0.1")
+    with VideoReader(path, frame_rate=1) as reader:
+        assert len(list(reader)) in range(360, 411)
+        assert reader.problem == (
+            "decoding stopped at frame 8: it is longer than 0.1 h, and AMISS_MAX_DURATION_H allows more"
+        )
+    shown = check_video(path)
+    assert (shown.n_frames, shown.problem) == (8, reader.problem)
+
+
 @pytest.mark.parametrize(
     "knots", [[[0, 0]], [[0, 0], [5, 1]], [[0, 0], [6, 2], [10, 1]], [[0, 1], [10, 2]], [[0, 0], [10, np.nan]], [1, 2]]
 )

@@ -14,7 +14,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from amiss.errors import VideoError
-from amiss.video._file_clock import FileClock
+from amiss.video._file_clock import FileClock, too_long
 from amiss.video._times import FrameTimes
 from amiss.video.opening import FALLBACK_FPS, allowed, bound_pictures, open_container, video_bounds
 
@@ -67,6 +67,8 @@ class Decoder:
     def __iter__(self) -> Iterator[tuple[av.VideoFrame, float]]:
         for picture in self._pictures():
             time_s = self._clock.at(picture)
+            if self._clock.is_too_long:
+                return
             if self._clock.gap_s:
                 self._gaps.append((self.n_frames, time_s - self._clock.gap_s))
             self._starts_s.append(time_s)
@@ -114,12 +116,13 @@ class Decoder:
 
     def problem(self) -> str | None:
         """After a complete pass: what is missing or damaged, in one line; None where all is well."""
+        if self._clock.is_too_long:
+            return f"decoding stopped at frame {self.n_frames}: {too_long()}"
         damage = f"{self.n_damaged} damaged packet{'s' if self.n_damaged > 1 else ''}" if self.n_damaged else ""
-        share, stated_s = self._missing()
-        if share > MISSING_SHARE:
-            stopped = f"decoding stopped at frame {self.n_frames} ({self.end_s:.1f} s)"
-            missing = f"about {100 * share:.0f} % of the stated {stated_s:.1f} s is missing"
-            return f"{stopped}: {missing}" + (f" ({damage})" if damage else "")
+        stated_frames_s = self.stated_frames / self._stated_fps if self.stated_frames else None
+        end_s = self._others_end_s if self._duration_is_stated else None
+        if missing := missing_at_end(self._clock, self.n_frames, self.fps, stated_frames_s, end_s):
+            return missing + (f" ({damage})" if damage else "")
         if damage:
             return f"{damage}: some of the {self.n_frames} frames may be distorted, others missing"
         return None
@@ -130,20 +133,6 @@ class Decoder:
         if reason and not self.stream.codec_context.width:  # so it is where the decoder refused a size
             reason += f" (too large? {allowed(video_bounds())})"
         return VideoError(f"{self.path}: no frame of its {self.codec} video can be decoded{reason}")
-
-    def _missing(self) -> tuple[float, float]:
-        """Share of the video missing at its end by the most lenient of its headers, and the stated seconds."""
-        # Where frames were left out on purpose (AVI), or cut off by an edit list (MP4), one of the two is still right.
-        clock = self._clock
-        reached_s = max(clock.end_s, self._others_end_s - clock.first_s)
-        stated: list[tuple[float, float]] = []
-        if self.stated_frames:
-            stated.append((max(self.n_frames / self.fps, self.end_s), self.stated_frames / self._stated_fps))
-        if clock.stated_length_s and self._duration_is_stated:
-            stated.append((reached_s, clock.stated_length_s))
-        one_and_a_half_s = 1.5 / self.fps
-        shares = [(1 - there / all_ if all_ - there > one_and_a_half_s else 0.0, all_) for there, all_ in stated]
-        return min(shares, default=(0.0, 0.0))
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         held: Packet[VideoStream] | None = None
@@ -191,6 +180,33 @@ class Decoder:
         self.n_damaged += 1
         if self.first_error is None:
             self.first_error = error.strerror
+
+
+def missing_at_end(
+    clock: FileClock, n_frames: int, fps: float, stated_frames_s: float | None, others_end_s: float | None
+) -> str | None:
+    """After all of a file was decoded: what is missing at its end by the most lenient of its headers, in one line.
+
+    Args:
+        clock: of its pictures.
+        n_frames: pictures that decoded.
+        fps: their usual rate.
+        stated_frames_s: how long as many pictures last as the header states; None = it doesn't.
+        others_end_s: stamp at which its other streams end; None = the duration is not stated, but estimated.
+    """
+    # Where frames were left out on purpose (AVI), or cut off by an edit list (MP4), one of the two is still right.
+    stated: list[tuple[float, float]] = []
+    if stated_frames_s is not None:
+        stated.append((max(n_frames / fps, clock.end_s), stated_frames_s))
+    if clock.stated_length_s and others_end_s is not None:
+        stated.append((max(clock.end_s, others_end_s - clock.first_s), clock.stated_length_s))
+    one_and_a_half_s = 1.5 / fps
+    shares = [(1 - there / all_ if all_ - there > one_and_a_half_s else 0.0, all_) for there, all_ in stated]
+    share, stated_s = min(shares, default=(0.0, 0.0))
+    if share <= MISSING_SHARE:
+        return None
+    stopped = f"decoding stopped at frame {n_frames} ({clock.end_s:.1f} s)"
+    return f"{stopped}: about {100 * share:.0f} % of the stated {stated_s:.1f} s is missing"
 
 
 def open_video(path: Path) -> tuple[InputContainer, VideoStream]:

@@ -13,6 +13,11 @@ STATES_END = frozenset(
 MOST_USUAL = 10  # times a frame's usual length; what a picture states beyond that isn't believed
 
 
+def too_long() -> str:
+    """Of a video that goes on beyond the bound, in words."""
+    return f"it is longer than {video_bounds().max_duration_h:g} h, and AMISS_MAX_DURATION_H allows more"
+
+
 class FileClock:
     """Seconds from a file's first picture, which never decrease, wherever its stamps start.
 
@@ -31,7 +36,8 @@ class FileClock:
         """What the header states of the duration, or libav estimates."""
         self._states_end = container.format.name in STATES_END
         self._usual_s = 1 / fps
-        self._max_gap_s = video_bounds().max_gap_s
+        bounds = video_bounds()
+        self._max_gap_s, self._max_s = bounds.max_gap_s, bounds.max_duration_h * 3600
         self._first_pts: int | None = None
         self._origin: tuple[int, float] | None = None  # a stamp and its second, since the clock was last reset
         self._has_begun = False
@@ -60,6 +66,11 @@ class FileClock:
         """Where the last picture so far ends."""
         shown_s = self._shown_s if 0 < self._shown_s < MOST_USUAL * self._usual_s else self._usual_s
         return self.time_s + shown_s if self._has_begun else 0.0
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether the last picture lies beyond the longest video that is decoded."""
+        return self.time_s - self.gaps_s > self._max_s
 
     def at(self, picture: av.VideoFrame) -> float:
         """When the next picture is shown."""

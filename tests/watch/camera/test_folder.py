@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -18,7 +19,7 @@ from helpers.cameras import ALARM, Wall, eventually, wall
 from helpers.fake_detector import SPEC, BrightnessEngine, brightness_detector
 from helpers.motion import make_motion_detector, write_scene
 from helpers.streams import write_stream
-from helpers.videos import count_frames, write_video
+from helpers.videos import count_frames, cut_short, write_video
 
 BRIGHT = ((20, 40), (130, 180))
 
@@ -206,6 +207,31 @@ def test_once_waits_for_a_file_that_is_being_written_and_needs_the_folder(tmp_pa
         gone.join(20)
     assert "gone can't be read: No such file" in str(gone.error)
     assert sorted(remembered(tmp_path)) == ["a.ts", "broken.mp4"]
+
+
+def test_a_file_whose_end_is_missing_or_that_never_ends_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = write_video(tmp_path / "whole.mkv", 200)
+    box = tmp_path / "box"
+    box.mkdir()
+    cut_short(whole, box / "cut.mkv", 0.5)
+    write_video(box / "long.mkv", 30, times=[50.0 * i for i in range(30)])
+    for path in (whole, *box.iterdir()):
+        os.utime(path, (1_600_000_000,) * 2)
+    whole.rename(box / "whole.mkv")
+    monkeypatch.setenv("AMISS_MAX_DURATION_H", "0.1")
+    with caplog.at_level(logging.WARNING, "amiss.watch"), wall() as made:
+        worker = made.watch(f"folder:{box}", once=True)
+        worker.join(40)
+    assert worker.error is None
+    told = [record.getMessage() for record in caplog.records]
+    cut, long = sorted(text for text in told if "can't be read to its end" in text)
+    assert "cut.mkv" in cut
+    assert re.search(r"about \d\d % of the stated 8\.0 s is missing", cut)
+    assert "long.mkv" in long
+    assert "longer than 0.1 h" in long
+    assert sorted(remembered(box)) == ["cut.mkv", "long.mkv", "whole.mkv"]
 
 
 @pytest.mark.faults

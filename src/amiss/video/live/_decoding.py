@@ -14,7 +14,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from amiss.video._file_clock import FileClock
+from amiss.video._decode import STATES_DURATION, missing_at_end
+from amiss.video._file_clock import FileClock, too_long
 from amiss.video._packets import EncodedPacket, EncodedStream
 from amiss.video._rgb import Image, RgbConverter
 from amiss.video.live._errors import LostError
@@ -159,11 +160,15 @@ class LiveDecoder:
         rate = self._stream.average_rate or self._stream.guessed_rate
         clock = FileClock(container, self._stream, float(rate or FALLBACK_FPS))
         began_s = time.monotonic()
+        n_before, others_end_s = self.counters.frames, 0.0
         try:
             for packet in _file_packets(container):
                 if stop.is_set():
                     return None
-                if packet.stream_index != self._stream.index or not packet.size:
+                if packet.stream_index != self._stream.index:
+                    others_end_s = max(others_end_s, _end_s(packet))
+                    continue
+                if not packet.size:
                     continue
                 if speed and (stamp := _stamp(packet)) is not None:
                     stop.wait(max(0.0, began_s + clock.ahead_of(stamp) / speed - time.monotonic()))
@@ -173,18 +178,34 @@ class LiveDecoder:
                     self.count(damaged=1)
                 yield from self.packets(packet)
                 for picture in pictures:
-                    yield self._file_frame(picture, clock)
+                    frame = self._file_frame(picture, clock)
+                    if clock.is_too_long:
+                        return LostError(too_long())
+                    yield frame
         except LostError as error:
             self.count(damaged=1)
             return error
         with suppress(av.FFmpegError):  # the last pictures
             for picture in self._stream.codec_context.decode(None):
                 yield self._file_frame(picture, clock)
-        return None
+        is_stated = container.format.name in STATES_DURATION
+        n_stated = self._stream.frames
+        missing = missing_at_end(
+            clock,
+            self.counters.frames - n_before,
+            float(rate or FALLBACK_FPS),
+            n_stated / float(rate) if n_stated and rate else None,
+            others_end_s if is_stated else None,
+        )
+        return LostError(missing) if missing else None
 
     def _file_frame(self, picture: av.VideoFrame, clock: FileClock) -> LiveFrame:
         time_s = clock.at(picture)
         return self.frame(picture, time_s - clock.gaps_s, time_s)
+
+
+def _end_s(packet: "Packet[VideoStream]") -> float:
+    return 0.0 if packet.pts is None else float((packet.pts + (packet.duration or 0)) * packet.time_base)
 
 
 def _file_packets(container: InputContainer) -> "Iterator[Packet[VideoStream]]":

@@ -20,6 +20,8 @@ class VideoBounds(Settings):
     max_gap_s: Annotated[float, Field(gt=0)] = 60.0
     """Seconds. A longer time without a picture is a gap: it belongs to no clip, isn't filled when frames are resampled,
     and counts in no hours. A number without end: there are none."""
+    max_duration_h: Annotated[float, Field(gt=0)] = 200.0
+    """Hours of one video, gaps left out. What comes after them isn't decoded, which is said."""
     decode_worker: bool = True
     """Decode files in a process of its own, so that one that ends or fills it ends nothing else. Not on Windows."""
     decode_memory_mb: Annotated[int, Field(ge=256, le=1 << 20)] = 4096
