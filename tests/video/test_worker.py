@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from amiss.errors import VideoError
+from amiss.errors import UsageError, VideoError
 from amiss.video import (
     ClipReader,
     FileBegan,
@@ -25,6 +26,8 @@ from amiss.video import (
     check_video,
     iter_clips,
     open_source,
+    read_frames_at,
+    read_header,
     read_stated,
 )
 from amiss.video.worker import EndedError
@@ -296,3 +299,19 @@ def test_a_folders_notes_may_hold_anything(tmp_path: Path) -> None:
     (end,), frames = watch(tmp_path, "")
     assert (end.outcome, frames) == (FileOutcome.DONE, {"a.mp4": 10})
     assert watch(tmp_path, "") == ([], {})
+
+
+def test_headers_and_single_frames_come_from_the_worker(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "2024-03-01_12-30-05.mkv", 60)
+    before = children()
+    header = read_header(path)
+    assert (header.form, header.started, header.started_from) == (
+        "h264 in .mkv", datetime(2024, 3, 1, 12, 30, 5), "file name"
+    )  # fmt: skip
+    images = read_frames_at(path, [40, 3, 40], height=48)
+    assert [read_number(image) for image in images] == [40, 3, 40]
+    assert children() >= before
+    with pytest.raises(VideoError, match="frame 99 was asked for, but only 60 frames decode"):
+        read_frames_at(path, [99])
+    with pytest.raises(UsageError, match="frames count from 0"):
+        read_frames_at(path, [-1])

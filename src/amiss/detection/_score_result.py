@@ -141,15 +141,15 @@ def read_score_result(values: Mapping[str, Any], source: str) -> ScoreResult:
     if (bad := np.flatnonzero(~np.isfinite(numbers))).size:
         which = f"score of clip {bad[0] - 1}" if bad[0] else "threshold"
         raise EvaluationError(f"{source}: the {which} is {numbers[bad[0]]}; it must be a finite number")
+    try:
+        _ = result.times
+    except VideoError as error:
+        raise EvaluationError(f"{source}: {error}") from None
     others = [result.duration_s]
     others += [number for clip in result.clips for number in (clip.start_s, clip.end_s)]
     others += [number for e in result.events for number in (e.start_s, e.end_s, e.score, e.peak_s)]
     if not np.isfinite(others).all():
         raise EvaluationError(f"{source}: some times, or scores of events, are not finite numbers")
-    try:
-        _ = result.times
-    except VideoError as error:
-        raise EvaluationError(f"{source}: {error}") from None
     return result
 
 

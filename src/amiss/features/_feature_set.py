@@ -159,7 +159,7 @@ def _read_index(path: Path) -> dict[str, FeatureRecord]:
             raise FeatureError(f"{path} line {number} is damaged: {error}") from None
         with refusing(FeatureError, f"{path} line {number}", "is damaged"):
             record = check_values(FeatureRecord, values)
-            check_id(record.video_id)
+            check_id(record.video_id, in_folders=True)
         records[record.video_id] = record
     return records
 
@@ -171,7 +171,7 @@ def check_rows(video_id: str, features: Features, spec: FeatureSpec) -> None:
         FeatureError: the id is none, wrong shape, or values that are not finite.
     """
     try:
-        check_id(video_id)
+        check_id(video_id, in_folders=True)
     except ValueError as error:
         raise FeatureError(str(error)) from None
     if features.ndim != 3 or features.shape[1:] != (spec.crops, spec.dim) or not len(features):

@@ -68,14 +68,20 @@ def to_label(text: str) -> int:
     return label
 
 
-def check_id(text: object) -> str:
+def check_id(text: object, *, in_folders: bool = False) -> str:
     """A video's id, which is also the name of files.
+
+    Args:
+        text: the id.
+        in_folders: it may be a path below a folder, `night/1`, as scripts may call their videos.
 
     Raises:
         ValueError: it is none.
     """
-    if not isinstance(text, str) or not text or "/" in text or "\\" in text or text.startswith("."):
+    parts = text.split("/") if isinstance(text, str) and in_folders else [text]
+    if not all(isinstance(p, str) and p and not p.startswith(".") and "/" not in p and "\\" not in p for p in parts):
         raise ValueError(f"video_id {shown(text)} must be a plain name: not empty, no slash, no leading dot")
+    assert isinstance(text, str)
     if any(ord(c) < 32 or ord(c) == 127 for c in text):
         raise ValueError(f"video_id {shown(text)} has control characters; it must be a plain name")
     if len(text) > _LONGEST_ID:

@@ -6,10 +6,10 @@ from amiss.video._backoff import Backoff
 from amiss.video._clips import Clip, FrameGroup, FrameGrouper, iter_clips
 from amiss.video._cut import cut_clip
 from amiss.video._gate import GateSettings, StillnessGate
-from amiss.video._header import VideoHeader, read_header, start_in_name
+from amiss.video._header import VideoHeader, start_in_name
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._preview import write_preview
-from amiss.video._reader import Frame, StatedLength, VideoCheck, VideoReader, read_frames_at
+from amiss.video._reader import Frame, StatedLength, VideoCheck, VideoReader
 from amiss.video._redact import redact
 from amiss.video._resample import Resampler
 from amiss.video._source_settings import SourceSettings
@@ -46,7 +46,7 @@ from amiss.video.opening import (
     list_videos,
     video_bounds,
 )
-from amiss.video.worker import ClipReader, check_video, read_stated, warm_up
+from amiss.video.worker import ClipReader, check_video, read_frames_at, read_header, read_stated, warm_up
 
 __all__ = [
     "FALLBACK_FPS",

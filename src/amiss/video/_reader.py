@@ -237,13 +237,19 @@ def check_video(path: str | os.PathLike[str], on_picture: Callable[[], object] =
     return VideoCheck(decoder.times(), decoder.problem())
 
 
-def read_frames_at(path: str | os.PathLike[str], indices: Sequence[int], height: int | None = None) -> list[Image]:
+def read_frames_at(
+    path: str | os.PathLike[str],
+    indices: Sequence[int],
+    height: int | None = None,
+    on_picture: Callable[[], object] = lambda: None,
+) -> list[Image]:
     """Some frames of a video as [H, W, 3] RGB, in the order of `indices`, in one pass that ends at the last of them.
 
     Args:
         path: the file.
         indices: 0-based native frames, in any order.
         height: scale to this height; the width follows.
+        on_picture: called with each that was decoded.
 
     Raises:
         VideoError: the file can't be read, or has fewer frames.
@@ -256,6 +262,7 @@ def read_frames_at(path: str | os.PathLike[str], indices: Sequence[int], height:
     try:
         convert: RgbConverter | None = None
         for index, (picture, _) in enumerate(decoder):
+            on_picture()
             convert = convert or RgbConverter(picture, height)
             if index in wanted:
                 images[index] = convert(picture)

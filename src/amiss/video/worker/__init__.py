@@ -1,6 +1,6 @@
 """Decoding in a process of its own, with bounds on its memory and time: a file that ends it ends nothing else."""
 
-from amiss.video.worker._check import check_video, read_stated
+from amiss.video.worker._check import check_video, read_frames_at, read_header, read_stated
 from amiss.video.worker._clips import ClipReader
 from amiss.video.worker._process import EndedError, Message, NotStartedError, is_used, run, warm_up
 
@@ -11,6 +11,8 @@ __all__ = [
     "NotStartedError",
     "check_video",
     "is_used",
+    "read_frames_at",
+    "read_header",
     "read_stated",
     "run",
     "warm_up",

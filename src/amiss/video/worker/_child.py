@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, fields
+from datetime import UTC
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ import numpy as np
 from amiss.errors import VideoError
 from amiss.video._clips import Clip, iter_clips
 from amiss.video._decode import open_video
-from amiss.video._reader import VideoReader, check_video, read_stated
+from amiss.video._header import read_header
+from amiss.video._reader import VideoReader, check_video, read_frames_at, read_stated
 from amiss.video._rgb import Image
 from amiss.video._source_settings import SourceSettings
 from amiss.video._times import FrameTimes
@@ -141,6 +143,26 @@ def stated(asker: Asker, path: Path, _: dict[str, Any]) -> None:
     asker.tell("end", **asdict(read_stated(path)))
 
 
+def header(asker: Asker, path: Path, _: dict[str, Any]) -> None:
+    """What its header tells."""
+    found = read_header(path)
+    started = found.started
+    if started is not None and found.started_from == "header":  # it tells UTC; the asker knows what is local
+        started = started.astimezone(UTC)
+    asker.tell("end", **asdict(found) | {"started": started and started.isoformat()})
+
+
+def frames(asker: Asker, path: Path, request: dict[str, Any]) -> None:
+    """Some of its frames."""
+    images = read_frames_at(path, request["indices"], request["height"], asker.alive)
+    asker.tell("begin")
+    for image in images:
+        place = asker.place(image.shape, 1)
+        place[:] = image
+        asker.tell("frame", image=place)
+    asker.tell("end")
+
+
 def _end(asker: Asker, times: FrameTimes, problem: str | None) -> None:
     data = b"" if times.knots is None else np.ascontiguousarray(times.knots, np.float64).tobytes()
     asker.tell("end", data, n_frames=times.n_frames, fps=times.fps, problem=problem)
@@ -150,6 +172,8 @@ WORK: dict[str, Callable[[Asker, Path, dict[str, Any]], None]] = {
     "clips": clips,
     "check": check,
     "stated": stated,
+    "header": header,
+    "frames": frames,
     "items": items,
 }
 
