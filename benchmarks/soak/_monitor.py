@@ -52,7 +52,10 @@ class Monitor:
 
     def _work(self) -> None:
         while not self._stop.wait(EVERY_S):
-            self._look()
+            try:
+                self._look()
+            except Exception as error:  # whoever looks no more finds nothing
+                self._say(f"the monitor failed: {type(error).__name__}: {error}")
 
     def _look(self) -> None:
         world, now = self._world, now_s()
@@ -66,7 +69,9 @@ class Monitor:
                 self._say("it answers nothing, though nobody stopped it")
             return
         self._answered_s = now
-        self.samples.append(Sample(now, world.service.memory_mb(), world.service.n_descriptors()))
+        memory_mb, descriptors = world.service.memory_mb(), world.service.n_descriptors()
+        if memory_mb and descriptors:  # else it was ended just now
+            self.samples.append(Sample(now, memory_mb, descriptors))
         for name, state in cameras.items():
             self._count(name, state["scores"], state["dropped_clips"], now)
         for camera in world.cameras:
@@ -89,11 +94,7 @@ class Monitor:
 
     def _is_watching(self, now: float) -> bool:
         """Whether the service runs, and has for a while."""
-        try:
-            process_is_there = self._world.service.pid > 0
-        except AssertionError:
-            return False
-        return process_is_there and now - self._last_outage_s() > EVERY_S
+        return self._world.service.pid is not None and now - self._last_outage_s() > EVERY_S
 
     def _last_outage_s(self) -> float:
         service = self._world.service
@@ -102,19 +103,19 @@ class Monitor:
     def _say(self, wrong: str) -> None:
         self.broken.append(f"{time.strftime('%H:%M:%S')} {wrong}")
 
-    def memory(self) -> dict[str, float]:
-        """How memory and descriptors went, and what is too much of it."""
+    def memory(self) -> tuple[dict[str, float], list[str]]:
+        """How memory and open files went, and what is too much of it."""
         if not self.samples:
-            return {}
-        began = self.samples[0].time_s
-        first = max(sample.memory_mb for sample in self.samples if sample.time_s - began <= WARM_UP_S)
-        most = max(sample.memory_mb for sample in self.samples)
-        descriptors = max(sample.descriptors for sample in self.samples)
-        if most > first + MOST_MB:
-            self._say(f"memory went from {first:.0f} to {most:.0f} MB")
-        first_descriptors = max(sample.descriptors for sample in self.samples if sample.time_s - began <= WARM_UP_S)
-        if descriptors > first_descriptors + MOST_DESCRIPTORS:
-            self._say(f"open files went from {first_descriptors} to {descriptors}")
-        last = self.samples[-1].memory_mb
-        return {"first_5_minutes_mb": round(first), "most_mb": round(most), "last_mb": round(last),
-                "most_open_files": descriptors}  # fmt: skip
+            return {}, []
+        samples = list(self.samples)
+        early = [sample for sample in samples if sample.time_s - samples[0].time_s <= WARM_UP_S]
+        first_mb, most_mb = (max(sample.memory_mb for sample in some) for some in (early, samples))
+        first_files, most_files = (max(sample.descriptors for sample in some) for some in (early, samples))
+        broken = []
+        if most_mb > first_mb + MOST_MB:
+            broken.append(f"memory went from {first_mb:.0f} to {most_mb:.0f} MB")
+        if most_files > first_files + MOST_DESCRIPTORS:
+            broken.append(f"open files went from {first_files} to {most_files}")
+        last_mb = samples[-1].memory_mb
+        return {"first_5_minutes_mb": round(first_mb), "most_mb": round(most_mb), "last_mb": round(last_mb),
+                "most_open_files": most_files}, broken  # fmt: skip

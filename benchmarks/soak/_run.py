@@ -122,7 +122,8 @@ def _result(world: World, monitor: Monitor, box: DropBox, began: float, seed: in
         faults[fault.fault]["times"] += 1
         faults[fault.fault]["seconds"] = round(faults[fault.fault]["seconds"] + fault.ended_s - fault.began_s, 1)
     log = world.service.log.read_text(errors="replace")
-    broken = [*world.broken, *monitor.broken]
+    memory, too_much = monitor.memory()
+    broken = [*world.broken, *monitor.broken, *too_much]
     if n := log.count("Traceback"):
         broken.append(f"{n} tracebacks in the log")
     return {
@@ -134,7 +135,7 @@ def _result(world: World, monitor: Monitor, box: DropBox, began: float, seed: in
         "scores": dict(monitor.n_scores),
         "clips_dropped_at": {name: len(times) for name, times in monitor.dropped.items()},
         "files": len(box.dropped),
-        "memory": monitor.memory(),
+        "memory": memory,
         "log_mb": round(world.service.log.stat().st_size / 1e6, 2),
         "broken": broken,
     }

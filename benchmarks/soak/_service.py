@@ -29,12 +29,12 @@ class Service:
         self.exit_codes: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
         self.up_since_s = 0.0
+        self._is_ending = False
 
     @property
-    def pid(self) -> int:
-        """Of the process."""
-        assert self._process is not None
-        return self._process.pid
+    def pid(self) -> int | None:
+        """Of the process, while it is to run."""
+        return None if self._process is None or self._is_ending else self._process.pid
 
     @property
     def is_stopped(self) -> bool:
@@ -44,7 +44,7 @@ class Service:
     @property
     def ended_by_itself(self) -> bool:
         """Whether it ended though nobody asked it to."""
-        return self._process is not None and self._process.poll() is not None
+        return not self._is_ending and self._process is not None and self._process.poll() is not None
 
     def start(self, timeout_s: float = 300.0) -> None:
         """Start it, and wait until it answers."""
@@ -63,6 +63,7 @@ class Service:
     def end(self, number: int, timeout_s: float = 60.0) -> int:
         """Send a signal that ends it; returns the exit code."""
         assert self._process is not None
+        self._is_ending = True
         self.ends.append(now_s())
         self._process.send_signal(number)
         try:
@@ -70,7 +71,7 @@ class Service:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        self._process = None
+        self._process, self._is_ending = None, False
         return code
 
     def restart(self, number: int) -> int:
@@ -84,14 +85,18 @@ class Service:
     def freeze(self, seconds: float) -> None:
         """Stop it for a while, as a machine does that sleeps."""
         began = now_s()
-        os.kill(self.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         time.sleep(seconds)
-        os.kill(self.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
         self.outages.append((began, now_s()))
 
     def reload(self) -> None:
         """Have it read its configuration."""
-        os.kill(self.pid, signal.SIGHUP)
+        self._signal(signal.SIGHUP)
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def get(self, path: str, timeout_s: float = 10.0) -> bytes | None:
         """What it answers; None where it doesn't."""
