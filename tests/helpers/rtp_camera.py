@@ -4,6 +4,8 @@ import functools
 import struct
 import threading
 import time
+from contextlib import suppress
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -47,7 +49,7 @@ class RtspCamera:
         self.rate, self.fps = rate, fps
 
     def __call__(self, connection: Connection) -> None:
-        connection.sock.settimeout(30)
+        connection.sock.settimeout(600)
         lines = connection.sock.makefile("rb")
         while True:
             head = iter(lambda: lines.readline().decode().strip(), "")
@@ -62,7 +64,7 @@ class RtspCamera:
             body = SDP if method == "DESCRIBE" else ""
             connection.sock.sendall(f"RTSP/1.0 200 OK\r\nCSeq: {fields['CSeq']}\r\n{answer}\r\n{body}".encode())
             if method == "PLAY":
-                threading.Thread(target=lines.read, daemon=True).start()  # what the client still says
+                threading.Thread(target=_drop, args=(lines,), daemon=True).start()  # what the client still says
                 self._play(connection)
 
     def _play(self, connection: Connection) -> None:
@@ -77,3 +79,9 @@ class RtspCamera:
                 connection.sock.sendall(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
                 sequence += 1
             index += 1
+
+
+def _drop(lines: BinaryIO) -> None:
+    with suppress(OSError, ValueError):
+        while lines.read1():
+            pass

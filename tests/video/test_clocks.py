@@ -4,10 +4,12 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from amiss.video import PacketWriter, VideoReader
 from amiss.video.live._timeline import Timeline
 from helpers.rtp_camera import RtspCamera
 from helpers.sources import Watched
@@ -79,7 +81,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.faults
 @pytest.mark.usefixtures("impatient")
-def test_pictures_without_stamps_are_given_without_end() -> None:
+def test_pictures_without_stamps_are_given_without_end(tmp_path: Path) -> None:
     """libav supposes 25 a second: at 10 a second its stamps fall behind by 0.6 s in each."""
 
     def script(connection: Connection) -> None:
@@ -93,6 +95,12 @@ def test_pictures_without_stamps_are_given_without_end() -> None:
     assert watched.source.drift is None
     steps = np.diff([frame.monotonic_s for frame in frames[-20:]])
     assert steps.mean() == pytest.approx(0.1, abs=0.02)
+    writer = PacketWriter(tmp_path / "event.mp4", watched.packets[0][0])
+    for _, packet in watched.packets[10:]:
+        writer.write(packet)
+    writer.finish()
+    *_, last = VideoReader(writer.path)
+    assert last.time_s == pytest.approx(2.9, abs=0.4)  # the event's video plays as fast as it happened
 
 
 @pytest.mark.faults

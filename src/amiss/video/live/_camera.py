@@ -67,7 +67,8 @@ class CameraSource(LiveSource):
                 with self._open() as container:
                     stream = _main_stream(container)
                     with PacketReceiver(self._packets(container), stream.index) as self._receiver:
-                        yield from self._connection(self._receiver, stream, is_stamped=_is_stamped(container))
+                        self._decoder.begin(stream, is_stamped=_is_stamped(container))
+                        yield from self._connection(self._receiver)
                 break
             except LostError as error:
                 lost = str(error)
@@ -98,10 +99,9 @@ class CameraSource(LiveSource):
         except (OSError, ValueError) as error:
             raise LostError(f"can't connect: {error}") from None
 
-    def _connection(self, receiver: PacketReceiver, stream: VideoStream, *, is_stamped: bool) -> Iterator[LiveItem]:
+    def _connection(self, receiver: PacketReceiver) -> Iterator[LiveItem]:
         """All of one connection, until it is lost or ends, which LostError says."""
         decoder, timeout_s = self._decoder, self._timeouts[1]
-        decoder.begin(stream)
         is_running = is_skipping = False
         given_s = time.monotonic()  # when the consumer was done with the last picture
         while not self._stop.is_set():
@@ -127,8 +127,7 @@ class CameraSource(LiveSource):
                 continue
             yield from decoder.packets(packet)
             for picture in pictures:
-                stamp_s = decoder.stamp_s(picture.pts) if is_stamped else None
-                frame = decoder.frame(picture, stamp_s, came_s=arrived.at_s)
+                frame = decoder.frame(picture, decoder.stamp_s(picture.pts), came_s=arrived.at_s)
                 if not is_running:
                     is_running = True
                     yield self._state("running", f"{picture.width}x{picture.height}")

@@ -24,6 +24,8 @@ from amiss.video.live._options import SourceOptions
 from amiss.video.live._timeline import Timeline
 from amiss.video.opening import FALLBACK_FPS, video_bounds
 
+TIME_BASE = Fraction(1, 90_000)  # where the stream has none
+
 
 class LiveDecoder:
     """Decodes all connections or files of one source, one after the other.
@@ -49,15 +51,18 @@ class LiveDecoder:
         """Add to the counters."""
         self.counters = replace(self.counters, **{k: getattr(self.counters, k) + n for k, n in more.items()})
 
-    def begin(self, stream: VideoStream | None = None, *, file: str = "", new_size: bool = False) -> None:
+    def begin(
+        self, stream: VideoStream | None = None, *, file: str = "", new_size: bool = False, is_stamped: bool = True
+    ) -> None:
         """A connection, or a file, begins.
 
         Args:
             stream: its pictures; None: they come from elsewhere, and go to `frame`.
             file: see LiveFrame.
             new_size: take on the size of its first picture.
+            is_stamped: time stamps come with its pictures; else libav makes them up, and they are left aside.
         """
-        self._file, self._copied = file, None
+        self._file, self._copied, self._is_stamped = file, None, is_stamped
         self._connection += 1
         self._timeline.connect(self._options.wall(), time.monotonic())
         if new_size:
@@ -68,8 +73,8 @@ class LiveDecoder:
             stream.codec_context.thread_count = self._options.threads
 
     def stamp_s(self, stamp: int | None) -> float | None:
-        """A stamp on the stream's own clock, in seconds."""
-        return None if stamp is None else stamp * self._time_base_s
+        """A stamp on the stream's own clock, in seconds; None: it has none."""
+        return None if stamp is None or not self._is_stamped else stamp * self._time_base_s
 
     def decode(self, packet: "Packet[VideoStream]") -> list[av.VideoFrame] | None:
         """The pictures that a packet completes; None where it is damaged."""
@@ -140,12 +145,10 @@ class LiveDecoder:
                 self._copied = EncodedStream(self._stream, size, data)
             if self._copied is None:
                 return
-        time_ = self.now()
-        time_base = packet.time_base or Fraction(1, 90_000)
-        yield LivePacket(
-            self._copied,
-            EncodedPacket(data, time_, packet.is_keyframe, packet.pts, packet.dts, packet.duration or 0, time_base),
-        )
+        stamps = (packet.pts, packet.dts, packet.duration or 0, packet.time_base or TIME_BASE)
+        if not self._is_stamped:
+            stamps = (None, None, 0, TIME_BASE)
+        yield LivePacket(self._copied, EncodedPacket(data, self.now(), packet.is_keyframe, *stamps))
 
     def file_items(
         self, container: InputContainer, stop: threading.Event, speed: float = 0.0

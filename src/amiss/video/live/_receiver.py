@@ -59,6 +59,8 @@ class PacketReceiver:
             self._is_left = True
             self._changed.notify_all()
         self._thread.join()
+        self._waiting.clear()
+        self._taken_s = None
 
     def next(self, timeout_s: float) -> Arrived | None:
         """The oldest packet; None if none comes within `timeout_s`.

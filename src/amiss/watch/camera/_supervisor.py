@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 from amiss.errors import AmissError
@@ -175,6 +175,7 @@ class Supervisor(Generic[SettingsT]):
     def _forget(self, watched: _Watched[SettingsT]) -> None:
         if watched.worker is not None:
             watched.earlier = watched.status.counts = total(watched.earlier, watched.worker.counters())
+            watched.status.progress = replace(watched.status.progress, lag_s=0.0)  # nothing waits any more
         watched.worker = None
 
     def _retire(self, watched: _Watched[SettingsT]) -> None:

@@ -7,8 +7,8 @@ For a camera's outage there is one of its start, and one of its end: see `_outag
     sent        taken by the channel
     failed      refused for good
     expired     not taken within the channel's time
-    suppressed  fell into the cooldown of `held_by`; becomes pending if that one fails or expires. Of an outage: is sent
-                when the cooldown is over, unless it has `finished` before
+    suppressed  fell into the cooldown of `held_by`; becomes pending if that one fails or expires
+    cooling     of an outage: likewise, and is sent when the cooldown is over; suppressed if the outage ends before
     joined      of an outage: told in the message of `held_by`, and ends as that one does
 
 Cooldowns count in the events' time, not in the clock's, so that neither a clock step nor a late write changes them. One
@@ -27,7 +27,7 @@ from amiss.watch._event import CameraEvent
 from amiss.watch.config import LONGEST_SEND_S, Rule
 from amiss.watch.store._tables import deliveries, events, rule_state
 
-DeliveryState = Literal["pending", "sending", "sent", "failed", "expired", "suppressed", "joined"]
+DeliveryState = Literal["pending", "sending", "sent", "failed", "expired", "suppressed", "cooling", "joined"]
 Tells = Literal["event", "offline", "back"]
 """What a delivery is about: an event; the start, or the end, of an outage."""
 
@@ -139,12 +139,7 @@ def due(connection: Connection, channel: str, now: datetime) -> Delivery | None:
         deliveries.c.state.in_(("pending", "sending")),
         or_(deliveries.c.next_attempt <= now, deliveries.c.next_attempt > ahead),
     )
-    has_cooled = and_(  # an outage that lasts
-        deliveries.c.state == "suppressed",
-        deliveries.c.tells == "offline",
-        deliveries.c.finished.is_(None),
-        deliveries.c.next_attempt <= now,
-    )
+    has_cooled = and_(deliveries.c.state == "cooling", deliveries.c.next_attempt <= now)
     query = select(*COLUMNS).where(deliveries.c.channel == channel, or_(is_sent_now, has_cooled))
     oldest = query.order_by(deliveries.c.created, deliveries.c.key).limit(1)
     row = connection.execute(oldest).mappings().one_or_none()
@@ -169,7 +164,7 @@ def claim(connection: Connection, found: Delivery, node: str, now: datetime) -> 
 
 def _join(connection: Connection, found: Delivery, now: datetime) -> None:
     """Take along what the same rule has to tell the same channel of other cameras."""
-    if found.state == "suppressed":
+    if found.state == "cooling":
         start_cooldown(connection, asdict(found) | {"moment": now})
     others = (
         deliveries.c.channel == found.channel,
@@ -194,7 +189,7 @@ def recover(connection: Connection, node: str, now: datetime) -> int:
 
 def postpone(connection: Connection, key: str, next_attempt: datetime, error: str) -> None:
     """An attempt failed; there will be another."""
-    _update_sending(connection, key, state="pending", next_attempt=next_attempt, error=error)
+    _update(connection, key, state="pending", next_attempt=next_attempt, error=error)
 
 
 def finish(connection: Connection, key: str, state: DeliveryState, error: str | None, now: datetime) -> int:
@@ -202,7 +197,7 @@ def finish(connection: Connection, key: str, state: DeliveryState, error: str | 
     joined = (deliveries.c.held_by == key, deliveries.c.state == "joined")
     keys = [key, *connection.scalars(select(deliveries.c.key).where(*joined))]
     for ended in keys:
-        _update_sending(connection, ended, state=state, error=error, finished=now)
+        _update(connection, ended, state=state, error=error, finished=now)
     return 0 if state == "sent" else sum(_release(connection, ended, now) for ended in keys)
 
 
@@ -211,26 +206,19 @@ def expire_unknown(connection: Connection, channels: Sequence[str], node: str, b
 
     Another machine with the same database may have them: what that one made or tries is its own.
     """
-    rows = connection.execute(
-        select(deliveries.c.key).where(
-            deliveries.c.state == "pending",
-            deliveries.c.node == node,
-            deliveries.c.channel.not_in(channels),
-            deliveries.c.created < before,
-        )
-    ).scalars()
-    keys = list(rows)
+    unknown = select(deliveries.c.key).where(
+        deliveries.c.state.in_(("pending", "cooling")),
+        deliveries.c.node == node,
+        deliveries.c.channel.not_in(channels),
+        deliveries.c.created < before,
+    )
+    keys = list(connection.scalars(unknown))
     for key in keys:
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.key == key)
-            .values(state="expired", error="no channel of this name is configured", finished=now)
-        )
-        _release(connection, key, now)
+        finish(connection, key, "expired", "no channel of this name is configured", now)
     return len(keys)
 
 
-def _update_sending(connection: Connection, key: str, **values: Any) -> None:
+def _update(connection: Connection, key: str, **values: Any) -> None:
     connection.execute(update(deliveries).where(deliveries.c.key == key).values(**values))
 
 
@@ -239,7 +227,11 @@ def _release(connection: Connection, key: str, now: datetime) -> int:
     connection.execute(delete(rule_state).where(rule_state.c.delivery == key))
     held = connection.execute(
         select(deliveries)
-        .where(deliveries.c.held_by == key, deliveries.c.state == "suppressed", deliveries.c.finished.is_(None))
+        .where(
+            deliveries.c.held_by == key,
+            deliveries.c.state.in_(("suppressed", "cooling")),
+            deliveries.c.finished.is_(None),
+        )
         .order_by(deliveries.c.moment, deliveries.c.key)
     ).mappings()
     count = 0

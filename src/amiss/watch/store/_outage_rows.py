@@ -69,7 +69,7 @@ def forget_cameras(connection: Connection, node: str, watched: Sequence[str], no
         connection.execute(update(outages).where(outages.c.outage_id == outage_id).values(ended=now))
         untold = (
             deliveries.c.outage_id == outage_id,
-            deliveries.c.state.in_(("pending", "suppressed")),
+            deliveries.c.state.in_(("pending", "cooling")),
             deliveries.c.attempts == 0,
         )
         connection.execute(update(deliveries).where(*untold).values(state="suppressed", finished=now))
@@ -118,7 +118,7 @@ def _tell_start(connection: Connection, outage: Outage, rules: Iterable[Rule], n
             if held_by is not None:
                 since = connection.scalar(select(rule_state.c.moment).where(rule_state.c.delivery == held_by))
                 over = (since or outage.noticed) + timedelta(seconds=rule.cooldown_s)
-                row |= {"state": "suppressed", "held_by": held_by, "next_attempt": over}
+                row |= {"state": "cooling", "held_by": held_by, "next_attempt": over}
             connection.execute(insert(deliveries).values(row))
             if held_by is None:
                 start_cooldown(connection, row)
@@ -135,8 +135,9 @@ def _tell_end(connection: Connection, outage_id: str, ended: datetime, node: str
     starts = connection.execute(query.where(deliveries.c.outage_id == outage_id, deliveries.c.tells == "offline"))
     for start in list(starts.mappings()):
         state = start["of_holder"] if start["state"] == "joined" else start["state"]
-        if start["state"] == "suppressed":  # nobody was told that it was away
-            connection.execute(update(deliveries).where(deliveries.c.key == start["key"]).values(finished=now))
+        if start["state"] == "cooling":  # nobody was told that it was away
+            over = {"state": "suppressed", "finished": now}
+            connection.execute(update(deliveries).where(deliveries.c.key == start["key"]).values(over))
         elif state in ("sent", "sending"):  # else its start is told later, and then with its end
             row = {name: start[name] for name in ("outage_id", "rule", "channel", "camera", "cooldown_s")}
             row |= {
