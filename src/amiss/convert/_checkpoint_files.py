@@ -17,6 +17,7 @@ from torch import Tensor
 from amiss.backbones.weights import first_line, is_caffe2, read_caffe2, unwrap
 from amiss.convert import _mindspore
 from amiss.errors import WeightsError
+from amiss.reading import check_file, refusing
 
 # what a pickled module is made of, besides tensors; everything else in a pickle is refused
 _HARMLESS: dict[tuple[str, str], Any] = {
@@ -63,9 +64,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Raises:
         WeightsError: no such file, damaged, of another kind, or a pickle of anything but tensors and known modules.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise WeightsError(f"checkpoint {file} doesn't exist")
+    with refusing(WeightsError, f"checkpoint {path}"):
+        file = check_file(path)
     try:
         if file.suffix == ".mat":
             return _read_sultani(file)

@@ -163,7 +163,7 @@ def _evaluate(
     path: Path, manifest: Manifest, features: FeatureSet | None, protocol: str
 ) -> tuple[dict[str, Any], dict[str, Measured]]:
     """The result, and what was measured by name, the one to draw over time first."""
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         result, measured = _measure(read_scores(path, manifest), manifest, protocol)
         return result.to_dict(), {path.stem: measured}
     if features is None and path.is_dir():

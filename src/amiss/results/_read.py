@@ -38,9 +38,9 @@ def read_results(folder: str | os.PathLike[str]) -> ResultsFolder:
                 if isinstance(values, dict) and "clips" in values:
                     found.results[path.stem] = read_score_result(values, path.name)
         except EvaluationError as error:
-            found.problems[path.name] = str(error)
+            found.problems[path.name] = str(error).removeprefix(f"{path.name}: ")
     if not found.results:
-        damaged = f"; {next(iter(found.problems.values()))}" if found.problems else ""
+        damaged = next((f"; {name}: {problem}" for name, problem in found.problems.items()), "")
         raise EvaluationError(
             f"{root} has no results: it needs the .json files that `amiss detect … --out {root}` writes{damaged}"
         )

@@ -14,6 +14,7 @@ from torch import Tensor
 from amiss.backbones.weights._caffe2 import is_caffe2, read_caffe2
 from amiss.datasets import first_names
 from amiss.errors import WeightsError
+from amiss.reading import ReadError, check_file
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights", "blobs")
 _PREFIXES = ("module.", "model.", "net.", "network.")
@@ -30,6 +31,7 @@ def read_weights(path: Path, suffix: str = "") -> dict[str, Tensor]:
         WeightsError: damaged, no such file, or one of more than tensors.
     """
     try:
+        check_file(path)
         if (suffix or path.suffix) == ".safetensors":
             tensors: dict[str, Tensor] = load_file(path)
             return tensors
@@ -38,8 +40,8 @@ def read_weights(path: Path, suffix: str = "") -> dict[str, Tensor]:
         else:
             with warnings.catch_warnings(action="ignore"):  # of odd protocols: what isn't tensors is refused anyway
                 state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise WeightsError(f"{path} can't be read: {error.strerror or error}") from error
+    except (OSError, ReadError) as error:
+        raise WeightsError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
     except Exception as error:  # damaged files raise anything
         if named := re.search(r"it names ([\w.]+)|GLOBAL ([\w.]+)", str(error)):
             raise WeightsError(
