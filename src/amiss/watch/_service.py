@@ -11,6 +11,7 @@ from pathlib import Path
 
 from amiss.engines import Engine
 from amiss.errors import AmissError, OutputError, StoreError
+from amiss.reading import refusing
 from amiss.video import LiveFrame, redact
 from amiss.watch._config_reader import ConfigReader
 from amiss.watch._outages import OutageWatch
@@ -274,9 +275,10 @@ class WatchService:
         wanted = {}
         for name, camera in config.cameras.items():
             if camera.enabled and camera.detector is not None:
-                key = model_key(camera.detector, camera.weights)
-                detector = self._models.detector(key)
-                self._models.pool(key)
+                with refusing(AmissError, f"cameras.{name}: its detector or backbone", "can't be used"):
+                    key = model_key(camera.detector, camera.weights)
+                    detector = self._models.detector(key)
+                    self._models.pool(key)
                 calibration = read_calibration(config.state, name)
                 threshold = detector.calibration.threshold
                 alarm, source = resolve_thresholds(camera.alarm, calibration, key.sha256, threshold)

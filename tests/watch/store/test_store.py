@@ -422,7 +422,8 @@ def test_many_threads_save_at_once(open_it: Open) -> None:
 
 
 def test_bad_urls(tmp_path: Path) -> None:
-    for url, message in (("nonsense", "can't be read"), ("sqlite://", "in memory"), ("nosuch://x/y", "no driver")):
+    for url, message in (("nonsense", "can't be read"), ("sqlite://", "in memory"), ("nosuch://x/y", "no driver"),
+                         ("postgresql://u:sesame@h:port/x", "can't be read")):  # fmt: skip
         with pytest.raises(UsageError, match=message):
             open_store(url, tmp_path / "spool")
     with pytest.raises(UsageError) as caught:

@@ -187,7 +187,9 @@ class HttpServer:
 
 def _say(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What asyncio would log with a traceback, each time that it fails to accept a connection."""
-    log.warning("HTTP: %s: %s", context.get("message", "failed"), context.get("exception", ""))
+    error = context.get("exception")
+    unforeseen = None if isinstance(error, OSError) else error
+    log.warning("HTTP: %s: %s", context.get("message", "failed"), error, exc_info=unforeseen)
 
 
 def _listening(settings: HttpSettings, before: HttpServer | None) -> socket.socket:

@@ -30,7 +30,7 @@ def make_engine(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # the latter: a port that is no number
         raise UsageError("the database URL can't be read; it looks like sqlite:///events.db or "
                          "postgresql://user:password@host/name") from None  # fmt: skip
     if parsed.get_backend_name() == "sqlite":
