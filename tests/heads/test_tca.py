@@ -28,6 +28,22 @@ def test_scores_features_and_loss_are_the_originals(golden: Path, data: str, kin
         assert term.item() == pytest.approx(arrays[f"{data}_classification"].item(), rel=1e-4)
 
 
+@pytest.mark.parametrize(("data", "kind", "kernel"), [("ucf", "tca", 9), ("xd", "tca-xd", 3)])
+def test_prompt_term_is_the_originals(golden: Path, data: str, kind: str, kernel: int) -> None:
+    """Texts of 32 numbers, as the features after the first layer have here."""
+    state = crc_checkpoint(golden, "tca_64")
+    state["classifier.weight"] = crc_values("classifier.weight", [1, 300, kernel])
+    plain = from_reference(kind, state)
+    head = create_head("tca", 64, **{**plain.options, "classes": ["a", "b", "c"]}).eval()
+    head.load_state_dict(plain.state_dict(), strict=False)
+    head.prompt.logit_scale.data = state["logit_scale"]
+    texts = np.random.RandomState(1).standard_normal((4, 32))
+    head.prompt.classes.take(dict(zip(("normal", "a", "b", "c"), texts, strict=True)))
+    with np.load(golden / "tca.npz") as arrays:
+        terms = head.loss(head(golden_bags(0, (4, 40, 64))), torch.tensor([0, 0, 1, 3])).terms
+        assert terms["prompt"].item() == pytest.approx(arrays[f"{data}_prompt"].item(), rel=1e-4)
+
+
 def test_parameters_are_as_published() -> None:
     with torch.device("meta"):
         count = sum(p.numel() for p in create_head("tca", 1024).parameters())

@@ -75,7 +75,8 @@ class Head(nn.Module, ABC):
 
         Args:
             output: of `forward` on the stacked batch `[normal; anomalous]`.
-            labels: [B] 0 = normal, 1 = anomalous, with both classes present; one per bag, not per crop.
+            labels: [B] 0 = normal, 1 = anomalous, with both present; one per bag, not per crop. For a head with an
+                option `classes` an anomalous bag's is the number of its class there, from 1.
             crops: crops folded into the batch (crop-minor: bag b's crops are rows b*crops .. b*crops+crops-1).
             step: training step, for schedules.
         """

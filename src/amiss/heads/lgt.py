@@ -19,7 +19,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
-from amiss.heads._head_options import Count, Dropout, HeadOptions, HeadWithOptions
+from amiss.heads._class_vectors import ClassOptions, ClassVectors
+from amiss.heads._head_options import Count, Dropout, HeadWithOptions, Weight
 from amiss.heads.global_local import attend, local_sum
 from amiss.heads.temporal import top_mean
 
@@ -91,7 +92,7 @@ def similarity_graph(x_NLC: Tensor, mask_NL: Tensor, threshold: float) -> Tensor
     return kept.masked_fill(~mask_NL[:, None], lowest).softmax(dim=-1) * mask_NL[:, :, None]
 
 
-class LGTOptions(HeadOptions):
+class LGTOptions(ClassOptions):
     """Options of `lgt`; the defaults are those for UCF-Crime."""
 
     channels: Annotated[int, Field(ge=2, multiple_of=2)] = 512
@@ -109,19 +110,43 @@ class LGTOptions(HeadOptions):
     graph take them for clips."""
     dropout: Dropout = 0.0
     """Of what the classifier sees."""
+    scores: Literal["classifier", "alignment"] = "classifier"
+    """What a clip's score is, where classes are told apart: that of the classifier (best for UCF-Crime's AUC), or the
+    probability that it is of any class but `normal` (best for XD-Violence's AP)."""
+    contrast: Weight = 0.1
+    """Weight of the mean |cosine| of the vector of `normal` with the others, where these are learned."""
 
     @model_validator(mode="after")
-    def _chunks_are_of_blocks(self) -> Self:
+    def _goes_together(self) -> Self:
         if self.chunk % self.window:
             raise ValueError(f"chunk is {self.chunk} and window {self.window}; chunk must be a multiple of it")
+        if self.scores == "alignment" and not self.classes:
+            raise ValueError("scores is 'alignment', and there are no classes to align with; name them")
         return self
+
+
+class Alignment(nn.Module):
+    """Likeness of clips to classes, whose vectors are first turned to what the bag shows."""
+
+    def __init__(self, options: LGTOptions, channels: int) -> None:
+        super().__init__()
+        self.classes = ClassVectors(options.classes, channels, options.class_dim)
+        self.feed_forward = FeedForward(channels)
+
+    def forward(self, x_BTC: Tensor, logits_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """cos(x, t' + MLP(t')) / 0.07, t' = t + the bag's mean clip weighted by logits → [B, T, 1 + classes]."""
+        shown_BC = F.normalize(((logits_BT * mask_BT)[..., None] * x_BTC).sum(dim=1), dim=1)
+        turned = self.classes() + shown_BC[:, None]
+        turned = turned + self.feed_forward(turned)
+        return F.normalize(x_BTC, dim=2) @ F.normalize(turned, dim=2).transpose(1, 2) / 0.07
 
 
 class LGTHead(HeadWithOptions):
     """Attention in blocks of clips, a graph of similar and one of near clips, and a classifier.
 
     Needs the whole video: each clip depends on its place in a chunk. Crops are averaged before the loss takes the top
-    T//16 + 1 clips of each bag.
+    T//16 + 1 clips of each bag. With `classes`, clips are also compared with vectors of classes (the alignment
+    branch; the original's vectors come from CLIP's text encoder, with learned words around each name).
     """
 
     name = "lgt"
@@ -142,17 +167,25 @@ class LGTHead(HeadWithOptions):
         self.feed_forward = FeedForward(channels)
         self.classifier = nn.Linear(channels, 1)
         self.dropout = nn.Dropout(own.dropout)
+        self.alignment = Alignment(own, channels) if own.classes else None
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; a bag's is the mean of its top T//16 + 1.
 
-        `extras`: features [B, T, C] that the classifier saw, mask [B, T].
+        `extras`: features [B, T, C] that the classifier saw, mask [B, T]; with `classes` also class_logits
+        [B, T, 1 + classes], whose softmax says what a clip shows, `normal` first.
         """
         mask = full_mask(features) if mask is None else mask
         x_BTC = self.dropout(self._encode(bounded(features), mask))
         logits = self.classifier(x_BTC + self.feed_forward(x_BTC)).squeeze(-1)
         scores = torch.sigmoid(logits).masked_fill(~mask, 0)
-        return HeadOutput(scores, top_mean(scores, mask), {"features": x_BTC, "mask": mask}, logits)
+        extras = {"features": x_BTC, "mask": mask, "anomaly": scores}
+        if self.alignment is not None:
+            extras["class_logits"] = class_logits = self.alignment(x_BTC, logits, mask)
+            if self.settings.scores == "alignment":
+                logits = class_logits[..., 1:].logsumexp(dim=2) - class_logits[..., 0]
+                scores = torch.sigmoid(logits).masked_fill(~mask, 0)
+        return HeadOutput(scores, top_mean(scores, mask), extras, logits)
 
     def _encode(self, x_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         """[B, T, D] → [B, T, C], chunk by chunk."""
@@ -179,6 +212,15 @@ class LGTHead(HeadWithOptions):
         return out.reshape(bags, -1, own.channels)[:, :clips]
 
     def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
-        """Cross-entropy of the mean of the top T//16 + 1 scores of each bag."""
-        bags = top_mean(crop_mean(output.scores, crops), output.extras["mask"][::crops])
-        return LossTerms({"classification": F.binary_cross_entropy(bags, labels.to(bags.dtype))})
+        """Cross-entropy of the mean of the top T//16 + 1 scores of each bag; with `classes`, the same of the highest
+        logits of each class, and the contrast of `normal` with the others."""
+        mask_BT = output.extras["mask"][::crops]
+        bags = top_mean(crop_mean(output.extras["anomaly"], crops), mask_BT)
+        terms = {"classification": F.binary_cross_entropy(bags, (labels > 0).to(bags.dtype))}
+        if self.alignment is not None:
+            logits_BTK = crop_mean(output.extras["class_logits"], crops)
+            by_class = [top_mean(logits_BTK[..., k], mask_BT) for k in range(logits_BTK.shape[2])]
+            terms["classes"] = F.cross_entropy(torch.stack(by_class, dim=1), labels)
+            vectors = F.normalize(self.alignment.classes(), dim=1)
+            terms["contrast"] = self.settings.contrast * (vectors[1:] @ vectors[0]).abs().mean()
+        return LossTerms(terms)

@@ -8,21 +8,23 @@ Padded clips change nothing (in the original every clip attends to them).
 Shape letters: B bags · T clips · Q clips that attend · D feature dim · K channels of the attention · C channels.
 """
 
-from typing import Any, Literal, Self
+import math
+from typing import Annotated, Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
-from amiss.heads._head_options import Count, Dropout, HeadOptions, HeadWithOptions
+from amiss.heads._class_vectors import ClassOptions, ClassVectors
+from amiss.heads._head_options import Count, Dropout, HeadWithOptions, Weight
 from amiss.heads.temporal import mean_of_clips, mil_count, select_top, top_mean
 
 _QUERIES = 1024  # clips that attend at once: a long video must not cost T² memory
 
 
-class TCAOptions(HeadOptions):
+class TCAOptions(ClassOptions):
     """Options of `tca`; the defaults are those for UCF-Crime."""
 
     attention_channels: Count = 128
@@ -49,6 +51,10 @@ class TCAOptions(HeadOptions):
     """Whether no clip attends to later ones. Scores can then be had live, and are those of the whole video."""
     reach: Count = 24
     """Where causal, how many clips the global map covers, itself included. A score depends on reach + kernel - 1."""
+    prompt: Weight = 1.0
+    """Weight of the prompt term, where classes are told apart (ShanghaiTech: 9)."""
+    temperature: Annotated[float, Field(gt=0)] = 0.09
+    """By which cosines of videos and classes are divided, learned from there (XD-Violence 0.05, ShanghaiTech 0.2)."""
 
     @model_validator(mode="after")
     def _looks_back_alone(self) -> Self:
@@ -119,11 +125,40 @@ class TemporalContextAttention(nn.Module):
         return mixed
 
 
+def weighted_mean(x_RTC: Tensor, weight_RT: Tensor) -> Tensor:
+    """Mean of the clips of each row, weights e^(10 s) - 1 of s in 0..1 → [R, C]."""
+    share_RT = F.normalize((10 * weight_RT).exp() - 1, p=1, dim=1)
+    return (share_RT[:, None] @ x_RTC).squeeze(1)
+
+
+class PromptTerm(nn.Module):
+    """What a bag's high clips show is like the vector of its class, what an anomalous one's low clips show like normal.
+
+    All videos of a batch are compared with the vectors of all, by their cosine over a learned temperature.
+    """
+
+    def __init__(self, options: TCAOptions, channels: int) -> None:
+        super().__init__()
+        self.classes = ClassVectors(options.classes, channels, options.class_dim)
+        self.logit_scale = nn.Parameter(torch.tensor(-math.log(options.temperature)))
+
+    def forward(self, x_RTC: Tensor, scores_RT: Tensor, mask_RT: Tensor, labels_R: Tensor) -> Tensor:
+        """Divergence of the likenesses from which videos are of one class; labels are numbers of classes."""
+        high_RC, low_RC = (weighted_mean(x_RTC, s.masked_fill(~mask_RT, 0)) for s in (scores_RT, 1 - scores_RT))
+        anomalous = labels_R > 0
+        shown = F.normalize(torch.cat([high_RC, low_RC[anomalous]]), dim=1)
+        labels = torch.cat([labels_R, torch.zeros_like(labels_R[anomalous])])
+        likeness = shown @ F.normalize(self.classes(), dim=1)[labels].T * self.logit_scale.exp()
+        same = (labels[:, None] == labels).to(likeness.dtype)
+        return F.kl_div(likeness.log_softmax(dim=1), (10 * same).softmax(dim=1), reduction="batchmean")
+
+
 class TCAHead(HeadWithOptions):
     """Attention whose one map is read over the whole video and in a window, two layers, a causal classifier.
 
     The attention looks ahead; with `causal` it doesn't. The loss takes the highest clip of a normal bag and the top
-    T//16 + 1 of an anomalous one. Crops are averaged before (in the original each is a sample of its own).
+    T//16 + 1 of an anomalous one. Crops are averaged before (in the original each is a sample of its own). With
+    `classes`, the prompt term draws what a video shows towards the vector of its class.
     """
 
     name = "tca"
@@ -141,6 +176,7 @@ class TCAHead(HeadWithOptions):
         self.linear2 = nn.Conv1d(channels, own.out_channels, 1)
         self.classifier = nn.Conv1d(own.out_channels, 1, own.kernel)
         self.dropout = nn.Dropout(own.dropout)
+        self.prompt = PromptTerm(own, channels) if own.classes else None
         for layer in self.modules():
             if isinstance(layer, nn.Conv1d | nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
@@ -162,9 +198,15 @@ class TCAHead(HeadWithOptions):
         )
 
     def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
-        """Cross-entropy of the bags: the highest clip of a normal one, the top T//16 + 1 of an anomalous one."""
+        """Cross-entropy of the bags, by the highest clip of a normal one and the top T//16 + 1 of an anomalous one; and
+        the prompt term."""
         mask_BT = output.extras["mask"][::crops]
         scores_BT = crop_mean(output.scores, crops)
-        count_B = torch.where(labels == 1, mil_count(mask_BT), 1)
+        count_B = torch.where(labels > 0, mil_count(mask_BT), 1)
         bags = mean_of_clips(scores_BT, *select_top(scores_BT.detach(), mask_BT, count_B))
-        return LossTerms({"classification": F.binary_cross_entropy(bags, labels.to(bags.dtype))})
+        terms = {"classification": F.binary_cross_entropy(bags, (labels > 0).to(bags.dtype))}
+        if self.prompt is not None:
+            rows = labels.repeat_interleave(crops)
+            term = self.prompt(output.extras["features"], output.scores, output.extras["mask"], rows)
+            terms["prompt"] = self.settings.prompt * term
+        return LossTerms(terms)

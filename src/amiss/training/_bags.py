@@ -20,6 +20,7 @@ from amiss.detection import Normalisation
 from amiss.errors import FeatureError, ManifestError, UsageError
 from amiss.features import UNIT_LENGTH_RULES, FeatureSet, pool, row_spans
 from amiss.heads import full_mask
+from amiss.training._classes import class_numbers
 from amiss.training._recipe import Recipe
 
 _IN_MEMORY = 2 << 30  # bytes; more bags than that lie in a temporary file
@@ -36,6 +37,8 @@ class Bags:
     """[B] 0 = normal, 1 = anomalous."""
     clicks: tuple[NDArray[np.float64], ...] = ()
     """Where in its video, 0..1, each click of a bag lies; empty where no clicks were given."""
+    targets: NDArray[np.intp] | None = None
+    """[B] what the loss gets as labels: numbers of classes, where the head tells them apart; None = `labels`."""
     stacked: Tensor | None = None
     """The same bags as one tensor [B, C * T * D], where all have the same length: it is gathered from in parallel."""
 
@@ -53,10 +56,10 @@ class Bags:
         """Stack bags, crops folded into the batch (crop-minor).
 
         Returns:
-            features [B*C, T, D], padded with zeros to the longest bag; mask [B*C, T]; labels [B].
+            features [B*C, T, D], padded with zeros to the longest bag; mask [B*C, T]; labels [B] of the loss.
         """
         chosen = list(indices)
-        labels = torch.from_numpy(self.labels[chosen])
+        labels = torch.from_numpy((self.labels if self.targets is None else self.targets)[chosen])
         bags = [self.features[i] for i in chosen]
         crops, longest, dim = bags[0].shape
         if self.stacked is not None:
@@ -174,7 +177,8 @@ def load_bags(
     labels = np.array([v.label for v in videos], dtype=np.intp)
     even = bool(bags) and len(set(lengths)) == 1
     clicks = tuple(_click_positions(video, features, glances) for video in videos) if glances else ()
-    return Bags(tuple(bags), labels, clicks, torch.from_numpy(storage).view(len(bags), -1) if even else None)
+    stacked = torch.from_numpy(storage).view(len(bags), -1) if even else None
+    return Bags(tuple(bags), labels, clicks, class_numbers(recipe, videos), stacked)
 
 
 def _click_positions(video: Video, features: FeatureSet, glances: Glances) -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from amiss.datasets import Glances, Video
 from amiss.detection import Calibration, Detector
 from amiss.features import FeatureSet
-from amiss.heads import create_head
 from amiss.training._bags import fit_normalisation, load_bags
+from amiss.training._classes import make_head
 from amiss.training._loop import TrainingLoop
 from amiss.training._recipe import Recipe
 
@@ -75,7 +75,7 @@ def _train_on(
     recipe: Recipe, videos: Sequence[Video], features: FeatureSet, seed: int, glances: Glances | None
 ) -> Detector:
     torch.manual_seed(seed)
-    head = create_head(recipe.head, features.spec.dim, **recipe.head_options)
+    head = make_head(recipe, features.spec.dim)
     normalisation = fit_normalisation(recipe, videos, features)
     fit = load_bags(recipe, videos, features, normalisation, glances)
     loop = TrainingLoop(recipe, head, fit, load_bags(recipe, [], features, normalisation), seed)

@@ -110,6 +110,9 @@ class Recipe(Settings):
     """Registry name of the head."""
     head_options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the head."""
+    class_vectors: str | None = None
+    """npz file of a vector per class, by name, `normal` among them, for heads with the option `classes`: of CLIP's text
+    encoder, say. None = they are learned."""
     pooling: PoolingRule = "rtfm"
     """How the clips of a training video become segments; `none` = clips as they are. Features that are segments already
     stay as they are."""

@@ -17,7 +17,7 @@ from amiss.detection import Calibration, Detector, Normalisation, threshold_from
 from amiss.errors import UsageError
 from amiss.evaluation import ClickedScores, GlanceResult, measure_glances
 from amiss.features import FeatureSet, row_spans
-from amiss.heads import Head, create_head
+from amiss.heads import Head
 from amiss.training._bags import (
     find_all_zero,
     fit_normalisation,
@@ -26,6 +26,7 @@ from amiss.training._bags import (
     load_bags,
     resolve_recipe,
 )
+from amiss.training._classes import make_head
 from amiss.training._crossfit import Logits, OnFold, cross_fit
 from amiss.training._data_check import DataCheck
 from amiss.training._holdout import Split, split_training
@@ -63,7 +64,7 @@ def train_one(
     skipped = find_all_zero(videos, features)
     identity = {"seed": seed, "data_hash": hash_data(videos, features), "clicks_hash": hash_glances(glances)}
     with _deterministic(seed):
-        head = create_head(recipe.head, features.spec.dim, **recipe.head_options)
+        head = make_head(recipe, features.spec.dim)
         split = split_training(manifest, recipe.selection, seed, skipped)
         _check_clicks(recipe, split, glances, head.fits_at_once)
         steps = 1 if head.fits_at_once else min(recipe.steps, split.max_steps or recipe.steps)
