@@ -75,13 +75,14 @@ class OutageNews:
         lines = []
         for outage in self.outages:
             if outage.ended is None:
-                lines += [f"Camera {outage.camera}: nothing was scored since {shown(outage.started)}", outage.reason]
+                lines.append(f"Camera {outage.camera}: nothing was scored since {shown(outage.started)}")
+                lines.append(f"State: {outage.reason}")
             else:
                 lines.append(
                     f"Camera {outage.camera}: scored again since {shown(outage.ended)}, after "
-                    f"{_long(outage.length_s or 0.0)} without a picture"
+                    f"{_long(outage.length_s or 0.0)} without a score"
                 )
-        return [line for line in lines if line]
+        return lines
 
 
 def _long(seconds: float) -> str:

@@ -127,8 +127,8 @@ def test_a_camera_that_goes_and_comes_back_is_told_twice(world: World) -> None:
     assert offline["outages"][0]["reason"] == "stalled"
     assert back["outages"][0]["ended"] == "2026-03-01T13:00:15+00:00"
     assert offline["id"] != back["id"]
-    assert "after 1 h 1 min without a picture" in back["text"]
-    assert world.a.taken[0].text.splitlines()[1] == "stalled"
+    assert "after 1 h 1 min without a score" in back["text"]
+    assert world.a.taken[0].text.splitlines()[1] == "State: stalled"
     json.dumps([offline, back])
 
 
@@ -196,7 +196,7 @@ def test_an_end_before_the_start_could_be_told_is_told_with_it(world: World) -> 
     assert world.pass_s(15) == []
     world.back()
     assert world.pass_s(30) == ["gate was offline"]
-    assert "after 1 min 15 s without a picture" in world.a.taken[0].text
+    assert "after 1 min 15 s without a score" in world.a.taken[0].text
     assert world.pass_s(60) == []
 
 
@@ -352,6 +352,6 @@ def test_a_file_is_offline_only_where_it_can_not_be_read(tmp_path: Path) -> None
 
 
 def test_news_are_told_by_their_first_camera() -> None:
-    news = OutageNews((Outage("0" * 32, "gate", NOON, NOON, None, ""),), is_back=False)
+    news = OutageNews((Outage("0" * 32, "gate", NOON, NOON, None, "stalled"),), is_back=False)
     assert news.camera == "gate"
-    assert news.lines(str) == [f"Camera gate: nothing was scored since {NOON}"]
+    assert news.lines(str) == [f"Camera gate: nothing was scored since {NOON}", "State: stalled"]
