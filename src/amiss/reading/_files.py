@@ -226,7 +226,7 @@ def parse_json(text: str, *, allow_nan: bool = False) -> Any:
     except ValueError as error:
         raise ReadError(f"it is not JSON: {error}") from None
     layer = [value]
-    for _ in range(most + 1):
+    for _ in range(most):
         layer = [
             inner
             for one in layer
