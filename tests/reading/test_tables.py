@@ -83,6 +83,10 @@ def test_paths_of_windows(tmp_path: Path) -> None:
         (b"video_id,split,label,events,fps\na,test,1,1.2-2.0,30\n", "line 2: .* looks like seconds; .* 36-60 at 30"),
         (b"video_id,split,label,events\na,test,1,0:01:20-0:01:30\n", "line 2: .* seconds; .* 2000-2250 at 25 frames"),
         (b"video_id,split,label,events\na,test,1,80s-90s\n", "line 2: .* looks like seconds"),
+        (
+            b"video_id,split,label,path\na,test,1," + b"a" * 3000 + b"\n",
+            "line 2: path is 'a{60,90}…: File name too long",
+        ),
     ],
 )
 def test_what_is_in_doubt_is_one_line(tmp_path: Path, text: bytes, message: str) -> None:

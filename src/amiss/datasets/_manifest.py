@@ -222,11 +222,14 @@ def _path(text: str, folder: Path, fps: float | None) -> Path:
     if "\0" in text:
         raise ValueError(f"path is {shown(text)}, which no file can be called")
     path = folder / text
-    if "\\" in text and os.name != "nt" and not path.exists():  # written on Windows
-        path = folder / text.replace("\\", "/")
-    path = path.resolve()
-    if path.suffix.lower() not in VIDEO_SUFFIXES and path.is_dir():
-        return PictureFolder(path, fps)
+    try:
+        if "\\" in text and os.name != "nt" and not path.exists():  # written on Windows
+            path = folder / text.replace("\\", "/")
+        path = path.resolve()
+        if path.suffix.lower() not in VIDEO_SUFFIXES and path.is_dir():
+            return PictureFolder(path, fps)
+    except OSError as error:  # the name is too long, or leads in a circle
+        raise ValueError(f"path is {shown(text)}: {error.strerror}") from None
     return path
 
 
