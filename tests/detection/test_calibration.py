@@ -87,8 +87,11 @@ def test_the_default_is_the_point_it_says_it_is(peaks: list[float]) -> None:
     calibration = calibrate(peaks, LABELS, source="made up")
     normal = calibration.scores_of(np.array(peaks[:20]))
     assert 0 < calibration.threshold < 1
-    tenth = float(np.quantile(normal, 0.9))
-    assert calibration.threshold == pytest.approx(max(0.5, (tenth + 0.55) / 2))  # 20 normal videos: half of the way
+    medians = np.median(peaks[:20]), np.median(peaks[20:])
+    middle = calibration.scores_of(np.array([0.3 * medians[0] + 0.7 * medians[1]]))[0]
+    between, tenth = max(middle, np.quantile(normal, 0.7)), np.quantile(normal, 0.9)
+    to_tenth = 20**2 / (20**2 + 45**2)
+    assert calibration.threshold == pytest.approx(max(0.5, to_tenth * tenth + (1 - to_tenth) * between))
     assert calibration.threshold in [point.threshold for point in calibration.table]
     thresholds = [point.threshold for point in calibration.table]
     assert thresholds == sorted(thresholds, reverse=True)

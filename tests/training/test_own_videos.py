@@ -82,10 +82,10 @@ def test_of_forty_clips_of_fights_half_of_the_others_are_found(
     recipe = load_recipe("pooled")
     rows = [benchmark.measure(recipe, *benchmark.draw(videos, seed, 40, 90), features, seed) for seed in range(8)]
     of_40 = benchmark.summary(rows, pooled=False)
-    assert of_40["recall"] >= 0.50, of_40
+    assert of_40["recall"] >= 0.55, of_40
     assert of_40["lowest_recall"] >= 0.25, of_40
-    assert of_40["false_alarms"] <= 0.17, of_40
+    assert of_40["false_alarms"] <= 0.15, of_40
     parts = [benchmark.measure(recipe, fit, test, features, 0) for fit, test in benchmark.folds(videos, 0)]
     of_all = benchmark.summary(parts, pooled=True)
-    assert of_all["recall"] >= 0.55, of_all
-    assert of_all["false_alarms"] <= 0.15, of_all
+    assert of_all["recall"] >= 0.58, of_all
+    assert of_all["false_alarms"] <= 0.12, of_all

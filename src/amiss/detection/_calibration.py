@@ -19,8 +19,9 @@ _LEAST_SPREAD = 0.25  # calibrated log-odds that the middle half of the peaks co
 _FAR = 2.0  # such middle halves from the median; what lies beyond counts as there
 FALSE_ALARMS = 0.1
 """Share of normal videos whose score is the default threshold, where there are many of them: one in ten."""
-_USUAL = 0.55  # threshold where nothing else is known: somewhat more anomalous than normal
-_WORTH = 20  # normal videos that such prior knowledge counts as
+_BETWEEN = 0.7  # of the way from the median normal to the median anomalous video: where few videos have the threshold
+_QUIET = 0.7  # share of normal videos that stay below it in any case
+_WORTH = 45  # normal videos from which on their quantile has more weight than that
 _TABLE = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 _FEW = 10  # videos of a label, below which a table says next to nothing
 
@@ -196,9 +197,11 @@ def calibrate(
 ) -> Calibration:
     """Fit map and threshold to videos that weren't trained on.
 
-    The threshold lies between 0.55 (somewhat more anomalous than normal) and the score that the stated share of normal
-    videos reaches, a quantile, which one odd video (they exist) moves by one rank at most. Of few videos a quantile is
-    mostly chance: with n of them it weighs n : 20. The threshold is at least 0.5: below, a video is rather normal.
+    The threshold lies between two scores. One is reached by the stated share of normal videos: a quantile, which one
+    odd video (they exist) moves by one rank at most, but of few videos it is mostly chance. With n of them it weighs
+    n² : 45² against the other, of which few tell more: seven tenths of the way from the median normal to the median
+    anomalous video, by logits, and no score that more than three in ten normal videos reach. The threshold is at least
+    0.5: below, a video is rather normal.
 
     Args:
         peaks: highest logit of each video.
@@ -220,12 +223,15 @@ def calibrate(
     def at(share: float) -> float:
         return float(np.quantile(normal, 1 - share)) if share else float(np.nextafter(normal.max(), 1.0))
 
-    worth = len(normal) / (len(normal) + _WORTH)
-    threshold = max(worth * at(false_alarms) + (1 - worth) * _USUAL, 0.5)
+    low, high = np.median(found[truth == 0]), np.median(found[truth == 1])
+    between = max(score_map(np.array([(1 - _BETWEEN) * low + _BETWEEN * high])).item(), at(1 - _QUIET))
+    worth = len(normal) ** 2 / (len(normal) ** 2 + _WORTH**2)
+    threshold = max(worth * at(false_alarms) + (1 - worth) * between, 0.5)
     levels = sorted({threshold, *map(at, _TABLE)}, reverse=True)
     rule = (
-        f"between {_USUAL} and the score that {100 * false_alarms:.3g} % of {len(normal)} normal videos reach, the "
-        f"nearer to it the more there are ({100 * worth:.0f} % of the way)"
+        f"between the point at {_BETWEEN:.0%} of the way from the median normal to the median anomalous video and the "
+        f"score that {100 * false_alarms:.3g} % of {len(normal)} normal videos reach, the nearer to it the more there "
+        f"are ({worth:.0%} of the way)"
     )
     few = "" if min(len(normal), len(anomalous)) >= _FEW else "; so few say little: expect anything"
     points = [operating_point(level, normal, anomalous) for level in levels]

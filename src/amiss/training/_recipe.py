@@ -93,8 +93,8 @@ class CalibrationSettings(Settings):
     enough_held_out: Annotated[int, Field(ge=2)] = 40
     """Held-out videos of each label from which on they alone are used, and nothing is trained again."""
     false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Share of normal videos whose score the default threshold goes by, were there many. With n of them it goes
-    n / (n + 20) of the way from 0.55 to that score, and is at least 0.5."""
+    """Share of normal videos whose score the default threshold goes by, where there are many; see
+    `amiss.detection.calibrate`."""
 
 
 class Recipe(Settings):
