@@ -15,6 +15,8 @@ HEADS: dict[str, tuple[str, dict[str, Any]]] = {
     "sultani": ("sultani", {}),
     "topk": ("topk", {"k": 3}),
     "pooled": ("pooled", {}),
+    "amiss": ("amiss", {}),
+    "amiss-causal": ("amiss", {"causal": True, "components": 3}),
     "rtfm": ("rtfm", {"channels": 8}),
     "salient": ("salient", {"chunk": 4}),
     "salient-chunk": ("salient", {"chunk": 4, "clip_scores": "chunk"}),

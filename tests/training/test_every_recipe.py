@@ -19,7 +19,7 @@ from helpers.training import clip_auc, make_data
 
 NAMES = ["sultani2018", "ekosman", "topk", "salient", "saa-ucf", "saa-xd", "rtfm", "tca", "tca-causal", "lgt",
          "ur-dmu", "bn-wvad", "distribution", "distribution-original-2023", "distribution-original-2024",
-         "pooled", "auto"]  # fmt: skip
+         "amiss", "amiss-causal", "pooled", "auto"]  # fmt: skip
 every_recipe = pytest.mark.parametrize("name", NAMES)
 
 

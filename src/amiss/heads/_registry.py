@@ -22,6 +22,7 @@ _TABLE: dict[str, HeadFactory | str] = {
     "lgt": "amiss.heads.lgt:LGTHead",
     "ur-dmu": "amiss.heads.ur_dmu:URDMUHead",
     "bn-wvad": "amiss.heads.bn_wvad:BNWVADHead",
+    "amiss": "amiss.heads.amiss:AmissHead",
     "pooled": "amiss.heads.pooled:PooledHead",
     "distribution": "amiss.heads.distribution:create_distribution_head",
 }

@@ -41,7 +41,28 @@ _POOLED = Recipe(
     calibration=CalibrationSettings(rounds=3),
 )
 
+_AMISS = Recipe(
+    name="amiss",
+    source="amiss: ridge regression, pseudo-labels by each video's own rank, how much changes around a clip, and the "
+    "level of the video; each part where the training labels show that it helps",
+    differences="Every training video is fitted on, none is held out: there is no step to select. Without a part: "
+    "--set head_options.change=off, head_options.level=off or head_options.rounds=0.",
+    head="amiss",
+    pooling="none",
+    steps=1,
+    evaluate_every=1,
+    selection=SelectionSettings(holdout=0),
+)
+
 RECIPES = (
+    _AMISS,
+    _AMISS.model_copy(
+        update={
+            "name": "amiss-causal",
+            "source": f"{_AMISS.source}; for live scores, from what came up to a clip",
+            "head_options": {"causal": True},
+        }
+    ),
     Recipe(
         name="sultani2018",
         source="Sultani, Chen, Shah: Real-world Anomaly Detection in Surveillance Videos, CVPR 2018",
