@@ -63,8 +63,8 @@ def test_change_counts_where_it_goes_with_the_anomaly_and_nowhere_else() -> None
     for changes in (False, True):
         bags, labels = made_bags(changes=changes)
         assert bool(fitted(bags, labels).uses[1]) == changes
-    assert not fitted(bags, labels, change="off").uses[:2].any()
-    assert fitted(*made_bags(8), change="on").uses[:2].all()
+    assert not fitted(bags, labels, change="never").uses[:2].any()
+    assert fitted(*made_bags(8), change="always").uses[:2].all()
 
 
 def test_the_level_of_a_video_counts_where_single_clips_say_less() -> None:
@@ -78,7 +78,7 @@ def test_the_level_of_a_video_counts_where_single_clips_say_less() -> None:
 def test_pseudo_labels_and_change_find_the_events_of_new_videos() -> None:
     bags, labels = made_bags(60, changes=True)
     learned, new = slice(0, 80), slice(80, 120)
-    plain = fitted(bags[learned], labels[learned], rounds=0, change="off")
+    plain = fitted(bags[learned], labels[learned], rounds=0, change="never")
     whole = fitted(bags[learned], labels[learned])
     assert within(whole, bags[new], labels[new]) > max(0.75, within(plain, bags[new], labels[new]))
 
@@ -101,7 +101,7 @@ def test_the_causal_head_scores_streams_as_whole_videos(short: bool) -> None:
     bags, labels = made_bags(20, changes=True)
     if short:
         bags = [bag[:, :6] for bag in bags]
-    head = fitted(bags, labels, causal=True, change="on", level="on")
+    head = fitted(bags, labels, causal=True, change="always", level="always")
     x = torch.randn(1, 50, 6)
     with torch.inference_mode():
         whole = head(x).logits[0]
@@ -123,7 +123,7 @@ def test_few_constant_and_mixed_videos_are_fitted() -> None:
     for lengths in ([12, 12], [1, 30, 12, 15], [20] * 6):
         bags = [rng.normal(size=(1, n, 5)).astype(np.float32) for n in lengths]
         bags[-1][:] = 1
-        head = fitted(bags, np.arange(len(bags)) % 2, change="on", level="on")
+        head = fitted(bags, np.arange(len(bags)) % 2, change="always", level="always")
         with torch.inference_mode():
             assert all(head(torch.from_numpy(bag)).scores.isfinite().all() for bag in bags)
 

@@ -291,7 +291,7 @@ def _in_errors(difference: float, anomalous: Array, normal: Array) -> float:
 
 
 def _gate(choice: Gate, errors: float) -> bool:
-    return errors > _ERRORS if choice == "auto" else choice == "on"
+    return errors > _ERRORS if choice == "auto" else choice == "always"
 
 
 def _take(linear: nn.Linear, fit: _Fit) -> None:

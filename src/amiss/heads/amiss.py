@@ -27,7 +27,7 @@ from amiss.heads.pooled import pool_windows
 _PAST = 24  # clips that the level of a stream is taken from: with what they look back on, the 32 that are kept live
 _TOP = 4  # the level of a video is the mean of the highest quarter of its clips
 
-Gate = Literal["auto", "on", "off"]
+Gate = Literal["auto", "always", "never"]
 
 
 class AmissOptions(HeadOptions):

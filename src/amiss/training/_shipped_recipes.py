@@ -46,7 +46,7 @@ _AMISS = Recipe(
     source="amiss: ridge regression, pseudo-labels by each video's own rank, how much changes around a clip, and the "
     "level of the video; each part where the training labels show that it helps",
     differences="Every training video is fitted on, none is held out: there is no step to select. Without a part: "
-    "--set head_options.change=off, head_options.level=off or head_options.rounds=0.",
+    "--set head_options.change=never; --set head_options.level=never; --set head_options.rounds=0.",
     head="amiss",
     pooling="none",
     steps=1,
@@ -55,14 +55,6 @@ _AMISS = Recipe(
 )
 
 RECIPES = (
-    _AMISS,
-    _AMISS.model_copy(
-        update={
-            "name": "amiss-causal",
-            "source": f"{_AMISS.source}; for live scores, from what came up to a clip",
-            "head_options": {"causal": True},
-        }
-    ),
     Recipe(
         name="sultani2018",
         source="Sultani, Chen, Shah: Real-world Anomaly Detection in Surveillance Videos, CVPR 2018",
@@ -264,6 +256,14 @@ RECIPES = (
                 "Works at every feature dim (published: at none). ",
             ),
         )
+    ),
+    _AMISS,
+    _AMISS.model_copy(
+        update={
+            "name": "amiss-causal",
+            "source": f"{_AMISS.source}; for live scores, from what came up to a clip",
+            "head_options": {"causal": True},
+        }
     ),
     _POOLED,
     _POOLED.model_copy(
