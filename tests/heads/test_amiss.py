@@ -25,6 +25,7 @@ def made_bags(n: int = 40, clips: int = 24, dim: int = 6, *, changes: bool = Fal
 
 
 def fitted(bags: Bags, labels: NDArray[np.intp], **options: object) -> Head:
+    torch.manual_seed(0)
     head = create_head("amiss", bags[0].shape[2], **options)
     head.fit_bags(bags, labels)
     return head.eval()

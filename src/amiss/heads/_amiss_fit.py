@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 _FOLDS = 3
 _ERRORS = 3.0  # standard errors, from which on a part counts
+_FEWEST = 20  # videos of each label, below which standard errors are themselves uncertain, and nothing is decided
 _PCA_ROWS = 8192  # that components are fitted to at most, evenly spaced
 
 
@@ -131,7 +132,8 @@ def _fit_rounds(
     """Classifier and localiser by rounds of pseudo-labels, and the gates of what counts."""
     settings, labels = head.settings, data.labels
     change = _standardised(_changes(projected, (settings.change_reach,) * 2))
-    folds = [_folds(labels, n_folds, repeat) for repeat in range(settings.repeats)]
+    draws = np.random.default_rng(int(torch.randint(2**31, ())))  # torch's generator is what training seeds
+    folds = [_folds(labels, n_folds, draws) for _ in range(settings.repeats)]
     classifier = _Fit.mean([_fit_taught(data, whole, fold_B, settings.rounds) for fold_B in folds])
     _take(head.classifier, classifier)
     untaught = data.out_of_fold(whole, folds[0])
@@ -242,11 +244,11 @@ def _moments(values: Sequence[Array]) -> tuple[float, float]:
     return float(joined.mean()), max(float(joined.std()), 1e-6)
 
 
-def _folds(labels: NDArray[np.intp], n_folds: int, repeat: int) -> NDArray[np.intp]:
+def _folds(labels: NDArray[np.intp], n_folds: int, draws: np.random.Generator) -> NDArray[np.intp]:
     """Fold of each bag, labels spread evenly."""
     fold_B = np.zeros(len(labels), np.intp)
     for label in (0, 1):
-        drawn = np.random.default_rng([repeat, label]).permutation(np.flatnonzero(labels == label))
+        drawn = draws.permutation(np.flatnonzero(labels == label))
         fold_B[drawn] = np.arange(len(drawn)) % n_folds
     return fold_B
 
@@ -284,7 +286,7 @@ def _placements(scores: Sequence[Array], labels: NDArray[np.intp]) -> Array:
 
 
 def _in_errors(difference: float, anomalous: Array, normal: Array) -> float:
-    if min(len(anomalous), len(normal)) < 2:
+    if min(len(anomalous), len(normal)) < _FEWEST:
         return 0.0
     error = np.sqrt(anomalous.var(ddof=1) / len(anomalous) + normal.var(ddof=1) / len(normal))
     return float(difference / max(error, 1e-12))

@@ -50,10 +50,10 @@ class AmissOptions(HeadOptions):
     """Fits with other folds, averaged."""
     change: Gate = "auto"
     """Whether the change around a clip counts; `auto`: if it agrees with the classifier inside anomalous videos, and
-    less inside normal ones, by 3 standard errors."""
+    less inside normal ones, by 3 standard errors; never with fewer than 20 videos of a label."""
     level: Gate = "auto"
     """Whether the level of the video counts; `auto`: if it tells videos apart better than single clips do, by 3
-    standard errors."""
+    standard errors; never with fewer than 20 videos of a label."""
     causal: bool = False
     """Whether a clip's score depends on earlier clips alone. Without it, streams are scored from the clips up to now,
     too, by windows that were made for both sides."""
