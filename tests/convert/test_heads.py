@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 from collections import OrderedDict
 from pathlib import Path
 
@@ -10,10 +11,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from amiss.backbones import FeatureSpec
 from amiss.convert import from_reference, read_checkpoint
+from amiss.detection import Detector
 from amiss.errors import UsageError, WeightsError
+from amiss.features import FeatureSetWriter
 from amiss.heads import Head
 from amiss.heads.sultani import SultaniHead
+from amiss.jobs import convert_checkpoint
 from helpers.reference_weights import crc_checkpoint
 
 REFERENCES = {"sultani": "ann", "topk": "ann", "rtfm": "rtfm_head", "saa": "saa_reference_head",
@@ -277,3 +282,28 @@ def test_options_reach_the_head() -> None:
     assert head.options["variant"] == "original-2023"
     with pytest.raises(UsageError, match="speed"):
         from_reference("rtfm", small_checkpoint("rtfm"), speed=2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "network", "crops", "says"),
+    [
+        ("ur-dmu", "ur_dmu_64", 10, ""),
+        ("bn-wvad", "bn_wvad_64", 1, r"u / (1 + u).* crops are 1, not 10"),
+        ("tca", "tca_64", 10, "not smoothed over 7 clips"),
+        ("lgt", "lgt_32", 1, ""),
+    ],
+)
+def test_a_detector_says_what_its_original_did_otherwise(
+    golden: Path, tmp_path: Path, kind: str, network: str, crops: int, says: str
+) -> None:
+    torch.save({"model_state_dict": crc_checkpoint(golden, network)}, tmp_path / "best.pth")
+    spec = FeatureSpec(backbone="made-up", weights="none", dim=int(network.split("_")[-1]), crops=crops)
+    x = np.random.default_rng(0).random((20, crops, spec.dim), np.float32)
+    FeatureSetWriter(tmp_path / "features", spec).add("v", x, n_frames=320, fps=25.0)
+    converted = convert_checkpoint(tmp_path / "best.pth", kind, tmp_path / "detector", like=tmp_path / "features")
+    found = "; ".join(converted.differences)
+    assert re.search(says.replace("(1 + u)", r"\(1 \+ u\)"), found) if says else not found
+    scores = Detector.load(tmp_path / "detector").score_features(x)
+    with torch.inference_mode():
+        expected = from_reference(kind, crc_checkpoint(golden, network))(torch.from_numpy(x).transpose(0, 1)).scores
+    np.testing.assert_allclose(scores, expected.mean(0), rtol=1e-5)

@@ -32,14 +32,27 @@ class _Evaluated:
     """Preprocessing, of backbones that have it."""
     weights: dict[str, str] = field(default_factory=dict)
     """Backbone → weights, where they aren't the default ones."""
+    apart: tuple[str, ...] = ()
+    """How scores differ whatever the features are."""
 
 
 _SEGMENTS = 32
 _CROPPED = _Evaluated()
+_SMOOTHED = "scores are not smoothed over {} clips after the head, as the original's are"
 _EVALUATED = {
     "sultani": _Evaluated(("matlab", "ekosman"), unit_rows=True, crops=(1,)),
     "topk": _Evaluated(("ekosman",), unit_rows=True, crops=(1,), preset="topk", weights={"resnet3d_152": "KM_200ep"}),
     "saa": _Evaluated(crops=(10, 5)),  # UCF-Crime, XD-Violence
+    "ur-dmu": _Evaluated(crops=(10, 5)),
+    "bn-wvad": _Evaluated(
+        crops=(10, 5),
+        apart=("scores u are u / (1 + u); crops are averaged after that, not distances and scores apart",),
+    ),
+    "tca": _Evaluated(apart=(_SMOOTHED.format(7),)),
+    "tca-xd": _Evaluated(crops=(5,), apart=(_SMOOTHED.format(8),)),
+    "tca-shanghaitech": _Evaluated(apart=(_SMOOTHED.format(3),)),
+    "lgt": _Evaluated(crops=(1,)),
+    "lgt-xd": _Evaluated(crops=(1,)),
 }
 
 
@@ -176,7 +189,7 @@ def _differences(original: _Evaluated, spec: FeatureSpec, kind: str, chunk: int 
     from amiss.backbones import presets_of
     from amiss.convert import EVALUATION_OPTIONS
 
-    found = []
+    found = list(original.apart)
     pooling = spec.pooling if spec.segments is not None else "none"
     if pooling not in original.poolings:
         found.append(f"{_rows(spec.segments, pooling)} are scored, not {_rows(_SEGMENTS, original.poolings[0])}")
