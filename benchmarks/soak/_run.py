@@ -57,6 +57,7 @@ rules:
 
 def run_soak(out: Path, hours: float, seed: int) -> dict[str, Any]:
     """Watch for so long, with faults; `broken` in the result has what must not be."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # no service and no disk is left behind
     folder = out / "soak"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
