@@ -12,7 +12,8 @@ from amiss.datasets import Manifest, Video
 from amiss.detection import Detector
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set
 from amiss.training import OutOfFold, load_recipe, train
-from amiss.training._crossfit import assign_folds
+from amiss.training._crossfit import assign_folds, cross_fit
+from helpers.training import make_data
 
 QUICK = ["steps=20", "evaluate_every=10", "batch.normal=8", "batch.anomalous=8", "segments=4"]
 
@@ -125,3 +126,19 @@ def test_auto_changes_its_mind_only_for_more_than_chance(
     report = train(load_recipe("auto", ["calibration.rounds=1"]), manifest, features, tmp_path / "run")
     assert report.taken == taken
     assert Detector.load(tmp_path / "run" / "selected").head.name == taken
+
+
+def test_rates_of_folds_fall_as_those_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fold stops where the selected weights were, not where its schedule would end by then."""
+    seen: list[tuple[int, int]] = []
+
+    def share(schedule: str, step: int, steps: int) -> float:
+        seen.append((step, steps))
+        return 1.0
+
+    monkeypatch.setattr("amiss.training._loop.rate_share", share)
+    manifest, features = make_data(tmp_path / "features", 6)
+    cross_fit(
+        load_recipe("topk", [*QUICK, "calibration.folds=2", "normalise=l2"]), manifest.split("train"), features, 7, 0
+    )
+    assert seen == [(step, 20) for step in range(1, 8)] * 2

@@ -55,7 +55,6 @@ def cross_fit(
     n_folds = min(settings.folds, int(fewest))
     if n_folds < 2:
         return {}
-    shorter = recipe.model_copy(update={"steps": steps})
     logits: dict[str, Logits] = defaultdict(tuple)
     for turn in range(settings.rounds):
         fold_of = assign_folds(videos, n_folds, [seed, 4, turn])
@@ -63,7 +62,7 @@ def cross_fit(
             rest = [v for v in videos if fold_of[v.video_id] != fold]
             if {v.label for v in rest} == {0, 1}:
                 fold_seed = int(np.random.SeedSequence([seed, 5, turn, fold]).generate_state(1)[0])
-                detector = _train_on(shorter, rest, features, fold_seed, glances)
+                detector = _train_on(recipe, rest, features, steps, fold_seed, glances)
                 for video in videos:
                     if fold_of[video.video_id] == fold:
                         logits[video.video_id] += (detector.logits(features.load(video.video_id)),)
@@ -72,13 +71,13 @@ def cross_fit(
 
 
 def _train_on(
-    recipe: Recipe, videos: Sequence[Video], features: FeatureSet, seed: int, glances: Glances | None
+    recipe: Recipe, videos: Sequence[Video], features: FeatureSet, steps: int, seed: int, glances: Glances | None
 ) -> Detector:
     torch.manual_seed(seed)
     head = make_head(recipe, features.spec.dim)
     normalisation = fit_normalisation(recipe, videos, features)
     fit = load_bags(recipe, videos, features, normalisation, glances)
-    loop = TrainingLoop(recipe, head, fit, load_bags(recipe, [], features, normalisation), seed)
+    loop = TrainingLoop(recipe, head, fit, load_bags(recipe, [], features, normalisation), seed, stop=steps)
     while not loop.is_done:
         loop.advance(_NoLog(), lambda step: None)
     return Detector(features.spec, loop.head_now(), normalisation, Calibration(0.5, "not calibrated", 0))

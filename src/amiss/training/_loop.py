@@ -34,7 +34,10 @@ class Log(Protocol):
 class TrainingLoop:
     """The training loop's state: head, optimiser, step, selection."""
 
-    def __init__(self, recipe: Recipe, head: Head, fit: Bags, held_out: Bags, seed: int) -> None:
+    def __init__(
+        self, recipe: Recipe, head: Head, fit: Bags, held_out: Bags, seed: int, *, stop: int | None = None
+    ) -> None:
+        """`stop`: last step, where it isn't the recipe's; the rate falls over those of the recipe all the same."""
         self.recipe = recipe
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.head = head.to(self.device)
@@ -43,6 +46,7 @@ class TrainingLoop:
         self.fit = fit.on(self.device)
         self.held_out = held_out.on(self.device)
         self.seed = seed
+        self.stop = stop
         self.step = 0
         self.step_seconds = 0.0
         self.crops = fit.features[0].shape[0]
@@ -58,7 +62,7 @@ class TrainingLoop:
     @property
     def n_steps(self) -> int:
         """Steps at most."""
-        return 1 if self.head.fits_at_once else self.recipe.steps
+        return 1 if self.head.fits_at_once else min(self.recipe.steps, self.stop or self.recipe.steps)
 
     @property
     def selected_step(self) -> int:
@@ -121,8 +125,9 @@ class TrainingLoop:
         total.backward()  # type: ignore[no-untyped-call]
         if (largest := self.recipe.optimiser.largest_gradient) is not None:
             clip_grad_norm_(self.head.parameters(), largest)
+        own = self.recipe.optimiser
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.optimiser.lr * rate_share(self.recipe.optimiser.schedule, self.step, self.n_steps)
+            group["lr"] = own.lr * rate_share(own.schedule, self.step, self.recipe.steps)
         self.optimiser.step()
         return {"loss": loss, **{f"loss/{name}": term for name, term in zip(losses.terms, terms, strict=True)}}
 
