@@ -36,7 +36,7 @@ class AmissOptions(HeadOptions):
     components: Count = 256
     """Principal components that rows are projected on, at most."""
     reach: Annotated[int, Field(ge=0)] = 1
-    """Clips on each side that are averaged with a clip; causal: before it."""
+    """Clips on each side that are averaged with a clip; causal: before it, and at most 8 for live scores as offline."""
     change_reach: Count = 3
     """Clips on each side that the change is measured over; causal: one, before it."""
     short: Annotated[int, Field(ge=0)] = 8
@@ -66,7 +66,7 @@ class AmissOptions(HeadOptions):
 class AmissHead(HeadWithOptions):
     """amiss's own: ridge regression and pseudo-labels on whole videos and clips, change, level; each part if it helps.
 
-    Made to be fitted at once, `fit_bags`; `loss` trains the classifier by steps, every clip with its bag's label.
+    Made to be fitted at once, `fit_bags`; `loss` trains the classifier by steps, on the highest logit of each bag.
     """
 
     name = "amiss"
