@@ -38,6 +38,7 @@ _TYPES = {
     )
     for mistake in ("type", "parsing", "from_float")
 }
+_LONGEST_FIELD = 200  # characters of where a value stands that are shown
 _BOUNDS = {
     "greater_than_equal": "at least",
     "greater_than": "above",
@@ -105,8 +106,9 @@ class Problem:
 
     @property
     def field(self) -> str:
-        """Where, with dots."""
-        return ".".join(map(str, self.where))
+        """Where, with dots; on one line, whatever a file calls its fields."""
+        text = ".".join(map(str, self.where))
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:_LONGEST_FIELD])
 
     def __str__(self) -> str:
         shown = self.value

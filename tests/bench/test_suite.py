@@ -65,7 +65,7 @@ def test_environment_and_relative_paths(tmp_path: Path, monkeypatch: pytest.Monk
         ({"recipes": [{"recipe": "topk", "set": {"steps": []}}]}, r"recipes\.0: set\.steps: the list .* is empty"),
         ({"recipes": [{"recipe": "topk"}] * 2}, r"\['topk'\] stand twice"),
         ({"recipes": []}, "nothing to compare"),
-        ({"seeds": 0}, "seeds is 0; must be how many, 1 or more, or a list of seeds"),
+        ({"seeds": 0}, "seeds is 0; must be how many, 1 to 1000, or a list of seeds"),
         ({"seeds": []}, "seeds: must be how many"),
         ({"seeds": [1, 1]}, r"seeds: \[1, 1\] has one twice"),
         ({"scores": [{"name": "s", "dataset": "z", "files": ["s.json"]}]}, r"scores\.0: dataset .* not in the suite"),

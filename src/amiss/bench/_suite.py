@@ -27,6 +27,7 @@ Metric = Annotated[
     Literal["auc", "ano_auc", "within", "ap", "pr_auc_trapezoid", "video_auc", "event_ap", "latency_aware_ap"],
     BeforeValidator(lambda name: _FORMER_METRICS.get(name, name) if isinstance(name, str) else name),
 ]
+_MOST_SEEDS = 1000
 _MOST_VARIANTS = 10_000  # of one recipe: nobody waits for more
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -164,8 +165,8 @@ class ScoresChoice(Settings):
 def _seeds(value: Any) -> Any:
     """One message where each type of the field has its own."""
     is_list = isinstance(value, list) and value and all(type(seed) is int for seed in value)
-    if not is_list and not (type(value) is int and value >= 1):
-        raise ValueError("must be how many, 1 or more, or a list of seeds")
+    if not is_list and not (type(value) is int and 1 <= value <= _MOST_SEEDS):
+        raise ValueError(f"must be how many, 1 to {_MOST_SEEDS}, or a list of seeds")
     return value
 
 

@@ -324,7 +324,7 @@ def read_ucsd_matlab(path: Path) -> list[Annotation]:
         for span in re.split(r"[,\s]+", body.strip()):
             first, _, last = span.partition(":")
             if not first.isdecimal() or not (last or first).isdecimal():
-                raise ManifestError(f"{path}: gt_frame of clip {number} has {span!r}; wanted first:last")
+                raise ManifestError(f"{path}: gt_frame of clip {number} has {shown(span)}; wanted first:last")
             spans.append(f"{int(first) - 1}-{int(last or first)}")
         try:
             events = parse_events(";".join(spans))

@@ -15,7 +15,7 @@ from amiss.training._recipe import Recipe
 from amiss.training._shipped_recipes import RECIPES
 from amiss.yaml import MAX_LENGTH, read_yaml, write_yaml
 
-_MOST_PROBLEMS = 3  # that are told of one recipe
+_LONGEST = 1500  # characters of what is wrong with one recipe
 _BY_NAME: Registry[Recipe] = Registry("recipe", {recipe.name: recipe for recipe in RECIPES})
 
 
@@ -69,8 +69,8 @@ def _validated(values: Mapping[str, Any], source: str) -> Recipe:
             _no_field(problem.field) if problem.kind == "extra_forbidden" else str(problem)
             for problem in problems_of(error, Recipe)
         ]
-        more = f" (and {len(problems) - _MOST_PROBLEMS} more)" if len(problems) > _MOST_PROBLEMS else ""
-        raise UsageError(f"recipe {source}: {'; '.join(problems[:_MOST_PROBLEMS])}{more}") from None
+        text = "; ".join(problems)
+        raise UsageError(f"recipe {source}: {shown(text, quoted=False, most=_LONGEST)}") from None
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:
