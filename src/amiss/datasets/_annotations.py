@@ -323,7 +323,7 @@ def read_ucsd_matlab(path: Path) -> list[Annotation]:
         spans = []
         for span in re.split(r"[,\s]+", body.strip()):
             first, _, last = span.partition(":")
-            if not first.isdecimal() or not (last or first).isdecimal():
+            if not re.fullmatch(r"[0-9]{1,12}(:[0-9]{1,12})?", span):
                 raise ManifestError(f"{path}: gt_frame of clip {number} has {shown(span)}; wanted first:last")
             spans.append(f"{int(first) - 1}-{int(last or first)}")
         try:
