@@ -58,9 +58,10 @@ def test_changed_keeps_what_was_stated_and_no_more() -> None:
 
 def test_mistakes_in_nested_values_keep_their_place() -> None:
     with pytest.raises(ValidationError) as caught:
-        Outer.model_validate({"inner": {"size": "x"}, "shares": [0, "y"], "wait": 1})
+        Outer.model_validate({"inner": {"size": "x"}, "shares": [0, "y"], "size": 1, "wait": 1})
     found = {problem.where: str(problem) for problem in problems_of(caught.value, Outer)}
-    assert list(found) == [("inner", "size"), ("shares", 1), ("wait",)]
+    assert list(found) == [("inner", "size"), ("shares", 1), ("size",), ("wait",)]
+    assert found["size",] == "size: there is no such field; it belongs in 'inner'"
     assert found["inner", "size"] == "inner.size is 'x'; must be a whole number"
     assert found["wait",] == "wait: there is no such field; did you mean 'wait_s'?"
 

@@ -2,8 +2,10 @@
 
 import difflib
 import importlib
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -89,7 +91,8 @@ class Registry(Generic[T]):
     def _entry_points(self) -> dict[str, EntryPoint]:
         if self.group is None:
             return {}
-        return {point.name: point for point in entry_points(group=self.group) if point.name not in self.built_in}
+        points = _entry_points_of(self.group, tuple(sys.path))
+        return {point.name: point for point in points if point.name not in self.built_in}
 
     def _from(self, point: EntryPoint) -> T:
         try:
@@ -122,6 +125,12 @@ def closest(name: str, known: Iterable[str]) -> list[str]:
 
 def _spelt(name: str) -> str:
     return name.casefold().replace("-", "_")
+
+
+@lru_cache(maxsize=64)
+def _entry_points_of(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Of all packages on a `sys.path`: to look through them takes long."""
+    return tuple(entry_points(group=group))
 
 
 def _load(where: str) -> Any:

@@ -21,6 +21,8 @@ S = TypeVar("S", bound="Settings")
 ENVIRONMENT_PREFIX = "AMISS_"
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 """Up to a day."""
+LongTime = Annotated[float, Field(ge=0, le=31536000)]
+"""Seconds, up to a year: clocks can be moved by it."""
 Score = Annotated[float, Field(ge=0, le=1)]
 
 _SHOWN = (bool, int, float, str)
@@ -132,7 +134,9 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Prob
         message = found["msg"].removeprefix("Value error, ")
         is_shown = isinstance(value, _SHOWN)
         if kind == "extra_forbidden":
-            message, is_shown = f"there is no such field{hint(str(where[-1]), fields)}", False
+            name = str(where[-1])
+            advice = _groups_hint(model, name, where) if name in fields else hint(name, fields)
+            message, is_shown = f"there is no such field{advice}", False
         elif kind == "missing":
             message, is_shown = "is missing", False
         elif kind in _TYPES:
@@ -143,7 +147,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Prob
             message = "must not be empty"
         elif kind in _BOUNDS:
             (bound,) = found["ctx"].values()
-            message = f"must be {_BOUNDS[kind]} {bound:g}"
+            message = f"must be {_BOUNDS[kind]} {bound:.15g}"
         else:
             message = message.replace("Input should be", "must be")
             message = message[:1].lower() + message[1:]
@@ -161,6 +165,18 @@ def hint(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing where none is like it."""
     close = closest(name, known)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _groups_hint(model: type[BaseModel], name: str, where: Iterable[str | int]) -> str:
+    """`; it belongs in 'x'`: for a field that stands outside the settings that have it."""
+    groups = dict.fromkeys(
+        group
+        for part in _models_in(model)
+        for group, field in part.model_fields.items()
+        for inner in _types_in(field.annotation)
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and name in inner.model_fields
+    )
+    return f"; it belongs in {' or '.join(map(repr, groups))}" if groups and groups.keys().isdisjoint(where) else ""
 
 
 def _may_be_null(model: type[BaseModel], where: Iterable[str | int]) -> bool:

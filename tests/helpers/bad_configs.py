@@ -35,6 +35,8 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "long text": (CAMERA + f"media: '{'a:@' * 100_000}'\n", "300000 characters"),
     "long names": (CAMERA + "rules:\n" + f"  - {{name: '@{'a:' * 1500}', channels: [y]}}\n" * 20, "3001 characters"),
     "unknown fields": (CAMERA + "".join(f"k{i}: v\n" for i in range(2000)), "many mistakes"),
+    "wrong addresses": ("cameras:\n" + "".join(f"  c{i}: {{url: x}}\n" for i in range(1900)), "must start with one of"),
+    "times beyond all": (CAMERA + "workers: {stop_s: 1e99}\nretention: {max_gb: 1e300}\n", "at most 86400"),
     "control characters": ('cameras: {"a\\e[31m": {url: "b\\nc"}}', r"a\x1b[31m"),
     "wrong types": ("cameras: 3\nhttp: []\nrules: {a: b}\nchannels: [x]\nworkers: 3\ndetector: {a: b}\n", "6 mistakes"),
     "no address": (CAMERA + "http: {base_url: 'http://['}\n", "invalid IPv6 URL"),

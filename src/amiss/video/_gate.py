@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from amiss.settings import Settings
+from amiss.settings import Seconds, Settings
 from amiss.video._rgb import Image
 
 COLUMNS = 64  # of the small picture that is compared
@@ -20,7 +20,7 @@ class GateSettings(Settings):
     """true: clips in which nothing moves take the features of the last still clip."""
     threshold: Annotated[float, Field(gt=0, le=255)] = 4.0
     """Largest change, in grey levels 0 to 255, of any part of a still scene."""
-    refresh_s: Annotated[float, Field(ge=0)] = 10.0
+    refresh_s: Seconds = 10.0
     """A still scene is run through the backbone this often all the same."""
 
 

@@ -301,10 +301,10 @@ channels:
 def test_known_addresses_ask_no_other_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which takes long, and a file may have hundreds of cameras."""
 
-    def asked(**_: object) -> None:
+    def asked(*_: object) -> None:
         raise AssertionError("entry points were asked for")
 
-    monkeypatch.setattr("amiss.registry.entry_points", asked)
+    monkeypatch.setattr("amiss.registry._entry_points_of", asked)
     urls = ("rtsp://h/", "https://h/", "device:0", "/dev/video0", "replay:a.mp4", "FOLDER:drop")
     cameras = "".join(f"  c{i}: {{url: '{url}'}}\n" for i, url in enumerate(urls))
     assert len(load_config(write(folder, f"detector: detector\ncameras:\n{cameras}")).cameras) == len(urls)

@@ -85,6 +85,7 @@ def test_hours_and_their_complement_share_the_day(moment: datetime, first: objec
         ({"days": ("monday",)}, "'monday'"),
         ({"time_zone": "Mars/Olympus"}, "Europe/Berlin"),
         ({"cooldown_s": -1}, "negative"),
+        ({"cooldown_s": 1e300}, "at most 31536000"),
         ({"channels": ()}, "no channel"),
     ],
 )

@@ -198,6 +198,30 @@ def test_disk_that_takes_nothing_for_a_while(
     spool.close()
 
 
+def test_what_is_being_written_counts_as_untaken_only_when_that_takes_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path)
+    real, begun, may_end = os.fsync, threading.Event(), threading.Event()
+
+    def slow(descriptor: int) -> None:
+        begun.set()
+        assert may_end.wait(10)
+        real(descriptor)
+
+    monkeypatch.setattr(spool_module.os, "fsync", slow)
+    thread = threading.Thread(target=put, args=(spool, 1))
+    thread.start()
+    assert begun.wait(10)
+    assert spool.in_memory == 0
+    monkeypatch.setattr(spool_module, "_SLOW_S", 0.0)
+    assert spool.in_memory == 1
+    may_end.set()
+    thread.join()
+    assert spool.in_memory == 0
+    spool.close()
+
+
 def test_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="spool folder"):

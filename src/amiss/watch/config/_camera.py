@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from amiss.detection import AlarmSettings
 from amiss.errors import UsageError
-from amiss.settings import Settings
+from amiss.settings import LongTime, Settings
 from amiss.video import GateSettings, SourceSettings, address_starts, has_known_start, open_source, redact
 
 
@@ -46,7 +46,7 @@ class CameraDefaults(Settings):
     """What is kept of an event."""
     window_clips: Annotated[int, Field(ge=1, le=4096)] = 32
     """Heads that look at a whole video see this many of the last clips."""
-    offline_after_s: Annotated[float, Field(ge=1)] = 60.0
+    offline_after_s: Annotated[LongTime, Field(ge=1)] = 60.0
     """A camera of which nothing was scored for so long is offline, whatever the reason: rules with `on: offline` tell
     it. Of a file or folder: one that can't be read. Must be longer than a clip takes (16 pictures, for most
     detectors)."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from amiss.settings import Settings
+from amiss.settings import LongTime, Settings
 from amiss.watch._extras import import_name
 from amiss.watch.config._webhook_address import WebhookAddress, check_headers
 
@@ -27,7 +27,7 @@ def _with_kind(schema: dict[str, Any]) -> None:
 class _Channel(Settings):
     model_config = ConfigDict(json_schema_extra=_with_kind)
 
-    expire_s: Annotated[float, Field(gt=0)] = EXPIRE_S
+    expire_s: Annotated[LongTime, Field(gt=0)] = EXPIRE_S
     """A message that could not be sent for so long is given up."""
     timeout_s: Annotated[float, Field(gt=0, le=LONGEST_SEND_S)] = SEND_S
     """An attempt that isn't done in so long, whatever comes meanwhile, is cut off and counts as failed."""

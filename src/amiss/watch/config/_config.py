@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from amiss.files import is_reserved
-from amiss.settings import Settings
+from amiss.settings import Seconds, Settings
 from amiss.watch.config._camera import CameraDefaults, CameraSettings
 from amiss.watch.config._channels import ChannelSettings
 from amiss.watch.config._rules import Name, Rule
@@ -24,11 +24,11 @@ _DATABASE = "sqlite:///amiss.db"
 class RetentionSettings(Settings):
     """How long clips and snapshots stay. Events themselves, and the media of protected ones, always stay."""
 
-    days: Annotated[float | None, Field(gt=0)] = 30.0
+    days: Annotated[float | None, Field(gt=0, le=36500)] = 30.0
     """Older media go; null = never for their age."""
-    max_gb: Annotated[float | None, Field(gt=0)] = None
+    max_gb: Annotated[float | None, Field(gt=0, le=1e9)] = None
     """The oldest go when all media together are larger (10⁹ bytes); null = no limit."""
-    min_free_gb: Annotated[float, Field(ge=0)] = 1.0
+    min_free_gb: Annotated[float, Field(ge=0, le=1e9)] = 1.0
     """When the disk has less than this left, the oldest go at once, until twice as much is free."""
 
     @property
@@ -107,17 +107,17 @@ class HttpSettings(Settings):
 class WorkerSettings(Settings):
     """How the work is done."""
 
-    threads: Annotated[int | None, Field(ge=1)] = None
+    threads: Annotated[int | None, Field(ge=1, le=1024)] = None
     """CPU threads of the backbone; null = torch's choice."""
     device: str = "auto"
     """Where the backbone runs: auto, cpu, cuda, cuda:1, …"""
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     """Of the backbone's arithmetic; int8 needs a network that `amiss weights quantise` made."""
-    max_restarts: Annotated[int, Field(ge=1)] = 5
+    max_restarts: Annotated[int, Field(ge=1, le=10_000)] = 5
     """A camera's worker that fails is started again; after so many failures within `restarts_within_s` …"""
-    restarts_within_s: Annotated[float, Field(gt=0)] = 60.0
+    restarts_within_s: Annotated[Seconds, Field(gt=0)] = 60.0
     """… it is started only every so many seconds."""
-    stop_s: Annotated[float, Field(ge=0)] = 10.0
+    stop_s: Seconds = 10.0
     """On a stop: longest wait for events to be closed and messages to be sent."""
 
 

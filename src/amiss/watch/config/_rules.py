@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from amiss.settings import Score, Seconds, Settings
+from amiss.settings import LongTime, Score, Seconds, Settings
 from amiss.watch._event import CameraEvent
 from amiss.watch._outage import Outage
 
@@ -37,7 +37,7 @@ class Rule(Settings):
     """Days of the week (on which those hours begin); null = all."""
     time_zone: str | None = None
     """Of hours and days, e.g. Europe/Berlin; null = the machine's."""
-    cooldown_s: Annotated[float, Field(ge=0)] = 60.0
+    cooldown_s: LongTime = 60.0
     """After an event that was told, none of the same camera (of a folder: in the same file) is told to the same channel
     for so long, from opening to opening, or from end to end with `on: closed`. A message that could not be sent doesn't
     count."""

@@ -23,6 +23,7 @@ log = logging.getLogger("amiss.watch.store")
 
 MAX_BYTES = 64 << 20
 _REPEAT_S = 60.0  # a trouble that lasts is said again after so long
+_SLOW_S = 5.0  # of a write: the disk takes nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,9 @@ class Spool:
         self._max_bytes = max_bytes
         self._entries: dict[int, Entry] = {}  # in order
         self._open: dict[str, int] = {}  # event → its waiting state, while open
-        self._unwritten: set[int] = set()  # what the disk did not take: in memory only
+        self._unwritten: set[int] = set()  # what the disk did not take yet: in memory only
+        self._writing_since: float | None = None
+        self._has_failed = False  # the last write
         self._next = 0
         self._bytes = 0  # of what waits
         self._since: float | None = None
@@ -93,8 +96,11 @@ class Spool:
 
     @property
     def in_memory(self) -> int:
-        """Records that the disk did not take: lost if the process ends before the database takes them."""
-        return len(self._unwritten)
+        """Records that the disk did not take, or not for seconds: lost if the process ends before the database takes
+        them."""
+        since = self._writing_since
+        is_slow = since is not None and time.monotonic() - since > _SLOW_S
+        return len(self._unwritten) if self._has_failed or is_slow else 0
 
     def append(self, record: bytes, *, event_id: str | None = None, is_open: bool = False) -> None:
         """Put a record (JSON in one line) at the end; it is on disk when this returns.
@@ -182,12 +188,14 @@ class Spool:
     def _write(self) -> None:
         """Write what is not on disk yet."""
         lines = b"".join(self._entries[number].line for number in sorted(self._unwritten))
+        self._writing_since = time.monotonic()
         try:
             if self._file.closed:
                 self._file = FileIO(self._path, "ab")
             self._append_bytes(lines)
             os.fsync(self._file.fileno())
         except OSError as error:
+            self._has_failed = True
             self._truncate(self._size)  # no torn line before the next one
             self._say(
                 "write",
@@ -195,6 +203,9 @@ class Spool:
                 "memory only and lost if the process ends before the database takes them",
             )
             return
+        finally:
+            self._writing_since = None
+        self._has_failed = False
         self._size += len(lines)
         self._unwritten.clear()
 
@@ -244,6 +255,7 @@ class Spool:
                 temporary.write_bytes(b"".join(entry.line for entry in self._entries.values()))
             self._size = self._path.stat().st_size
             self._unwritten.clear()
+            self._has_failed = False
             self._file = FileIO(self._path, "ab")
             _sync_folder(self.folder)
         except OSError as error:
