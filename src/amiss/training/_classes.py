@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from amiss.datasets import Video
 from amiss.errors import ManifestError, UsageError
 from amiss.heads import ClassVectors, Head, create_head
+from amiss.reading import load_arrays, refusing
 from amiss.training._recipe import Recipe
 
 
@@ -26,11 +27,8 @@ def make_head(recipe: Recipe, feature_dim: int) -> Head:
             f"class_vectors is {recipe.class_vectors!r}, and head {recipe.head!r} tells no classes apart: "
             "name them (--set head_options.classes=…), or leave class_vectors out"
         )
-    try:
-        with np.load(recipe.class_vectors, allow_pickle=False) as opened:
-            given = dict(opened)
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"class_vectors {recipe.class_vectors!r} can't be read as an npz file: {error}") from error
+    with refusing(UsageError, f"class_vectors {recipe.class_vectors!r}", "can't be read as an npz file"):
+        given = load_arrays(recipe.class_vectors)
     for place in places:
         place.take(given)
     return head

@@ -14,7 +14,7 @@ from amiss.errors import AmissError, OutputError, StoreError
 from amiss.reading import refusing
 from amiss.video import LiveFrame, redact
 from amiss.watch._config_reader import ConfigReader
-from amiss.watch._outages import OutageWatch
+from amiss.watch._outage_watch import OutageWatch
 from amiss.watch._reporter import Reporter
 from amiss.watch._score_log import ScoreLog
 from amiss.watch.alerts import Channel, Dispatcher, StatePublisher, make_channels

@@ -15,7 +15,7 @@ pytest.importorskip("alembic", reason="needs amiss[watch]")
 from amiss.errors import AlertError, UsageError
 from amiss.video import Backoff
 from amiss.watch._outage import Outage, OutageNews
-from amiss.watch._outages import OutageWatch
+from amiss.watch._outage_watch import OutageWatch
 from amiss.watch.alerts import Alert, Dispatcher
 from amiss.watch.camera import CameraStatus, Progress
 from amiss.watch.config import CameraSettings, Rule
