@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from amiss.heads import Head, create_head
-from amiss.heads.amiss import change_around, mean_around, top_mean
+from amiss.heads._amiss_windows import change_around, mean_around, top_quarter_mean
 
 Bags = list[NDArray[np.float32]]
 
@@ -56,8 +56,8 @@ def test_windows_of_clips_and_the_highest_quarter_honour_the_mask() -> None:
     found = mean_around(x, mask, 1, 1)
     torch.testing.assert_close(found[1, 4], x[1, 3:5].mean(dim=0))
     torch.testing.assert_close(found[0, 0], x[0, :2].mean(dim=0))
-    torch.testing.assert_close(top_mean(x[..., 0], mask)[0], x[0, :, 0].topk(2).values.mean())
-    torch.testing.assert_close(top_mean(x[..., 0], mask)[1], x[1, :5, 0].max())
+    torch.testing.assert_close(top_quarter_mean(x[..., 0], mask)[0], x[0, :, 0].topk(2).values.mean())
+    torch.testing.assert_close(top_quarter_mean(x[..., 0], mask)[1], x[1, :5, 0].max())
 
 
 def test_change_counts_where_it_goes_with_the_anomaly_and_nowhere_else() -> None:

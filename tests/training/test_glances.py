@@ -82,6 +82,16 @@ def test_selected_by_glances_it_is_the_step_at_which_held_out_clicks_rank_highes
     assert any("selected by glances: clicks are more than video labels" in remark for remark in report.remarks)
 
 
+def test_where_nothing_is_held_out_clicks_chose_nothing(
+    data: tuple[Manifest, FeatureSet], clicks: Glances, tmp_path: Path
+) -> None:
+    settings = [*QUICK, "selection.by=glances", "selection.holdout=0", "calibration.folds=0"]
+    report = train(load_recipe("topk", settings), *data, tmp_path / "run", glances=clicks)
+    assert report.selected_by is None
+    assert report.glances is None  # no clicked video was scored by a head not trained on it
+    assert not any("selected by glances" in remark for remark in report.remarks)
+
+
 def test_rendered_clicks_by_hand() -> None:
     one = rendered(np.array([0.125]), 4, 0.5)  # the middle of the first of four clips; they lie 0.5 of 2 apart
     curve = np.exp(-0.5 * (np.array([0, 0.5, 1, 1.5]) / 0.5) ** 2)

@@ -1,6 +1,5 @@
 """The tables of a benchmark: for the terminal and as Markdown."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -76,9 +75,9 @@ def shortcut_rows(dataset: DatasetResult) -> tuple[list[str], list[list[str]]]:
 
 
 def _gain(gain: dict[str, Any]) -> str:
-    low, high = gain["ci95"] or (math.nan, math.nan)
+    interval = "" if gain["ci95"] is None else " ({:+.1f} … {:+.1f})".format(*(100 * end for end in gain["ci95"]))
     mark = "" if gain["beats"] else " ✗"
-    return f"{100 * gain['difference']:+.1f} ({100 * low:+.1f} … {100 * high:+.1f}){mark}"
+    return f"{100 * gain['difference']:+.1f}{interval}{mark}"
 
 
 GLANCE_COLUMNS = ["system", "selected by", "glance rank", "95 % interval", "peak hit"]

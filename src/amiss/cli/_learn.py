@@ -88,7 +88,8 @@ def _remarks(report: "TrainReport") -> list[str]:
     taken = [report.notes[0]] if report.taken is not None else []
     found = report.out_of_fold
     if found is None:
-        return [*taken, f"too few videos to say what a threshold does: {report.notes[-1]}", *report.remarks]
+        few = f"too few videos to say what a threshold does: {report.notes[-1]}"
+        return [*taken, few, *_localisation(report), *report.remarks]
     worth = taken or [f"video AUC of videos left out: {found.video_auc:.3f}"]
     return [*worth, *_localisation(report), found.hours_remark, *report.remarks]
 
@@ -96,6 +97,8 @@ def _remarks(report: "TrainReport") -> list[str]:
 def _localisation(report: "TrainReport") -> list[str]:
     """How well it knows when, by clicks."""
     found = report.glances
+    if found is None and report.clicks_hash:
+        return ["glances: not measured, as no clicked video was scored by a head not trained on it"]
     if found is None:
         return []
     verdict = "" if found.beats_middle else ", which it doesn't clearly beat"

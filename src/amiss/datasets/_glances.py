@@ -39,7 +39,7 @@ def read_glances(path: str | os.PathLike[str], manifest: Manifest) -> Glances:
     for row in table.rows:
         try:
             video_id, text = check_id(row.cells["video_id"]), row.cells[column]
-            frame = 0 if text in ("0", "0.0") else to_whole_number(text, column)
+            frame = _to_frame(text, column)
             video = manifest.by_id.get(video_id)
             if video is None or video.split == "test":
                 others[video_id] = None
@@ -61,3 +61,12 @@ def read_glances(path: str | os.PathLike[str], manifest: Manifest) -> Glances:
             stacklevel=2,
         )
     return {video_id: tuple(sorted(frames)) for video_id, frames in found.items()}
+
+
+def _to_frame(text: str, name: str) -> int:
+    if text in ("0", "0.0"):
+        return 0
+    try:
+        return to_whole_number(text, name)
+    except ValueError:
+        raise ValueError(f"{name} is {shown(text)}; it must be a whole number, 0 or above") from None

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
+from amiss.heads._amiss_windows import change_around
 from amiss.heads._base import full_mask
 
 if TYPE_CHECKING:
@@ -163,7 +165,7 @@ def _fit_taught(
     for _ in range(rounds):
         taught = scores = _standardised(scores)
         if change is not None:
-            taught = [sigmoid(z) * sigmoid(d) for z, d in zip(scores, change, strict=True)]
+            taught = [expit(z) * expit(d) for z, d in zip(scores, change, strict=True)]
         targets = pseudo_labels(taught, data.labels)
         scores = data.out_of_fold(targets, fold_B)
     return _Fit.scaled(*data.regress(targets, np.arange(len(data.labels))), scores)
@@ -211,15 +213,8 @@ def ridge(rows: NDArray[np.floating], y: Array, share: Array, penalty: float) ->
     return weights, -float(mean @ weights)
 
 
-def sigmoid(z: Array) -> Array:
-    """σ(z)."""
-    return np.asarray(1 / (1 + np.exp(-z)))
-
-
 def _changes(projected: Sequence[Tensor], window: tuple[int, int]) -> list[Array]:
     """Change around each clip of each bag, mean over crops; NaN where there is nothing to compare with."""
-    from amiss.heads.amiss import change_around
-
     return [change_around(x, full_mask(x), *window).double().mean(dim=0).numpy() for x in projected]
 
 

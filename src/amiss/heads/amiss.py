@@ -20,12 +20,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from amiss.heads._amiss_fit import fit_amiss
+from amiss.heads._amiss_windows import change_around, mean_around, top_quarter_mean
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
 from amiss.heads._head_options import Count, Dropout, HeadOptions, HeadWithOptions, Weight
 from amiss.heads.pooled import pool_windows
 
 _PAST = 24  # clips that the level of a stream is taken from: with what they look back on, the 32 that are kept live
-_TOP = 4  # the level of a video is the mean of the highest quarter of its clips
 
 Gate = Literal["auto", "always", "never"]
 
@@ -145,17 +145,17 @@ class AmissHead(HeadWithOptions):
     def level(self, logit_BT: Tensor, mask: Tensor) -> Tensor:
         """Mean of the highest quarter of each bag's logits [B, T], for each of its clips; causal: of the last ones."""
         if not self.settings.causal:
-            return top_mean(logit_BT, mask)[:, None].expand_as(logit_BT)
+            return top_quarter_mean(logit_BT, mask)[:, None].expand_as(logit_BT)
         before = F.pad(logit_BT, (_PAST - 1, 0)).unfold(1, _PAST, 1)
         real = F.pad(mask, (_PAST - 1, 0)).unfold(1, _PAST, 1)
-        found: Tensor = top_mean(before.flatten(0, 1), real.flatten(0, 1)).view(logit_BT.shape)
+        found: Tensor = top_quarter_mean(before.flatten(0, 1), real.flatten(0, 1)).view(logit_BT.shape)
         return found
 
     def combined(self, classifier_BT: Tensor, localiser_BT: Tensor, mask: Tensor) -> Tensor:
         """The localiser's logits, lifted to the classifier's level of the video; causal: the mean of both."""
         if self.settings.causal:
             return (classifier_BT + localiser_BT) / 2
-        return localiser_BT + (top_mean(classifier_BT, mask) - top_mean(localiser_BT, mask))[:, None]
+        return localiser_BT + (top_quarter_mean(classifier_BT, mask) - top_quarter_mean(localiser_BT, mask))[:, None]
 
     @property
     def change_window(self) -> tuple[int, int]:
@@ -181,38 +181,3 @@ class AmissHead(HeadWithOptions):
             labels: [B] 0 = normal, 1 = anomalous, both present.
         """
         fit_amiss(self, bags, labels)
-
-
-def top_mean(logit_BT: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the highest quarter of each bag's real clips → [B]; 0 of a bag without any."""
-    count = (mask.sum(dim=1) // _TOP).clamp(min=1)
-    ordered = logit_BT.masked_fill(~mask, -torch.inf).sort(dim=1, descending=True).values
-    taken = torch.arange(mask.shape[1], device=mask.device) < count[:, None]
-    return torch.where(taken & ordered.isfinite(), ordered, 0).sum(dim=1) / count
-
-
-def mean_around(x_BTK: Tensor, mask: Tensor, before: int, after: int) -> Tensor:
-    """Mean over the real clips among `before` clips before each clip, itself, and `after` clips after it."""
-    length = x_BTK.shape[1]
-    real = mask[..., None].to(x_BTK.dtype)
-    padded, counted = (F.pad(t, (0, 0, before, after)) for t in (x_BTK * real, real))
-    shifts = range(before + after + 1)
-    total = torch.stack([padded[:, s : s + length] for s in shifts]).sum(dim=0)
-    count = torch.stack([counted[:, s : s + length] for s in shifts]).sum(dim=0)
-    return total / count.clamp(min=1)
-
-
-def change_around(x_BTK: Tensor, mask: Tensor, before: int, after: int) -> Tensor:
-    """Mean distance [B, T] between the clips of the window around each clip, over all pairs; NaN where it has none."""
-    length, width = x_BTK.shape[1], before + after
-    total, count = x_BTK.new_zeros(mask.shape), x_BTK.new_zeros(mask.shape)
-    for lag in range(1, min(width, length - 1) + 1):
-        both = (mask[:, lag:] & mask[:, :-lag]).to(x_BTK.dtype)
-        apart = (x_BTK[:, lag:] - x_BTK[:, :-lag]).norm(dim=-1) * both
-        # the pair (a, a + lag) lies in the windows of the clips a + lag - after .. a + before
-        for start in range(before, lag - after - 1, -1):
-            first, last = max(0, start), min(length, length - lag + start)
-            if first < last:
-                total[:, first:last] += apart[:, first - start : last - start]
-                count[:, first:last] += both[:, first - start : last - start]
-    return torch.where(count > 0, total / count, torch.nan)

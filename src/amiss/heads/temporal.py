@@ -1,4 +1,5 @@
-"""What RTFM, the distribution head and SAA share: the multi-scale temporal network and the score network on top of it.
+"""What several heads share: RTFM's multi-scale temporal network with its score network, for RTFM, the distribution head
+and SAA; batch normalisation and the selection of top clips that honour masks, for others too.
 
 Source: Tian et al., "Weakly-supervised Video Anomaly Detection with Robust Temporal Feature Magnitude Learning", ICCV
 2021, section 3.2 and github.com/tianyu0207/RTFM. The non-local block is Wang et al., CVPR 2018, its dot-product form.

@@ -68,8 +68,9 @@ class TrainReport:
     glances: GlanceResult | None = None
     """How well scores of clicked training videos, by heads not trained on them, agree with the clicks; None where no
     clicks were given."""
-    selected_by: str = "video labels (clips)"
-    """What chose the `selected` weights: `video labels (clips)`, `video labels (spread)` or `glances`."""
+    selected_by: str | None = None
+    """What chose the `selected` weights: `video labels (clips)`, `video labels (spread)` or `glances`; None where
+    nothing was held out, so that they are the last ones."""
     trained_with_glances: bool = False
     """Whether clicks were trained on, too."""
     taken: str | None = None

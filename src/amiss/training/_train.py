@@ -17,7 +17,7 @@ from amiss.training._data_check import DataCheck
 from amiss.training._recipe import Recipe
 from amiss.training._recipe_files import load_recipe
 from amiss.training._run_folder import RunFolder, TrainReport
-from amiss.training._trainer import OnEvaluate, OnProgress, train_one
+from amiss.training._trainer import OnEvaluate, OnProgress, remarks_on, train_one
 
 _TRIED = "tried"
 _CLEARLY = 0.02  # of AUC or rank, by which an alternative must be better: of 40 videos smaller differences are chance
@@ -128,7 +128,8 @@ def _train_best(
             data=data,
             glances=glances,
         )
-    if recipe.selection.by == "glances":
+    by_glances = recipe.selection.by == "glances"
+    if by_glances:
         measure = "glance rank"
         worth = {name: report.glances.rank for name, report in reports.items() if report.glances is not None}
     else:
@@ -144,6 +145,9 @@ def _train_best(
     seconds = sum(report.seconds for report in reports.values())
     notes = (note, *reports[best].notes)
     report = replace(reports[best], recipe=recipe.name, taken=best, notes=notes, seconds=seconds)
+    if by_glances and worth:  # also where no step was selected
+        report = replace(report, selected_by="glances")
+        report = replace(report, remarks=remarks_on(report, manifest))
     run.finish(report)
     return report
 

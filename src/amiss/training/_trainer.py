@@ -144,7 +144,7 @@ def train_one(
         out_of_fold=out_of_fold,
         glances=found,
         trained_with_glances=recipe.glance_loss.weight > 0,
-        selected_by="glances" if recipe.selection.by == "glances" else f"video labels ({recipe.selection.by})",
+        selected_by=_chosen_by(recipe, split),
         data=data,
     )
     report = replace(report, remarks=remarks_on(report, manifest))
@@ -174,6 +174,12 @@ def _check_clicks(recipe: Recipe, split: Split, glances: Glances | None, fits_at
 
 def _clicked(videos: Sequence[Video], glances: Glances | None) -> list[Video]:
     return [video for video in videos if glances and video.video_id in glances]
+
+
+def _chosen_by(recipe: Recipe, split: Split) -> str | None:
+    if not split.held_out:
+        return None
+    return "glances" if recipe.selection.by == "glances" else f"video labels ({recipe.selection.by})"
 
 
 def remarks_on(report: TrainReport, manifest: Manifest) -> tuple[str, ...]:
