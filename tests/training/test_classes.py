@@ -54,10 +54,12 @@ def test_a_class_that_the_head_does_not_know_is_named(data: tuple[Manifest, Feat
 def test_class_vectors_that_do_not_fit_are_named(data: tuple[Manifest, FeatureSet], tmp_path: Path) -> None:
     texts = tmp_path / "texts.npz"
     np.savez(texts, normal=np.ones(3), fire=np.ones(3))
+    np.savez(tmp_path / "words.npz", normal=np.ones(3), fire=["a", "b", "c"], fight=np.ones(3))
     (tmp_path / "torn.npz").write_bytes(texts.read_bytes()[:100])
     for more, says in (
         ([f"class_vectors={tmp_path / 'none.npz'}"], "none.npz' does not exist"),
         ([f"class_vectors={tmp_path / 'torn.npz'}"], "can't be read as an npz file"),
+        ([f"class_vectors={tmp_path / 'words.npz'}", "head_options.class_dim=3"], "can't be read as an npz file"),
         ([f"class_vectors={texts}"], r"no class vector of \['fight'\]"),
         ([f"class_vectors={texts}", 'head_options.classes=["fire"]'], "class_dim=3 for others"),
         ([f"class_vectors={texts}", "head_options.classes=[]"], "tells no classes apart"),

@@ -39,7 +39,9 @@ MissingFeatures = Annotated[
 EngineName = Annotated[str, typer.Option("--engine", help="auto, torch or openvino; see `amiss doctor`.")]
 Precision = Annotated[
     str,
-    typer.Option(help="auto, fp32, bf16 (faster where the processor has it) or int8 (`amiss weights quantise`)."),
+    typer.Option(
+        help="auto, fp32, bf16 (faster where the processor has it), fp16 (CUDA) or int8 (`amiss weights quantise`)."
+    ),
 ]
 
 

@@ -95,6 +95,10 @@ def _name_and_rest(line: str, named: re.Pattern[str]) -> tuple[str, list[str]]:
 
 def _intervals(numbers: Sequence[str]) -> Events:
     """`s e s e …`, in which -1 -1 stands for nothing, as events."""
+    if words := [number for number in numbers if not re.match(r"-?[0-9]", number)]:
+        raise ValueError(
+            f"{shown(words[0])} is no frame number; a name with spaces needs its suffix, or quotation marks around it"
+        )
     if len(numbers) % 2:
         raise ValueError(f"{len(numbers)} frame numbers can't be pairs: {shown(' '.join(numbers), quoted=False)}")
     whole = [number.removesuffix(".0") for number in numbers]

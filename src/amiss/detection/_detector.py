@@ -177,7 +177,7 @@ class Detector:
         Args:
             weights: file of the backbone's weights; None = found by their name.
             engine: `auto`, `torch` or `openvino`.
-            precision: `auto`, `fp32`, `bf16` or `int8`.
+            precision: `auto`, `fp32`, `bf16`, `fp16` (CUDA only) or `int8`.
 
         Raises:
             UsageError: this engine or precision isn't possible here.

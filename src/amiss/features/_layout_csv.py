@@ -27,7 +27,7 @@ from amiss.features._layouts import (
     segments_of,
     spec_of_others,
 )
-from amiss.reading import read_lines, refusing
+from amiss.reading import ReadError, read_lines, refusing
 
 
 def _files(source: Source) -> dict[str, Path]:
@@ -36,7 +36,8 @@ def _files(source: Source) -> dict[str, Path]:
 
 def _rows(path: Path) -> NDArray[np.float32]:
     with refusing(FeatureError, str(path), "can't be read as comma-separated numbers"):
-        lines = [line for _, line in read_lines(path)]
+        if not (lines := [line for _, line in read_lines(path)]):
+            raise ReadError("it is empty")
         table: NDArray[np.float64] = np.loadtxt(lines, delimiter=",", ndmin=2)
     if table.shape[1] < 2 or not np.array_equal(table[:, 0], np.arange(len(table))):
         raise FeatureError(f"{path}: the first column must be the row's number 0, 1, …; it starts {table[:3, 0]}")

@@ -29,7 +29,7 @@ from amiss.features._layouts import (
     spec_of_others,
 )
 from amiss.features._pooling import PoolingRule
-from amiss.reading import read_lines, refusing
+from amiss.reading import ReadError, read_lines, refusing
 
 _SULTANI_SUFFIX = "_C"
 
@@ -40,7 +40,9 @@ def _files(source: Source) -> dict[str, Path]:
 
 def _rows(path: Path) -> NDArray[np.float32]:
     with refusing(FeatureError, str(path), "can't be read as lines of numbers"):
-        rows: NDArray[np.float32] = np.loadtxt([line for _, line in read_lines(path)], dtype=np.float32, ndmin=2)
+        if not (lines := [line for _, line in read_lines(path)]):
+            raise ReadError("it is empty")
+        rows: NDArray[np.float32] = np.loadtxt(lines, dtype=np.float32, ndmin=2)
     if len(rows) != SEGMENTS:
         raise FeatureError(f"{path} has {len(rows)} lines of numbers; this layout has {SEGMENTS}")
     return rows

@@ -260,7 +260,7 @@ def _recognise(path: Path) -> Layout:
     for _, layout in LAYOUTS.items():
         if layout.recognises(path):
             return layout
-    raise FeatureError(f"{path} is in no known layout; name it with layout=, one of {LAYOUTS.names()}")
+    raise FeatureError(f"{path} is in no known layout; name it with --layout, one of {LAYOUTS.names()}")
 
 
 # what the layouts share

@@ -97,7 +97,8 @@ def calibrate_detector(
     if out is not None:
         loaded.calibration = calibration
         loaded.save(out)
-    trained_on = tuple(sorted(found.keys() & set(loaded.provenance.get("videos", ()))))
+    trained = loaded.provenance.get("videos")
+    trained_on = tuple(sorted(name for name in found if isinstance(trained, list) and name in trained))
     return CalibratedDetector(
         calibration=calibration, videos=tuple(found), left_out=report.failed, trained_on=trained_on
     )

@@ -29,8 +29,8 @@ def make_head(recipe: Recipe, feature_dim: int) -> Head:
         )
     with refusing(UsageError, f"class_vectors {recipe.class_vectors!r}", "can't be read as an npz file"):
         given = load_arrays(recipe.class_vectors)
-    for place in places:
-        place.take(given)
+        for place in places:
+            place.take(given)
     return head
 
 
