@@ -141,9 +141,9 @@ def evaluate_any(
     if stored is not None and Path(what).is_dir():
         read, dropped = with_features(read, stored, missing, "test")
         read = with_lengths(read, stored, on_progress)
-    from amiss.evaluation import not_beaten
-
     result, measured = _evaluate(Path(what), read, stored, protocol)
+    from amiss.evaluation import not_beaten  # with scikit-learn, once `what` has been found
+
     for row in (result, *result.get("rows", {}).values()):
         row["not_beaten"] = not_beaten(row["shortcuts"])
     if dropped:
