@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import typer
@@ -96,6 +97,14 @@ def warn(message: str) -> None:
 def note(message: str) -> None:
     """Print a remark that is not the result."""
     err.print(message, markup=False)
+
+
+def shipped_detector() -> Path:
+    """The detector that comes with amiss, and what to know of it."""
+    from amiss.detection import shipped_detector
+
+    note("the detector that comes with amiss: it learned fights and drawn scenes. Your own videos train a better one")
+    return shipped_detector()
 
 
 def _one_line(message: str) -> str:

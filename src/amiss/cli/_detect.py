@@ -27,9 +27,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def detect(
-    detector: Annotated[Path, typer.Option(help="Detector directory, e.g. RUN/selected.")],
     videos: Annotated[
         list[Path] | None, typer.Argument(help="Video files, folders of pictures or videos, or a manifest.csv.")
+    ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(help="Detector directory, e.g. RUN/selected; default: the small one that comes with amiss."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for <video_id>.json, .csv and the outputs below.")] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Figure of the score curve, <video_id>.png.")] = False,
@@ -66,7 +69,7 @@ def detect(
         with console.progress("detect") as on_progress:
             report = detect_targets(
                 videos or [],
-                detector,
+                detector if detector is not None else console.shipped_detector(),
                 out=out,
                 outputs=DetectOutputs(plot=plot, annotate=annotate, clips=clips, page=page, previews=preview),
                 features=features,

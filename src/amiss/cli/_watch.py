@@ -50,7 +50,9 @@ def watch(
         Path | None, typer.Option(help="Instead of a configuration: this file or folder of pictures, as if live.")
     ] = None,
     fps: PictureFps = None,
-    detector: Annotated[Path | None, typer.Option(help="With --video: the detector directory.")] = None,
+    detector: Annotated[
+        Path | None, typer.Option(help="With --video: the detector directory; default: the one that comes with amiss.")
+    ] = None,
     features: Annotated[
         Path | None, typer.Option(help="With --video: score these stored features, in step with the video.")
     ] = None,
@@ -64,14 +66,15 @@ def watch(
     engine = None
     if config is not None:
         if video is not None or features is not None or detector is not None:
-            raise UsageError("give a configuration, or --video with --detector, not both")
+            raise UsageError("give a configuration, or --video, not both")
         if threshold is not None or per_hour is not None:
             raise UsageError("--threshold and --per-hour go with --video; a configuration has `alarm.on` per camera")
         settings = load_config(config)
-    elif video is not None and detector is not None:
-        settings, engine = single_video(video, detector, features, out, threshold, per_hour, fps)
+    elif video is not None:
+        folder = detector if detector is not None else console.shipped_detector()
+        settings, engine = single_video(video, folder, features, out, threshold, per_hour, fps)
     else:
-        raise UsageError("give a configuration, or --video FILE with --detector DIR")
+        raise UsageError("give a configuration, or --video FILE")
     if preview is not None and (preview not in settings.cameras or not settings.http.enabled):
         raise UsageError(f"--preview {preview}: it needs http.enabled, and one of {', '.join(settings.cameras)}")
     from amiss.watch import ScoreLog, WatchService  # with torch, which takes seconds

@@ -7,6 +7,7 @@ moment.
 import typing
 
 from amiss.detection._alarms import Alarm, AlarmChange, AlarmSettings, AlarmTracker, find_alarms
+from amiss.detection._shipped import shipped_detector
 from amiss.late import import_late as _import_late
 
 if typing.TYPE_CHECKING:
@@ -55,6 +56,7 @@ __all__ = [
     "operating_point",
     "poisson_upper",
     "read_score_result",
+    "shipped_detector",
     "threshold_from_normal",
 ]
 
