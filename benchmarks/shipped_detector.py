@@ -1,6 +1,6 @@
 """Makes the detector that comes with amiss, and measures it on recordings that it hasn't seen.
 
-    python benchmarks/shipped_detector.py --fights FOLDER [--unseen MANIFEST …] [--recipe topk] [--out FOLDER]
+    python benchmarks/shipped_detector.py --fights FOLDER [--unseen MANIFEST …] [--out FOLDER] [--work FOLDER]
 
 It learns from the clips of fights (`surveillance_fights`, MIT) and from drawn videos of seeds that the demo doesn't
 use. Measured are: fights, by five folds of whole recordings (the drawn videos are always among those learned from);
@@ -78,10 +78,12 @@ def main() -> None:
     parser.add_argument("--fights", type=Path, required=True)
     parser.add_argument("--unseen", type=Path, nargs="*", default=[])
     parser.add_argument("--recipe", default="topk")
+    parser.add_argument("--work", type=Path, help="keep drawn videos and features here, to go on with them later")
     parser.add_argument("--out", type=Path, default=shipped_detector())
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+        runs = Path(temporary)
+        folder = given.work or runs
         fights = list(build_dataset("surveillance-fights", given.fights).manifest.videos)
         known = [video for seed in DRAWN for video in drawn(folder, seed)]
         unseen = drawn(folder, DRAWN_UNSEEN)
@@ -89,12 +91,12 @@ def main() -> None:
         found: dict[str, Any] = {}
         labels, peaks, thresholds = [], [], []
         for number, (fit, test) in enumerate(folds(fights, 0)):
-            detector = learn(given.recipe, [*fit, *known], features, folder / f"fold{number}")
+            detector = learn(given.recipe, [*fit, *known], features, runs / f"fold{number}")
             own_labels, own_peaks = measure(detector, test, features)
             labels, peaks = labels + own_labels, peaks + own_peaks
             thresholds += [detector.calibration.threshold] * len(test)
         found["fights, five folds"] = figures(labels, peaks, thresholds)
-        detector = learn(given.recipe, [*fights, *known], features, folder / "all")
+        detector = learn(given.recipe, [*fights, *known], features, runs / "all")
         others = {"drawn, another seed": (unseen, features)}
         for path in given.unseen:
             videos = list(read_manifest(path).videos)
