@@ -89,7 +89,9 @@ def main() -> None:
         unseen = drawn(folder, DRAWN_UNSEEN)
         features = features_of([*fights, *known, *unseen], folder / "features")
         found: dict[str, Any] = {}
-        labels, peaks, thresholds = [], [], []
+        labels: list[int] = []
+        peaks: list[float] = []
+        thresholds: list[float] = []
         for number, (fit, test) in enumerate(folds(fights, 0)):
             detector = learn(given.recipe, [*fit, *known], features, runs / f"fold{number}")
             own_labels, own_peaks = measure(detector, test, features)
