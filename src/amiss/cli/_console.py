@@ -101,7 +101,7 @@ def note(message: str) -> None:
 
 def shipped_detector() -> Path:
     """The detector that comes with amiss, and what to know of it."""
-    from amiss.detection import shipped_detector
+    from amiss.jobs import shipped_detector
 
     note("the detector that comes with amiss: it learned fights and drawn scenes. Your own videos train a better one")
     return shipped_detector()

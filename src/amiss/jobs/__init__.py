@@ -9,6 +9,7 @@ from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.late import import_late as _import_late
 
 if typing.TYPE_CHECKING:
+    from amiss.detection import shipped_detector
     from amiss.jobs._calibrate import CalibratedDetector, calibrate_detector
     from amiss.jobs._catalogue import (
         describe_backbones,
@@ -85,6 +86,7 @@ __all__ = [
     "report_results",
     "score_figure",
     "score_videos",
+    "shipped_detector",
     "silent",
     "train_recipe",
     "verify_weights",
