@@ -167,6 +167,19 @@ def test_ucf_without_training_list_takes_the_other_videos(tmp_path):
     }
 
 
+def test_events_of_a_normal_video_are_left_out_and_named(tmp_path):
+    draw(tmp_path / "Abuse028_x264.mp4")
+    draw(tmp_path / "Quiet.mp4", seed=1)
+    (tmp_path / "Temporal_Anomaly_Annotation.txt").write_text(
+        "Abuse028_x264.mp4  Abuse  3  9  -1  -1\nQuiet.mp4  Normal  3  9  -1  -1\n"
+    )
+    manifest, problems = build_dataset("ucf-crime", tmp_path)
+    assert manifest.by_id["Quiet"].events == ()
+    assert [problem.message for problem in problems if problem.video_id == "Quiet"] == [
+        "Quiet: it is called normal, so its events are left out: 3-9"
+    ]
+
+
 def test_xd_from_feature_files(tmp_path):
     for place, name in (("RGB", "m1__#1_label_A__0"), ("RGB", "m1__#1_label_A__1"), ("RGB", "m2_label_B1-0-0__0")):
         (tmp_path / place).mkdir(exist_ok=True)

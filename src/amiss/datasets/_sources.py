@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from amiss.datasets._annotations import Annotation
-from amiss.datasets._manifest import Manifest, Split, Video
+from amiss.datasets._manifest import Manifest, Split, Video, format_events
 from amiss.datasets._problems import Problem, duplicates, events_beyond, first_names
 from amiss.errors import ManifestError, VideoError
 from amiss.video import check_video, list_videos, read_stated
@@ -144,6 +144,9 @@ def assemble(
             problems += more
             fps = measured or fps
         problems += events_beyond(one.video_id, one.n_frames, one.events)
+        if one.events and not one.label:
+            text = f"{one.video_id}: it is called normal, so its events are left out: {format_events(one.events)}"
+            problems.append(Problem("events", text, one.video_id))
         videos.append(_video(one, path, fps))
     problems += _about_files(dataset, sources, missing, len(annotations), paths.keys() - set(unwanted))
     in_place = {video.video_id: video.path for video in videos if video.path is not None}
