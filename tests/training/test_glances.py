@@ -92,6 +92,15 @@ def test_where_nothing_is_held_out_clicks_chose_nothing(
     assert not any("selected by glances" in remark for remark in report.remarks)
 
 
+def test_of_alternatives_fitted_at_once_clicks_choose_and_it_is_said(
+    data: tuple[Manifest, FeatureSet], clicks: Glances, tmp_path: Path
+) -> None:
+    settings = ['alternatives=["amiss"]', "selection.by=glances", "calibration.rounds=1", "calibration.folds=2"]
+    report = train(load_recipe("pooled", settings), *data, tmp_path / "run", glances=clicks)
+    assert report.selected_by == "glances"
+    assert any("selected by glances" in remark for remark in report.remarks)
+
+
 def test_rendered_clicks_by_hand() -> None:
     one = rendered(np.array([0.125]), 4, 0.5)  # the middle of the first of four clips; they lie 0.5 of 2 apart
     curve = np.exp(-0.5 * (np.array([0, 0.5, 1, 1.5]) / 0.5) ** 2)
