@@ -73,9 +73,9 @@ class HttpSettings(Settings):
     """Further names and addresses under which people or monitors reach this server, such as a container's name."""
     max_connections: Annotated[int, Field(ge=8, le=10_000)] = 100
     """Connections at a time, viewers among them. Where there are more, those that send no request go first."""
-    request_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    request_timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 10.0
     """A connection that sends no whole request for so long is cut off."""
-    send_timeout_s: Annotated[float, Field(gt=0, le=600)] = 20.0
+    send_timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 20.0
     """A client that takes nothing of its answer for so long is cut off, live viewers too."""
 
     @field_validator("base_url")
