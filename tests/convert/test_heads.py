@@ -198,7 +198,7 @@ def test_damaged_files_are_refused(tmp_path: Path, suffix: str, content: bytes) 
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="doesn't exist"):
+    with pytest.raises(WeightsError, match="does not exist"):
         read_checkpoint(tmp_path / "nowhere.pth")
 
 

@@ -1,6 +1,5 @@
 """Signals of other systems, under names that this one has."""
 
-import os
 import signal
 import sys
 from types import SimpleNamespace
@@ -16,11 +15,11 @@ def test_windows_has_no_sighup_and_stops_at_ctrl_break(monkeypatch: pytest.Monke
     service = SimpleNamespace(ask_to_stop=lambda: asked.append("stop"), ask_to_reload=lambda: asked.append("reload"))
     before = signal.getsignal(signal.SIGUSR2)
     with _signals(service):  # type: ignore[arg-type]
-        os.kill(os.getpid(), signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)  # in this thread: no other one gets it when the handlers are gone
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR2, raising=False)
     monkeypatch.delattr(signal, "SIGHUP")
     with _signals(service):  # type: ignore[arg-type]
         for number in (signal.SIGUSR2, signal.SIGTERM):
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
     assert asked == ["reload", "stop", "stop"]
     assert signal.getsignal(signal.SIGUSR2) is before

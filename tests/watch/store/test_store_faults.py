@@ -158,9 +158,11 @@ def test_sqlite_damaged_and_put_back(tmp_path: Path, begins_damaged: bool) -> No
     wait_until(lambda: "malformed" in (store.status().problem or ""))
     assert (store.status().waiting, store.status().rejected) == (1, 0)
     store.engine.dispose()
-    for left in tmp_path.glob("events.db*"):
+    for left in tmp_path.glob("events.db-*"):
         left.unlink()
-    file.write_bytes(good)
+    whole = tmp_path / "whole.db"
+    whole.write_bytes(good)
+    whole.replace(file)  # at once: where it is missing for a moment, the store makes a new one
     assert store.flush(20)
     assert [stored.event.event_id for stored in store.events()] == [during.event_id, before.event_id]
     assert not (spool / "rejected.jsonl").exists()
