@@ -257,7 +257,7 @@ def test_features_of_another_backbone_are_refused(trained: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["detect", "x.mp4"], "--detector"),
+        (["detect"], "no video given"),
         (["extract", "x.mp4", "--backbone", "motoin", "--out", "f"], "motion"),
         (["train", "sultani", "--data", "m.csv", "--features", "f", "--out", "r"], "sultani2018"),
         (["train", "topk", "--data", "m.csv", "--features", "f", "--out", "r", "--set", "stepps=3"], "steps"),
