@@ -107,7 +107,7 @@ class NamesInFolder:
 
     def __init__(self, folder: str | os.PathLike[str], names: Iterable[str] = ()) -> None:
         self._folder = Path(folder)
-        self._known = {_folded(name): name for name in names}
+        self._known = {folded(name): name for name in names}
         self._is_one: bool | None = None
 
     def claim(self, name: str) -> None:
@@ -116,7 +116,7 @@ class NamesInFolder:
         Raises:
             OutputError: it is the file of another one.
         """
-        known = self._known.setdefault(_folded(name), name)
+        known = self._known.setdefault(folded(name), name)
         if known == name:
             return
         if self._is_one is None:
@@ -143,7 +143,8 @@ def ignores_case(folder: Path) -> bool:
             probe.unlink(missing_ok=True)
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """A name as systems compare it that don't tell capitals and forms of Unicode apart."""
     return unicodedata.normalize("NFC", name).casefold()  # macOS doesn't tell forms of é apart either
 
 

@@ -1,7 +1,6 @@
 """Finding a dataset's files whatever the folder layout, and putting a manifest together."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -12,6 +11,7 @@ from amiss.datasets._annotations import Annotation
 from amiss.datasets._manifest import Manifest, Split, Video, format_events
 from amiss.datasets._problems import Problem, duplicates, events_beyond, first_names
 from amiss.errors import ManifestError, VideoError
+from amiss.files import folded
 from amiss.video import check_video, list_videos, read_stated
 
 Progress = Callable[[int, int], None]
@@ -75,13 +75,13 @@ class Sources:
 
     def spell_as(self, names: Iterable[str]) -> None:
         """Call videos and features as annotations do, where capitals (or the bytes of an accent) alone differ."""
-        wanted = {_folded(name): name for name in names}
+        wanted = {folded(name): name for name in names}
         for files in (self.videos, self.features):
             alike: dict[str, list[str]] = {}
             for name in files:
-                alike.setdefault(_folded(name), []).append(name)
-            for folded, (name, *others) in alike.items():
-                if not others and (spelled := wanted.get(folded, name)) != name:
+                alike.setdefault(folded(name), []).append(name)
+            for key, (name, *others) in alike.items():
+                if not others and (spelled := wanted.get(key, name)) != name:
                     files[spelled] = files.pop(name)
 
     def part_of(self, name: str) -> Split | None:
@@ -93,10 +93,6 @@ class Sources:
             if "train" in folders:
                 return "train"
         return None
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def assemble(

@@ -40,7 +40,13 @@ class TorchEngine(Engine):
         self._device = existing_device(device)
         if precision in _DTYPES:
             backbone = _in_16_bits(backbone, _DTYPES[precision])
-        self._backbone = backbone.to(self._device)
+        try:
+            self._backbone = backbone.to(self._device)
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"{self._device} has no memory for the weights of {backbone.spec.backbone}: take a smaller backbone, "
+                "or the CPU (device cpu)"
+            ) from error
         self.spec = backbone.spec
         self.device = str(self._device)
         self.precision = precision
@@ -49,7 +55,8 @@ class TorchEngine(Engine):
         self._upload: Upload | None = None
         if self._device.type == "cuda":
             self.bytes_ahead = int(torch.cuda.get_device_properties(self._device).total_memory * _SHARE_AHEAD)
-            if self._backbone.preprocessing is not None:
+            has_its_own = type(backbone).preprocess is not Backbone.preprocess
+            if self._backbone.preprocessing is not None and not has_its_own:
                 self._upload = Upload(self._backbone.preprocessing, self._device)
 
     @property
@@ -58,7 +65,15 @@ class TorchEngine(Engine):
 
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
         with torch.inference_mode():
-            return (self._backbone.preprocess(frames) if self._upload is None else self._upload(frames),)
+            if self._upload is None:
+                return (self._backbone.preprocess(frames),)
+            try:
+                return (self._upload(frames),)
+            except torch.OutOfMemoryError as error:
+                raise UsageError(
+                    f"{self._device} has no memory to prepare clips of {frames.shape[2]}x{frames.shape[1]} pixels: end "
+                    "what else uses it, or take the CPU (device cpu)"
+                ) from error
 
     @torch.inference_mode()
     def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
