@@ -180,6 +180,16 @@ def test_a_detector_is_calibrated_on_stored_features_as_far_as_they_tell(long: P
     )
 
 
+def test_footage_that_was_trained_on_is_named(long: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    with FeatureSetWriter(tmp_path / "days", FeatureSpec(backbone="made-up", weights="none", dim=8)) as writer:
+        for name in ("day", "v00", "v02"):
+            writer.add(name, rng.normal(size=(400, 1, 8)).astype(np.float32), n_frames=6400, fps=1)
+    ran = amiss("calibrate", "--detector", long / "run/selected", "--features", tmp_path / "days", "--per-hour", "2")
+    assert ran.code == 0, ran.err
+    assert "2 of 3 videos are named like ones that the detector was trained on (v00, v02)" in " ".join(ran.err.split())
+
+
 def test_footage_that_scores_above_all_anomalies_gives_no_threshold(long: Path, tmp_path: Path) -> None:
     with FeatureSetWriter(tmp_path / "loud", FeatureSpec(backbone="made-up", weights="none", dim=8)) as writer:
         rows = np.random.default_rng(9).normal(size=(400, 1, 8)).astype(np.float32)

@@ -36,12 +36,12 @@ MissingFeatures = Annotated[
     Literal["error", "drop"],
     typer.Option("--missing", help="Videos without features: an error, or left out and named."),
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="auto, torch or openvino; see `amiss doctor`.")]
+EngineName = Annotated[
+    Literal["auto", "torch", "openvino"], typer.Option("--engine", help="What runs the network; see `amiss doctor`.")
+]
 Precision = Annotated[
-    str,
-    typer.Option(
-        help="auto, fp32, bf16 (faster where the processor has it), fp16 (CUDA) or int8 (`amiss weights quantise`)."
-    ),
+    Literal["auto", "fp32", "bf16", "fp16", "int8"],
+    typer.Option(help="bf16: faster where the processor has it; fp16: CUDA; int8: `amiss weights quantise` first."),
 ]
 
 

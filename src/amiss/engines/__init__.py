@@ -1,7 +1,7 @@
 """Engines: run a backbone fast on the device that is there."""
 
 from amiss.engines._base import Engine, Prepared
-from amiss.engines._choice import Choice, bfloat16_arithmetic, choose, engines_of
+from amiss.engines._choice import Choice, bfloat16_arithmetic, check_names, choose, engines_of
 from amiss.engines._create import create_engine
 from amiss.engines._fused import FusedEngine
 from amiss.engines._int8 import QuantisedNetwork, quantise
@@ -18,6 +18,7 @@ __all__ = [
     "QuantisedNetwork",
     "TorchEngine",
     "bfloat16_arithmetic",
+    "check_names",
     "choose",
     "create_engine",
     "engines_of",

@@ -62,6 +62,18 @@ def bfloat16_arithmetic() -> str | None:
     return None
 
 
+def check_names(engine: str, precision: str) -> None:
+    """Refuse names that no engine or precision has, before weights are fetched for it.
+
+    Raises:
+        UsageError: no such engine or precision.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"engine is {engine!r}; it must be one of {ENGINES}")
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision is {precision!r}; it must be one of {PRECISIONS}")
+
+
 def choose(name: str, device: str, engine: str = "auto", precision: str = "auto") -> Choice:
     """Engine and precision for a backbone that isn't fused.
 
@@ -74,10 +86,7 @@ def choose(name: str, device: str, engine: str = "auto", precision: str = "auto"
     Raises:
         UsageError: no such engine or precision, or it isn't possible here.
     """
-    if engine not in ENGINES:
-        raise UsageError(f"engine is {engine!r}; it must be one of {ENGINES}")
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision is {precision!r}; it must be one of {PRECISIONS}")
+    check_names(engine, precision)
     info = find_backbone(name)
     if info is None or info.kind == "formula":
         if engine == "openvino":

@@ -67,8 +67,9 @@ def extract_targets(
     videos = video_files(targets, notes.append, picture_fps)
     warm_up()  # while torch is imported
     from amiss.backbones import create_backbone
-    from amiss.engines import create_engine
+    from amiss.engines import check_names, create_engine
 
+    check_names(engine, precision)
     output: Literal["features", "logits"] = "logits" if logits else "features"
     built = create_backbone(
         backbone, weights, crops=crops, stride=stride, frame_rate=frame_rate, preset=preset, output=output
