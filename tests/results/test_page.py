@@ -222,7 +222,7 @@ def test_a_part_of_a_long_video_is_shown_and_goes_along(tmp_path: Path) -> None:
           const timeline = document.querySelector(".timeline"), zooms = [...document.querySelectorAll("[data-zoom]")];
           const now = () => Number(timeline.getAttribute("aria-valuenow")), told = [];
           const key = (name) => timeline.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
-          const tell = () => told.push([...view, now(), ...zooms.map((button) => button.disabled)]);
+          const tell = () => told.push([...player.view, now(), ...zooms.map((button) => button.disabled)]);
           tell();
           for (let i = 0; i < 3; i++) key("+");
           tell();

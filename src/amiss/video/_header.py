@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from amiss.video._decode import open_video
+from amiss.video._packets import FIRST_PICTURE
 from amiss.video._pictures import open_decoder
 
 _EARLIEST = 1990  # clocks that nobody set tell 1904, 1970 or 1980
@@ -38,6 +39,8 @@ class VideoHeader:
     """When the recording began, in local time, without a zone; None where nothing tells."""
     started_from: Literal["file name", "header"] | None
     """What tells: a date and time in the file's name, else `creation_time` in its header."""
+    first_picture: datetime | None = None
+    """When the first picture was taken, exactly, aware, UTC: in clips that `amiss watch` recorded."""
 
 
 def read_header(path: str | os.PathLike[str]) -> VideoHeader:
@@ -59,6 +62,7 @@ def read_header(path: str | os.PathLike[str]) -> VideoHeader:
         if stream.start_time is not None and stream.time_base and container.start_time is not None:
             offset_s = max(0.0, float(stream.start_time * stream.time_base) - container.start_time / 1e6)
         stated = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
+        comment = container.metadata.get("comment", "")
     by_name, by_header = start_in_name(file.stem), _in_header(stated)
     return VideoHeader(
         form=f"{codec} in {file.suffix or kind}",
@@ -66,6 +70,7 @@ def read_header(path: str | os.PathLike[str]) -> VideoHeader:
         offset_s=offset_s,
         started=by_name or by_header,
         started_from="file name" if by_name else "header" if by_header else None,
+        first_picture=_first_picture(comment),
     )
 
 
@@ -80,6 +85,16 @@ def start_in_name(name: str) -> datetime | None:
         if _EARLIEST <= time.year <= datetime.now().year + 1:
             return time
     return None
+
+
+def _first_picture(comment: str) -> datetime | None:
+    if not comment.startswith(FIRST_PICTURE):
+        return None
+    try:
+        time = datetime.fromisoformat(comment.removeprefix(FIRST_PICTURE))
+    except ValueError:
+        return None
+    return time if time.tzinfo else None
 
 
 def _in_header(stated: str | None) -> datetime | None:

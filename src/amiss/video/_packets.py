@@ -3,7 +3,7 @@
 import io
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from amiss.files import atomic_path
 
 # In fragments until it is finished, each on disk at once: a killed process leaves what plays.
 OPTIONS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
+FIRST_PICTURE = "first picture at "  # in the comment: MP4's own creation_time has whole seconds
 CLOCK_AHEAD_S = 10  # a longer step between packets is a jump of the stream's clock
 # codec: how far right and under which mask the first byte of a unit tells its kind, and the kinds that are meant
 _PARAMETER_SETS: dict[str, tuple[int, int, set[int]]] = {"h264": (0, 0x1F, {7, 8}), "hevc": (1, 0x3F, {32, 33, 34})}
@@ -73,7 +74,8 @@ class PacketWriter:
     """Copies packets into an MP4, which appears under its name when it is finished.
 
     Until then it lies beside it under a temporary name, in fragments that play as far as they were written. Times
-    count from the first packet; where the stream's clock jumps or is missing, the times of receipt fill in.
+    count from the first packet; where the stream's clock jumps or is missing, the times of receipt fill in. The file
+    says when its first picture was taken, see `VideoHeader.first_picture`.
 
     Args:
         path: the file; its folder is made.
@@ -106,6 +108,9 @@ class PacketWriter:
         Raises:
             OutputError: it can't be written.
         """
+        if self._last is None:
+            taken = packet.time.astimezone(UTC).isoformat()
+            self._container.metadata.update(creation_time=taken, comment=f"{FIRST_PICTURE}{taken}")
         copy = av.Packet(packet.data)
         copy.dts, copy.pts = self._times(packet)
         copy.duration, copy.time_base, copy.is_keyframe = packet.duration, packet.time_base, packet.is_keyframe

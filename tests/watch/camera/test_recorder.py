@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amiss.errors import UsageError
-from amiss.video import EncodedPacket, EncodedStream, LivePacket, PacketWriter, VideoReader, open_source
+from amiss.video import EncodedPacket, EncodedStream, LivePacket, PacketWriter, VideoReader, open_source, read_header
 from amiss.watch.camera import Recorder, RecordingEnd, recover_clips
 from amiss.watch.config import RecordSettings
 from helpers.streams import write_stream
@@ -82,6 +82,9 @@ def test_a_clip_has_what_came_before_and_after(tmp_path: Path, packets: Packets)
     assert end == RecordingEnd(EVENT, f"2026-03-04/yard/{EVENT}.mp4")
     # the last keyframe at or before 3 s is frame 70; the post-roll ends at 6 s, frame 150
     assert frames_in(tmp_path / end.clip) == 151 - 70
+    header = read_header(tmp_path / end.clip)
+    assert header.first_picture == at(70 / 25)
+    assert header.started == at(2).astimezone().replace(tzinfo=None)  # MP4 counts whole seconds
     with VideoReader(tmp_path / end.clip) as reader:
         times = [frame.time_s for frame in reader]
     assert np.diff(times) == pytest.approx(1 / 25, abs=1e-3)

@@ -50,7 +50,8 @@ function indexAt(video, seconds) {
   return low;
 }
 
-// Shaded events, the threshold, and the highest score of every column, between top and bottom, from and to seconds.
+// Shaded events, the threshold, and the highest score of every column, between top and bottom, from and to seconds. A
+// score of NaN is none: nothing is drawn there.
 function drawCurve(context, video, events, threshold, width, top, bottom, from = 0, to = lengthOf(video)) {
   const { time, score } = video;
   const x = (seconds) => ((seconds - from) / (to - from)) * width;
@@ -72,19 +73,23 @@ function drawCurve(context, video, events, threshold, width, top, bottom, from =
   context.stroke();
   context.setLineDash([]);
   context.beginPath();
-  let first = indexAt(video, from);
-  for (let column = 0; column < width; column++) {
+  let first = indexAt(video, from), left = 0, right = width; // between which there are scores
+  for (let column = 0, isBegun = false; column < width; column++) {
     const end = from + ((column + 1) / width) * (to - from);
     let highest = score[first];
     while (first + 1 < score.length && time[first + 1] < end) highest = Math.max(highest, score[++first]);
-    context.lineTo(column + 0.5, y(highest));
+    if (Number.isFinite(highest)) {
+      context.lineTo(column + 0.5, y(highest));
+      if (!isBegun) left = column;
+      [isBegun, right] = [true, column + 1];
+    }
   }
   context.strokeStyle = colours.score;
   context.lineWidth = 1.6;
   context.lineJoin = "round";
   context.stroke();
-  context.lineTo(width, bottom);
-  context.lineTo(0, bottom);
+  context.lineTo(right, bottom);
+  context.lineTo(left, bottom);
   context.globalAlpha = 0.1;
   context.fillStyle = colours.score;
   context.fill();

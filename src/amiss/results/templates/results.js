@@ -2,19 +2,14 @@
 // threshold, problem, countsClips (nobody knows its rate: a second stands for a clip), and what findEvents takes. Names are shown as text only: they may hold anything.
 const { videos, problems } = JSON.parse(document.getElementById("data").textContent);
 const $ = (selector, root = document) => root.querySelector(selector);
-const list = $("#list"), shown = $("#shown"), player = $("video"), timeline = $(".timeline"), hint = $("output");
+const list = $("#list"), shown = $("#shown");
 let asked = null; // the threshold for all videos; null: each has its own, as `amiss detect` took it
 let current = null; // the row that is shown
-let source = 0; // of its sources, the one that plays
-let position = 0; // seconds from the first picture
-let view = [0, 0]; // the part of it that the timeline shows, in seconds
 let marked; // the event in the list in which this is
 
 const thresholdOf = (video) => asked ?? video.threshold;
 
-function drawTimeline() {
-  if (current) drawScale($("canvas", timeline), current.video, current.events, thresholdOf(current.video), position, view);
-}
+const player = new Player(shown, { onMove: markEvent, onAbsent: sayAbsent });
 
 // ---- the list: rows are made once, curves when they come into sight
 
@@ -108,7 +103,6 @@ function findAll() {
 
   filter();
   listEvents();
-  drawTimeline();
 }
 
 function setThreshold(value) {
@@ -143,12 +137,8 @@ function select(row, byUser) {
   $(".facts", shown).textContent = facts.join(" · ");
   $(".problem", shown).hidden = !video.problem;
   $(".problem", shown).textContent = video.problem ?? "";
-  source = 0;
-  position = 0;
-  show(0, lengthOf(video));
-  load();
+  player.show({ ...video, parts: [{ begins: 0, sources: video.sources }] }, row.events, thresholdOf(video));
   listEvents();
-  moved();
   if (byUser) {
     try {
       history.replaceState(null, "", "#" + encodeURIComponent(video.id));
@@ -158,20 +148,9 @@ function select(row, byUser) {
   }
 }
 
-function load() {
-  const { sources } = current.video, chosen = sources[source], absent = $(".absent");
-  player.hidden = !chosen;
-  absent.hidden = !!chosen;
-  $(".screen").classList.toggle("empty", !chosen);
-  if (chosen) {
-    player.src = chosen.link;
-    player.playbackRate = Number($("select", shown).value);
-    return;
-  }
-  player.removeAttribute("src");
-  player.load();
+function sayAbsent(absent, { sources, form }) {
   absent.textContent = sources.length
-    ? `Your browser can't play this file (${current.video.form}), or it isn't there any more. For small copies that ` +
+    ? `Your browser can't play this file (${form}), or it isn't there any more. For small copies that ` +
       "every browser plays: amiss report FOLDER --preview. "
     : "The video isn't at hand. If it lies elsewhere: amiss report FOLDER --videos ITS_FOLDER. ";
   for (const other of sources) {
@@ -181,16 +160,6 @@ function load() {
     absent.append(link, " ");
   }
 }
-
-player.addEventListener("error", () => {
-  if (!current || !player.hasAttribute("src")) return;
-  source += 1;
-  load();
-});
-player.addEventListener("loadedmetadata", () => {
-  player.playbackRate = Number($("select", shown).value);
-  if (position > 0) player.currentTime = position + current.video.sources[source].offset;
-});
 
 function listEvents() {
   if (!current) return;
@@ -208,129 +177,23 @@ function listEvents() {
       part.textContent = text;
       button.append(part);
     }
-    button.addEventListener("click", () => seek(event.start, true));
+    button.addEventListener("click", () => player.seek(event.start, true));
     item.append(button);
     entries.append(item);
   }
   marked = undefined;
   $(".events").replaceChildren(entries);
+  player.mark(events, thresholdOf(video));
+  markEvent(player.position);
 }
 
-// ---- where it is
-
-function seek(seconds, play = false) {
-  position = Math.min(Math.max(seconds, 0), lengthOf(current.video));
-  const chosen = current.video.sources[source];
-  if (chosen && player.readyState > 0) player.currentTime = position + chosen.offset;
-  if (chosen && play) player.play().catch(() => {});
-  moved();
-}
-
-function told(video, seconds) {
-  const day = video.started ? `${timeOfDay(video, seconds)} · ` : "";
-  return `${day}${inWords(video, seconds)} · score ${video.score[indexAt(video, seconds)].toFixed(3)}`;
-}
-
-function moved() {
-  const { video, events } = current;
-  const text = told(video, position), [from, to] = view;
-  if (position < from || position > to) show(position - (to - from) / 10, to - from); // the view goes along
-  $(".now").textContent = text;
-  timeline.setAttribute("aria-valuemax", lengthOf(video).toFixed(1));
-  timeline.setAttribute("aria-valuenow", position.toFixed(1));
-  timeline.setAttribute("aria-valuetext", text);
-  const here = events.findIndex((event) => event.start <= position && position < event.end);
+function markEvent(position) {
+  const here = current.events.findIndex((event) => event.start <= position && position < event.end);
   const button = $(".events").children[here]?.firstChild;
-  if (button !== marked) {
-    marked?.classList.remove("now");
-    button?.classList.add("now");
-    marked = button;
-  }
-  drawTimeline();
-}
-
-function follow() {
-  const chosen = current?.video.sources[source];
-  if (!chosen || player.readyState === 0) return;
-  position = Math.min(Math.max(player.currentTime - chosen.offset, 0), lengthOf(current.video));
-  moved();
-}
-
-let isFollowing = false;
-function followWhilePlaying() {
-  isFollowing = !player.paused && !player.ended;
-  if (!isFollowing) return;
-  follow();
-  requestAnimationFrame(followWhilePlaying);
-}
-player.addEventListener("play", () => isFollowing || followWhilePlaying());
-for (const name of ["timeupdate", "seeked"]) player.addEventListener(name, () => isFollowing || follow());
-$("select", shown).addEventListener("change", (event) => { player.playbackRate = Number(event.target.value); });
-
-// ---- the part that the timeline shows
-
-const CLOSEST = 10; // seconds
-
-function show(from, span) {
-  const length = lengthOf(current.video), wide = Math.min(Math.max(span, CLOSEST), length);
-  const start = Math.min(Math.max(from, 0), length - wide);
-  view = [start, start + wide];
-  $("[data-zoom=out]").disabled = wide >= length;
-  $("[data-zoom=in]").disabled = wide <= Math.min(CLOSEST, length);
-}
-
-// Around a moment, which stays where it is.
-function zoom(factor, around = position) {
-  const [from, to] = view, at = Math.min(Math.max(around, from), to), span = Math.max((to - from) * factor, CLOSEST);
-  show(at - ((at - from) / (to - from)) * span, span);
-  drawTimeline();
-}
-
-for (const button of document.querySelectorAll("[data-zoom]")) {
-  button.addEventListener("click", () => zoom(button.dataset.zoom === "in" ? 0.5 : 2));
-}
-timeline.addEventListener("wheel", (event) => {
-  const [from, to] = view, sideways = event.shiftKey ? event.deltaX || event.deltaY : event.deltaX;
-  if (event.ctrlKey || event.metaKey) zoom(1.2 ** Math.sign(event.deltaY), secondsAt(event));
-  else if (Math.abs(sideways) > Math.abs(event.deltaY) || event.shiftKey) {
-    show(from + (sideways / timeline.clientWidth) * (to - from), to - from);
-    drawTimeline();
-  } else return; // the page is scrolled
-  event.preventDefault();
-}, { passive: false });
-
-const secondsAt = (event) => {
-  const box = timeline.getBoundingClientRect(), [from, to] = view;
-  return from + (Math.min(Math.max(event.clientX - box.left, 0), box.width) / box.width) * (to - from);
-};
-timeline.addEventListener("pointerdown", (event) => {
-  timeline.setPointerCapture(event.pointerId);
-  seek(secondsAt(event));
-});
-timeline.addEventListener("pointermove", (event) => {
-  if (event.buttons) seek(secondsAt(event));
-  const seconds = secondsAt(event), width = timeline.clientWidth;
-  hint.hidden = false;
-  hint.textContent = told(current.video, seconds);
-  const half = hint.offsetWidth / 2, at = ((seconds - view[0]) / (view[1] - view[0])) * width;
-  hint.style.left = `${Math.min(Math.max(at, half), width - half)}px`;
-});
-timeline.addEventListener("pointerleave", () => { hint.hidden = true; });
-timeline.addEventListener("keydown", (event) => {
-  const length = lengthOf(current.video), jump = event.shiftKey ? 10 : 1, page = view[1] - view[0];
-  const to = { ArrowLeft: position - jump, ArrowRight: position + jump, PageUp: position - page,
-    PageDown: position + page, Home: 0, End: length }[event.key];
-  if (to === undefined) return;
-  event.preventDefault();
-  seek(to);
-});
-
-function nextEvent(direction) {
-  const { events } = current;
-  const found = direction > 0
-    ? events.find((event) => event.start > position + 0.05)
-    : events.findLast((event) => event.start < position - 0.5);
-  if (found) seek(found.start);
+  if (button === marked) return;
+  marked?.classList.remove("now");
+  button?.classList.add("now");
+  marked = button;
 }
 
 function nextVideo(direction) {
@@ -341,22 +204,19 @@ function nextVideo(direction) {
   row.button.scrollIntoView({ block: "nearest" });
 }
 
-for (const button of document.querySelectorAll("[data-move]")) {
-  button.addEventListener("click", () => nextEvent(button.dataset.move === "next" ? 1 : -1));
-}
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=range]):not([type=checkbox]), select")) return;
   if (event.key === " " && event.target.matches("button, video, input")) return; // they have a use for it
   const does = {
     j: () => nextVideo(1),
     k: () => nextVideo(-1),
-    n: () => current && nextEvent(1),
-    p: () => current && nextEvent(-1),
-    "+": () => current && zoom(0.5),
-    "-": () => current && zoom(2),
-    0: () => current && zoom(Infinity),
+    n: () => current && player.nextEvent(1),
+    p: () => current && player.nextEvent(-1),
+    "+": () => player.zoom(0.5),
+    "-": () => player.zoom(2),
+    0: () => player.zoom(Infinity),
     "/": () => $("#search").focus(),
-    " ": () => current && (player.paused ? player.play().catch(() => {}) : player.pause()),
+    " ": () => player.toggle(),
   }[event.key];
   if (!does) return;
   event.preventDefault();
@@ -382,12 +242,8 @@ $("#reset").addEventListener("click", () => setThreshold(null));
 $("#search").addEventListener("input", filter);
 $("#eventful").addEventListener("change", filter);
 for (const name of ["#order", "#threshold", "#exact"]) $(name).addEventListener("change", arrange);
-addEventListener("resize", () => { rows.forEach(drawRow); drawTimeline(); });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  readColours();
-  rows.forEach(drawRow);
-  drawTimeline();
-});
+addEventListener("resize", () => rows.forEach(drawRow));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => rows.forEach(drawRow)); // after the player's
 
 function start() {
   readColours();

@@ -48,11 +48,12 @@ def read_header(path: str | os.PathLike[str]) -> VideoHeader:
     if not is_used():
         return _header.read_header(path)
     (end,) = run({"do": "header"}, path, 0)
-    stated = end.values.pop("started")
+    stated, exact = end.values.pop("started"), end.values.pop("first_picture")
     started = None if stated is None else datetime.fromisoformat(stated)
     if started is not None and started.tzinfo is not None:
         started = started.astimezone().replace(tzinfo=None)
-    return VideoHeader(started=started, **end.values)
+    first_picture = None if exact is None else datetime.fromisoformat(exact)
+    return VideoHeader(started=started, first_picture=first_picture, **end.values)
 
 
 def read_frames_at(path: str | os.PathLike[str], indices: Sequence[int], height: int | None = None) -> list[Image]:

@@ -149,7 +149,8 @@ def header(asker: Asker, path: Path, _: dict[str, Any]) -> None:
     started = found.started
     if started is not None and found.started_from == "header":  # it tells UTC; the asker knows what is local
         started = started.astimezone(UTC)
-    asker.tell("end", **asdict(found) | {"started": started and started.isoformat()})
+    times = {"started": started, "first_picture": found.first_picture}
+    asker.tell("end", **asdict(found) | {name: time and time.isoformat() for name, time in times.items()})
 
 
 def frames(asker: Asker, path: Path, request: dict[str, Any]) -> None:
