@@ -1,20 +1,13 @@
-"""Any image classifier of torchvision as a frame backbone: the input of its last layer, pooled over the clip.
-
-Feature of a clip with frame features f_1 … f_T: [mean_t f_t, mean_t |f_t+1 - f_t|], what is there and how it changes.
-With one crop the whole frame is squeezed into the network's square, since what is amiss may be at the edge; 5 and 10
-crops are cut as the weights were trained.
-"""
+"""Any image classifier of torchvision as a frame backbone: the input of its last layer, pooled over the clip."""
 
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
-from amiss.backbones._preprocessing import Preprocessing
-from amiss.backbones._spec import FeatureSpec
+from amiss.backbones._base import BackboneEntry, BackboneInfo
+from amiss.backbones._image_network import SAMPLED, ImageNetwork, image_preprocessing
 from amiss.backbones._torchvision_video import (
     SWAG_LICENCE,
     build_network,
@@ -23,8 +16,6 @@ from amiss.backbones._torchvision_video import (
     published_weights,
 )
 from amiss.backbones.weights import choose_weights
-
-SAMPLED = 4  # frames per clip; more cost time in proportion and change results little
 
 # name: (frame feature dim, input side)
 _NETWORKS = {
@@ -113,46 +104,29 @@ _SWAG_ONLY = {"regnet_y_128gf", "vit_h_14"}
 _WITH_AUXILIARY = {"googlenet", "inception_v3"}  # their weights expect inputs as TensorFlow scaled them
 
 
-class TorchvisionImage(Backbone):
-    """A torchvision image classifier that gives [mean, mean change] of its penultimate features over a clip."""
-
-    def __init__(self, name: str, dim: int, weights: str | Path, crops: int) -> None:
-        super().__init__()
-        chosen = choose_weights(name, weights, *published_weights(name))
-        options: dict[str, Any] = {}
-        if name in _WITH_AUXILIARY:
-            options = {"aux_logits": False, "init_weights": False, "transform_input": True}
-        official = official_transforms(name, chosen)
-        side = official.crop_size[0]
-        if name.startswith("vit_"):
-            options["image_size"] = side  # its position embedding has one length
-        if name.startswith("squeezenet"):  # its classifier is a convolution
-            self.network = build_network(name, chosen, "classifier", nn.AdaptiveAvgPool2d(1), **options)
-        else:
-            self.network = build_network(name, chosen, None, nn.Identity(), **options)
-        self.preprocessing = Preprocessing(
-            resize=(side, side) if crops == 1 else official.resize_size[0],
-            interpolation=official.interpolation.value,
-            antialias=True,
-            crop=None if crops == 1 else side,
-            crops=crops,
-            sampled=SAMPLED,
-            mean=tuple(official.mean),
-            std=tuple(official.std),
-        )
-        self.spec = FeatureSpec(
-            backbone=name,
-            weights=chosen.id,
-            weights_sha256=chosen.sha256,
-            dim=dim,
-            **self.preprocessing.spec_fields(),
-        )
-
-    def forward(self, clips: Tensor) -> Tensor:
-        frames_BKHW = clips.transpose(1, 2).flatten(0, 1)
-        x_NTF = self.network(frames_BKHW).flatten(1).unflatten(0, (clips.shape[0], clips.shape[2]))
-        change_NF = (x_NTF[:, 1:] - x_NTF[:, :-1]).abs().sum(1) / max(x_NTF.shape[1] - 1, 1)
-        return torch.cat([x_NTF.mean(1), change_NF], dim=1)
+def create(name: str, dim: int, weights: str | Path, crops: int) -> ImageNetwork:
+    """The backbone with these weights."""
+    chosen = choose_weights(name, weights, *published_weights(name))
+    options: dict[str, Any] = {}
+    if name in _WITH_AUXILIARY:
+        options = {"aux_logits": False, "init_weights": False, "transform_input": True}
+    official = official_transforms(name, chosen)
+    side = official.crop_size[0]
+    if name.startswith("vit_"):
+        options["image_size"] = side  # its position embedding has one length
+    if name.startswith("squeezenet"):  # its classifier is a convolution
+        network = build_network(name, chosen, "classifier", nn.AdaptiveAvgPool2d(1), **options)
+    else:
+        network = build_network(name, chosen, None, nn.Identity(), **options)
+    preprocessing = image_preprocessing(
+        crops,
+        side,
+        official.resize_size[0],
+        interpolation=official.interpolation.value,
+        mean=tuple(official.mean),
+        std=tuple(official.std),
+    )
+    return ImageNetwork(name, network, dim, chosen, preprocessing)
 
 
 def _entry(name: str, frame_dim: int, side: int) -> BackboneEntry:
@@ -166,7 +140,7 @@ def _entry(name: str, frame_dim: int, side: int) -> BackboneEntry:
         else "BSD-3-Clause; weights trained on ImageNet-1k (non-commercial research)",
         note=f"{SAMPLED} frames per clip, pooled: mean and change",
     )
-    return BackboneEntry(info, partial(TorchvisionImage, name, info.dim), partial(in_order, name))
+    return BackboneEntry(info, partial(create, name, info.dim), partial(in_order, name))
 
 
 ENTRIES = tuple(_entry(name, *sizes) for name, sizes in _NETWORKS.items())

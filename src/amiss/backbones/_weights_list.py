@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from amiss.backbones._registry import entry_of, list_backbones
-from amiss.backbones.weights import OnBytes, PublishedWeights, fetch_command, fetch_published, locate, read_weights
+from amiss.backbones.weights import (
+    OnBytes,
+    PublishedWeights,
+    fetch_published,
+    find_published,
+    how_to_replace,
+    read_weights,
+)
 from amiss.errors import UsageError, WeightsError
 from amiss.files import sha256_file
 
@@ -24,7 +31,7 @@ class WeightsRecord:
     @property
     def path(self) -> Path | None:
         """The file on this machine, where it is found by its name."""
-        return locate(self.weights.file_name)
+        return find_published(self.weights)
 
     def verify(self) -> tuple[Literal["right", "wrong", "unknown", "missing"], str | None]:
         """Whether the file is the announced one, and its SHA-256.
@@ -47,8 +54,7 @@ class WeightsRecord:
         digits = self.weights.sha256_start
         unlike = f"is not {self.weights.file_name}: its sha256 doesn't begin with {digits}"
         why = unlike if digits else "can't be read as weights: it is damaged, or no weight file"
-        again = fetch_command(self.backbone, self.weights.id)
-        return f"{self.path} {why}. Delete it or move it away, then run `{again}`"
+        return f"{self.path} {why}. {how_to_replace(self.backbone, self.weights)}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; unknown size and hash are None."""
@@ -58,7 +64,8 @@ class WeightsRecord:
             "default": self.is_default,
             "file": self.weights.file_name,
             "url": self.weights.url,
-            "by_hand": bool(self.weights.file),
+            "by_hand": bool(self.weights.file) and not self.weights.extra,
+            "extra": self.weights.extra or None,
             "megabytes": self.weights.megabytes or None,
             "sha256_start": self.weights.sha256_start or None,
             "licence": self.licence,

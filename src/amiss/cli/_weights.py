@@ -35,7 +35,8 @@ def list_(names: Names = None, as_json: Json = False) -> None:
     for entry in entries:
         entry["id"] += " (default)" if entry["default"] else ""
         entry["megabytes"] = entry["megabytes"] and round(entry["megabytes"])
-        entry["here"] = "yes" if entry["path"] else "by hand" if entry["by_hand"] else "no"
+        where = "by hand" if entry["by_hand"] else f"extra {entry['extra']}" if entry["extra"] else "no"
+        entry["here"] = "yes" if entry["path"] else where
     columns = ["backbone", "id", "file", "megabytes", "sha256_start", "here", "licence"]
     console.print_table(columns, [[entry[name] for name in columns] for entry in entries])
 

@@ -3,7 +3,7 @@
 from amiss.backbones.weights._caffe2 import is_caffe2, read_caffe2
 from amiss.backbones.weights._choice import Unfetched, Weights, choose_weights, random_weights
 from amiss.backbones.weights._download import OnBytes, download
-from amiss.backbones.weights._fetching import fetch_command, fetch_published
+from amiss.backbones.weights._fetching import fetch_published, find_published, how_to_replace
 from amiss.backbones.weights._filling import fill_network, load_weights
 from amiss.backbones.weights._folders import find_weights, locate, weights_folders
 from amiss.backbones.weights._published import PublishedWeights
@@ -16,11 +16,12 @@ __all__ = [
     "Weights",
     "choose_weights",
     "download",
-    "fetch_command",
     "fetch_published",
     "fill_network",
+    "find_published",
     "find_weights",
     "first_line",
+    "how_to_replace",
     "is_caffe2",
     "load_weights",
     "locate",

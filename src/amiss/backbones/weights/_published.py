@@ -1,5 +1,6 @@
 """Published weights: where they are, and what their file is called on this machine."""
 
+import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ class PublishedWeights:
     file: str = ""
     """Name of the file where `url` is a page from which a person must fetch it; empty = `url` is the file's."""
 
+    extra: str = ""
+    """The extra of amiss that installs a package which has the file in it; empty = there is none."""
+    in_package: str = ""
+    """Where in that package: `module/folder`."""
     save_as: str = ""
     """Name of the file on this machine, where the one in `url` says nothing; empty = the one in `url`."""
 
@@ -29,6 +34,14 @@ class PublishedWeights:
     def file_name(self) -> str:
         """Name of the file on this machine."""
         return self.file or self.save_as or Path(urlparse(self.url).path).name
+
+    @property
+    def installed(self) -> Path | None:
+        """The file in an installed package; nothing of the package is run."""
+        module, _, folder = self.in_package.partition("/")
+        found = importlib.util.find_spec(module) if module else None
+        places = (found.submodule_search_locations or ()) if found is not None else ()
+        return next((path for place in places if (path := Path(place, folder, self.file_name)).is_file()), None)
 
     @property
     def sha256_start(self) -> str:
