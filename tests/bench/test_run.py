@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,8 @@ import pytest
 from typer.testing import CliRunner
 
 from amiss.bench import _cell as cell_module
-from amiss.bench._plan import folds_of
+from amiss.bench import load_suite
+from amiss.bench._plan import folds_of, make_plan
 from amiss.cli import app
 from amiss.datasets import read_manifest, write_manifest
 from amiss.errors import ManifestError, UsageError
@@ -68,9 +70,9 @@ def test_results_are_those_of_the_scores_on_disk(bench: tuple[Path, dict[str, An
     oracle, selected = (row["rows"][kind]["exact"]["auc"]["mean"] for kind in ("oracle(test)", "selected"))
     assert row["optimism"]["mean"] == pytest.approx(oracle - selected)
     assert row["optimism"]["mean"] >= 0
-    assert [(c["a"], c["b"]) for c in dataset["comparisons"]] == [
-        ("topk k=1", "topk k=2"), ("topk k=1", "sultani2018"), ("topk k=2", "sultani2018")
-    ]  # fmt: skip
+    pairs = [("topk k=1", "topk k=2"), ("topk k=1", "sultani2018"), ("topk k=2", "sultani2018")]
+    compared = [(c["metric"], (c["a"], c["b"])) for c in dataset["comparisons"]]
+    assert compared == [(metric, pair) for metric in ("auc", "within") for pair in pairs]
 
 
 def test_a_sweep_says_which_setting_held_out_videos_choose(bench: tuple[Path, dict[str, Any]]) -> None:
@@ -92,7 +94,7 @@ def test_report_stands_alone_and_marks_the_oracle(bench: tuple[Path, dict[str, A
     assert results["provenance"]["suite_sha256"] in page
     assert "only" not in results["marks"]
     table = (root / "out" / "results.md").read_text(encoding="utf-8")
-    assert "| system | last | selected | 95 % interval | oracle(test) † | optimism |" in table
+    assert "| system | seeds | last | selected | 95 % interval | oracle(test) † | optimism |" in table
     assert "2 training seed(s): too few" in table
     assert "2 training seed(s): too few" in page
     (dataset,) = results["datasets"]
@@ -141,6 +143,46 @@ def test_finished_cells_are_not_run_again(bench: tuple[Path, dict[str, Any]], mo
     again = run_bench(root / "suite.yaml", root / "out", workers=1)
     assert again["provenance"]["cells_run_now"] == 0
     assert without_times(again) == without_times(json.loads(json.dumps(results)))
+
+
+def test_what_is_finished_is_reported_by_whole_seeds(bench: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    root, results = bench
+    shutil.copytree(root, tmp_path / "bench")
+    runs = tmp_path / "bench" / "out" / "runs" / "made-up" / "rows"
+    shutil.rmtree(next((runs / "topk_k=1").glob("seed1-*")))
+    shutil.rmtree(runs / "topk_k=2")
+    suite, out = tmp_path / "bench" / "suite.yaml", tmp_path / "bench" / "out"
+    partly = run_bench(suite, out, workers=1, minutes=0)
+    assert partly["provenance"]["cells_run_now"] == 0
+    (dataset,) = partly["datasets"]
+    assert {row["name"]: row["seeds"] for row in dataset["systems"]} == {"topk k=1": [0], "sultani2018": [0, 1]}
+    assert dataset["systems"][1]["rows"] == results["datasets"][0]["systems"][2]["rows"]
+    marks = " ".join(partly["marks"])
+    assert "3 of 6 trainings are missing" in marks
+    assert "these are not shown: topk k=2 (made-up)" in marks
+    plan = make_plan(load_suite(suite), suite, out, lambda what: None)
+    left = [f"{cell.system.name} {cell.name}" for cell in plan.cells if not cell.is_done]
+    assert left == ["topk_k=2 seed0", "topk_k=1 seed1", "topk_k=2 seed1"]
+    with pytest.raises(UsageError, match="minutes is -1; it must be at least 0"):
+        run_bench(suite, out, minutes=-1)
+
+
+def test_tables_go_into_a_page(bench: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    root, results = bench
+    page = tmp_path / "page.md"
+    rest = "<!-- other.yaml made-up -->\nold\n<!-- end -->\nAfter.\n"
+    page.write_text(f"# Title\n<!-- suite.yaml made-up -->\nold\n<!-- end -->\n{rest}")
+    write_page = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "results_page.py"))["write_page"]
+    assert write_page(page, [root / "out"]) == ["suite.yaml made-up"]
+    text = page.read_text()
+    write_page(page, [root / "out"])
+    assert page.read_text() == text
+    assert text.startswith("# Title\n<!-- suite.yaml made-up -->\n\n| system | seeds | frame AUC |")
+    assert text.endswith(rest)
+    values = results["datasets"][0]["systems"][2]["rows"]["selected"]["exact"]["auc"]
+    assert f"| sultani2018 | 2 | {values['mean']:.3f} ± {values['std']:.3f}" in text
+    assert "| *middle first* |" in text
+    assert "| topk k=1 - sultani2018 | within |" in text
 
 
 @pytest.mark.faults
@@ -309,8 +351,9 @@ def test_command_prints_one_table(bench: tuple[Path, dict[str, Any]]) -> None:
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0].strip() == "made-up: frame AUC, exact"
-    assert lines[1].split()[:3] == ["system", "last", "selected"]
-    assert len(lines) == 8  # two shortcuts below, their names on two lines or more
+    assert lines[1].split()[:3] == ["system", "seeds", "selected"]
+    assert len(lines) == 7  # two shortcuts below
+    assert max(map(len, map(str.rstrip, lines))) <= 80
     assert "middle" in result.stdout
     assert "report.html" in result.stderr
 

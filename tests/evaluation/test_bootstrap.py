@@ -146,6 +146,12 @@ def test_a_better_system_is_found_and_equal_ones_are_not() -> None:
     assert [(c.a, c.b) for c in against] == [("good", "fair"), ("also fair", "fair")]
 
 
+def test_several_metrics_are_compared_as_each_by_itself() -> None:
+    systems = {name: [scored_test_set(seed)] for name, seed in (("a", 1), ("b", 2), ("c", 3))}
+    each = [found for metric in ("auc", "within") for found in compare(systems, metric, n_bootstrap=50)]
+    assert compare(systems, ["auc", "within"], n_bootstrap=50) == each
+
+
 def test_a_system_against_itself_differs_by_nothing() -> None:
     same = compare({"a": [scored_test_set(1)], "b": [scored_test_set(1)]}, n_bootstrap=50)
     assert (same[0].difference, same[0].p) == (0, 1)

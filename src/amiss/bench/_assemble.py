@@ -2,7 +2,7 @@
 
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -122,8 +122,7 @@ def bench_result(
     """
     suite, systems = plan.suite, [system for dataset in datasets for system in dataset.systems]
     found = [*marks, *(mark for own in plan.datasets for mark in own.marks), *_version_marks(systems)]
-    if plan.systems and len(suite.seed_list) < ENOUGH_SEEDS:
-        found.append(f"{len(suite.seed_list)} training seed(s): too few to tell a difference from luck; take 3 or more")
+    found += _seed_marks(plan)
     return BenchResult(
         name=suite.name,
         note=suite.note,
@@ -229,6 +228,41 @@ def _sweeps(own: Prepared, plan: Plan, rows: Mapping[str, SystemResult]) -> list
             )
         )
     return sweeps
+
+
+def unfinished_marks(plan: Plan, finished: Plan, failed: Collection[str]) -> list[str]:
+    """What a reader must be warned of where a run was stopped.
+
+    Args:
+        plan: the whole.
+        finished: what of it is reported.
+        failed: keys of cells that were run and failed.
+    """
+    missing = sum(not cell.is_done and cell.key not in failed for cell in plan.cells)
+    if not missing:
+        return []
+    shown = {(system.data.dataset.label, system.name) for system in finished.systems}
+    absent = [
+        f"{system.name} ({system.data.dataset.label})"
+        for system in plan.systems
+        if (system.data.dataset.label, system.name) not in shown and not any(c.key in failed for c in system.cells)
+    ]
+    named = f", and these are not shown: {', '.join(absent)}" if absent else ""
+    return [
+        f"{missing} of {len(plan.cells)} trainings are missing, the same command goes on: rows have the seeds that are "
+        f"finished{named}"
+    ]
+
+
+def _seed_marks(plan: Plan) -> list[str]:
+    """Where systems have too few training seeds."""
+    seeds = [len({cell.seed for cell in system.cells}) for system in plan.systems]
+    few = [count for count in seeds if count < ENOUGH_SEEDS]
+    if not few:
+        return []
+    where = "" if len(few) == len(seeds) else f" in {len(few)} of {len(seeds)} rows"
+    counts = " or ".join(map(str, sorted(set(few))))
+    return [f"{counts} training seed(s){where}: too few to tell a difference from luck; take 3 or more"]
 
 
 def _version_marks(systems: Sequence[SystemResult]) -> list[str]:

@@ -23,6 +23,7 @@ from amiss.evaluation import (
     summarise_seeds,
 )
 
+_WITHIN = "within"
 _ALL_PAIRS = 5  # up to so many systems every pair is compared, more of them each with the first
 
 
@@ -96,9 +97,10 @@ def measure(subject: Subject, n_bootstrap: int) -> Measurement:
 
 
 def compare_subjects(subjects: Sequence[Subject], n_bootstrap: int) -> tuple[list[Comparison], list[str]]:
-    """Paired comparisons of the subjects of one dataset, Holm-corrected together.
+    """Paired comparisons of the subjects of one dataset, in the metric that they are ranked by and in `within`.
 
-    All pairs of few systems, else each with the first. Oracles are not compared: they were chosen on the test set.
+    All pairs of few systems, else each with the first, Holm-corrected together in each metric. Oracles are not
+    compared: they were chosen on the test set.
 
     Returns:
         The comparisons, and what can't be compared and why.
@@ -122,4 +124,13 @@ def compare_subjects(subjects: Sequence[Subject], n_bootstrap: int) -> tuple[lis
     if len(systems) < 2:
         return [], remarks
     reference = None if len(systems) <= _ALL_PAIRS else next(iter(systems))
-    return compare(systems, honest[0].metric, reference=reference, n_bootstrap=n_bootstrap), remarks
+    metrics = [honest[0].metric]
+    if _WITHIN not in metrics and first is not None and _defines_within(first):
+        metrics.append(_WITHIN)
+    return compare(systems, metrics, reference=reference, n_bootstrap=n_bootstrap), remarks
+
+
+def _defines_within(frames: ScoredFrames) -> bool:
+    """Whether a video has frames of both labels."""
+    value = bootstrap_metrics(frames, np.ones((1, len(frames.videos))), only=[_WITHIN]).get(_WITHIN)
+    return value is not None and not np.isnan(value[0])

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -52,8 +52,23 @@ class Plan:
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """Of all systems."""
-        return [cell for system in self.systems for cell in system.cells]
+        """Of all systems: those of the first seed, then of the second, …, so that a stopped run can be reported."""
+        every = [cell for system in self.systems for cell in system.cells]
+        return sorted(every, key=lambda cell: self.suite.seed_list.index(cell.seed))
+
+    def finished(self, failed: Collection[str] = ()) -> "Plan":
+        """The same with only those seeds of each system whose cells are all finished.
+
+        Systems that have none are left out, and so are those of which a cell failed, by its key: the other seeds would
+        flatter them.
+        """
+        systems = []
+        for system in self.systems:
+            missing = {cell.seed for cell in system.cells if not cell.is_done}
+            cells = tuple(cell for cell in system.cells if cell.seed not in missing)
+            if cells and not any(cell.key in failed for cell in system.cells):
+                systems.append(replace(system, cells=cells))
+        return replace(self, systems=tuple(systems))
 
     def data_of(self, dataset: DatasetChoice) -> list[Data]:
         """A dataset with each of its feature sets."""

@@ -102,7 +102,8 @@ class _DatasetPage:
     main: _Table
     sweeps: list[str]
     optimism: Picture | None
-    others: _Table
+    others: list[tuple[str, _Table]]
+    """By protocol."""
     shortcuts: _Table | None
     glances: _Table | None
     comparisons: _Table | None
@@ -152,7 +153,7 @@ def _page_of(dataset: DatasetResult, subjects: Sequence[Subject]) -> _DatasetPag
         main=_Table(COLUMNS, table_rows(dataset)),
         sweeps=[sweep_sentence(sweep) for sweep in dataset.sweeps],
         optimism=_optimism(dataset),
-        others=_Table(*other_metrics(dataset)),
+        others=[(protocol, _Table(columns, rows)) for protocol, columns, rows in other_metrics(dataset)],
         shortcuts=_Table(*shortcuts) if shortcuts[1] else None,
         glances=_Table(GLANCE_COLUMNS, glances) if glances else None,
         comparisons=_Table(COMPARISON_COLUMNS, comparisons) if comparisons else None,

@@ -221,7 +221,7 @@ class DatasetResult(_Result):
     features: tuple[FeaturesResult, ...]
     systems: tuple[SystemResult, ...]
     comparisons: tuple[Comparison, ...]
-    """Holm-corrected together."""
+    """In the metric that systems are ranked by and in `within`; Holm-corrected together in each."""
     remarks: tuple[str, ...]
     """What can't be compared, and why."""
     sweeps: tuple[Sweep, ...]

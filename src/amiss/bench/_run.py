@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from amiss.bench._assemble import bench_result, dataset_result, system_result
+from amiss.bench._assemble import bench_result, dataset_result, system_result, unfinished_marks
 from amiss.bench._cell import Cell
 from amiss.bench._measure import Subject, compare_subjects, measure
 from amiss.bench._others import subject_of_scores
@@ -32,6 +32,7 @@ def run_bench(
     out: str | os.PathLike[str],
     *,
     workers: int | None = None,
+    minutes: float | None = None,
     on_progress: OnProgress = silent,
 ) -> BenchResult:
     """Run a suite and write `results.json`, `results.md`, `report.html`; `runs/` and `features/` hold what led to them.
@@ -44,6 +45,8 @@ def run_bench(
         suite: YAML file, see `load_suite`.
         out: folder, new or of an earlier run.
         workers: cells trained at a time, one CPU thread each; None = one per core, fewer where memory is short.
+        minutes: after so many no further cell is begun, and what is finished is reported, by whole seeds; 0 = only
+            report, None = run all.
         on_progress: told cells done, of how many, and what is being done.
 
     Returns:
@@ -57,6 +60,8 @@ def run_bench(
     file, folder, checked = Path(suite), Path(out), load_suite(suite)
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}; it must be at least 1")
+    if minutes is not None and not minutes >= 0:
+        raise UsageError(f"minutes is {minutes:g}; it must be at least 0")
     _make_room(folder, file)
 
     def tell(what: str) -> None:
@@ -66,14 +71,17 @@ def run_bench(
     todo = [cell for cell in plan.cells if not cell.is_done]
     _tell_of_earlier(todo)
     with Workers(workers or default_workers(plan.data)) as pool:
-        failed = _train(todo, plan, pool, on_progress)
-        subjects, marks, failures = _subjects_of(plan, failed)
+        failed = _train(todo, plan, pool, None if minutes is None else time.time() + 60 * minutes, on_progress)
+        whole, plan = plan, plan.finished(failed)
+        subjects, marks = _subjects_of(plan)
+        failures = _failures(whole, failed)
         tell("metrics, intervals and comparisons")
         measured = pool.map(_measure, [(subject, checked.bootstrap) for subject in subjects])
         failures += [outcome for outcome in measured if isinstance(outcome, str)]
         good = [(s, outcome) for s, outcome in zip(subjects, measured, strict=True) if not isinstance(outcome, str)]
         if not good:
-            raise AmissError(f"no system of the suite could be measured: {'; '.join(failures[:3])}")
+            why = "; ".join(failures[:3]) or f"none of {len(whole.cells)} trainings is finished"
+            raise AmissError(f"no system of the suite could be measured: {why}")
         rows = [system_result(subject, outcome, plan) for subject, outcome in good]
         names = [own.dataset.label for own in plan.datasets]
         same = [[subject for subject, _ in good if subject.dataset == name] for name in names]
@@ -83,7 +91,12 @@ def run_bench(
         for own, outcome in zip(plan.datasets, compared, strict=True)
     ]
     result = bench_result(
-        plan, datasets, marks, failures, seconds=time.monotonic() - began, n_run=len(todo) - len(failed)
+        plan,
+        datasets,
+        [*marks, *unfinished_marks(whole, plan, failed)],
+        failures,
+        seconds=time.monotonic() - began,
+        n_run=sum(cell.is_done for cell in todo),
     )
     write_json(folder / "results.json", result.to_dict())
     write_text(folder / "results.md", to_markdown(result))
@@ -128,12 +141,14 @@ def _tell_of_earlier(todo: Sequence[Cell]) -> None:
         )
 
 
-def _train(todo: Sequence[Cell], plan: Plan, pool: Workers, on_progress: OnProgress) -> dict[str, str]:
-    """Run cells; those that fail are told by key, the rest goes on."""
+def _train(
+    todo: Sequence[Cell], plan: Plan, pool: Workers, until: float | None, on_progress: OnProgress
+) -> dict[str, str]:
+    """Run cells, and begin none after `until` (Unix time); those that fail are told by key, the rest goes on."""
     total = len(plan.cells)
     done, failed = total - len(todo), {}
     on_progress(done, max(total, 1), "cells")
-    for number, error in pool.each(_run_cell, todo):
+    for number, error in pool.each(_run_cell, [(cell, until) for cell in todo]):
         cell, done = todo[number], done + 1
         if error is not None:
             failed[cell.key] = error
@@ -141,9 +156,11 @@ def _train(todo: Sequence[Cell], plan: Plan, pool: Workers, on_progress: OnProgr
     return failed
 
 
-def _run_cell(cell: Cell) -> str | None:
+def _run_cell(task: tuple[Cell, float | None]) -> str | None:
+    cell, until = task
     try:
-        cell.run()
+        if until is None or time.time() < until:
+            cell.run()
     except AmissError as error:
         return str(error)
     return None
@@ -160,20 +177,24 @@ def _compare(task: tuple[Sequence[Subject], int]) -> tuple[list[Comparison], lis
     return compare_subjects(*task)
 
 
-def _subjects_of(plan: Plan, failed: dict[str, str]) -> tuple[list[Subject], list[str], list[str]]:
-    """What has scores; what a reader must be warned of; what failed."""
-    subjects, marks, failures = [], list[str](), []
+def _failures(plan: Plan, failed: dict[str, str]) -> list[str]:
+    """The systems with cells that failed, and why."""
+    found = []
     for system in plan.systems:
         broken = [failed[cell.key] for cell in system.cells if cell.key in failed]
         if broken:
-            failures.append(f"{system.data.dataset.label}, {system.name}: {broken[0]}")
-            continue
-        subjects.append(_subject(system))
+            found.append(f"{system.data.dataset.label}, {system.name}: {broken[0]}")
+    return found
+
+
+def _subjects_of(plan: Plan) -> tuple[list[Subject], list[str]]:
+    """What has scores; what a reader must be warned of."""
+    subjects, marks = [_subject(system) for system in plan.systems], list[str]()
     for entry in plan.suite.scores:
         subject, remarks = subject_of_scores(entry, plan)
         subjects.append(subject)
         marks += remarks
-    return subjects, marks, failures
+    return subjects, marks
 
 
 def _subject(system: System) -> Subject:

@@ -7,12 +7,13 @@ from amiss.bench._results import KINDS, BenchResult, DatasetResult, Kind, Metric
 from amiss.evaluation import METRIC_NAMES
 
 _NOT_SELECTED: dict[Kind, str] = {"last": " (last)", "oracle(test)": " †"}
-COLUMNS = ["system", "last", "selected", "95 % interval", "oracle(test) †", "optimism", "held-out", "steps"]
+COLUMNS = ["system", "seeds", "last", "selected", "95 % interval", "oracle(test) †", "optimism", "held-out", "steps"]
 LEGEND = (
     "mean ± std over training seeds; interval: bootstrap over whole test videos and seeds, of `selected` (else of what "
     "there is). † chosen with the test set: what no one may report as a result. optimism = oracle(test) - selected, in "
     "points. held-out: video AUC on the training videos that models are selected on."
 )
+_ON_PAGES = ("optimism", "held-out", "steps")  # alone: a terminal has 80 characters
 
 
 def table_rows(dataset: DatasetResult) -> list[list[str]]:
@@ -23,6 +24,7 @@ def table_rows(dataset: DatasetResult) -> list[list[str]]:
         rows.append(
             [
                 row.name,
+                str(len(shown.per_seed)) if shown else "-",
                 mean_std(row.ranked("last")),
                 mean_std(row.ranked("selected")),
                 interval(shown) if shown and row.shown != "oracle(test)" else "-",
@@ -35,7 +37,7 @@ def table_rows(dataset: DatasetResult) -> list[list[str]]:
     for name, own in _shortcuts(dataset).items():
         value, ci95 = own.get(dataset.metric), own["ci95"].get(dataset.metric)
         cells = ["-" if value is None else f"{value:.3f}", "-" if ci95 is None else _interval(*ci95)]
-        rows.append([name, "-", *cells, *["-"] * (len(COLUMNS) - 4)])
+        rows.append([name, "-", "-", *cells, *["-"] * (len(COLUMNS) - 5)])
     return rows
 
 
@@ -44,27 +46,28 @@ def _shortcuts(dataset: DatasetResult) -> dict[str, dict[str, Any]]:
     return next((row.shortcuts for row in dataset.systems if row.shortcuts), {})
 
 
-def other_metrics(dataset: DatasetResult) -> tuple[list[str], list[list[str]]]:
-    """All metrics of the model that is shown, under every protocol: header and rows."""
-    present = [
-        name
-        for name in METRIC_NAMES
-        if any(name in values for row in dataset.systems for values in row.rows[row.shown].values())
-    ]
-    rows = []
-    for row in dataset.systems:
-        name = row.name + _NOT_SELECTED.get(row.shown, "")
-        for number, (protocol, values) in enumerate(row.rows[row.shown].items()):
-            cells = [mean_std(values.get(metric)) for metric in present]
-            rows.append(["" if number else name, protocol, *cells])
-    for name, own in _shortcuts(dataset).items():
-        reached = [own.get(metric) for metric in present]
-        rows.append([name, dataset.protocols[0], *("-" if value is None else f"{value:.3f}" for value in reached)])
-    return ["system", "protocol", *(METRIC_NAMES[name] for name in present)], rows
+def other_metrics(dataset: DatasetResult) -> list[tuple[str, list[str], list[list[str]]]]:
+    """All metrics of the model that is shown: for every protocol its name, header and rows; cells have two lines."""
+    tables = []
+    for protocol in dataset.protocols:
+        values = {row.name: row.rows[row.shown].get(protocol, {}) for row in dataset.systems}
+        present = [name for name in METRIC_NAMES if any(name in own for own in values.values())]
+        rows = [
+            [
+                row.name + _NOT_SELECTED.get(row.shown, ""),
+                *(mean_std(values[row.name].get(metric), between="\n± ") for metric in present),
+            ]
+            for row in dataset.systems
+        ]
+        for name, own in _shortcuts(dataset).items() if protocol == dataset.protocols[0] else ():
+            reached = [own.get(metric) for metric in present]
+            rows.append([name, *("-" if value is None else f"{value:.3f}" for value in reached)])
+        tables.append((protocol, ["system", *(METRIC_NAMES[name] for name in present)], rows))
+    return tables
 
 
 def shortcut_rows(dataset: DatasetResult) -> tuple[list[str], list[list[str]]]:
-    """What each system gains over each shortcut, in points, with 95 % intervals: header and rows."""
+    """What each system gains over each shortcut, in points, and its 95 % interval below: header and rows."""
     compared = [(row, name, own["gains"]) for row in dataset.systems for name, own in row.shortcuts.items()]
     present = [metric for metric in METRIC_NAMES if any(metric in gains for _, _, gains in compared)]
     rows = []
@@ -75,9 +78,9 @@ def shortcut_rows(dataset: DatasetResult) -> tuple[list[str], list[list[str]]]:
 
 
 def _gain(gain: dict[str, Any]) -> str:
-    interval = "" if gain["ci95"] is None else " ({:+.1f} … {:+.1f})".format(*(100 * end for end in gain["ci95"]))
+    interval = "" if gain["ci95"] is None else "\n{:+.1f} … {:+.1f}".format(*(100 * end for end in gain["ci95"]))
     mark = "" if gain["beats"] else " ✗"
-    return f"{100 * gain['difference']:+.1f}{interval}{mark}"
+    return f"{100 * gain['difference']:+.1f}{mark}{interval}"
 
 
 GLANCE_COLUMNS = ["system", "selected by", "glance rank", "95 % interval", "peak hit"]
@@ -116,6 +119,7 @@ def comparison_rows(dataset: DatasetResult) -> list[list[str]]:
     return [
         [
             f"{c.a} - {c.b}",
+            METRIC_NAMES[c.metric],
             f"{100 * c.difference:+.1f}",
             f"{100 * c.ci95[0]:+.1f} … {100 * c.ci95[1]:+.1f}",
             p_value(c.p),
@@ -146,7 +150,7 @@ COST_LEGEND = (
     "Processor seconds of training steps, processor milliseconds from stored features to scores: medians over cells. "
     "In all: wall seconds of all cells, with the following of the test set that only a benchmark does."
 )
-COMPARISON_COLUMNS = ["A - B", "points", "95 % interval", "p", "p (Holm)", "differs at 5 %"]
+COMPARISON_COLUMNS = ["A - B", "metric", "points", "95 % interval", "p", "p (Holm)", "differs at 5 %"]
 
 
 def describe(dataset: DatasetResult) -> str:
@@ -203,7 +207,14 @@ def sweep_sentence(sweep: Sweep) -> str:
 
 def bench_tables(results: BenchResult) -> list[tuple[str, list[str], list[list[str]]]]:
     """Title, columns and rows of the main table of each dataset, for the terminal."""
-    return [(f"{d.name}: {METRIC_NAMES[d.metric]}, {d.protocols[0]}", COLUMNS, table_rows(d)) for d in results.datasets]
+    tables = []
+    for dataset in results.datasets:
+        left_out = {*_ON_PAGES, "last"} if all("selected" in row.rows for row in dataset.systems) else set(_ON_PAGES)
+        kept = [i for i, name in enumerate(COLUMNS) if name not in left_out]
+        rows = [[row[i] for i in kept] for row in table_rows(dataset)]
+        title = f"{dataset.name}: {METRIC_NAMES[dataset.metric]}, {dataset.protocols[0]}"
+        tables.append((title, [COLUMNS[i] for i in kept], rows))
+    return tables
 
 
 def to_markdown(results: BenchResult) -> str:
@@ -225,7 +236,9 @@ def _markdown_lines(results: BenchResult) -> Iterator[str]:
         yield f"{LEGEND}\n"
         for sweep in dataset.sweeps:
             yield f"{sweep_sentence(sweep)}\n"
-        yield _markdown_table(*other_metrics(dataset))
+        for protocol, columns, rows in other_metrics(dataset):
+            yield f"All metrics, {protocol}:\n"
+            yield _markdown_table(columns, rows)
         columns, rows = shortcut_rows(dataset)
         if rows:
             yield _markdown_table(columns, rows)
@@ -234,7 +247,7 @@ def _markdown_lines(results: BenchResult) -> Iterator[str]:
             yield _markdown_table(GLANCE_COLUMNS, glances)
             yield f"{GLANCE_LEGEND}\n"
         if dataset.comparisons:
-            yield "Paired over the same resampled videos, Holm-corrected together:\n"
+            yield "Paired over the same resampled videos, in points, Holm-corrected together in each metric:\n"
             yield _markdown_table(COMPARISON_COLUMNS, comparison_rows(dataset))
         if costs := cost_rows(dataset):
             yield _markdown_table(COST_COLUMNS, costs)
@@ -252,12 +265,12 @@ def _markdown_lines(results: BenchResult) -> Iterator[str]:
 
 def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(columns)} |", "|---|" + "--:|" * (len(columns) - 1)]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |".replace("\n", "<br>") for row in rows)]) + "\n"
 
 
-def mean_std(values: Spread | None) -> str:
+def mean_std(values: Spread | None, between: str = " ± ") -> str:
     """`0.731 ± 0.004`, or a dash."""
-    return "-" if values is None else f"{values.mean:.3f} ± {values.std:.3f}"
+    return "-" if values is None else f"{values.mean:.3f}{between}{values.std:.3f}"
 
 
 def interval(values: MetricSpread) -> str:

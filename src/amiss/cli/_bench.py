@@ -21,6 +21,13 @@ def bench(
         int | None,
         typer.Option(help="Trainings at a time, a CPU thread each; default: one per core, as memory allows."),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Begin no training after so many minutes, and report the seeds that are finished; 0: only report.",
+            min=0,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare recipes, features and settings over seeds; writes tables and a report."""
@@ -30,7 +37,7 @@ def bench(
     from amiss.bench import bench_tables, run_bench  # with torch, which takes seconds: a wrong suite is told before
 
     with console.progress("bench") as on_progress:
-        results = run_bench(suite, out, workers=workers, on_progress=on_progress)
+        results = run_bench(suite, out, workers=workers, minutes=minutes, on_progress=on_progress)
     for mark in results.marks:
         console.warn(mark)
     if as_json:

@@ -51,7 +51,7 @@ class Comparison:
     p: float
     """Two-sided, from the bootstrap."""
     p_holm: float
-    """Corrected for all comparisons made together (Holm 1979)."""
+    """Corrected for all comparisons in this metric made together (Holm 1979)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -104,17 +104,17 @@ def compare_with_shortcuts(
 
 def compare(
     systems: Mapping[str, Sequence[ScoredFrames]],
-    metric: str = "auc",
+    metric: str | Sequence[str] = "auc",
     *,
     reference: str | None = None,
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> list[Comparison]:
-    """Compare systems in pairs: the same resampled videos for both, and Holm's correction over all pairs.
+    """Compare systems in pairs: the same resampled videos for both, and Holm's correction over all pairs of a metric.
 
     Args:
         systems: name → scored frames, one per training seed, all of the same videos under the same protocol.
-        metric: one of `METRICS`.
+        metric: of `METRICS`, one or several.
         reference: compare the others with this one only; None = every pair.
         n_bootstrap: replicates.
         seed: of the resampling.
@@ -123,30 +123,36 @@ def compare(
         UsageError: unknown metric or reference, or fewer than two systems.
         EvaluationError: the systems were not scored on the same frames, or the metric is undefined for them.
     """
-    if metric not in METRICS:
-        raise UsageError(f"metric {metric!r} is unknown; there are {', '.join(METRICS)}")
+    metrics = [metric] if isinstance(metric, str) else list(metric)
+    if unknown := [name for name in metrics if name not in METRICS]:
+        raise UsageError(f"metric {unknown[0]!r} is unknown; there are {', '.join(METRICS)}")
     if len(systems) < 2 or (reference is not None and reference not in systems):
         raise UsageError(
             f"a comparison needs two systems, one of them the reference {reference!r}; got {list(systems)}"
         )
     first = next(iter(systems.values()))[0]
-    drawn: dict[str, Values] = {}
-    means: dict[str, float] = {}
+    drawn: dict[str, dict[str, Values]] = {}
+    means: dict[str, dict[str, float]] = {}
     for index, (name, frames) in enumerate(systems.items()):
         replicates, values = _system(name, frames, first, n_bootstrap, seed, draw=index)
-        if metric not in values:
-            raise EvaluationError(f"{metric} is undefined for {name}: {settle(_metrics(frames[0]))[1].get(metric)}")
-        drawn[name], means[name] = replicates[metric], float(np.mean(values[metric]))
+        if missing := [wanted for wanted in metrics if wanted not in values]:
+            why = settle(_metrics(frames[0]))[1].get(missing[0])
+            raise EvaluationError(f"{missing[0]} is undefined for {name}: {why}")
+        drawn[name] = {wanted: replicates[wanted] for wanted in metrics}
+        means[name] = {wanted: float(np.mean(values[wanted])) for wanted in metrics}
     pairs = (
         [(name, reference) for name in systems if name != reference] if reference else list(combinations(systems, 2))
     )
-    results = []
-    for a, b in pairs:
-        differences = drawn[a] - drawn[b]
-        low, high = intervals({metric: differences})[metric]
-        results.append((a, b, means[a] - means[b], (low, high), _p_value(differences)))
-    corrected = holm([result[-1] for result in results])
-    return [Comparison(a, b, metric, d, ci, p, h) for (a, b, d, ci, p), h in zip(results, corrected, strict=True)]
+    found = []
+    for wanted in metrics:
+        results = []
+        for a, b in pairs:
+            differences = drawn[a][wanted] - drawn[b][wanted]
+            low, high = intervals({wanted: differences})[wanted]
+            results.append((a, b, means[a][wanted] - means[b][wanted], (low, high), _p_value(differences)))
+        corrected = holm([result[-1] for result in results])
+        found += [Comparison(a, b, wanted, d, ci, p, h) for (a, b, d, ci, p), h in zip(results, corrected, strict=True)]
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
