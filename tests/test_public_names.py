@@ -6,7 +6,8 @@ import pytest
 
 import amiss
 
-PACKAGES = ("backbones", "backbones.weights", "bench", "convert", "datasets", "demo", "detection", "engines",
+PACKAGES = ("app", "app.accounts", "app.security",
+            "backbones", "backbones.weights", "bench", "convert", "datasets", "demo", "detection", "engines",
             "evaluation", "features", "heads", "jobs", "pages", "reading", "results", "training", "video", "watch",
             "watch.alerts", "watch.camera", "watch.config", "watch.http", "watch.store")  # fmt: skip
 

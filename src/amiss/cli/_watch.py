@@ -9,7 +9,7 @@ import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Protocol
 
 import typer
 
@@ -18,12 +18,19 @@ from amiss.cli._log import logging_to_stderr
 from amiss.cli._options import Json, PerHour, PictureFps, Threshold
 from amiss.errors import UsageError, VideoError
 
-if TYPE_CHECKING:
-    from amiss.watch import WatchService
-
 _OPEN_FILES = 65_536
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration (YAML), see `amiss config schema`.")]
+
+
+class Stoppable(Protocol):
+    """A service; both may be called from a signal handler."""
+
+    def ask_to_stop(self) -> None:
+        """End it."""
+
+    def ask_to_reload(self) -> None:
+        """Read its configuration again."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -79,12 +86,12 @@ def watch(
         raise UsageError(f"--preview {preview}: it needs http.enabled, and one of {', '.join(settings.cameras)}")
     from amiss.watch import ScoreLog, WatchService  # with torch, which takes seconds
 
-    _allow_open_files()
+    allow_open_files()
     score_log = ScoreLog(log) if log is not None else None
     with logging_to_stderr():
         service = WatchService(settings, config, score_log=score_log, once=once or config is None, engine=engine)
         url = service.preview_url(preview) if preview is not None else None
-        with _signals(service):
+        with signals(service):
             service.run(lambda: _show(url))
     if config is None:
         console.note(f"events, clips and pictures are in {out}")
@@ -92,8 +99,8 @@ def watch(
         raise VideoError("; ".join(f"{name}: {problem}" for name, problem in service.problems.items()))
 
 
-def _allow_open_files() -> None:
-    """As many as this user may have: cameras and connections take some each, and the usual limit is low."""
+def allow_open_files() -> None:
+    """Allow as many as this user may have: cameras and connections take some each, and the usual limit is low."""
     try:
         import resource
     except ImportError:  # Windows
@@ -257,7 +264,7 @@ def schema() -> None:
 
 
 @contextmanager
-def _signals(service: "WatchService") -> Iterator[None]:
+def signals(service: Stoppable) -> Iterator[None]:
     """SIGTERM, Ctrl-C and Windows' Ctrl-Break stop gracefully, SIGHUP reads the configuration again."""
     actions = {signal.SIGTERM: service.ask_to_stop, signal.SIGINT: service.ask_to_stop}
     for name, action in (("SIGBREAK", service.ask_to_stop), ("SIGHUP", service.ask_to_reload)):

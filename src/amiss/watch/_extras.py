@@ -7,8 +7,8 @@ from typing import Any
 
 from amiss.errors import UsageError
 
-_EXTRAS = {"paho": "mqtt"}
-_OURS = ("alembic", "apprise", "fastapi", "paho", "prometheus_client", "psycopg", "sqlalchemy", "starlette", "uvicorn")
+_EXTRAS = {"paho": "mqtt", "argon2": "web", "python_multipart": "web"}
+_WATCH = ("alembic", "apprise", "fastapi", "prometheus_client", "psycopg", "sqlalchemy", "starlette", "uvicorn")
 
 
 @contextmanager
@@ -18,10 +18,11 @@ def naming_extras() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in _OURS:
+        if package not in (*_WATCH, *_EXTRAS):
             raise
         extra = _EXTRAS.get(package, "watch")
-        raise UsageError(f"{package} is not installed; watching cameras needs pip install 'amiss[{extra}]'") from None
+        what = "the application" if extra == "web" else "watching cameras"
+        raise UsageError(f"{package} is not installed; {what} needs pip install 'amiss[{extra}]'") from None
 
 
 def import_name(module: str, name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from amiss.watch._event import CameraEvent, CameraState
@@ -23,10 +24,19 @@ class Reporter:
         publisher: Shows states.
         metrics: Counts and times.
         score_log: Where every score goes as well; None = nowhere.
+        on_event: Is told every event after the store.
     """
 
-    def __init__(self, store: Store, publisher: StatePublisher, metrics: Metrics, score_log: ScoreLog | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        publisher: StatePublisher,
+        metrics: Metrics,
+        score_log: ScoreLog | None,
+        on_event: Callable[[CameraEvent], None] = lambda _: None,
+    ) -> None:
         self._store, self._publisher, self._metrics, self._score_log = store, publisher, metrics, score_log
+        self._on_event = on_event
 
     def score(self, status: CameraStatus, scored: ClipScored) -> None:
         """A clip was scored."""
@@ -49,6 +59,7 @@ class Reporter:
         is_new = event.state == "open" and status.event_id != event.event_id
         self._store.save_event(event)
         self._publisher.event(event)
+        self._on_event(event)
         if is_new:
             latency_s = (datetime.now(UTC) - event.started).total_seconds()
             self._metrics.event_latency.labels(event.camera).observe(max(0.0, latency_s))

@@ -9,11 +9,14 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from amiss.engines import Engine
 from amiss.errors import AmissError, OutputError, StoreError
 from amiss.reading import refusing
 from amiss.video import LiveFrame, redact
 from amiss.watch._config_reader import ConfigReader
+from amiss.watch._event import CameraEvent
 from amiss.watch._outage_watch import OutageWatch
 from amiss.watch._reporter import Reporter
 from amiss.watch._score_log import ScoreLog
@@ -29,8 +32,8 @@ from amiss.watch.camera import (
     model_key,
     recover_clips,
 )
-from amiss.watch.config import CameraSettings, Config, load_config, read_calibration, resolve_thresholds
-from amiss.watch.http import Health, HttpServer, Preview, Watched, WatcherView
+from amiss.watch.config import CameraSettings, Config, HttpSettings, load_config, read_calibration, resolve_thresholds
+from amiss.watch.http import Health, HttpServer, Preview, Watched, WatcherView, create_app
 from amiss.watch.store import MediaKeeper, Retention, Store, open_store
 
 log = logging.getLogger("amiss.watch")
@@ -73,6 +76,8 @@ class WatchService:
         score_log: where every score goes as well.
         once: end when every camera was a `replay:` file or a folder and has been scored, or has failed.
         engine: runs in place of every backbone.
+        make_app: gives what is served on the port `http.port`; called again when `http` has changed.
+        on_event: is told every state of an event, after the store; called by the cameras' threads.
 
     Raises:
         AmissError: a detector can't be loaded, the store can't be opened, or the port is taken; nothing runs then.
@@ -86,8 +91,11 @@ class WatchService:
         score_log: ScoreLog | None = None,
         once: bool = False,
         engine: Engine | None = None,
+        make_app: Callable[[WatcherView, HttpSettings], ASGIApp] = lambda view, _: create_app(view),
+        on_event: Callable[[CameraEvent], None] = lambda _: None,
     ) -> None:
         self.config = config
+        self._make_app = make_app
         self.score_log, self._once = score_log, once
         self._models = Models(config.workers, engine)
         self.previews: dict[str, Preview] = {}
@@ -113,10 +121,10 @@ class WatchService:
         )
         self._wanted: Mapping[str, WatchedCamera] = wanted
         self._publisher = StatePublisher()
-        self._reporter = Reporter(self.store, self._publisher, self.view.metrics, score_log)
+        self._reporter = Reporter(self.store, self._publisher, self.view.metrics, score_log, on_event)
         self._http: HttpServer | None = None
         try:
-            self._http = HttpServer(self.view, config.http) if config.http.enabled else None
+            self._http = self._make_http(config.http, None)
             self._dispatcher = self._make_dispatcher(make_channels(config))
         except AmissError:
             if self._http is not None:
@@ -173,7 +181,7 @@ class WatchService:
         wanted = self._resolve(config)
         http = self._http
         if config.http != self.config.http:
-            http = HttpServer(self.view, config.http, instead_of=self._http) if config.http.enabled else None
+            http = self._make_http(config.http, self._http)
         try:
             parts = ("channels", "http", "cameras")
             changed = any(getattr(config, name) != getattr(self.config, name) for name in parts)
@@ -326,6 +334,11 @@ class WatchService:
             config.media, config.retention, protected_ids=self.store.protected_ids, forget=self.store.forget_media
         )
 
+    def _make_http(self, settings: HttpSettings, instead_of: HttpServer | None) -> HttpServer | None:
+        if not settings.enabled:
+            return None
+        return HttpServer(self._make_app(self.view, settings), settings, instead_of=instead_of)
+
     def _make_dispatcher(self, channels: Sequence[Channel]) -> Dispatcher:
         link = f"{self._http.url}/events/{{event_id}}" if self._http is not None else None
         self._publisher.set_channels(channels, self._wanted)
@@ -345,6 +358,11 @@ class WatchService:
     def problems(self) -> dict[str, str]:
         """Camera → what its last worker failed of."""
         return {status.name: status.problem for status in self.supervisor.statuses if status.problem}
+
+    @property
+    def url(self) -> str | None:
+        """Address of the HTTP server; None where there is none."""
+        return None if self._http is None else self._http.url
 
     def preview_url(self, camera: str) -> str | None:
         """Address of a camera's live pictures; None where nothing is served."""

@@ -22,7 +22,7 @@ httpx = pytest.importorskip("httpx", reason="needs amiss[dev]")
 from amiss.errors import OutputError
 from amiss.watch.camera import CameraStatus
 from amiss.watch.config import HttpSettings
-from amiss.watch.http import HttpServer, Preview
+from amiss.watch.http import HttpServer, Preview, create_app
 from helpers.service import wait_for
 from helpers.streams import free_port
 
@@ -33,7 +33,7 @@ def fake_view(preview: Preview | None = None) -> Any:
 
 @contextmanager
 def serving(view: Any = None, **settings: Any) -> Iterator[HttpServer]:
-    server = HttpServer(view or fake_view(), HttpSettings(**{"port": 0} | settings))
+    server = HttpServer(create_app(view or fake_view()), HttpSettings(**{"port": 0} | settings))
     server.start()
     try:
         yield server
@@ -123,7 +123,7 @@ def test_a_viewer_that_never_reads_gives_its_place_back() -> None:
 
 
 def test_a_viewer_of_a_still_camera_that_never_reads_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amiss.watch.http._server._STILL_S", 0.05)
+    monkeypatch.setattr("amiss.watch.http._app._STILL_S", 0.05)
     picture = noise()()
     preview = Preview(CameraStatus("door", "rtsp://h/", "detector", 0.7, 0.5, "by hand"), 1, lambda: picture)
     look = b"GET /cameras/door.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -183,24 +183,24 @@ def test_requests_for_another_host_are_refused(settings: dict[str, Any], host: s
 
 def test_a_server_takes_over_from_another() -> None:
     with serving() as first:
-        second = HttpServer(fake_view(), first.settings.changed(max_viewers=1), instead_of=first)
+        second = HttpServer(create_app(fake_view()), first.settings.changed(max_viewers=1), instead_of=first)
         second.start()
         assert second.port == first.port
         first.stop()
         assert is_served(second)
         everywhere = second.settings.changed(host="0.0.0.0", allow_public=True, port=second.port)
-        third = HttpServer(fake_view(), everywhere, instead_of=second)
+        third = HttpServer(create_app(fake_view()), everywhere, instead_of=second)
         third.start()
         second.stop()
         assert is_served(third)
         with socket.create_server(("127.0.0.1", 0)) as taken:
             for settings in (everywhere.changed(port=taken.getsockname()[1]), everywhere.changed(host="a..b")):
                 with pytest.raises(OutputError, match="can't listen on"):
-                    HttpServer(fake_view(), settings, instead_of=third)
+                    HttpServer(create_app(fake_view()), settings, instead_of=third)
         with pytest.raises(OutputError, match="already in use"):
-            HttpServer(fake_view(), everywhere)  # nobody else may share it
+            HttpServer(create_app(fake_view()), everywhere)  # nobody else may share it
         assert is_served(third)
-        fourth = HttpServer(fake_view(), everywhere.changed(port=free_port()), instead_of=third)
+        fourth = HttpServer(create_app(fake_view()), everywhere.changed(port=free_port()), instead_of=third)
         fourth.start()
         third.stop()
         assert is_served(fourth)

@@ -23,7 +23,7 @@ from PIL import Image as PilImage
 from amiss.watch.camera import CameraCounters, CameraStatus
 from amiss.watch.camera._counters import total
 from amiss.watch.config import HttpSettings
-from amiss.watch.http import Health, HttpServer, Metrics, Preview, ShownEvent, Watched, WatcherView
+from amiss.watch.http import Health, HttpServer, Metrics, Preview, ShownEvent, Watched, WatcherView, create_app
 from amiss.watch.store import StoreStatus
 from helpers.events import make_event
 
@@ -94,7 +94,7 @@ def view(tmp_path: Path) -> FakeView:
 
 @pytest.fixture
 def server(view: FakeView) -> Iterator[HttpServer]:
-    server = HttpServer(view, HttpSettings(port=0))
+    server = HttpServer(create_app(view), HttpSettings(port=0))
     server.start()
     yield server
     server.stop()
@@ -266,4 +266,4 @@ def test_a_port_in_use_is_one_line(view: FakeView, server: HttpServer) -> None:
     from amiss.errors import OutputError
 
     with pytest.raises(OutputError, match=f"can't listen on 127.0.0.1:{server.port}"):
-        HttpServer(view, HttpSettings(port=server.port))
+        HttpServer(create_app(view), HttpSettings(port=server.port))

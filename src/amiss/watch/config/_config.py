@@ -52,8 +52,8 @@ def _is_loopback(host: str) -> bool:
 
 
 class HttpSettings(Settings):
-    """Health, metrics and live pictures over HTTP. There is no login: pictures of your cameras are readable by whoever
-    can reach the port."""
+    """Health, metrics, live pictures and, with `amiss serve`, the application over HTTP. `amiss watch` has no login:
+    pictures of your cameras are readable by whoever can reach the port."""
 
     enabled: bool = True
     """false: no server."""
@@ -62,8 +62,11 @@ class HttpSettings(Settings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8720
     """Port; 0 = any free one."""
     allow_public: bool = False
-    """Listen on other addresses than loopback: only behind a proxy that asks for a password, or inside a container
-    whose port is published to loopback."""
+    """Listen on other addresses than loopback. `amiss serve` asks for a login there; `amiss watch` has none: only
+    behind a proxy that asks for a password, or inside a container whose port is published to loopback."""
+    login: bool = True
+    """`amiss serve` asks for a name and a password; false: whoever can reach the port is an administrator, which is
+    taken on loopback alone, without a proxy."""
     max_viewers: Annotated[int, Field(ge=0, le=100)] = 4
     """Clients that may look at one camera's pictures at a time."""
     base_url: str | None = None
@@ -71,6 +74,12 @@ class HttpSettings(Settings):
     and on loopback, requests for any other host are refused."""
     hosts: tuple[Host, ...] = ()
     """Further names and addresses under which people or monitors reach this server, such as a container's name."""
+    tls_certificate: Path | None = None
+    """File of the server's certificate and those that it was signed with (PEM): speak HTTPS. Needs `tls_key`."""
+    tls_key: Path | None = None
+    """File of its private key (PEM, without a password)."""
+    trusted_proxies: tuple[Host, ...] = ("127.0.0.1", "::1")
+    """Addresses of proxies whose word on who a client is (`X-Forwarded-For`, `X-Forwarded-Proto`) is taken."""
     max_connections: Annotated[int, Field(ge=8, le=10_000)] = 100
     """Connections at a time, viewers among them. Where there are more, those that send no request go first."""
     request_timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 10.0
@@ -94,13 +103,24 @@ class HttpSettings(Settings):
         own = urlsplit(self.base_url).hostname if self.base_url else None
         return (*self.hosts, *(name for name in (own, self.host) if name not in (None, "0.0.0.0", "::", "[::]")))
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether people reach this server over HTTPS, by its own certificate or a proxy's."""
+        return self.tls_certificate is not None or (self.base_url or "").startswith("https:")
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.allow_public and not _is_loopback(self.host):
             raise ValueError(
-                f"host is {self.host!r}: everyone who reaches this machine could look through its cameras, as there is "
-                "no login. Use 127.0.0.1 and a proxy with a password in front, or say `allow_public: true`"
+                f"host is {self.host!r}: everyone who reaches this machine could look through its cameras, as `amiss "
+                "watch` has no login. Use 127.0.0.1 and a proxy with a password in front, or say `allow_public: true`; "
+                "`amiss serve` asks for a login then"
             )
+        names = (self.host, urlsplit(self.base_url).hostname if self.base_url else None, *self.hosts)
+        if not self.login and (far := next((name for name in names if name and not _is_loopback(name)), None)):
+            raise ValueError(f"login is false, and others can reach this server as {far!r}: leave `login` out")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
         return self
 
 

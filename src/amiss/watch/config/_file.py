@@ -183,6 +183,13 @@ def _validated(text: str, read: _Read, folder: Path) -> Config | None:
             "database": SecretStr(_absolute_database(config.database.get_secret_value(), folder)),
             "media": folder / config.media,
             "state": folder / config.state,
+            "http": config.http.model_copy(
+                update={
+                    name: folder / path
+                    for name in ("tls_certificate", "tls_key")
+                    if (path := getattr(config.http, name)) is not None
+                }
+            ),
             "channels": {
                 name: channel.model_copy(update={"path": folder / channel.path})
                 if isinstance(channel, LogSettings)

@@ -1,137 +1,34 @@
-"""Health, metrics, live pictures and events' media over HTTP, on loopback unless it is told otherwise."""
+"""An application over HTTP, from a thread of its own, on loopback unless it is told otherwise."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
-from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from amiss.errors import AmissError, OutputError
-from amiss.pages import render
-from amiss.video import redact
+from amiss.errors import OutputError
 from amiss.watch.config import HttpSettings
 from amiss.watch.http._connections import BACKLOG, Connection, KnownHosts
-from amiss.watch.http._preview import Preview
-from amiss.watch.http._watcher_view import WatcherView
 
 log = logging.getLogger("amiss.watch")
 
-_FRAME_S = 0.1  # at most ten live pictures a second
-_STILL_S = 2.0  # after so long the last picture comes again: else who has gone would keep its place
 _SEND_BUFFER = 256 * 1024  # bytes that the system takes for a client that doesn't read
-_BOUNDARY = "amissframe"
-
-
-def create_app(view: WatcherView, settings: HttpSettings) -> FastAPI:
-    """The application. There is no login; media are served by event id, never by path."""
-    app = FastAPI(title="amiss watch", docs_url=None, redoc_url=None, openapi_url=None)
-    if (hosts := settings.known_hosts) is not None:
-        app.add_middleware(KnownHosts, names=hosts)
-
-    @app.exception_handler(AmissError)
-    async def _unavailable(request: Request, error: AmissError) -> Response:
-        return PlainTextResponse(redact(str(error)), 503)
-
-    @app.middleware("http")
-    async def _no_store(request: Request, call_next: Any) -> Any:
-        response = await call_next(request)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
-
-    @app.get("/health/live")
-    async def _live() -> Response:
-        return PlainTextResponse("ok") if view.alive() else PlainTextResponse("the supervisor stands still", 503)
-
-    @app.get("/health/ready")
-    async def _ready() -> Response:
-        reasons = view.not_ready()
-        return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
-
-    @app.get("/metrics")
-    def _metrics() -> Response:
-        return Response(view.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    @app.get("/api/cameras")
-    def _cameras() -> Response:
-        return JSONResponse(view.cameras())
-
-    @app.get("/cameras/{camera}.mjpg")
-    async def _mjpeg(camera: str) -> Response:
-        preview = view.preview(camera)
-        if preview is None:
-            return PlainTextResponse("no such camera", 404)
-        if not preview.enter():
-            return PlainTextResponse("too many viewers (http.max_viewers)", 503)
-        return _LivePictures(preview)
-
-    @app.get("/api/events/{event_id}")
-    def _event(event_id: str) -> Response:
-        found = view.event(event_id)
-        return PlainTextResponse("no such event", 404) if found is None else JSONResponse(found.to_json())
-
-    @app.get("/events/{event_id}")
-    def _event_page(event_id: str) -> Response:
-        name, _, suffix = event_id.partition(".")
-        if not suffix:
-            found = view.event(name)
-            if found is None:
-                return PlainTextResponse("no such event", 404)
-            return HTMLResponse(render("watch/http/event.html", shown=found))
-        kind, media_type = {"jpg": ("snapshot", "image/jpeg"), "mp4": ("clip", "video/mp4")}.get(suffix, ("", ""))
-        name, _, part = name.partition("-")
-        if not kind or not re.fullmatch(r"([2-9]|[1-9]\d{1,3})?", part, re.ASCII) or (part and kind != "clip"):
-            return PlainTextResponse("no such file", 404)
-        path = view.media_file(name, kind, int(part or 1))
-        return PlainTextResponse("no such file", 404) if path is None else FileResponse(path, media_type=media_type)
-
-    return app
-
-
-class _LivePictures(StreamingResponse):
-    """MJPEG for one viewer, whose place is given back however the connection ends."""
-
-    def __init__(self, preview: Preview) -> None:
-        super().__init__(_parts(preview), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
-        self._preview = preview
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._preview.leave()
-
-
-async def _parts(preview: Preview) -> AsyncIterator[bytes]:
-    shown, sent = 0, time.monotonic()
-    while True:
-        is_still = time.monotonic() - sent > _STILL_S
-        if (drawn := await run_in_threadpool(preview.jpeg, 0 if is_still else shown)) is not None:
-            shown, jpeg = drawn
-            head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-            yield head.encode() + jpeg + b"\r\n"
-            sent = time.monotonic()
-        await asyncio.sleep(_FRAME_S)
 
 
 class HttpServer:
-    """Serves a view from a thread of its own.
+    """Serves an application from a thread of its own, to those who know the server's name.
 
     Args:
-        view: what is shown.
+        app: the application.
         settings: where, and how much.
         instead_of: a server that this one is to replace; both may have the same port until that one stops.
 
@@ -139,17 +36,21 @@ class HttpServer:
         OutputError: the port can't be had; the other server goes on.
     """
 
-    def __init__(self, view: WatcherView, settings: HttpSettings, *, instead_of: HttpServer | None = None) -> None:
+    def __init__(self, app: ASGIApp, settings: HttpSettings, *, instead_of: HttpServer | None = None) -> None:
         self.settings = settings
         self._socket = _listening(settings, instead_of)
         self.port: int = self._socket.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self.url = (settings.base_url or f"http://{host}:{self.port}").rstrip("/")
+        scheme = "http" if settings.tls_certificate is None else "https"
+        self.url = (settings.base_url or f"{scheme}://{host}:{self.port}").rstrip("/")
+        if (hosts := settings.known_hosts) is not None:
+            app = KnownHosts(app, hosts)
         protocol: Any = partial(Connection, settings=settings)
         config = uvicorn.Config(
-            create_app(view, settings), http=protocol, ws="none", log_config=None, log_level="warning",
+            app, http=protocol, ws="none", log_config=None, log_level="warning",
             access_log=False, lifespan="off", timeout_graceful_shutdown=1, server_header=False, backlog=BACKLOG,
-            limit_concurrency=settings.max_connections + 1,
+            limit_concurrency=settings.max_connections + 1, forwarded_allow_ips=list(settings.trusted_proxies),
+            ssl_certfile=settings.tls_certificate, ssl_keyfile=settings.tls_key,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="amiss-http", daemon=True)

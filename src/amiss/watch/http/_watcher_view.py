@@ -57,16 +57,16 @@ class WatcherView:
     """What the server shows of a watcher. Everything in it is redacted."""
 
     def __init__(self, watched: Watched) -> None:
-        self._watched = watched
+        self.watched = watched
         self.metrics = Metrics(watched.cameras, self.gauges, self.deliveries)
 
     def cameras(self) -> list[dict[str, Any]]:
         """The cameras' states."""
-        return [status.to_dict() for status in self._watched.cameras()]
+        return [status.to_dict() for status in self.watched.cameras()]
 
     def alive(self) -> bool:
         """Whether the supervisor still goes round."""
-        health = self._watched.health()
+        health = self.watched.health()
         return not health.started or health.since_tick_s < _STANDSTILL_S
 
     def not_ready(self) -> list[str]:
@@ -74,15 +74,15 @@ class WatcherView:
 
         A camera that is away is no reason: nothing can be done here about it.
         """
-        health = self._watched.health()
+        health = self.watched.health()
         reasons = [] if health.started else ["starting"]
-        status = self._watched.store.status()
+        status = self.watched.store.status()
         if status.problem:
             reasons.append(f"the database can't be written, events wait on disk: {status.problem}")
         if status.in_memory:
             reasons.append(
                 f"the disk of the spool takes nothing, {status.in_memory} records are in memory only: make room in "
-                f"{self._watched.state}"
+                f"{self.watched.state}"
             )
         if health.config_problem:
             reasons.append(f"the configuration is wrong, the one before is in use: {health.config_problem}")
@@ -96,11 +96,11 @@ class WatcherView:
 
     def preview(self, camera: str) -> Preview | None:
         """A camera's live pictures; None = no such camera."""
-        return self._watched.preview(camera)
+        return self.watched.preview(camera)
 
     def event(self, event_id: str) -> ShownEvent | None:
         """An event; None = no such one."""
-        stored = self._watched.store.get_event(event_id)
+        stored = self.watched.store.get_event(event_id)
         if stored is None:
             return None
         clip = self.media_file(event_id, "clip")
@@ -112,16 +112,16 @@ class WatcherView:
 
         None = there is none.
         """
-        stored = self._watched.store.get_event(event_id)
+        stored = self.watched.store.get_event(event_id)
         name = getattr(stored.event, kind) if stored is not None and kind in ("clip", "snapshot") else None
         if name is None:
             return None
-        path = _clip_part(self._watched.media / name, part).resolve()
-        return path if path.is_relative_to(self._watched.media.resolve()) and path.is_file() else None
+        path = _clip_part(self.watched.media / name, part).resolve()
+        return path if path.is_relative_to(self.watched.media.resolve()) and path.is_file() else None
 
     def gauges(self) -> dict[str, tuple[str, float]]:
         """Numbers for the metrics: name → (help, value)."""
-        status, health = self._watched.store.status(), self._watched.health()
+        status, health = self.watched.store.status(), self.watched.health()
         gauges = {
             "amiss_spool_records": ("Records that wait for the database", float(status.waiting)),
             "amiss_spool_bytes": ("Size of the records that wait for the database", float(status.waiting_bytes)),
@@ -137,14 +137,14 @@ class WatcherView:
             "amiss_config_ok": ("1 unless the configuration on disk is wrong", float(not health.config_problem)),
         }
         with suppress(OSError):
-            free = float(shutil.disk_usage(self._watched.media).free)
+            free = float(shutil.disk_usage(self.watched.media).free)
             gauges["amiss_media_free_bytes"] = ("Free space on the disk of clips and snapshots", free)
         return gauges
 
     def deliveries(self) -> Mapping[str, int]:
         """Number of deliveries by state."""
         try:
-            return dict(self._watched.store.count_deliveries())
+            return dict(self.watched.store.count_deliveries())
         except StoreError:
             return {}
 

@@ -1,5 +1,6 @@
 """What the service saw and did: the database, the spool before it, the outbox of alerts, and how long media stay."""
 
+from amiss.watch.store._accounts import AccountRows, Role, Session, Token, User
 from amiss.watch.store._archive import Archive, AuditEntry, CameraRow, Review, open_archive
 from amiss.watch.store._deliveries import MAX_DELAY_S, Delivery, DeliveryState
 from amiss.watch.store._event_rows import StoredEvent, Verdict
@@ -9,6 +10,7 @@ from amiss.watch.store._store import Store, StoreStatus, open_store
 
 __all__ = [
     "MAX_DELAY_S",
+    "AccountRows",
     "Archive",
     "AuditEntry",
     "CameraRow",
@@ -20,9 +22,13 @@ __all__ = [
     "Retention",
     "RetentionReport",
     "Review",
+    "Role",
+    "Session",
     "Store",
     "StoreStatus",
     "StoredEvent",
+    "Token",
+    "User",
     "Verdict",
     "open_archive",
     "open_store",

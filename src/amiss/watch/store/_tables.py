@@ -10,6 +10,9 @@ The schema itself is made by the migrations; a test holds the two together.
     rule_state    which delivery started the cooldown of (rule, camera, channel)
     reviews       what people said of an event; the newest counts
     audit         who did what
+    users         who may log in, and what they may see and do
+    sessions      browsers that are logged in
+    tokens        keys for programs
 """
 
 from datetime import UTC, datetime
@@ -183,4 +186,44 @@ audit = Table(
     Column("actor", _name, nullable=False),
     Column("action", _name, nullable=False),
     Column("detail", Text, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", _key, primary_key=True),
+    Column("name", _name, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("cameras", Text),  # a JSON list; null: all
+    Column("password", Text, nullable=False),  # its argon2id hash
+    Column("created", UTCDateTime, nullable=False),
+    Index(None, "name", unique=True),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", _key, primary_key=True),
+    Column("user_id", _key, ForeignKey("users.user_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("secret", String(64), nullable=False),  # SHA-256 of what the browser holds
+    Column("created", UTCDateTime, nullable=False),
+    Column("seen", UTCDateTime, nullable=False),
+    Column("expires", UTCDateTime, nullable=False),
+    Column("address", _name, nullable=False),
+    Column("agent", Text, nullable=False),
+    Index(None, "secret", unique=True),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", _key, primary_key=True),
+    Column("user_id", _key, ForeignKey("users.user_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", _name, nullable=False),
+    Column("role", String(16), nullable=False),  # at most its user's counts
+    Column("secret", String(64), nullable=False),  # SHA-256 of the token
+    Column("created", UTCDateTime, nullable=False),
+    Column("seen", UTCDateTime),
+    Column("expires", UTCDateTime),
+    Index(None, "secret", unique=True),
 )

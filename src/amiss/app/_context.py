@@ -1,0 +1,28 @@
+"""What the routes need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amiss.app._feed import Feed
+from amiss.app.accounts import Accounts
+from amiss.watch.config import HttpSettings
+from amiss.watch.http import WatcherView
+from amiss.watch.store import Store
+
+
+@dataclass(frozen=True)
+class AppContext:
+    """What is served, to whom, and how."""
+
+    view: WatcherView
+    """Cameras, events' media, health, metrics."""
+    settings: HttpSettings
+    accounts: Accounts
+    feed: Feed
+    """News for browsers."""
+
+    @property
+    def store(self) -> Store:
+        """Events, reviews, audit."""
+        return self.view.watched.store

@@ -1,0 +1,136 @@
+"""`amiss serve`: the watcher with the application on its port, or the application alone over recorded videos."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from amiss.app._application import create_app
+from amiss.app._context import AppContext
+from amiss.app._feed import Feed, News
+from amiss.app.accounts import Accounts
+from amiss.errors import StoreError
+from amiss.watch import CameraEvent, Config, ScoreLog, WatchService
+from amiss.watch.config import HttpSettings
+from amiss.watch.http import Health, HttpServer, Watched, WatcherView
+from amiss.watch.store import open_store
+
+log = logging.getLogger("amiss.app")
+
+_TICK_S = 0.25
+
+
+class AppService:
+    """The watcher of a configuration, with the application in place of its pages.
+
+    Args:
+        config: what to watch, and where to serve.
+        file: where it was read from, to read it again when it changes.
+        on_first: is told name and password of the first admin, made where there is no user.
+        score_log: where every score goes as well.
+
+    Raises:
+        AmissError: see `WatchService`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        file: Path | None,
+        *,
+        on_first: Callable[[str, str], None],
+        score_log: ScoreLog | None = None,
+    ) -> None:
+        self._feed = Feed()
+        self._on_first = on_first
+        self._accounts: Accounts | None = None  # one for all the servers that follow each other
+        self.watcher = WatchService(config, file, score_log=score_log, make_app=self._make_app, on_event=self._publish)
+
+    @property
+    def url(self) -> str | None:
+        """Where it is served."""
+        return self.watcher.url
+
+    def run(self, on_started: Callable[[], None] = lambda: None) -> None:
+        """Watch and serve until `ask_to_stop`."""
+        self.watcher.run(on_started)
+
+    def ask_to_stop(self) -> None:
+        """End `run`; may be called from a signal handler."""
+        self.watcher.ask_to_stop()
+
+    def ask_to_reload(self) -> None:
+        """Read the configuration again; may be called from a signal handler."""
+        self.watcher.ask_to_reload()
+
+    def _make_app(self, view: WatcherView, settings: HttpSettings) -> ASGIApp:
+        if self._accounts is None:
+            self._accounts = Accounts(view.watched.store, self._on_first)
+            _first_admin(self._accounts, settings)
+        return create_app(AppContext(view, settings, self._accounts, self._feed))
+
+    def _publish(self, event: CameraEvent) -> None:
+        self._feed.publish(News("event", event.camera, {"event_id": event.event_id, "state": event.state}))
+
+
+class MediaService:
+    """The application over a folder of recorded videos, without cameras.
+
+    Args:
+        media: the folder; what is found out about it lies in `media/.amiss`.
+        settings: where to serve.
+        on_first: see `AppService`.
+
+    Raises:
+        AmissError: the store can't be opened, or the port is taken.
+    """
+
+    def __init__(self, media: Path, settings: HttpSettings, *, on_first: Callable[[str, str], None]) -> None:
+        own = media / ".amiss"
+        self._stop_asked = False
+        self._store = open_store(f"sqlite:///{own / 'amiss.db'}", own / "spool")
+        try:
+            watched = Watched(self._store, media, own, cameras=tuple, preview=lambda _: None, health=Health)
+            accounts = Accounts(self._store, on_first)
+            _first_admin(accounts, settings)
+            context = AppContext(WatcherView(watched), settings, accounts, Feed())
+            self._http = HttpServer(create_app(context), settings)
+        except BaseException:
+            self._store.close(0)
+            raise
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        return self._http.url
+
+    def run(self, on_started: Callable[[], None] = lambda: None) -> None:
+        """Serve until `ask_to_stop`."""
+        try:
+            self._http.start()
+            on_started()
+            while not self._stop_asked:
+                time.sleep(_TICK_S)
+        finally:
+            self._http.stop()
+            self._store.close()
+
+    def ask_to_stop(self) -> None:
+        """End `run`; may be called from a signal handler."""
+        self._stop_asked = True
+
+    def ask_to_reload(self) -> None:
+        """There is no configuration to read again."""
+
+
+def _first_admin(accounts: Accounts, settings: HttpSettings) -> None:
+    if not settings.login:
+        log.warning("there is no login: whoever can reach this port on this machine is an admin")
+        return
+    with suppress(StoreError):  # the watcher says so; it is made at the first login then
+        accounts.ensure_first()

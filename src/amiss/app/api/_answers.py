@@ -1,0 +1,64 @@
+"""What the routes share: who asks, what is served, answers that are described once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException, Path, Request
+from pydantic import BaseModel, ConfigDict
+
+from amiss.app._context import AppContext
+from amiss.app.accounts import Identity
+from amiss.app.security import PROBLEM_TYPE, Problem
+from amiss.watch.store import Role
+
+
+def _problem(said: str) -> dict[str, Any]:
+    return {"description": said, "content": {PROBLEM_TYPE: {"schema": Problem.model_json_schema()}}}
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: _problem("What was asked for can't be done; the detail says why"),
+    401: _problem("No login, or it is over"),
+    403: _problem("Not with this role, or asked for by another site"),
+    404: _problem("There is none, or you may not see it"),
+    422: _problem("A value makes no sense"),
+    503: _problem("The database can't be had now"),
+}
+
+
+class Model(BaseModel):
+    """Base of what the API takes and gives."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", allow_inf_nan=False)
+
+
+def _context(request: Request) -> AppContext:
+    context: AppContext = request.app.state.context
+    return context
+
+
+def _at_least(role: Role) -> Callable[[Request], Identity]:
+    def identity(request: Request) -> Identity:
+        found: Identity | None = request.state.identity
+        if found is None:
+            raise HTTPException(401, "log in first")
+        if not found.is_at_least(role):
+            raise HTTPException(403, f"this takes a {role}; you are a {found.role}")
+        return found
+
+    return identity
+
+
+Context = Annotated[AppContext, Depends(_context)]
+Viewer = Annotated[Identity, Depends(_at_least("viewer"))]
+Reviewer = Annotated[Identity, Depends(_at_least("reviewer"))]
+Admin = Annotated[Identity, Depends(_at_least("admin"))]
+Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+CameraName = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+def none_such(what: str) -> HTTPException:
+    """For what isn't there, and for what who asks may not see: it isn't told which."""
+    return HTTPException(404, f"no such {what}")
