@@ -14,7 +14,7 @@ from amiss.backbones import Backbone, FeatureSpec, create_backbone
 from amiss.engines import TorchEngine, create_engine
 from amiss.errors import VideoError
 from amiss.features import ExtractedVideo, FeatureSetWriter, extract_video, extract_videos, open_feature_set
-from amiss.features import _extraction as module
+from amiss.features import _readers as module
 from amiss.jobs import extract
 from amiss.video import ClipReader, VideoReader, iter_clips
 from helpers.videos import numbered, read_number, write_video

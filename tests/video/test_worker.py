@@ -33,19 +33,7 @@ from amiss.video import (
 from amiss.video.worker import EndedError
 from helpers.videos import cut_short, numbered, read_number, write_video
 from helpers.waiting import wait_until
-
-
-def children() -> set[int]:
-    """Ids of the workers of this process."""
-    found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and b"amiss.video.worker" in (folder / "cmdline").read_bytes():
-                found.add(int(folder.name))
-        except OSError:  # it ended just now
-            continue
-    return found
+from helpers.workers import children, idle
 
 
 @pytest.mark.parametrize(
@@ -113,12 +101,6 @@ def test_a_file_that_ends_its_process_is_an_error_and_the_next_is_read(tmp_path:
         with pytest.raises(EndedError, match=r"a\.mp4 ended the process that decodes it \(SIGSEGV\)"):
             list(clips)
     assert check_video(path).n_frames == 200
-
-
-def idle() -> set[int]:
-    from amiss.video.worker import _process
-
-    return {worker.process.pid for worker in _process._idle}
 
 
 def test_a_process_that_gives_nothing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from amiss.video._cut import cut_clip
 from amiss.video._gate import GateSettings, StillnessGate
 from amiss.video._header import VideoHeader, start_in_name
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
+from amiss.video._parts import NotSplitError, PartProof, SplitVideo, VideoPart
 from amiss.video._preview import write_preview
 from amiss.video._reader import Frame, StatedLength, VideoCheck, VideoReader
 from amiss.video._redact import redact
@@ -46,7 +47,7 @@ from amiss.video.opening import (
     list_videos,
     video_bounds,
 )
-from amiss.video.worker import ClipReader, check_video, read_frames_at, read_header, read_stated, warm_up
+from amiss.video.worker import ClipReader, check_video, read_frames_at, read_header, read_stated, split_video, warm_up
 
 __all__ = [
     "FALLBACK_FPS",
@@ -74,13 +75,16 @@ __all__ = [
     "LiveItem",
     "LivePacket",
     "LiveSource",
+    "NotSplitError",
     "PacketWriter",
+    "PartProof",
     "PictureFolder",
     "ReplaySource",
     "Resampler",
     "SourceOptions",
     "SourceSettings",
     "SourceState",
+    "SplitVideo",
     "StateChange",
     "StatedLength",
     "StillnessGate",
@@ -88,6 +92,7 @@ __all__ = [
     "VideoCheck",
     "VideoHeader",
     "VideoListing",
+    "VideoPart",
     "VideoReader",
     "VideoWriter",
     "address_starts",
@@ -103,6 +108,7 @@ __all__ = [
     "read_stated",
     "redact",
     "showable",
+    "split_video",
     "start_in_name",
     "video_bounds",
     "warm_up",

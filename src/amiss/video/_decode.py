@@ -4,7 +4,7 @@ import statistics
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
@@ -14,9 +14,12 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from amiss.errors import VideoError
-from amiss.video._file_clock import FileClock, too_long
+from amiss.video._file_clock import FileClock, Stamped, too_long
 from amiss.video._times import FrameTimes
 from amiss.video.opening import FALLBACK_FPS, allowed, bound_pictures, open_container, video_bounds
+
+if TYPE_CHECKING:
+    from amiss.video._pictures import PictureDecoder
 
 PLAUSIBLE_FPS = (1e-3, 500.0)
 MISSING_SHARE = 0.02  # headers are often off by a frame or two; more than this is a truncated file
@@ -54,9 +57,9 @@ class Decoder:
         self.fps = _header_fps(self.stream) or _measured_fps(path) or FALLBACK_FPS
         # AVI counts ticks of its own clock, most of which are empty where the rate varies.
         self._stated_fps = float(self.stream.average_rate or self.fps)
-        self._clock = FileClock(self._container, self.stream, self.fps)
-        self.time_base = self._clock.time_base
-        self.stated_duration_s = self._clock.stated_s
+        self.clock = FileClock(self._container, self.stream, self.fps)
+        self.time_base = self.clock.time_base
+        self.stated_duration_s = self.clock.stated_s
         self.n_frames = 0
         self.n_damaged = 0
         self.first_error: str | None = None
@@ -66,27 +69,34 @@ class Decoder:
 
     def __iter__(self) -> Iterator[tuple[av.VideoFrame, float]]:
         for picture in self._pictures():
-            time_s = self._clock.at(picture)
-            if self._clock.is_too_long:
+            time_s = self.place(picture)
+            if time_s is None:
                 return
-            if self._clock.gap_s:
-                self._gaps.append((self.n_frames, time_s - self._clock.gap_s))
-            self._starts_s.append(time_s)
-            self.n_frames += 1
             self.n_damaged += picture.is_corrupt
             yield picture, time_s
             if self._closed:  # libav would crash when asked for more
                 return
 
+    def place(self, picture: Stamped) -> float | None:
+        """When the next picture is shown; None where that is beyond the longest video that is decoded."""
+        time_s = self.clock.at(picture)
+        if self.clock.is_too_long:
+            return None
+        if self.clock.gap_s:
+            self._gaps.append((self.n_frames, time_s - self.clock.gap_s))
+        self._starts_s.append(time_s)
+        self.n_frames += 1
+        return time_s
+
     @property
     def end_s(self) -> float:
         """Where the last picture so far ends."""
-        return self._clock.end_s
+        return self.clock.end_s
 
     @property
     def gaps_s(self) -> float:
         """Seconds of all gaps so far."""
-        return self._clock.gaps_s
+        return self.clock.gaps_s
 
     def times(self) -> FrameTimes:
         """After a complete pass: when the frames are shown."""
@@ -116,12 +126,12 @@ class Decoder:
 
     def problem(self) -> str | None:
         """After a complete pass: what is missing or damaged, in one line; None where all is well."""
-        if self._clock.is_too_long:
+        if self.clock.is_too_long:
             return f"decoding stopped at frame {self.n_frames}: {too_long()}"
         damage = f"{self.n_damaged} damaged packet{'s' if self.n_damaged > 1 else ''}" if self.n_damaged else ""
         stated_frames_s = self.stated_frames / self._stated_fps if self.stated_frames else None
         end_s = self._others_end_s if self._duration_is_stated else None
-        if missing := missing_at_end(self._clock, self.n_frames, self.fps, stated_frames_s, end_s):
+        if missing := missing_at_end(self.clock, self.n_frames, self.fps, stated_frames_s, end_s):
             return missing + (f" ({damage})" if damage else "")
         if damage:
             return f"{damage}: some of the {self.n_frames} frames may be distorted, others missing"
@@ -136,7 +146,7 @@ class Decoder:
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         held: Packet[VideoStream] | None = None
-        for packet in self._packets():
+        for packet in self.packets():
             if held is not None:
                 yield from self._decode(held)
             held = packet
@@ -157,7 +167,8 @@ class Decoder:
         self.n_damaged += packet is not None and packet.is_corrupt
         return pictures
 
-    def _packets(self) -> "Iterator[Packet[VideoStream]]":
+    def packets(self) -> "Iterator[Packet[VideoStream]]":
+        """The stream's packets, in the order of the file; errors in reading are counted as damage."""
         errors = 0
         while errors < MAX_READ_ERRORS:
             try:
@@ -180,6 +191,12 @@ class Decoder:
         self.n_damaged += 1
         if self.first_error is None:
             self.first_error = error.strerror
+
+
+def problem_of(decoder: "Decoder | PictureDecoder", is_resampled: bool) -> str | None:
+    """After a complete pass: what is missing, damaged or left out, in one line; None where all is well."""
+    gaps = decoder.gaps() if is_resampled else None
+    return "; ".join(filter(None, [decoder.problem(), gaps and f"left out: {gaps}"])) or None
 
 
 def missing_at_end(

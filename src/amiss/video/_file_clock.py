@@ -1,5 +1,8 @@
 """A file's own clock: seconds of its pictures, whatever its timestamps are."""
 
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
@@ -16,6 +19,32 @@ MOST_USUAL = 10  # times a frame's usual length; what a picture states beyond th
 def too_long() -> str:
     """Of a video that goes on beyond the bound, in words."""
     return f"it is longer than {video_bounds().max_duration_h:g} h, and AMISS_MAX_DURATION_H allows more"
+
+
+class Stamped(Protocol):
+    """What has the stamps of a picture, in ticks of the stream's time base."""
+
+    @property
+    def pts(self) -> int | None:
+        """When it is shown."""
+
+    @property
+    def duration(self) -> int:
+        """For how long, as the file says."""
+
+
+@dataclass
+class _State:
+    """Where a clock stands."""
+
+    first_pts: int | None = None
+    origin: tuple[int, float] | None = None
+    """A stamp and its second, since the clock was last reset."""
+    has_begun: bool = False
+    shown_s: float = 0.0
+    time_s: float = 0.0
+    gap_s: float = 0.0
+    gaps_s: float = 0.0
 
 
 class FileClock:
@@ -38,21 +67,35 @@ class FileClock:
         self._usual_s = 1 / fps
         bounds = video_bounds()
         self._max_gap_s, self._max_s = bounds.max_gap_s, bounds.max_duration_h * 3600
-        self._first_pts: int | None = None
-        self._origin: tuple[int, float] | None = None  # a stamp and its second, since the clock was last reset
-        self._has_begun = False
-        self._shown_s = 0.0
-        self.time_s = 0.0
+        self._now = _State()
+
+    @property
+    def time_s(self) -> float:
         """Of the last picture."""
-        self.gap_s = 0.0
+        return self._now.time_s
+
+    @property
+    def gap_s(self) -> float:
         """Before the last picture: seconds without any; 0 where they are few."""
-        self.gaps_s = 0.0
+        return self._now.gap_s
+
+    @property
+    def gaps_s(self) -> float:
         """In all, so far."""
+        return self._now.gaps_s
+
+    def state(self) -> dict[str, Any]:
+        """Where it stands, ready for JSON."""
+        return asdict(self._now)
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a state of another clock of the same file."""
+        self._now = _State(**state)
 
     @property
     def first_s(self) -> float:
         """The first picture's stamp."""
-        return (self._first_pts or 0) * self.time_base
+        return (self._now.first_pts or 0) * self.time_base
 
     @property
     def stated_length_s(self) -> float | None:
@@ -64,27 +107,27 @@ class FileClock:
     @property
     def end_s(self) -> float:
         """Where the last picture so far ends."""
-        shown_s = self._shown_s if 0 < self._shown_s < MOST_USUAL * self._usual_s else self._usual_s
-        return self.time_s + shown_s if self._has_begun else 0.0
+        shown_s = self._now.shown_s if 0 < self._now.shown_s < MOST_USUAL * self._usual_s else self._usual_s
+        return self.time_s + shown_s if self._now.has_begun else 0.0
 
     @property
     def is_too_long(self) -> bool:
         """Whether the last picture lies beyond the longest video that is decoded."""
         return self.time_s - self.gaps_s > self._max_s
 
-    def at(self, picture: av.VideoFrame) -> float:
+    def at(self, picture: Stamped) -> float:
         """When the next picture is shown."""
-        before_s, self.time_s = self.end_s, self._next_s(picture.pts)
-        self.gap_s = self.time_s - before_s if self.time_s - before_s > self._max_gap_s else 0.0
-        self.gaps_s += self.gap_s
-        self._shown_s, self._has_begun = picture.duration * self.time_base, True
+        before_s, self._now.time_s = self.end_s, self._next_s(picture.pts)
+        self._now.gap_s = self.time_s - before_s if self.time_s - before_s > self._max_gap_s else 0.0
+        self._now.gaps_s += self.gap_s
+        self._now.shown_s, self._now.has_begun = picture.duration * self.time_base, True
         return self.time_s
 
     def ahead_of(self, pts: int) -> float:
         """Where a picture that comes soon will be, gaps left out."""
-        if self._origin is None:
+        if self._now.origin is None:
             return 0.0
-        time_s = self._origin[1] + (pts - self._origin[0]) * self.time_base
+        time_s = self._now.origin[1] + (pts - self._now.origin[0]) * self.time_base
         is_gap = time_s - self.end_s > self._max_gap_s
         return (self.end_s if is_gap else time_s) - self.gaps_s
 
@@ -92,13 +135,13 @@ class FileClock:
         expected_s = self.end_s
         if pts is None or not self.time_base:
             return expected_s
-        if self._first_pts is None:
-            self._first_pts = pts
-        if self._origin is None:
-            self._origin = pts, expected_s
-        time_s = self._origin[1] + (pts - self._origin[0]) * self.time_base
+        if self._now.first_pts is None:
+            self._now.first_pts = pts
+        if self._now.origin is None:
+            self._now.origin = pts, expected_s
+        time_s = self._now.origin[1] + (pts - self._now.origin[0]) * self.time_base
         is_ahead = time_s > self.time_s + AHEAD_S and time_s > (self.stated_length_s or time_s)
         if is_ahead or time_s < self.time_s - BACK_S:
-            self._origin = pts, expected_s
+            self._now.origin = pts, expected_s
             return expected_s
         return max(time_s, self.time_s)

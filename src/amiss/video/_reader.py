@@ -11,8 +11,10 @@ from typing import Self
 import av
 
 from amiss.errors import UsageError, VideoError
-from amiss.video._pictures import open_decoder
-from amiss.video._resample import Resampler
+from amiss.video._decode import Decoder, problem_of
+from amiss.video._parts import PartDecoder, PartProof, VideoPart
+from amiss.video._pictures import PictureDecoder, open_decoder
+from amiss.video._resample import Resampler, tick_tolerance_s
 from amiss.video._rgb import Image, RgbConverter
 from amiss.video._times import FrameTimes
 
@@ -47,9 +49,11 @@ class VideoReader:
             decoded frame.
         threads: decoder threads; 0 = as many as there are cores.
         at_most: pixels of a frame; larger pictures are shrunk to so many. None: all are kept.
+        part: only its frames, which keep their index and time in the whole; see `split`.
 
     Raises:
         VideoError: the file is missing, empty, not a video, or nothing in it can be decoded.
+        NotSplitError: the part can't be decoded by itself; also while iterating.
         UsageError: `frame_rate` isn't a number above 0.
     """
 
@@ -60,6 +64,7 @@ class VideoReader:
         frame_rate: float | None = None,
         threads: int = 0,
         at_most: int | None = None,
+        part: VideoPart | None = None,
     ) -> None:
         if frame_rate is not None and not (math.isfinite(frame_rate) and frame_rate > 0):
             raise UsageError(f"frame_rate is {frame_rate}; it must be a number above 0")
@@ -68,13 +73,16 @@ class VideoReader:
         self.frame_rate = frame_rate
         self.problem: str | None = None
         """After a complete iteration: what is missing or damaged, in one line; None where all is well."""
-        self._threads, self._at_most = threads, at_most
+        self._threads, self._at_most, self._part = threads, at_most, part
         self._closed = False
         self._fresh = self._start()
 
     def _start(self) -> bool:
         """Open the file and decode its first picture, which tells the size and whether it can be decoded at all."""
-        decoder = open_decoder(self._source, self._threads)
+        if self._part is None:
+            decoder: Decoder | PictureDecoder = open_decoder(self._source, self._threads)
+        else:
+            decoder = PartDecoder(self.path, self._part)
         pictures = iter(decoder)
         first = next(pictures, None)
         if first is None:
@@ -118,6 +126,15 @@ class VideoReader:
         """After a complete iteration: when each native frame is shown."""
         return self._decoder.times()
 
+    def proof(self) -> PartProof:
+        """Of a part, after its last clip; more can't be read then.
+
+        Raises:
+            NotSplitError: it isn't what its packets promised.
+        """
+        assert isinstance(self._decoder, PartDecoder)
+        return self._decoder.proof(self._pictures)
+
     def __iter__(self) -> Iterator[Frame]:
         if self._closed:
             raise VideoError(f"{self.path}: the reader is closed")
@@ -133,20 +150,15 @@ class VideoReader:
         yield self._first
         yield from self._pictures
         if decoder is self._decoder and not self._closed:
-            problems = [
-                decoder.problem(),
-                decoder.gaps() and f"left out: {decoder.gaps()}" if self.frame_rate else None,
-            ]
-            self.problem = "; ".join(filter(None, problems)) or None
+            self.problem = problem_of(decoder, self.frame_rate is not None)
 
     def _native(self) -> Iterator[Frame]:
-        for index, (picture, time_s) in enumerate(self._decoded()):
+        for index, (picture, time_s) in enumerate(self._decoded(), self._part.tick if self._part else 0):
             yield Frame(index, time_s, self._convert(picture))
 
     def _resampled(self, rate: float) -> Iterator[Frame]:
-        # Timestamps are rounded to the container's time base (1 ms in Matroska).
-        tolerance_s = min(self._decoder.time_base, 1e-3) + 1e-9
-        resampler = Resampler[tuple[av.VideoFrame, float]](rate, tolerance_s)
+        tolerance_s = tick_tolerance_s(self._decoder.time_base)
+        resampler = Resampler[tuple[av.VideoFrame, float]](rate, tolerance_s, self._part.tick if self._part else 0)
         for picture, time_s in self._decoded():
             gaps_s = self._decoder.gaps_s
             if shown := resampler.push((picture, gaps_s), time_s - gaps_s):

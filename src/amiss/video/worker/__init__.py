@@ -1,7 +1,7 @@
 """Decoding in a process of its own, with bounds on its memory and time: a file that ends it ends nothing else."""
 
 from amiss.video.worker._check import check_video, read_frames_at, read_header, read_stated
-from amiss.video.worker._clips import ClipReader
+from amiss.video.worker._clips import ClipReader, split_video
 from amiss.video.worker._process import EndedError, Message, NotStartedError, is_used, run, warm_up
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "read_header",
     "read_stated",
     "run",
+    "split_video",
     "warm_up",
 ]

@@ -9,8 +9,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import UTC
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from amiss.errors import VideoError
-from amiss.video._clips import Clip, iter_clips
+from amiss.video._clips import iter_clips
 from amiss.video._decode import open_video
 from amiss.video._header import read_header
+from amiss.video._parts import NotSplitError, VideoPart, split
 from amiss.video._reader import VideoReader, check_video, read_frames_at, read_stated
 from amiss.video._rgb import Image
 from amiss.video._source_settings import SourceSettings
@@ -96,20 +98,38 @@ class Asker:
 
 def clips(asker: Asker, path: Path, request: dict[str, Any]) -> None:
     """A video's clips."""
-    names = [field.name for field in fields(Clip) if field.name != "images"]
-    with VideoReader(path, frame_rate=request["frame_rate"], at_most=video_bounds().clip_pixels) as reader:
-        asker.tell("begin", height=reader.height, width=reader.width, stated_frames=reader.stated_frames)
+    part = None if request["part"] is None else VideoPart(**request["part"])
+    how = request["clip_len"], request["stride"], request["tail"]
+    first_clip, end_clip = (0, None) if part is None else (part.first_clip, part.end_clip)
+    with VideoReader(path, frame_rate=request["frame_rate"], at_most=video_bounds().clip_pixels, part=part) as reader:
+        length = reader.stated_frames or round((reader.stated_duration_s or 0) * reader.fps) or None
+        asker.tell("begin", height=reader.height, width=reader.width, stated_frames=length)
 
         def frames() -> Any:
             for frame in reader:
                 asker.alive()
-                yield frame
+                if frame.index >= first_clip * request["stride"]:
+                    yield frame
 
-        how = request["clip_len"], request["stride"], request["tail"]
-        for clip in iter_clips(frames(), *how, allocate=lambda shape: asker.place(shape, 2)):
-            values = {name: getattr(clip, name) for name in names}
+        made = iter_clips(frames(), *how, allocate=lambda shape: asker.place(shape, 2))
+        for clip in islice(made, None if end_clip is None else end_clip - first_clip):
+            values: dict[str, Any] = {"index": clip.index + first_clip, "start": clip.start, "end": clip.end}
             asker.tell("clip", image=clip.images, n_frames=reader.n_frames, **values)
-        _end(asker, reader.times(), reader.problem)
+        if part is None:
+            _end(asker, reader.times(), reader.problem)
+        else:
+            asker.tell("end", proof=asdict(reader.proof()))
+
+
+def parts(asker: Asker, path: Path, request: dict[str, Any]) -> None:
+    """Where a video can be split."""
+    names = "n_parts", "least_frames", "clip_len", "stride", "frame_rate"
+    try:
+        found = split(path, **{name: request[name] for name in names}, on_packet=asker.alive)
+    except NotSplitError as error:
+        asker.tell("end", refused=str(error))
+    else:
+        _end(asker, found.times, found.problem, parts=[asdict(part) for part in found.parts])
 
 
 def items(asker: Asker, path: Path, request: dict[str, Any]) -> None:
@@ -164,13 +184,14 @@ def frames(asker: Asker, path: Path, request: dict[str, Any]) -> None:
     asker.tell("end")
 
 
-def _end(asker: Asker, times: FrameTimes, problem: str | None) -> None:
+def _end(asker: Asker, times: FrameTimes, problem: str | None, **more: Any) -> None:
     data = b"" if times.knots is None else np.ascontiguousarray(times.knots, np.float64).tobytes()
-    asker.tell("end", data, n_frames=times.n_frames, fps=times.fps, problem=problem)
+    asker.tell("end", data, n_frames=times.n_frames, fps=times.fps, problem=problem, **more)
 
 
 WORK: dict[str, Callable[[Asker, Path, dict[str, Any]], None]] = {
     "clips": clips,
+    "parts": parts,
     "check": check,
     "stated": stated,
     "header": header,

@@ -3,13 +3,15 @@
 import os
 import threading
 from collections.abc import Generator, Iterator
+from dataclasses import asdict
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from amiss.errors import VideoError
 from amiss.video._clips import Clip, Tail, iter_clips
+from amiss.video._parts import NotSplitError, PartProof, SplitVideo, VideoPart
 from amiss.video._reader import VideoReader
 from amiss.video._times import FrameTimes
 from amiss.video.opening import video_bounds
@@ -31,9 +33,11 @@ class ClipReader:
         tail: of an incomplete last clip.
         frame_rate: see `VideoReader`.
         stop: ends it early, also where the worker is silent.
+        part: only the clips of this part, see `split_video`; a worker decodes it.
 
     Raises:
-        VideoError: as VideoReader; also where the file ends the process that decodes it.
+        VideoError: as VideoReader; also where the file ends the process that decodes it. Of a part, also where it
+            can't be decoded by itself.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class ClipReader:
         tail: Tail,
         frame_rate: float | None = None,
         stop: threading.Event | None = None,
+        part: VideoPart | None = None,
     ) -> None:
         self.problem: str | None = None
         """After a complete iteration, see VideoReader."""
@@ -51,17 +56,21 @@ class ClipReader:
         """Native frames decoded so far."""
         self.times = FrameTimes(0, None)
         """Of all native frames, after a complete iteration."""
+        self.proof: PartProof | None = None
+        """Of a part, after a complete iteration."""
         self._how = clip_len, stride, tail
         self._reader: VideoReader | None = None
         self._answers: Generator[Message, None, None] | None = None
         if is_used():
-            request = {"do": "clips", "clip_len": clip_len, "stride": stride, "tail": tail, "frame_rate": frame_rate}
+            request: dict[str, Any] = {"do": "clips", "clip_len": clip_len, "stride": stride, "tail": tail}
+            request |= {"frame_rate": frame_rate, "part": part and asdict(part)}
             self._answers = run(request, path, CLIPS_AT_ONCE, stop or threading.Event())
             if (first := next(self._answers, None)) is None:
                 raise VideoError(f"{path}: reading it was stopped")
             begin = first.values
             self.height, self.width = begin["height"], begin["width"]
-            self.stated_frames = begin["stated_frames"]
+            self.stated_frames: int | None = begin["stated_frames"]
+            """Frames by the header's number or duration; often wrong."""
         else:
             self._reader = reader = VideoReader(path, frame_rate=frame_rate, at_most=video_bounds().clip_pixels)
             self.height, self.width = reader.height, reader.width
@@ -82,6 +91,8 @@ class ClipReader:
                 if answer.image is None:
                     raise VideoError("a clip came without its pictures")
                 yield Clip(images=answer.image, **answer.values)
+            elif "proof" in answer.values:
+                self.proof = PartProof(**answer.values["proof"])
             else:
                 self.times, self.problem = times_of(answer), answer.values["problem"]
                 self.n_frames = self.times.n_frames
@@ -100,6 +111,44 @@ class ClipReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def split_video(
+    path: str | os.PathLike[str],
+    n_parts: int,
+    least_frames: int,
+    clip_len: int,
+    stride: int,
+    frame_rate: float | None = None,
+    stop: threading.Event | None = None,
+) -> SplitVideo:
+    """Find parts of a video that can be decoded at once; all its packets are read for it.
+
+    Args:
+        path: the file.
+        n_parts: at most so many.
+        least_frames: native frames of a part, at least.
+        clip_len: see `ClipReader`, as the next two.
+        stride: frames from one clip to the next.
+        frame_rate: that the video is resampled to.
+        stop: ends it early.
+
+    Raises:
+        NotSplitError: it has to be decoded in one go, with the reason.
+        VideoError: as ClipReader.
+    """
+    if not is_used():
+        raise NotSplitError("no process is used that decodes (AMISS_DECODE_WORKER)")
+    request = {"do": "parts", "n_parts": n_parts, "least_frames": least_frames, "clip_len": clip_len}
+    request |= {"stride": stride, "frame_rate": frame_rate}
+    answers = list(run(request, path, 0, stop or threading.Event()))
+    if not answers:
+        raise NotSplitError("it was stopped")
+    (end,) = answers
+    if "refused" in end.values:
+        raise NotSplitError(end.values["refused"])
+    parts = tuple(VideoPart(**part) for part in end.values["parts"])
+    return SplitVideo(parts, times_of(end), end.values["problem"])
 
 
 def times_of(answer: Message) -> FrameTimes:

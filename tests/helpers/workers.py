@@ -1,0 +1,24 @@
+"""The processes that decode for this one."""
+
+import os
+from pathlib import Path
+
+from amiss.video.worker import _process
+
+
+def children() -> set[int]:
+    """Ids of the workers of this process."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"amiss.video.worker" in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+        except OSError:  # it ended just now
+            continue
+    return found
+
+
+def idle() -> set[int]:
+    """Those of them that wait for a file."""
+    return {worker.process.pid for worker in _process._idle}
