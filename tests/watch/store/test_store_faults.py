@@ -35,6 +35,7 @@ from amiss.watch.store import _store as store_module
 from amiss.watch.store import open_store
 from helpers import ROOT
 from helpers.events import START, make_event
+from helpers.stored_events import all_events
 
 pytest_plugins = ("helpers.databases",)
 pytestmark = pytest.mark.faults
@@ -110,7 +111,7 @@ def test_locked_database_delays_and_loses_nothing(database_url: str, tmp_path: P
     assert longest < 1  # saving never waits for the lock
     assert store.flush(20)
     assert store.status().problem is None
-    assert [stored.event.event_id for stored in reversed(store.events(limit=10_000))] == saved
+    assert [stored.event.event_id for stored in reversed(all_events(store))] == saved
     assert len(store.deliveries(limit=10_000)) == len(saved)
     store.close()
 
@@ -127,12 +128,12 @@ def test_sqlite_gone_and_back(tmp_path: Path) -> None:
     store.save_event(during)
     wait_until(lambda: store.status().problem)
     with pytest.raises(StoreError, match="can't be used"):
-        store.events()
+        all_events(store)
     assert list((tmp_path / "disk").iterdir()) == []
     (tmp_path / "disk").rmdir()
     (tmp_path / "elsewhere").rename(tmp_path / "disk")
     assert store.flush(20)
-    assert [stored.event.event_id for stored in store.events()] == [during.event_id, before.event_id]
+    assert [stored.event.event_id for stored in all_events(store)] == [during.event_id, before.event_id]
     store.close()
 
 
@@ -147,7 +148,7 @@ def test_sqlite_damaged_and_put_back(tmp_path: Path, begins_damaged: bool) -> No
     good = file.read_bytes()
     if not begins_damaged:
         store = open_store(url, spool, rules=RULES)
-        assert len(store.events()) == 1
+        assert len(all_events(store)) == 1
         store.engine.dispose()
     file.write_bytes(good[:4096] + b"\xa5" * (len(good) - 4096))
     if begins_damaged:
@@ -164,7 +165,7 @@ def test_sqlite_damaged_and_put_back(tmp_path: Path, begins_damaged: bool) -> No
     whole.write_bytes(good)
     whole.replace(file)  # at once: where it is missing for a moment, the store makes a new one
     assert store.flush(20)
-    assert [stored.event.event_id for stored in store.events()] == [during.event_id, before.event_id]
+    assert [stored.event.event_id for stored in all_events(store)] == [during.event_id, before.event_id]
     assert not (spool / "rejected.jsonl").exists()
     store.close()
 
@@ -188,7 +189,7 @@ def test_disk_full_for_database_and_spool(tmp_path: Path) -> None:
         assert store.status().in_memory > 0
         (disk / "filler").unlink()
         assert store.flush(20)
-        assert len(store.events()) == len(store.deliveries()) == 20
+        assert len(all_events(store)) == len(store.deliveries()) == 20
         store.close()
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
@@ -230,7 +231,7 @@ def test_service_that_starts_before_its_database(postgres_url: str, tmp_path: Pa
     store.save_event(event)
     assert store.status().problem is not None
     with pytest.raises(StoreError) as caught:
-        store.events()
+        all_events(store)
     assert "hunter2" not in str(caught.value) + str(store.status().problem)
     store.close(0.2)
     store = open_store(postgres_url, tmp_path / "spool")
@@ -279,7 +280,7 @@ def test_kill_during_an_open_event(database_url: str, tmp_path: Path, after: int
     store = open_store(database_url, tmp_path / "spool", rules=[Rule(name="r", channels=("log",), on="closed")])
     store.mark_interrupted(["gate"])
     assert store.flush(20)
-    found = {stored.event.event_id: stored.event for stored in store.events(limit=10**6)}
+    found = {stored.event.event_id: stored.event for stored in all_events(store)}
     assert len(saved) >= after // 2
     assert set(saved) <= set(found)
     for event_id, event in found.items():

@@ -16,7 +16,7 @@ from amiss.app.accounts import Identity
 from amiss.app.api._answers import Context, Id, Model, Viewer, none_such
 from amiss.watch import EventState
 from amiss.watch.http import ShownEvent
-from amiss.watch.store import StoredEvent
+from amiss.watch.store import EventQuery, StoredEvent
 
 router = APIRouter(prefix="/events", tags=["events"])
 
@@ -86,8 +86,9 @@ class Trace(Model):
 @router.get("")
 def events(who: Viewer, context: Context, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Events:
     """Events of the cameras that one may see, newest first."""
-    stored = context.store.events(limit=limit)
-    return Events(events=[event_of(event) for event in stored if who.may_see(event.event.camera)])
+    cameras = None if who.cameras is None else tuple(sorted(who.cameras))
+    page = context.store.list_events(EventQuery(cameras=cameras, limit=limit))
+    return Events(events=[event_of(event) for event in page.events])
 
 
 @router.get("/{event_id}")

@@ -1,11 +1,13 @@
 """What the service saw and did: the database, the spool before it, the outbox of alerts, and how long media stay."""
 
 from amiss.watch.store._accounts import AccountRows, Role, Session, Token, User
-from amiss.watch.store._archive import Archive, AuditEntry, CameraRow, Review, open_archive
+from amiss.watch.store._archive import Archive, AuditEntry, CameraRow, open_archive
 from amiss.watch.store._deliveries import MAX_DELAY_S, Delivery, DeliveryState
-from amiss.watch.store._event_rows import StoredEvent, Verdict
+from amiss.watch.store._event_query import EventOrder, EventPage, EventQuery
+from amiss.watch.store._event_rows import StoredEvent
 from amiss.watch.store._outbox import Claim, Outbox
 from amiss.watch.store._retention import MediaKeeper, Retention, RetentionReport
+from amiss.watch.store._review_rows import Review, Verdict
 from amiss.watch.store._store import Store, StoreStatus, open_store
 
 __all__ = [
@@ -17,6 +19,9 @@ __all__ = [
     "Claim",
     "Delivery",
     "DeliveryState",
+    "EventOrder",
+    "EventPage",
+    "EventQuery",
     "MediaKeeper",
     "Outbox",
     "Retention",

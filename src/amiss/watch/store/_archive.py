@@ -1,20 +1,24 @@
 """What the service has stored: events, deliveries, reviews; read, and annotated, from any process."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, exc, func, insert, select, update
+from sqlalchemy import Connection, Engine, exc, func, insert, select
 
-from amiss.errors import StoreError, UsageError
-from amiss.watch._event import CameraState, EventState, unpack_trace
+from amiss.errors import StoreError
+from amiss.watch._event import CameraState, unpack_trace
 from amiss.watch.store._database import describe, make_engine, migrate, reason
 from amiss.watch.store._deliveries import COLUMNS, Delivery, DeliveryState
-from amiss.watch.store._event_rows import StoredEvent, Verdict, event_of_row
-from amiss.watch.store._tables import audit, cameras, deliveries, events, reviews, traces
+from amiss.watch.store._event_query import EventPage, EventQuery, count_found, cursor_of, find_page
+from amiss.watch.store._event_rows import StoredEvent, stored_event
+from amiss.watch.store._review_rows import Review, Verdict, add_reviews, protect_rows, read_reviews, undo_review_row
+from amiss.watch.store._tables import audit, cameras, deliveries, events, traces
+from amiss.yaml import is_fit
+
+MAX_COUNT = 10_000
 
 
 @dataclass(frozen=True)
@@ -25,17 +29,6 @@ class CameraRow:
     state: CameraState | None
     reason: str | None
     changed: datetime | None
-
-
-@dataclass(frozen=True)
-class Review:
-    """What somebody said of an event."""
-
-    event_id: str
-    verdict: Verdict
-    note: str
-    reviewer: str
-    made: datetime
 
 
 @dataclass(frozen=True)
@@ -72,38 +65,33 @@ class Archive:
         """Let go of the database."""
         self.engine.dispose()
 
-    def events(
-        self,
-        *,
-        camera: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        state: EventState | None = None,
-        min_score: float | None = None,
-        verdict: Verdict | None = None,
-        unreviewed: bool = False,
-        limit: int = 100,
-    ) -> list[StoredEvent]:
-        """Events that started in `[since, until)`, newest first, without their traces."""
-        query = _stored_events().order_by(events.c.started.desc(), events.c.event_id).limit(limit)
-        query = query.where(
-            *([events.c.camera == camera] if camera is not None else []),
-            *([events.c.started >= since] if since is not None else []),
-            *([events.c.started < until] if until is not None else []),
-            *([events.c.state == state] if state is not None else []),
-            *([events.c.peak_score >= min_score] if min_score is not None else []),
-            *([reviews.c.verdict == verdict] if verdict is not None else []),
-            *([reviews.c.verdict.is_(None)] if unreviewed else []),
-        )
+    def list_events(self, query: EventQuery = EventQuery()) -> EventPage:  # noqa: B008  # it is frozen
+        """A page of events, without their traces.
+
+        Raises:
+            UsageError: a filter or the cursor makes no sense.
+        """
         with self.reading() as connection:
-            return [_stored(row) for row in connection.execute(query).mappings()]
+            rows = find_page(connection, query)
+        found = tuple(stored_event(row) for row in rows[: query.limit])
+        return EventPage(found, cursor_of(query, found[-1]) if len(rows) > query.limit else None)
+
+    def count_events(self, query: EventQuery = EventQuery(), at_most: int = MAX_COUNT) -> int:  # noqa: B008
+        """How many events all pages have together; where there are more than `at_most`, so many.
+
+        Counting takes the time of reading all that is counted.
+        """
+        with self.reading() as connection:
+            return count_found(connection, query, at_most)
 
     def get_event(self, event_id: str) -> StoredEvent | None:
         """One event with its trace; None where there is none."""
-        query = _stored_events().add_columns(traces.c.packed).join(traces, traces.c.event_id == events.c.event_id)
+        if not is_fit(event_id):
+            return None
+        query = select(events, traces.c.packed).join(traces, traces.c.event_id == events.c.event_id)
         with self.reading() as connection:
             row = connection.execute(query.where(events.c.event_id == event_id)).mappings().one_or_none()
-            return None if row is None else _stored(row, row["packed"])
+            return None if row is None else stored_event(row, unpack_trace(row["packed"]))
 
     def cameras(self) -> list[CameraRow]:
         """Cameras that were seen, by name."""
@@ -129,35 +117,60 @@ class Archive:
             rows = connection.execute(select(deliveries.c.state, func.count()).group_by(deliveries.c.state))
             return {row[0]: row[1] for row in rows}
 
-    def set_protected(self, event_id: str, protected: bool) -> None:
-        """Keep an event's media whatever the retention says, or no longer."""
-        with self.writing() as connection:
-            done = connection.execute(update(events).where(events.c.event_id == event_id).values(protected=protected))
-            _require(done.rowcount, event_id)
-
     def protected_ids(self) -> set[str]:
         """Events whose media must stay. A retention that can't ask must remove nothing."""
         with self.reading() as connection:
-            return set(connection.scalars(select(events.c.event_id).where(events.c.protected)))
+            return set(connection.scalars(select(events.c.event_id).where(events.c.protected.is_(True))))
 
-    def add_review(self, event_id: str, verdict: Verdict, *, note: str = "", reviewer: str = "") -> None:
-        """Say what an event was; the newest review counts."""
-        if verdict not in ("confirmed", "false_alarm", "ignore"):
-            raise UsageError(f"verdict is {verdict!r}; it is confirmed, false_alarm or ignore")
+    def protect_events(self, event_ids: Sequence[str], protected: bool = True, *, actor: str = "amiss") -> None:
+        """Keep the media of events whatever the retention says, or no longer; all of them, or none where one is wrong.
+
+        Raises:
+            UsageError: there is no such event.
+        """
         with self.writing() as connection:
-            _require(connection.scalar(select(func.count()).where(events.c.event_id == event_id)) or 0, event_id)
-            connection.execute(
-                insert(reviews).values(
-                    event_id=event_id, verdict=verdict, note=note, reviewer=reviewer, made=datetime.now(UTC)
-                )
-            )
+            protect_rows(connection, event_ids, protected, actor)
 
-    def reviews(self, event_id: str) -> list[Review]:
+    def add_review(
+        self,
+        event_ids: Sequence[str],
+        verdict: Verdict,
+        *,
+        label: str | None = None,
+        note: str = "",
+        reviewer: str = "",
+    ) -> tuple[Review, ...]:
+        """Say what events were; of each, the newest review counts. All of them are reviewed, or none.
+
+        Args:
+            event_ids: 1000 at most.
+            verdict: confirmed, false-alarm or unsure.
+            label: what it was, in a word or two; 64 characters at most.
+            note: 4000 characters at most.
+            reviewer: who says so.
+
+        Raises:
+            UsageError: there is no such event or verdict, or a text is too long.
+        """
+        with self.writing() as connection:
+            return add_reviews(connection, event_ids, verdict, label, note, reviewer)
+
+    def undo_review(self, event_id: str, *, reviewer: str = "") -> Review | None:
+        """Take this reviewer's newest review of an event back.
+
+        Returns:
+            The review that counts now; None = the event is unreviewed again.
+
+        Raises:
+            UsageError: there is no such event, or no review of it by this reviewer.
+        """
+        with self.writing() as connection:
+            return undo_review_row(connection, event_id, reviewer)
+
+    def reviews_of(self, event_id: str) -> tuple[Review, ...]:
         """What was said of an event, oldest first."""
-        query = select(reviews).where(reviews.c.event_id == event_id).order_by(reviews.c.review_id)
         with self.reading() as connection:
-            rows = connection.execute(query)
-            return [Review(row.event_id, row.verdict, row.note, row.reviewer, row.made) for row in rows]
+            return read_reviews(connection, event_id) if is_fit(event_id) else ()
 
     def audit(self, action: str, detail: str = "", *, actor: str = "amiss") -> None:
         """Note who did what."""
@@ -202,20 +215,3 @@ class Archive:
 
     def _first_use(self) -> None:
         """What a subclass does once the schema is there."""
-
-
-def _stored_events() -> Select[Any]:
-    newest = select(func.max(reviews.c.review_id)).where(reviews.c.event_id == events.c.event_id)
-    return select(events, reviews.c.verdict).outerjoin(
-        reviews, reviews.c.review_id == newest.correlate(events).scalar_subquery()
-    )
-
-
-def _stored(row: Any, packed: bytes | None = None) -> StoredEvent:
-    event = event_of_row(row, () if packed is None else unpack_trace(packed))
-    return StoredEvent(event, row["protected"], row["media_removed"], row["saved"], row["verdict"])
-
-
-def _require(count: int, event_id: str) -> None:
-    if not count:
-        raise UsageError(f"there is no event {event_id!r}")

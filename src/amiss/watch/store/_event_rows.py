@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 
@@ -11,9 +11,9 @@ from amiss.watch._event import CameraEvent, Trace, pack_trace, unpack_trace
 from amiss.watch.config import Rule
 from amiss.watch.store._deliveries import create_deliveries
 from amiss.watch.store._records import AddClip, ForgetMedia, Interrupt, SaveEvent
+from amiss.watch.store._review_rows import Verdict
 from amiss.watch.store._tables import cameras, events, traces
-
-Verdict = Literal["confirmed", "false_alarm", "ignore"]
+from amiss.watch.store._words import put_words
 
 _FIELDS = tuple(name for name in CameraEvent.__dataclass_fields__ if name != "trace")
 
@@ -32,6 +32,10 @@ class StoredEvent:
     """When it was first stored."""
     verdict: Verdict | None
     """The newest review's; None = nobody reviewed it."""
+    label: str | None
+    """The class that it gave; None = none."""
+    note: str
+    """Its note; empty = none."""
 
 
 def save_event_rows(connection: Connection, record: SaveEvent, node: str, rules: Iterable[Rule], now: datetime) -> int:
@@ -41,8 +45,9 @@ def save_event_rows(connection: Connection, record: SaveEvent, node: str, rules:
         How many deliveries are to be sent because of it.
     """
     event = record.event
+    known = (events.c[name] for name in ("revision", "run", "started", "file", "problem", "label", "note"))
     stored = connection.execute(
-        select(events.c.revision, events.c.run).where(events.c.event_id == event.event_id).with_for_update()
+        select(*known).where(events.c.event_id == event.event_id).with_for_update()
     ).one_or_none()
     if stored is not None and stored.run == record.run and stored.revision >= record.revision:
         return 0
@@ -57,6 +62,10 @@ def save_event_rows(connection: Connection, record: SaveEvent, node: str, rules:
     else:
         connection.execute(update(events).where(events.c.event_id == event.event_id).values(values))
         connection.execute(update(traces).where(traces.c.event_id == event.event_id).values(packed=packed))
+    own = (event.started, event.file, event.problem)
+    if stored is None or own != (stored.started, stored.file, stored.problem):
+        said = () if stored is None else (stored.label, stored.note)
+        put_words(connection, event.event_id, event.started, (*said, event.file, event.problem))
     return create_deliveries(connection, event, rules, node, now)
 
 
@@ -93,10 +102,11 @@ def interrupt_rows(connection: Connection, record: Interrupt, node: str, rules: 
 def add_clip_row(connection: Connection, record: AddClip) -> None:
     """Give an event a clip that was found later; a second time changes nothing."""
     is_it = events.c.event_id == record.event_id
-    row = connection.execute(select(events.c.clip, events.c.problem).where(is_it)).one_or_none()
+    row = connection.execute(select(events).where(is_it).with_for_update()).one_or_none()
     if row is not None and row.clip != record.clip:
         problems = "; ".join(filter(None, (row.problem, record.problem))) or None
         connection.execute(update(events).where(is_it).values(clip=record.clip, problem=problems))
+        put_words(connection, record.event_id, row.started, (row.label, row.note, row.file, problems))
 
 
 def forget_media_rows(connection: Connection, record: ForgetMedia, now: datetime) -> None:
@@ -105,6 +115,13 @@ def forget_media_rows(connection: Connection, record: ForgetMedia, now: datetime
         for first in range(0, len(record.paths), 500):
             part = record.paths[first : first + 500]
             connection.execute(update(events).where(column.in_(part)).values({column: None, "media_removed": now}))
+
+
+def stored_event(row: Any, trace: Trace = ()) -> StoredEvent:
+    """A row of `events` as the database has it."""
+    event = event_of_row(row, trace)
+    more = ("protected", "media_removed", "saved", "verdict", "label")
+    return StoredEvent(event, **{name: row[name] for name in more}, note=row["note"] or "")
 
 
 def event_of_row(row: Any, trace: Trace = ()) -> CameraEvent:

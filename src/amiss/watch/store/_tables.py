@@ -5,6 +5,7 @@ The schema itself is made by the migrations; a test holds the two together.
     cameras       one row per camera seen: its state now
     events        one row per event, updated while it is open
     traces        score per clip of an event, packed (see `pack_trace`)
+    event_words   the words of an event's texts, for search (see `_words.py`)
     outages       one row per stretch of time in which a camera gave nothing
     deliveries    one row per (event, rule, channel), and per start and end of an outage: the outbox and its log
     rule_state    which delivery started the cooldown of (rule, camera, channel)
@@ -106,9 +107,28 @@ events = Table(
     Column("run", _key, nullable=False),  # the process that saw the event
     Column("node", _key),  # its spool folder
     Column("revision", BigInteger, nullable=False),  # rises with every state of the event; older ones change nothing
-    Index(None, "camera", "started"),
-    Index(None, "started"),
-    Index(None, "state"),
+    Column("verdict", String(16)),  # these three: of its newest review
+    Column("label", String(64)),
+    Column("note", Text),
+    # each ends with what lists are ordered by, and where they go on
+    Index("ix_events_started", "started", "event_id"),
+    Index("ix_events_peak_score", "peak_score", "event_id"),
+    Index("ix_events_camera_started", "camera", "started", "event_id"),
+    Index("ix_events_camera_peak_score", "camera", "peak_score", "event_id"),
+    Index("ix_events_camera_verdict", "camera", "verdict", "started", "event_id"),
+    Index("ix_events_verdict", "verdict", "started", "event_id"),
+    Index("ix_events_label", "label", "started", "event_id"),
+    Index("ix_events_state", "state", "started", "event_id"),
+    Index("ix_events_protected", "protected", "started", "event_id"),
+)
+
+event_words = Table(
+    "event_words",
+    metadata,
+    Column("word", String(64), primary_key=True),
+    Column("started", UTCDateTime, primary_key=True),  # the event's
+    Column("event_id", _key, ForeignKey("events.event_id", ondelete="CASCADE"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
 )
 
 traces = Table(
@@ -173,6 +193,7 @@ reviews = Table(
     Column("review_id", Integer, primary_key=True, autoincrement=True),
     Column("event_id", _key, ForeignKey("events.event_id", ondelete="CASCADE"), nullable=False, index=True),
     Column("verdict", String(16), nullable=False),
+    Column("label", String(64)),
     Column("note", Text, nullable=False),
     Column("reviewer", _name, nullable=False),
     Column("made", UTCDateTime, nullable=False),
