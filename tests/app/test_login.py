@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("argon2", reason="needs amiss[web]")
 
+from amiss.app.accounts import Passwords
 from helpers.app import CLIP, PASSWORD, Application, application
 
 
@@ -36,6 +37,16 @@ def test_a_session_is_a_cookie_that_scripts_and_other_sites_do_not_get(app: Appl
     secret = cookie.partition("=")[2].partition(";")[0]
     folder = app.media.parent
     assert not [file for file in folder.glob("amiss.db*") if secret.encode() in file.read_bytes()]
+
+
+def test_passwords_are_kept_as_the_standard_says() -> None:
+    passwords = Passwords()
+    hashed = passwords.hash(PASSWORD)
+    assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert passwords.is_right(PASSWORD, hashed)
+    assert not passwords.is_right(PASSWORD + " ", hashed)
+    assert not passwords.is_right(PASSWORD, None)
+    assert not passwords.is_right(PASSWORD, "no hash")
 
 
 def test_who_logs_out_or_is_put_out_is_out(app: Application) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from argon2 import PasswordHasher
 from PIL import Image
 from starlette.types import ASGIApp
 
 from amiss.app._application import create_app, create_routes
 from amiss.app._context import AppContext
 from amiss.app._feed import Feed
-from amiss.app.accounts import Accounts
+from amiss.app.accounts import Accounts, Passwords
 from amiss.watch import CameraEvent
 from amiss.watch.camera import CameraStatus
 from amiss.watch.config import HttpSettings
@@ -54,7 +55,8 @@ class Application:
             health=Health,
         )
         self.first: list[tuple[str, str]] = []
-        self.accounts = Accounts(self.store, lambda name, password: self.first.append((name, password)))
+        quick = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        self.accounts = Accounts(self.store, lambda name, password: self.first.append((name, password)), quick)
         self.settings = settings or HttpSettings(port=0)
         self.context = AppContext(WatcherView(watched), self.settings, self.accounts, Feed())
         self.app: ASGIApp = create_app(self.context)

@@ -27,6 +27,7 @@ def create_routes(context: AppContext) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
+        redirect_slashes=False,
     )
     app.state.context = context
     add_problem_handlers(app)

@@ -66,6 +66,12 @@ class Feed:
                 with self._lock:
                     self._listeners.discard(listener)
 
+    @property
+    def n_listeners(self) -> int:
+        """How many listen."""
+        with self._lock:
+            return len(self._listeners)
+
     @contextmanager
     def listening(self) -> Iterator[Listener]:
         """A listener of the running loop, for as long as this lasts."""

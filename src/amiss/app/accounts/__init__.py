@@ -2,7 +2,7 @@
 
 from amiss.app.accounts._accounts import Accounts, LoginRefusedError, TooManyAttemptsError
 from amiss.app.accounts._identity import LOCAL_ADMIN, ROLES, Identity
-from amiss.app.accounts._passwords import LEAST_PASSWORD, MOST_PASSWORD
+from amiss.app.accounts._passwords import LEAST_PASSWORD, MOST_PASSWORD, Passwords
 
 __all__ = [
     "LEAST_PASSWORD",
@@ -12,5 +12,6 @@ __all__ = [
     "Accounts",
     "Identity",
     "LoginRefusedError",
+    "Passwords",
     "TooManyAttemptsError",
 ]

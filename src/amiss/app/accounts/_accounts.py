@@ -45,12 +45,15 @@ class Accounts:
     Args:
         archive: where they are.
         on_first: is told the name and password of the first admin, made where there is no user.
+        passwords: how they are kept.
     """
 
-    def __init__(self, archive: Archive, on_first: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, archive: Archive, on_first: Callable[[str, str], None], passwords: Passwords | None = None
+    ) -> None:
         self._archive = archive
         self._rows = AccountRows(archive)
-        self._passwords = Passwords()
+        self._passwords = passwords or Passwords()
         self._attempts = Attempts()
         self._on_first = on_first
         self._has_users = False

@@ -19,10 +19,14 @@ _GROUPS, _GROUP = 5, 4  # 99 bits
 
 
 class Passwords:
-    """Hashes and checks."""
+    """Hashes and checks.
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher()  # RFC 9106's second choice: 64 MiB, 3 rounds
+    Args:
+        hasher: how; None: RFC 9106's second choice, 64 MiB and 3 rounds.
+    """
+
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        self._hasher = hasher or PasswordHasher()
         self._places = threading.Semaphore(_AT_A_TIME)
         self._nobodys = self.hash(random_password())
 

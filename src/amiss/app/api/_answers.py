@@ -51,7 +51,16 @@ def _at_least(role: Role) -> Callable[[Request], Identity]:
     return identity
 
 
+def _person(request: Request) -> Identity:
+    who = _at_least("viewer")(request)
+    if who.token_id is not None:
+        raise HTTPException(403, "this is for people who log in, not for tokens")
+    return who
+
+
 Context = Annotated[AppContext, Depends(_context)]
+Person = Annotated[Identity, Depends(_person)]
+"""Somebody who has logged in."""
 Viewer = Annotated[Identity, Depends(_at_least("viewer"))]
 Reviewer = Annotated[Identity, Depends(_at_least("reviewer"))]
 Admin = Annotated[Identity, Depends(_at_least("admin"))]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict, Field
 
 from amiss.app.accounts import MOST_PASSWORD, Identity
-from amiss.app.api._answers import Context, Model, Viewer
+from amiss.app.api._answers import Context, Model, Person, Viewer
 from amiss.app.security import cookie_name
 from amiss.watch.store import Role
 
@@ -74,7 +74,7 @@ def me(who: Viewer) -> Me:
 
 
 @router.put("/me/password", status_code=204)
-def change_password(change: PasswordChange, request: Request, who: Viewer, context: Context) -> None:
+def change_password(change: PasswordChange, request: Request, who: Person, context: Context) -> None:
     """Take another password; all other sessions end."""
     context.accounts.change_own_password(who, change.old, change.new, address_of(request))
 

@@ -34,7 +34,7 @@ class BodyLimit:
         if not told.isdecimal() or int(told) > _MOST:
             await refusal(scope, receive, send)
             return
-        n_bytes, has_begun = 0, False
+        n_bytes, is_answered = 0, False
 
         async def receive_some() -> Message:
             nonlocal n_bytes
@@ -44,13 +44,17 @@ class BodyLimit:
                 raise _TooLargeError
             return message
 
-        async def send_noting(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
+        async def send_or_refuse(message: Message) -> None:
+            nonlocal is_answered
+            if n_bytes <= _MOST:
+                is_answered = True
+                await send(message)
+            elif not is_answered:  # in place of what was made of the error
+                is_answered = True
+                await refusal(scope, receive, send)
 
         try:
-            await self._app(scope, receive_some, send_noting)
+            await self._app(scope, receive_some, send_or_refuse)
         except _TooLargeError:
-            if not has_begun:
+            if not is_answered:
                 await refusal(scope, receive, send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from amiss.errors import OutputError
+from amiss.errors import ConfigError, OutputError
 from amiss.watch.config import HttpSettings
 from amiss.watch.http._connections import BACKLOG, Connection, KnownHosts
 
@@ -33,11 +34,13 @@ class HttpServer:
         instead_of: a server that this one is to replace; both may have the same port until that one stops.
 
     Raises:
+        ConfigError: the certificate or its key can't be used.
         OutputError: the port can't be had; the other server goes on.
     """
 
     def __init__(self, app: ASGIApp, settings: HttpSettings, *, instead_of: HttpServer | None = None) -> None:
         self.settings = settings
+        _check_certificate(settings)
         self._socket = _listening(settings, instead_of)
         self.port: int = self._socket.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -91,6 +94,20 @@ def _say(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
     unforeseen = None if isinstance(error, OSError) else error
     log.warning("HTTP: %s: %s", context.get("message", "failed"), error, exc_info=unforeseen)
+
+
+def _check_certificate(settings: HttpSettings) -> None:
+    if settings.tls_certificate is None:
+        return
+
+    def no_password() -> str:
+        raise ConfigError(f"http.tls_key: {settings.tls_key} has a password: give a key without one")
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate, settings.tls_key, no_password)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        files = f"{settings.tls_certificate} and {settings.tls_key}"
+        raise ConfigError(f"http.tls_certificate, http.tls_key: {files} can't be used: {error}") from None
 
 
 def _listening(settings: HttpSettings, before: HttpServer | None) -> socket.socket:

@@ -1,0 +1,189 @@
+"""Every route, asked by everybody: nobody, a viewer of another camera, a viewer, a reviewer, an admin."""
+
+# what can't be imported skips the tests
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("argon2", reason="needs amiss[web]")
+
+from helpers.app import Application, application
+
+V1 = "/api/v1"
+OPEN = {"POST /api/v1/login", "GET /health/live", "GET /health/ready"}
+ENDLESS = {"GET /api/v1/stream", "GET /api/v1/cameras/{camera}/live.mjpg"}
+REVIEW = {"verdict": "confirmed", "class": "fall", "note": "<b>"}
+BODIES: dict[str, Any] = {
+    "POST /api/v1/events/{event_id}/reviews": REVIEW,
+    "PATCH /api/v1/events/{event_id}": {"protected": True},
+    "POST /api/v1/events/bulk": {"ids": ["{event_id}"], "protected": True},
+}
+ROUTES = {
+    "POST /login": "open",
+    "POST /logout": "viewer",
+    "GET /me": "viewer",
+    "PUT /me/password": "login",
+    "GET /cameras": "viewer",
+    "GET /cameras/{camera}": "camera",
+    "GET /cameras/{camera}/picture.jpg": "camera",
+    "GET /cameras/{camera}/live.mjpg": "camera",
+    "GET /events": "viewer",
+    "GET /events/{event_id}": "camera",
+    "GET /events/{event_id}/trace": "camera",
+    "GET /events/{event_id}/snapshot.jpg": "camera",
+    "GET /events/{event_id}/clip.mp4": "camera",
+    "GET /events/{event_id}/reviews": "camera",
+    "POST /events/{event_id}/reviews": "reviewer",
+    "DELETE /events/{event_id}/reviews/last": "reviewer",
+    "PATCH /events/{event_id}": "reviewer",
+    "POST /events/bulk": "reviewer",
+    "GET /users": "admin",
+    "POST /users": "admin",
+    "PATCH /users/{user_id}": "admin",
+    "DELETE /users/{user_id}": "admin",
+    "GET /audit": "admin",
+    "GET /sessions": "viewer",
+    "DELETE /sessions/{session_id}": "viewer",
+    "GET /tokens": "viewer",
+    "POST /tokens": "login",
+    "DELETE /tokens/{token_id}": "viewer",
+    "GET /stream": "viewer",
+    "GET /system": "admin",
+    "GET /deliveries": "admin",
+    "GET /health": "viewer",
+    "GET /metrics": "all cameras",
+}
+"""Route → what it takes; `camera` and `reviewer` of events also the right to the event's camera."""
+
+WHO = ("nobody", "yard-only", "door-only", "viewer", "reviewer", "boss")
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    with application(tmp_path_factory.mktemp("rights")) as app:
+        app.add_user("yard-only", "reviewer", ["yard"])
+        yield app
+
+
+@pytest.fixture(scope="module")
+def clients(app: Application) -> dict[str, Any]:
+    programs = {name: app.program(name) for name in WHO[1:]}
+    return {"nobody": app.client()} | programs
+
+
+def routes(app: Application) -> list[str]:
+    paths = app.routes.openapi()["paths"]
+    return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+
+
+def test_every_route_is_in_the_table(app: Application) -> None:
+    known = {f"{route.split()[0]} {V1}{route.split()[1]}" for route in ROUTES}
+    assert set(routes(app)) == known | {"GET /health/live", "GET /health/ready", "GET /metrics"}
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route != "POST /login"])
+def test_who_may(route: str, app: Application, clients: dict[str, Any]) -> None:
+    method, path = route.split()
+    full = f"{method} {V1}{path}"
+    event_id = app.events["door"].event_id
+    values = {"camera": "door", "event_id": event_id}
+    url = V1 + path.format_map({"user_id": "0" * 32, "session_id": "0" * 32, "token_id": "0" * 32} | values)
+    body = BODIES.get(full, {})
+    if "ids" in body:
+        body = body | {"ids": [event_id]}
+    options = {"json": body} if method != "GET" and method != "DELETE" else {}
+    needs = ROUTES[route]
+    for name in WHO:
+        allowed = {
+            "viewer": name != "nobody",
+            "login": False,  # with a token: see test_a_token_makes_no_other
+            "camera": name not in ("nobody", "yard-only"),
+            "reviewer": name in ("reviewer", "boss"),
+            "admin": name == "boss",
+            "all cameras": name in ("viewer", "reviewer", "boss"),
+        }[needs]
+        if allowed and full in ENDLESS:
+            continue
+        answer = clients[name].request(method, url, **options)
+        problem = answer.headers["content-type"] == "application/problem+json"
+        if name == "nobody":
+            assert (answer.status_code, problem) == (401, True), (name, answer.text)
+        elif not allowed:
+            hidden = name == "yard-only" and needs in ("camera", "reviewer")
+            assert (answer.status_code, problem) == (404 if hidden else 403, True), (name, answer.text)
+        elif "{" in path.replace("{camera}", "").replace("{event_id}", ""):
+            assert answer.status_code in (404, 422), (name, answer.text)  # there is no such user, session, token
+        elif options and full not in BODIES and method != "DELETE" and path != "/logout":
+            assert answer.status_code == 422, (name, answer.text)  # the body is empty
+        elif full == "DELETE /api/v1/events/{event_id}/reviews/last":
+            assert answer.status_code in (200, 404)
+        else:
+            assert answer.status_code < 300, (name, answer.text)
+
+
+def test_nobody_is_told_more_than_that_there_is_a_login(app: Application) -> None:
+    client = app.client()
+    for path in ("/api/v1/openapi.json", "/api/v1/nothing", "/docs", "/nothing"):
+        assert client.get(path).status_code == 401, path
+    for method in ("PUT", "OPTIONS", "TRACE", "HEAD"):
+        assert client.request(method, "/api/v1/events").status_code in (401, 405), method
+    assert client.post("/health/live").status_code == 401
+
+
+def test_a_token_makes_no_other_and_has_no_more_rights_than_it_was_given(app: Application) -> None:
+    viewer = app.client(headers={"Authorization": f"Bearer {app.token('boss', 'viewer')}"})
+    assert viewer.get("/api/v1/me").json()["role"] == "viewer"
+    assert viewer.get("/api/v1/users").status_code == 403
+    assert viewer.post("/api/v1/tokens", json={"name": "more", "role": "viewer"}).status_code == 403
+    browser = app.browser("viewer")
+    assert browser.post("/api/v1/tokens", json={"name": "more", "role": "admin"}).status_code == 400
+    made = browser.post("/api/v1/tokens", json={"name": "mine"}).json()
+    program = app.client(headers={"Authorization": f"Bearer {made['secret']}"})
+    assert program.get("/api/v1/me").status_code == 200
+    listed = browser.get("/api/v1/tokens")
+    assert made["secret"] not in listed.text
+    assert browser.delete(f"/api/v1/tokens/{made['token']['token_id']}").status_code == 204
+    assert program.get("/api/v1/me").status_code == 401
+
+
+def test_rights_that_are_taken_away_are_gone_at_once(app: Application) -> None:
+    boss = app.browser("boss")
+    new = {"name": "eve", "role": "reviewer", "password": "eve-has-a-password"}
+    eve_id = boss.post("/api/v1/users", json=new).json()["user_id"]
+    eve = app.browser("eve", new["password"])
+    door = f"/api/v1/events/{app.events['door'].event_id}"
+    assert eve.patch(door, json={"protected": False}).status_code == 200
+    assert boss.patch(f"/api/v1/users/{eve_id}", json={"role": "viewer"}).status_code == 200
+    assert eve.patch(door, json={"protected": True}).status_code == 403
+    assert boss.patch(f"/api/v1/users/{eve_id}", json={"cameras": ["yard"]}).status_code == 200
+    assert eve.get(door).status_code == 404
+    assert eve.get("/api/v1/events?camera=door").json()["events"] == []
+    assert boss.patch(f"/api/v1/users/{eve_id}", json={"password": "another-password"}).status_code == 200
+    assert eve.get("/api/v1/me").status_code == 401
+    assert boss.delete(f"/api/v1/users/{eve_id}").status_code == 204
+    refused = app.client().post("/api/v1/login", json={"name": "eve", "password": "another-password"})
+    assert refused.status_code == 401
+
+
+def test_somebody_stays_admin(app: Application) -> None:
+    boss = app.browser("boss")
+    for user in boss.get("/api/v1/users").json()["users"]:
+        if user["role"] == "admin" and user["name"] != "boss":
+            assert boss.delete(f"/api/v1/users/{user['user_id']}").status_code == 204
+    boss_id = next(user["user_id"] for user in boss.get("/api/v1/users").json()["users"] if user["name"] == "boss")
+    assert boss.delete(f"/api/v1/users/{boss_id}").status_code == 400
+    answer = boss.patch(f"/api/v1/users/{boss_id}", json={"role": "viewer"})
+    assert (answer.status_code, "only admin" in answer.json()["detail"]) == (400, True)
+
+
+def test_sessions_are_seen_and_ended(app: Application) -> None:
+    viewer, other = app.browser("viewer"), app.browser("reviewer")
+    (mine,) = [session for session in viewer.get("/api/v1/sessions").json()["sessions"] if session["is_this"]]
+    assert {session["user"] for session in viewer.get("/api/v1/sessions").json()["sessions"]} == {"viewer"}
+    assert other.delete(f"/api/v1/sessions/{mine['session_id']}").status_code == 404
+    assert app.browser("boss").delete(f"/api/v1/sessions/{mine['session_id']}").status_code == 204
+    assert viewer.get("/api/v1/me").status_code == 401
