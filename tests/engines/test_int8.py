@@ -146,8 +146,8 @@ def test_what_cannot_be_quantised(
 
 def test_clips_come_from_all_over_a_video(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = create_backbone("motion", "none")
-    monkeypatch.setattr(job, "iter_clips", lambda *_: (SimpleNamespace(images=i) for i in range(1000)))
     monkeypatch.setattr(type(backbone), "preprocess", lambda self, images: images)
-    kept = job._thinned(backbone, None, 48)  # type: ignore[arg-type]
+    clips = (SimpleNamespace(images=i) for i in range(1000))
+    kept = job._thinned(backbone, clips, 48)  # type: ignore[arg-type]
     assert kept == list(range(0, 200, 8))
     assert job._spread(range(100), 3) == [0, 50, 99]

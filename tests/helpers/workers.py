@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from amiss.video.worker import _process
+from amiss.reading.apart import _process
 
 
 def children() -> set[int]:
@@ -12,7 +12,7 @@ def children() -> set[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and b"amiss.video.worker" in (folder / "cmdline").read_bytes():
+            if parent == os.getpid() and b"amiss.reading.apart" in (folder / "cmdline").read_bytes():
                 found.add(int(folder.name))
         except OSError:  # it ended just now
             continue

@@ -179,7 +179,7 @@ def test_a_worker_that_cannot_start_is_one_line(tmp_path: Path, monkeypatch: pyt
     def no_process(*_: object, **__: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("amiss.video.worker._process._idle", [])
+    monkeypatch.setattr("amiss.reading.apart._process._idle", [])
     monkeypatch.setattr("subprocess.Popen", no_process)
     with pytest.raises(VideoError, match=r"can't be started: Resource temp.*AMISS_DECODE_WORKER=0"):
         check_video(tmp_path / "any.mp4")

@@ -596,10 +596,7 @@ class Failing:
         (self.container, self.stream), self.then = open_video(path), then
         self.duration, self.format = self.container.duration, self.container.format
 
-    def __enter__(self) -> "Failing":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.container.close()
 
     def demux(self) -> Iterator[object]:
@@ -618,7 +615,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], objec
         return container, container.stream
 
     monkeypatch.setenv("AMISS_DECODE_WORKER", "0")  # another process can't be told to fail
-    monkeypatch.setattr("amiss.video.live._folder.open_video", open_)
+    monkeypatch.setattr("amiss.video.live._files.open_video", open_)
 
 
 @pytest.mark.faults
@@ -635,7 +632,7 @@ def test_a_file_that_may_not_be_read_is_left_out_until_the_next_start(
         return open_video(path)
 
     monkeypatch.setenv("AMISS_DECODE_WORKER", "0")  # another process can't be told to fail
-    monkeypatch.setattr("amiss.video.live._folder.open_video", open_)
+    monkeypatch.setattr("amiss.video.live._files.open_video", open_)
     watched = Watched(f"folder:{tmp_path}", once=True)
     assert len(watched.frames(1000)) == 50
     assert ("running", "a.mp4: can't be read: Permission denied") in watched.states

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -22,13 +23,17 @@ from amiss.video import (
     LiveFrame,
     LivePacket,
     PacketWriter,
+    StateChange,
     VideoReader,
+    annotate_video,
     check_video,
+    cut_clip,
     iter_clips,
     open_source,
     read_frames_at,
     read_header,
     read_stated,
+    write_preview,
 )
 from amiss.video.worker import EndedError
 from helpers.videos import cut_short, numbered, read_number, write_video
@@ -152,7 +157,7 @@ def test_modules_of_the_folder_in_which_it_starts_are_not_its_own(
     for name in ("av", "json", "random", "statistics"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError")
     monkeypatch.chdir(tmp_path)
-    from amiss.video.worker import _process
+    from amiss.reading.apart import _process
 
     _process._end_all()
     assert check_video(path.name).n_frames == 50
@@ -167,7 +172,7 @@ def test_the_folder_in_which_it_started_may_be_gone(tmp_path: Path, monkeypatch:
 
 
 def test_a_worker_ends_with_who_asks_also_while_its_input_is_open() -> None:
-    code = "from amiss.video import warm_up; from amiss.video.worker import _process as p; warm_up()"
+    code = "from amiss.video import warm_up; from amiss.reading.apart import _process as p; warm_up()"
     code += "; print(p._idle[0].process.pid, flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as asker:
         assert asker.stdout is not None
@@ -297,3 +302,61 @@ def test_headers_and_single_frames_come_from_the_worker(tmp_path: Path) -> None:
         read_frames_at(path, [99])
     with pytest.raises(UsageError, match="frames count from 0"):
         read_frames_at(path, [-1])
+
+
+def crash_while(begun: Path, make: Callable[[], None]) -> str:
+    """What is said where the process that decodes crashes, once `begun` is there."""
+
+    def crash() -> None:
+        wait_until(lambda: any(begun.glob(".partial-*")), 10)
+        for worker in children() - idle():
+            os.kill(worker, signal.SIGSEGV)
+
+    killer = threading.Thread(target=crash)
+    killer.start()
+    with pytest.raises(EndedError) as caught:
+        make()
+    killer.join()
+    assert not any(begun.iterdir())  # nothing is left of what was begun
+    return str(caught.value)
+
+
+def test_a_video_that_ends_its_process_ends_no_other_while_a_copy_is_written(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [numbered(i, 240, 320) for i in range(20)] * 6)
+    out = tmp_path / "out"
+    out.mkdir()
+    for make in (
+        lambda: annotate_video(path, out / "a.mp4", [(0, 120)], [0.5], [], 0.4),
+        lambda: cut_clip(path, out / "a.mp4", 0, 120),
+        lambda: write_preview(path, out / "a.mp4"),
+    ):
+        assert crash_while(out, make).endswith("a.mp4 ended the process that decodes it (SIGSEGV)")
+
+
+def test_a_replayed_file_is_decoded_apart_and_its_crash_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 200)
+    frames = []
+    with pytest.raises(EndedError, match=r"a\.mp4 ended the process that decodes it \(SIGSEGV\)"):
+        for item in open_source(f"replay:{path}?speed=0", with_packets=True):
+            if isinstance(item, LiveFrame):
+                frames.append(read_number(item.image))
+                for worker in children() - idle():
+                    os.kill(worker, signal.SIGSEGV)
+    assert frames[:5] == list(range(5))
+    assert len(frames) < 200
+
+
+@pytest.mark.parametrize("used", ["1", "0"])
+def test_a_replay_is_the_same_with_and_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: str) -> None:
+    monkeypatch.setenv("AMISS_DECODE_WORKER", used)
+    path = write_video(tmp_path / "a.mkv", 40, times=[i / 25 + (i > 20) for i in range(40)])
+    began_s = time.monotonic()
+    items = list(open_source(f"replay:{path}?speed=10", with_packets=True))
+    assert time.monotonic() - began_s > 0.2
+    frames = [item for item in items if isinstance(item, LiveFrame)]
+    assert [read_number(frame.image) for frame in frames] == list(range(40))
+    assert [frame.file_s for frame in frames] == pytest.approx([i / 25 + (i > 20) for i in range(40)], abs=2e-3)
+    assert [(item.state, item.reason) for item in items if isinstance(item, StateChange)] == [
+        ("connecting", ""), ("running", "64x48"), ("stopped", "end of file")
+    ]  # fmt: skip
+    assert sum(isinstance(item, LivePacket) for item in items) == 40

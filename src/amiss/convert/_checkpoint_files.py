@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from scipy.io import loadmat
 from torch import Tensor
 
 from amiss.backbones.weights import first_line, is_caffe2, read_caffe2, unwrap
 from amiss.convert import _mindspore
 from amiss.errors import WeightsError
-from amiss.reading import check_file, refusing
+from amiss.reading import check_file, read_matlab, refusing
 
 # what a pickled module is made of, besides tensors; everything else in a pickle is refused
 _HARMLESS: dict[tuple[str, str], Any] = {
@@ -109,10 +108,9 @@ def _tensors_of(module: _Shell, prefix: str = "") -> Iterator[tuple[str, Tensor]
 
 def _read_sultani(path: Path) -> dict[str, Tensor]:
     """Keras layers '0', '2', '4' as cells {W (in, out), b (1, out)}; '1' and '3' are dropout."""
-    cells = loadmat(path)
     tensors = {}
     for layer, key in (("fc1", "0"), ("fc2", "2"), ("fc3", "4")):
-        weight, bias = (np.asarray(cell, dtype=np.float32) for cell in cells[key][0])
+        weight, bias = (np.asarray(cell, dtype=np.float32) for cell in read_matlab(path, key))
         tensors[f"{layer}.weight"] = torch.from_numpy(weight.T.copy())
         tensors[f"{layer}.bias"] = torch.from_numpy(bias.reshape(-1).copy())
     return tensors

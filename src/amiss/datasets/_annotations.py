@@ -16,10 +16,10 @@ from amiss import reading
 from amiss.datasets._manifest import parse_events
 from amiss.errors import ManifestError
 from amiss.reading import (
-    check_file,
     check_id,
     load_array,
     read_lines,
+    read_matlab,
     refusing,
     shown,
     to_label,
@@ -304,11 +304,8 @@ def read_avenue_mat(path: Path) -> Annotation:
     Raises:
         ManifestError: it can't be read or has no `volLabel`.
     """
-    from scipy.io import loadmat  # takes a second, and only this reader needs it
-
     with refusing(ManifestError, f"mask {path} (one of Avenue's has a volLabel per frame)"):
-        volume = loadmat(check_file(path), variable_names=["volLabel"])["volLabel"].ravel()
-        mask = np.array([np.any(frame) for frame in volume])
+        mask = np.array([frame.any() for frame in read_matlab(path, "volLabel")])
     match = re.match(r"(\d+)_label", path.stem)
     if match is None:
         raise ManifestError(f"{path} is not named like Avenue's masks (1_label.mat … 21_label.mat)")

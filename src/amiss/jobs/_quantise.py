@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from amiss.backbones import check_backbone_name
 from amiss.errors import UsageError
 from amiss.jobs._progress import OnProgress, silent
 from amiss.jobs._targets import video_files
-from amiss.video import VideoReader, iter_clips
+from amiss.video import Clip, ClipReader
 
 if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
     from torch import Tensor
@@ -141,16 +141,17 @@ def sample_inputs(videos: Mapping[str, Path], backbone: Backbone, on_progress: O
     inputs: list[Tensor] = []
     for number, path in enumerate(paths):
         on_progress(number, len(paths), f"clips of {path.name}")
-        with VideoReader(path) as reader, torch.inference_mode():
-            inputs += _thinned(backbone, reader, each)
+        how = backbone.spec.clip_len, backbone.spec.stride
+        with ClipReader(path, *how, "pad") as clips, torch.inference_mode():
+            inputs += _thinned(backbone, clips, each)
     return inputs
 
 
-def _thinned(backbone: Backbone, reader: VideoReader, most: int) -> list[Tensor]:
+def _thinned(backbone: Backbone, clips: Iterable[Clip], most: int) -> list[Tensor]:
     """Clips of a video at equal distances, at most so many, though its length isn't known before it ends."""
-    spec, step = backbone.spec, 1
+    step = 1
     kept: list[Tensor] = []
-    for i, clip in enumerate(islice(iter_clips(reader, spec.clip_len, spec.stride, "pad"), _FIRST_CLIPS)):
+    for i, clip in enumerate(islice(clips, _FIRST_CLIPS)):
         if i % step == 0:
             kept.append(backbone.preprocess(clip.images))
         if len(kept) > most:

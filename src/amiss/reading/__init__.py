@@ -18,6 +18,7 @@ from amiss.reading._files import (
     reading_bounds,
     refusing,
 )
+from amiss.reading._matlab import read_matlab
 from amiss.reading._tables import Row, Table, read_columns, read_table
 from amiss.reading._values import check_id, check_values, shown, to_label, to_number, to_whole_number
 
@@ -36,6 +37,7 @@ __all__ = [
     "read_columns",
     "read_json",
     "read_lines",
+    "read_matlab",
     "read_table",
     "read_text",
     "reading_bounds",

@@ -12,10 +12,10 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from amiss.errors import UsageError
-from amiss.video._reader import VideoReader
 from amiss.video._rgb import Image
 from amiss.video._times import FrameTimes
 from amiss.video._writer import VideoWriter
+from amiss.video.worker import FrameReader
 
 Colour = tuple[int, int, int]
 RED: Colour = (232, 48, 48)
@@ -51,13 +51,13 @@ def annotate_video(
 
     Raises:
         UsageError: not one score per span.
-        VideoError: the source can't be read.
+        VideoError: the source can't be read, or ends the process that decodes it.
         OutputError: the file can't be written.
     """
     if len(spans) != len(scores):
         raise UsageError(f"{len(scores)} scores were given for {len(spans)} spans")
     frame_scores = _scores_per_frame(spans, scores)
-    with VideoReader(source) as reader:
+    with FrameReader(source) as reader:
         shown = times or FrameTimes(len(frame_scores), reader.fps)
         overlay = _Overlay(reader.height, reader.width, frame_scores, events, threshold, shown)
         with VideoWriter(destination, reader.fps, reader.width, reader.height) as writer:

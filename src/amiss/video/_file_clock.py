@@ -123,14 +123,6 @@ class FileClock:
         self._now.shown_s, self._now.has_begun = picture.duration * self.time_base, True
         return self.time_s
 
-    def ahead_of(self, pts: int) -> float:
-        """Where a picture that comes soon will be, gaps left out."""
-        if self._now.origin is None:
-            return 0.0
-        time_s = self._now.origin[1] + (pts - self._now.origin[0]) * self.time_base
-        is_gap = time_s - self.end_s > self._max_gap_s
-        return (self.end_s if is_gap else time_s) - self.gaps_s
-
     def _next_s(self, pts: int | None) -> float:
         expected_s = self.end_s
         if pts is None or not self.time_base:

@@ -2,11 +2,9 @@
 
 import os
 from collections.abc import Callable
-from itertools import chain
 
-from amiss.video._pictures import open_decoder
-from amiss.video._rgb import RgbConverter
 from amiss.video._writer import VideoWriter
+from amiss.video.worker import FrameReader
 
 _HEIGHT = 360
 
@@ -26,22 +24,14 @@ def write_preview(
         on_progress: called with the share of it that is done, 0..1, as far as its header tells.
 
     Raises:
-        VideoError: the source can't be read.
+        VideoError: the source can't be read, or ends the process that decodes it.
         OutputError: the copy can't be written.
     """
-    decoder = open_decoder(source)
-    try:
-        pictures = iter(decoder)
-        first = next(pictures, None)
-        if first is None:
-            raise decoder.nothing_decodes()
-        convert = RgbConverter(first[0])
-        if convert.height > height:
-            convert = RgbConverter(first[0], height)
-        with VideoWriter(destination, decoder.fps, convert.width, convert.height) as writer:
-            for picture, time_s in chain([first], pictures):
-                writer.write(convert(picture), time_s)
-                if on_progress is not None and decoder.stated_frames:
-                    on_progress(min(1.0, decoder.n_frames / decoder.stated_frames))
-    finally:
-        decoder.close()
+    with (
+        FrameReader(source, height=height) as reader,
+        VideoWriter(destination, reader.fps, reader.width, reader.height) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame.image, frame.time_s)
+            if on_progress is not None and reader.stated_frames:
+                on_progress(min(1.0, (frame.index + 1) / reader.stated_frames))

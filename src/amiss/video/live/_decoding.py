@@ -151,18 +151,16 @@ class LiveDecoder:
         yield LivePacket(self._copied, EncodedPacket(data, self.now(), packet.is_keyframe, *stamps))
 
     def file_items(
-        self, container: InputContainer, stop: threading.Event, speed: float = 0.0
+        self, container: InputContainer, stop: threading.Event
     ) -> Generator[LiveItem, None, LostError | None]:
         """What is in a file, after `begin`; returns why the rest of it can't be read, if it can't.
 
         Args:
             container: the file.
             stop: ends it.
-            speed: of the file's time; 0: as fast as it is taken.
         """
         rate = self._stream.average_rate or self._stream.guessed_rate
         clock = FileClock(container, self._stream, float(rate or FALLBACK_FPS))
-        began_s = time.monotonic()
         n_before, others_end_s = self.counters.frames, 0.0
         try:
             for packet in _file_packets(container):
@@ -173,8 +171,6 @@ class LiveDecoder:
                     continue
                 if not packet.size:
                     continue
-                if speed and (stamp := _stamp(packet)) is not None:
-                    stop.wait(max(0.0, began_s + clock.ahead_of(stamp) / speed - time.monotonic()))
                 if (pictures := self.decode(packet)) is None:
                     continue
                 if packet.is_corrupt or any(picture.is_corrupt for picture in pictures):
@@ -217,7 +213,3 @@ def _file_packets(container: InputContainer) -> "Iterator[Packet[VideoStream]]":
             yield cast("Packet[VideoStream]", packet)
     except av.FFmpegError as error:
         raise LostError(error.strerror or type(error).__name__) from error
-
-
-def _stamp(packet: "Packet[VideoStream]") -> int | None:
-    return packet.dts if packet.dts is not None else packet.pts

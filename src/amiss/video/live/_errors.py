@@ -1,11 +1,8 @@
 """How a live source's connection or file is lost."""
 
 import errno
-from pathlib import Path
 
 import av
-
-from amiss.errors import VideoError
 
 # What libav hands on from the system. Others that look like it (EINVAL, EPERM, ENOMEM) are also its words for damage.
 _OF_THE_SYSTEM = frozenset(
@@ -35,8 +32,3 @@ def is_read_error(error: BaseException | None) -> bool:
     if isinstance(error, av.FFmpegError):
         return error.errno in _OF_THE_SYSTEM
     return isinstance(error, OSError)
-
-
-def words_of(error: OSError | VideoError, path: Path) -> str:
-    """Why a file can't be opened."""
-    return f"{path} can't be read: {error.strerror}" if isinstance(error, OSError) else str(error)

@@ -5,16 +5,15 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from amiss.errors import UsageError, VideoError, showable
-from amiss.video._decode import open_video
 from amiss.video._redact import redact
-from amiss.video.live._apart import FRAMES_AT_ONCE, items_apart
 from amiss.video.live._drop_box import DropBox
-from amiss.video.live._errors import LostError, is_read_error, words_of
+from amiss.video.live._errors import LostError, is_read_error
+from amiss.video.live._files import open_file
 from amiss.video.live._items import FileBegan, FileEnded, FileOutcome, FilesLeftOut, LiveCounters, LiveItem, StateChange
 from amiss.video.live._options import SourceOptions
 from amiss.video.live._source import LiveSource
 from amiss.video.live._timeline import BETWEEN_FILES_S, MediaTimeline
-from amiss.video.worker import EndedError, NotStartedError, is_used, run, warm_up
+from amiss.video.worker import EndedError, NotStartedError, warm_up
 
 ENDS = 2  # times that a file may end the process that decodes it
 IDLE = "waiting for files"
@@ -90,7 +89,7 @@ class FolderSource(LiveSource):
         yield FileBegan(name)
         has_ended = is_unread = not_started = False
         try:
-            problem, is_unread = yield from (self._read_apart if is_used() else self._read)(path, key, name)
+            problem, is_unread = yield from self._read(path, key, name)
         except EndedError as error:
             has_ended, problem = True, str(error).removeprefix(str(path)).lstrip(": ")
         except NotStartedError as error:
@@ -116,32 +115,24 @@ class FolderSource(LiveSource):
                 return None
         return ended.outcome
 
-    def _read_apart(self, path: Path, key: str, name: str) -> Generator[LiveItem, None, tuple[str, bool]]:
-        """As `_read`, decoded by a process of its own.
+    def _read(self, path: Path, key: str, name: str) -> Generator[LiveItem, None, tuple[str, bool]]:
+        """Its frames; returns what is wrong with it ("": nothing), and whether it, or its rest, couldn't be read.
 
         Raises:
-            EndedError: the file ended that process.
+            EndedError, NotStartedError: see `amiss.video.worker`.
         """
         before = self.counters
-        options = self.options
-        request = {
-            "do": "items",
-            "height": options.settings.height,
-            "threads": options.threads,
-            "with_packets": options.with_packets,
-        }
-        with closing(run(request, path, FRAMES_AT_ONCE, self._stop)) as answers:
-            try:
-                next(answers, None)
-            except (EndedError, NotStartedError):
-                raise
-            except VideoError as error:
-                self._decoder.count(damaged=1)
-                return str(error).removeprefix(str(path)).lstrip(": "), error.__context__ is not None
+        try:
+            file = open_file(path, self._decoder, self.options, self._stop)
+        except (EndedError, NotStartedError):
+            raise
+        except VideoError as error:
+            self._decoder.count(damaged=1)
+            return str(error).removeprefix(str(path)).lstrip(": "), is_read_error(error.__context__)
+        with closing(file):
             yield self._state("running", name)
-            self._decoder.begin(file=key)
             try:
-                lost = yield from items_apart(self._decoder, answers)
+                lost = yield from file.items(key, new_size=True)
             except EndedError:
                 raise
             except VideoError as error:  # its pictures are of a kind that can't be converted
@@ -157,22 +148,3 @@ class FolderSource(LiveSource):
             return "no frame can be decoded", False
         damaged = self.counters.damaged - before.damaged
         return f"{damaged} damaged packet{'s' if damaged > 1 else ''}" if damaged else "", False
-
-    def _read(self, path: Path, key: str, name: str) -> Generator[LiveItem, None, tuple[str, bool]]:
-        """Its frames; returns what is wrong with it ("": nothing), and whether it, or its rest, couldn't be read."""
-        before = self.counters
-        try:
-            container, stream = open_video(path)
-        except (OSError, VideoError) as error:
-            self._decoder.count(damaged=1)
-            problem = words_of(error, path).removeprefix(str(path)).lstrip(": ")
-            return problem, is_read_error(error) or is_read_error(error.__context__)
-        yield self._state("running", name)
-        try:
-            with container:
-                self._decoder.begin(stream, file=key, new_size=True)
-                lost = yield from self._decoder.file_items(container, self._stop)
-        except VideoError as error:  # its pictures are of a kind that can't be converted
-            self._decoder.count(damaged=1)
-            return str(error), False
-        return self._outcome(before, lost)

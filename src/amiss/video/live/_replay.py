@@ -4,16 +4,14 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from amiss.errors import UsageError, VideoError, showable
-from amiss.video._decode import open_video
-from amiss.video._pictures import PictureDecoder
 from amiss.video._redact import redact
-from amiss.video.live._errors import words_of
+from amiss.video.live._files import open_file
 from amiss.video.live._items import LiveFrame, LiveItem
 from amiss.video.live._options import SourceOptions
 from amiss.video.live._source import LiveSource
@@ -38,7 +36,10 @@ class ReplaySource(LiveSource):
     def _items(self) -> Generator[LiveItem, None, str]:
         while not self._stop.is_set():
             frames = self.counters.frames
-            yield from self._play()
+            try:
+                yield from self._play()
+            except VideoError as error:  # a name may be anything
+                raise type(error)(showable(str(error))) from error
             if self.counters.frames == frames and not self._stop.is_set():
                 raise VideoError(showable(f"{self._path}: no frame can be decoded"))
             if not self._loops:
@@ -46,39 +47,29 @@ class ReplaySource(LiveSource):
         return ""
 
     def _play(self) -> Generator[LiveItem, None, None]:
-        if self._path.is_dir():
-            yield from self._play_pictures()
-            return
-        try:
-            container, stream = open_video(self._path)
-        except (OSError, VideoError) as error:
-            raise VideoError(showable(words_of(error, self._path))) from None
-        self._decoder.begin(stream, file=self._reading())
-        with container, closing(self._decoder.file_items(container, self._stop, self._speed)) as items:
-            for item in items:
+        path = PictureFolder(self._path, self._fps) if self._path.is_dir() else self._path
+        with closing(open_file(path, self._decoder, self.options, self._stop)) as file:
+            for item in self._paced(file.items(self._reading())):
                 if isinstance(item, LiveFrame) and self._last.state != "running":
-                    yield self._state("running", f"{stream.codec_context.width}x{stream.codec_context.height}")
+                    yield self._state("running", file.size)
                 yield item
+
+    def _paced(self, items: Iterator[LiveItem]) -> Iterator[LiveItem]:
+        """Each frame when it is due, and nothing more after `stop`."""
+        began: tuple[float, float] | None = None  # now, and the time of the first frame
+        for item in items:
+            if isinstance(item, LiveFrame) and self._speed:
+                now_s = time.monotonic()
+                began = began or (now_s, item.monotonic_s)
+                self._stop.wait(max(0.0, began[0] + (item.monotonic_s - began[1]) / self._speed - now_s))
+            if self._stop.is_set():
+                return
+            yield item
 
     def _reading(self) -> str:
         """What tells this reading from others."""
         # Seconds into a loop say nothing; what is read once more has other events.
         return "" if self._loops else f"{showable(self._path.name)} replayed {uuid.uuid4().hex}"
-
-    def _play_pictures(self) -> Generator[LiveItem, None, None]:
-        decoder = PictureDecoder(PictureFolder(self._path, self._fps))
-        self._decoder.begin(file=self._reading())
-        began_s = time.monotonic()
-        for picture, time_s in decoder:
-            if self._speed:
-                self._stop.wait(max(0.0, began_s + time_s / self._speed - time.monotonic()))
-            if self._stop.is_set():
-                break
-            frame = self._decoder.frame(picture, time_s, time_s)
-            if self._last.state != "running":
-                yield self._state("running", f"{picture.width}x{picture.height}")
-            yield frame
-        self._decoder.count(damaged=decoder.n_damaged)
 
 
 def _parts(url: str) -> tuple[Path, bool, float, float]:

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from amiss.settings import Settings, from_environment
+from amiss.reading.apart import DecodeBounds
+from amiss.settings import from_environment
 
 
-class VideoBounds(Settings):
+class VideoBounds(DecodeBounds):
     """Bounds on what is decoded, wherever it comes from.
 
     Each can be set in the environment, by its name in capitals after `AMISS_`: `AMISS_MAX_PIXELS=100000000`.
@@ -22,12 +23,6 @@ class VideoBounds(Settings):
     and counts in no hours. A number without end: there are none."""
     max_duration_h: Annotated[float, Field(gt=0)] = 200.0
     """Hours of one video, gaps left out. What comes after them isn't decoded, which is said."""
-    decode_worker: bool = True
-    """Decode files in a process of its own, so that one that ends or fills it ends nothing else. Not on Windows."""
-    decode_memory_mb: Annotated[int, Field(ge=256, le=1 << 20)] = 4096
-    """Of that process, all that it maps."""
-    decode_wait_s: Annotated[float, Field(gt=0, le=86400)] = 60.0
-    """Longest time without one decoded picture; then it is ended, and the file counts as one that can't be decoded."""
 
 
 def video_bounds() -> VideoBounds:

@@ -6,12 +6,13 @@ from datetime import datetime
 
 import numpy as np
 
+from amiss.reading.apart import is_used
 from amiss.video import _header, _reader
 from amiss.video._header import VideoHeader
 from amiss.video._reader import StatedLength, VideoCheck
 from amiss.video._rgb import Image
 from amiss.video.worker._clips import times_of
-from amiss.video.worker._process import is_used, run
+from amiss.video.worker._process import run
 
 
 def check_video(path: str | os.PathLike[str]) -> VideoCheck:
@@ -23,7 +24,7 @@ def check_video(path: str | os.PathLike[str]) -> VideoCheck:
     """
     if not is_used():
         return _reader.check_video(path)
-    (end,) = run({"do": "check"}, path, 0)
+    (end,) = run("check", {}, path)
     return VideoCheck(times_of(end), end.values["problem"])
 
 
@@ -35,7 +36,7 @@ def read_stated(path: str | os.PathLike[str]) -> StatedLength:
     """
     if not is_used():
         return _reader.read_stated(path)
-    (end,) = run({"do": "stated"}, path, 0)
+    (end,) = run("stated", {}, path)
     return StatedLength(**end.values)
 
 
@@ -47,7 +48,7 @@ def read_header(path: str | os.PathLike[str]) -> VideoHeader:
     """
     if not is_used():
         return _header.read_header(path)
-    (end,) = run({"do": "header"}, path, 0)
+    (end,) = run("header", {}, path)
     stated, exact = end.values.pop("started"), end.values.pop("first_picture")
     started = None if stated is None else datetime.fromisoformat(stated)
     if started is not None and started.tzinfo is not None:
@@ -70,5 +71,5 @@ def read_frames_at(path: str | os.PathLike[str], indices: Sequence[int], height:
     """
     if not is_used() or any(index < 0 for index in indices):
         return _reader.read_frames_at(path, indices, height)
-    answers = run({"do": "frames", "indices": list(indices), "height": height}, path, 1)
+    answers = run("frames", {"indices": list(indices), "height": height}, path, 1)
     return [np.array(answer.image) for answer in answers if answer.image is not None]

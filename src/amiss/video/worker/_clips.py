@@ -10,12 +10,13 @@ from typing import Any, Self
 import numpy as np
 
 from amiss.errors import VideoError
+from amiss.reading.apart import Message, is_used
 from amiss.video._clips import Clip, Tail, iter_clips
 from amiss.video._parts import NotSplitError, PartProof, SplitVideo, VideoPart
 from amiss.video._reader import VideoReader
 from amiss.video._times import FrameTimes
 from amiss.video.opening import video_bounds
-from amiss.video.worker._process import Message, is_used, run
+from amiss.video.worker._process import run
 
 CLIPS_AT_ONCE = 2  # one is filled while one is used
 
@@ -62,9 +63,9 @@ class ClipReader:
         self._reader: VideoReader | None = None
         self._answers: Generator[Message, None, None] | None = None
         if is_used():
-            request: dict[str, Any] = {"do": "clips", "clip_len": clip_len, "stride": stride, "tail": tail}
+            request: dict[str, Any] = {"clip_len": clip_len, "stride": stride, "tail": tail}
             request |= {"frame_rate": frame_rate, "part": part and asdict(part)}
-            self._answers = run(request, path, CLIPS_AT_ONCE, stop or threading.Event())
+            self._answers = run("clips", request, path, CLIPS_AT_ONCE, stop or threading.Event())
             if (first := next(self._answers, None)) is None:
                 raise VideoError(f"{path}: reading it was stopped")
             begin = first.values
@@ -139,9 +140,9 @@ def split_video(
     """
     if not is_used():
         raise NotSplitError("no process is used that decodes (AMISS_DECODE_WORKER)")
-    request = {"do": "parts", "n_parts": n_parts, "least_frames": least_frames, "clip_len": clip_len}
+    request = {"n_parts": n_parts, "least_frames": least_frames, "clip_len": clip_len}
     request |= {"stride": stride, "frame_rate": frame_rate}
-    answers = list(run(request, path, 0, stop or threading.Event()))
+    answers = list(run("parts", request, path, 0, stop or threading.Event()))
     if not answers:
         raise NotSplitError("it was stopped")
     (end,) = answers
