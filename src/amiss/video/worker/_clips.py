@@ -140,7 +140,7 @@ def split_video(
     """
     if not is_used():
         raise NotSplitError("no process is used that decodes (AMISS_DECODE_WORKER)")
-    request = {"n_parts": n_parts, "least_frames": least_frames, "clip_len": clip_len}
+    request: dict[str, Any] = {"n_parts": n_parts, "least_frames": least_frames, "clip_len": clip_len}
     request |= {"stride": stride, "frame_rate": frame_rate}
     answers = list(run("parts", request, path, 0, stop or threading.Event()))
     if not answers:
