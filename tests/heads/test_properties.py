@@ -17,6 +17,8 @@ HEADS: dict[str, tuple[str, dict[str, Any]]] = {
     "pooled": ("pooled", {}),
     "amiss": ("amiss", {}),
     "amiss-causal": ("amiss", {"causal": True, "components": 3}),
+    "late-fusion": ("late-fusion", {}),
+    "late-fusion-topk": ("late-fusion", {"head": "topk", "head_options": {"k": 2}}),
     "rtfm": ("rtfm", {"channels": 8}),
     "salient": ("salient", {"chunk": 4}),
     "salient-chunk": ("salient", {"chunk": 4, "clip_scores": "chunk"}),

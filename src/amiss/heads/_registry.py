@@ -24,6 +24,7 @@ _TABLE: dict[str, HeadFactory | str] = {
     "bn-wvad": "amiss.heads.bn_wvad:BNWVADHead",
     "amiss": "amiss.heads.amiss:AmissHead",
     "pooled": "amiss.heads.pooled:PooledHead",
+    "late-fusion": "amiss.heads.late_fusion:LateFusionHead",
     "distribution": "amiss.heads.distribution:create_distribution_head",
 }
 HEADS: Registry[HeadFactory] = Registry("head", _TABLE, group="amiss.heads", entry_type=Callable)  # type: ignore[arg-type]

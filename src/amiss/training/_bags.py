@@ -19,10 +19,11 @@ from amiss.datasets import Glances, Video, first_names
 from amiss.detection import Normalisation
 from amiss.errors import FeatureError, ManifestError, UsageError
 from amiss.features import UNIT_LENGTH_RULES, FeatureSet, pool, row_spans
-from amiss.heads import full_mask
+from amiss.heads import create_head, full_mask
 from amiss.training._classes import class_numbers
 from amiss.training._recipe import Recipe
 
+_LATE = "late-fusion"  # the head
 _IN_MEMORY = 2 << 30  # bytes; more bags than that lie in a temporary file
 _FIT_VALUES = 1 << 27  # values that the normalisation is fitted on at most
 
@@ -78,6 +79,8 @@ class Bags:
 def resolve_recipe(recipe: Recipe, features: FeatureSet) -> Recipe:
     """The recipe with `auto` settled for these features, and pooling off where they are segments already.
 
+    Fused features that are to be judged part by part get the head `late-fusion`, each part with the recipe's own head.
+
     Raises:
         UsageError: pooling and normalisation don't go together.
     """
@@ -93,7 +96,18 @@ def resolve_recipe(recipe: Recipe, features: FeatureSet) -> Recipe:
             f"pooling {pooling!r} changes the length of the vectors, clips at test time keep theirs: "
             f"normalise must be 'l2' or 'l2+standard' with it, not {recipe.normalise!r}"
         )
-    return recipe.model_copy(update=changes)
+    return recipe.model_copy(update=changes | _fusion(recipe, features))
+
+
+def _fusion(recipe: Recipe, features: FeatureSet) -> dict[str, object]:
+    """What of a recipe changes where features are fused."""
+    parts = features.spec.parts
+    if not parts or recipe.head == _LATE or recipe.fusion == "joined":
+        return {}
+    if recipe.fusion == "auto" and not create_head(recipe.head, features.spec.dim, **recipe.head_options).fits_at_once:
+        return {"fusion": "joined"}
+    options = {"head": recipe.head, "head_options": recipe.head_options, "blocks": [part.dim for part in parts]}
+    return {"fusion": "late", "head": _LATE, "head_options": options}
 
 
 def find_all_zero(videos: Sequence[Video], features: FeatureSet) -> frozenset[str]:

@@ -40,7 +40,8 @@ def class_numbers(recipe: Recipe, videos: Sequence[Video]) -> NDArray[np.intp] |
     Raises:
         ManifestError: an anomalous video is of no class, or of another one.
     """
-    classes = list(recipe.head_options.get("classes") or ())
+    options = recipe.head_options
+    classes = list(options.get("classes") or options.get("head_options", {}).get("classes") or ())
     if not classes:
         return None
     for video in videos:

@@ -110,6 +110,9 @@ class Recipe(Settings):
     """Registry name of the head."""
     head_options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the head."""
+    fusion: Literal["auto", "late", "joined"] = "auto"
+    """What fused features are to the head. `joined`: one vector. `late`: each part has a head of its own, and their
+    logits are averaged (head `late-fusion`). `auto`: late for heads that are fitted at once (`pooled`, `amiss`)."""
     class_vectors: str | None = None
     """npz file of a vector per class, by name, `normal` among them, for heads with the option `classes`: of CLIP's text
     encoder, say. None = they are learned."""
