@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from amiss.backbones import _transformers as module
-from amiss.backbones import create_backbone, list_backbones
+from amiss.backbones import create_backbone, list_backbones, list_weights
 from amiss.engines import TorchEngine, create_engine
 from amiss.errors import UsageError, WeightsError
 
@@ -120,6 +121,49 @@ def test_they_run_in_openvino(tiny):
     expected = TorchEngine(backbone, "cpu").encode([FRAMES]).ravel().astype(float)
     found = create_engine(backbone, "cpu", engine="openvino", precision="fp32").encode([FRAMES]).ravel().astype(float)
     assert found @ expected / np.linalg.norm(found) / np.linalg.norm(expected) > 0.99999
+
+
+@pytest.fixture
+def nothing_here(tmp_path, monkeypatch):
+    """No weights on this machine, and no network."""
+
+    def offline(*args, **kwargs):
+        raise URLError("no network")
+
+    for name in ("TORCH_HOME", "HF_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    for name in ("AMISS_WEIGHTS", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    return tmp_path
+
+
+@pytest.mark.parametrize("card", module.NETWORKS, ids=lambda card: card.name)
+def test_the_error_says_which_file_to_save_where(nothing_here, card):
+    file, weights = card.published.file_name, card.published
+    with pytest.raises(WeightsError) as caught:
+        create_backbone(card.name)
+    said = str(caught.value)
+    assert f"save {weights.url} ({weights.megabytes:.0f} MB) as {file} into {nothing_here / 'TORCH_HOME'}" in said
+    assert f"weights {weights.id} of {card.name} are not on this machine" in said
+
+
+def test_weights_in_hugging_faces_cache_are_found(nothing_here):
+    for name, ref in (("clip_vit_l_14", None), ("videomae_l", "0123abcd")):
+        (record,) = list_weights([name])
+        assert record.path is None
+        repository, _, rest = record.weights.url.removeprefix("https://huggingface.co/").partition("/resolve/")
+        revision, _, file = rest.partition("/")
+        model = nothing_here / "HF_HOME/hub" / f"models--{repository.replace('/', '--')}"
+        folder = model / "snapshots" / (ref or revision)
+        folder.mkdir(parents=True)
+        (folder / file).write_bytes(b"")
+        if ref:
+            (model / "refs").mkdir()
+            (model / "refs" / revision).write_text(f"{ref}\n")
+        assert record.path == folder / file
+    with pytest.raises(WeightsError, match=r"is not the weight file clip-vit-large-patch14\.safetensors: its"):
+        create_backbone("clip_vit_l_14")
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch):

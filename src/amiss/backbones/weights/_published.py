@@ -1,6 +1,7 @@
 """Published weights: where they are, and what their file is called on this machine."""
 
 import importlib.util
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +38,28 @@ class PublishedWeights:
 
     @property
     def installed(self) -> Path | None:
-        """The file in an installed package; nothing of the package is run."""
+        """The file where another tool put it: an installed package (nothing of it is run), or Hugging Face's cache."""
+        return self._in_package() or self._in_hugging_face_cache()
+
+    def _in_package(self) -> Path | None:
         module, _, folder = self.in_package.partition("/")
         found = importlib.util.find_spec(module) if module else None
         places = (found.submodule_search_locations or ()) if found is not None else ()
         return next((path for place in places if (path := Path(place, folder, self.file_name)).is_file()), None)
+
+    def _in_hugging_face_cache(self) -> Path | None:
+        """The file as `transformers` and its kin keep it: `models--OWNER--NAME/snapshots/COMMIT/FILE`."""
+        address = re.fullmatch(r"https://huggingface\.co/(.+?)/(.+?)/resolve/(.+?)/(.+)", self.url)
+        if address is None:
+            return None
+        owner, name, revision, file = address.groups()
+        home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+        cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home, "hub")).expanduser()
+        model = cache / f"models--{owner}--{name}"
+        named = model / "refs" / revision
+        commit = named.read_text(encoding="utf-8").strip() if named.is_file() else revision
+        path = model / "snapshots" / commit / file
+        return path if path.is_file() else None
 
     @property
     def sha256_start(self) -> str:
