@@ -74,16 +74,16 @@ class LateFusionHead(HeadWithOptions):
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; a bag's is its highest. `extras`: outputs, one `HeadOutput` per part."""
         mask = full_mask(features) if mask is None else mask
-        parts = features.split(self.blocks, dim=2)
-        outputs = [head(self._to_scale(x), mask) for head, x in zip(self.parts, parts, strict=True)]
+        outputs = [head(x, mask) for head, x in zip(self.parts, self._split(features), strict=True)]
         logits = torch.stack([mean_logits(output, crops=1) for output in outputs]).mean(dim=0)
         logits = logits.to(outputs[0].scores.dtype).masked_fill(~mask, torch.finfo(outputs[0].scores.dtype).min)
         scores = torch.sigmoid(logits)
         return HeadOutput(scores, scores.amax(dim=1), {"outputs": outputs}, logits)
 
-    def _to_scale(self, part: Tensor) -> Tensor:
-        """Rows of a part [..., D of it], as long as rows of all numbers are by their dims: about 1, once normalised."""
-        return part * (self.feature_dim / part.shape[-1]) ** 0.5
+    def _split(self, features: Tensor) -> list[Tensor]:
+        """Features [..., D] by part. Normalised rows have a length of about 1; rows of a part get it back."""
+        parts = torch.split(features, list(self.blocks), dim=-1)
+        return [part * (self.feature_dim / part.shape[-1]) ** 0.5 for part in parts]
 
     def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
         """Sum of the parts' losses; terms of part i are called `i/…`."""
@@ -100,8 +100,8 @@ class LateFusionHead(HeadWithOptions):
             bags: [C, T, D] each.
             labels: [B] 0 = normal, 1 = anomalous, both present.
         """
-        split = [[self._to_scale(x).numpy() for x in torch.from_numpy(b).split(self.blocks, dim=2)] for b in bags]
-        for head, part in zip(self.parts, zip(*split, strict=True), strict=True):
+        by_bag = [[part.numpy() for part in self._split(torch.from_numpy(bag))] for bag in bags]
+        for head, part in zip(self.parts, zip(*by_bag, strict=True), strict=True):
             head.fit_bags(part, labels)
 
     def finish(self) -> None:
