@@ -28,7 +28,8 @@ def take_picture(results: Path, video_id: str, second: float) -> None:
     if chromium is None:
         raise SystemExit("Chromium is missing")
     page = results / "picture.html"
-    moment = f'<script>player.addEventListener("loadeddata", () => seek({second}), {{ once: true }})</script>'
+    seek = f"player.media.addEventListener('loadeddata', () => player.seek({second}), {{ once: true }})"
+    moment = f"<script>{seek}</script>"
     page.write_text((results / "report.html").read_text(encoding="utf-8") + moment, encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         shot = Path(folder) / "shot.png"

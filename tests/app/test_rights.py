@@ -51,6 +51,18 @@ ROUTES = {
     "GET /tokens": "viewer",
     "POST /tokens": "login",
     "DELETE /tokens/{token_id}": "viewer",
+    "GET /videos": "all cameras",
+    "POST /videos": "all, reviewer",
+    "GET /videos/{video_id}": "all cameras",
+    "DELETE /videos/{video_id}": "all, reviewer",
+    "GET /videos/{video_id}/scores": "all cameras",
+    "GET /videos/{video_id}/media": "all cameras",
+    "GET /videos/{video_id}/events": "all cameras",
+    "GET /videos/{video_id}/export": "all cameras",
+    "GET /jobs": "all, reviewer",
+    "POST /jobs": "all, reviewer",
+    "GET /jobs/{job_id}": "all, reviewer",
+    "DELETE /jobs/{job_id}": "all, reviewer",
     "GET /stream": "viewer",
     "GET /system": "admin",
     "GET /deliveries": "admin",
@@ -91,7 +103,9 @@ def test_who_may(route: str, app: Application, clients: dict[str, Any]) -> None:
     full = f"{method} {V1}{path}"
     event_id = app.events["door"].event_id
     values = {"camera": "door", "event_id": event_id}
-    url = V1 + path.format_map({"user_id": "0" * 32, "session_id": "0" * 32, "token_id": "0" * 32} | values)
+    url = V1 + path.format_map(
+        dict.fromkeys(("user_id", "session_id", "token_id", "video_id", "job_id"), "0" * 32) | values
+    )
     body = BODIES.get(full, {})
     if "ids" in body:
         body = body | {"ids": [event_id]}
@@ -105,6 +119,7 @@ def test_who_may(route: str, app: Application, clients: dict[str, Any]) -> None:
             "reviewer": name in ("reviewer", "boss"),
             "admin": name == "boss",
             "all cameras": name in ("viewer", "reviewer", "boss"),
+            "all, reviewer": name in ("reviewer", "boss"),
         }[needs]
         if allowed and full in ENDLESS:
             continue

@@ -17,6 +17,8 @@ from amiss.app._application import create_app, create_routes
 from amiss.app._context import AppContext
 from amiss.app._feed import Feed
 from amiss.app.accounts import Accounts, Passwords
+from amiss.app.jobs import Jobs
+from amiss.app.videos import Library
 from amiss.watch import CameraEvent
 from amiss.watch.camera import CameraStatus
 from amiss.watch.config import HttpSettings
@@ -58,7 +60,9 @@ class Application:
         quick = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         self.accounts = Accounts(self.store, lambda name, password: self.first.append((name, password)), quick)
         self.settings = settings or HttpSettings(port=0)
-        self.context = AppContext(WatcherView(watched), self.settings, self.accounts, Feed())
+        self.jobs = Jobs()
+        library = Library(folder / "videos", folder / "scores", self.jobs)
+        self.context = AppContext(WatcherView(watched), self.settings, self.accounts, Feed(), self.jobs, library)
         self.app: ASGIApp = create_app(self.context)
         self.routes = create_routes(self.context)
         self.events = {name: self.add_event(name) for name in CAMERAS}
@@ -102,6 +106,7 @@ class Application:
         return self.accounts.add_token(who, "tests", role or user.role, days)[0]
 
     def close(self) -> None:
+        self.jobs.close()
         self.store.close(1)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _REPORT = """<script type="module">
 {body}
 const said = document.createElement("pre");
@@ -35,7 +35,7 @@ def run_script(source: str, value: Any, folder: Path) -> Any:
 
 def in_browser(page: Path, test: str, width: int = 1280) -> Any:
     """Open a copy of a page that lies beside it in headless Chromium, and return what `async function test()` gives."""
-    chromium = next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if chromium is None:
         pytest.skip("no Chromium on this machine")
     copy = page.with_name(f"tested-{page.name}")

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from amiss._version import __version__
-from amiss.app import api
+from amiss.app import api, pages
 from amiss.app._context import AppContext
 from amiss.app.security import Authentication, BodyLimit, SafeHeaders, add_problem_handlers
 
@@ -33,11 +33,12 @@ def create_routes(context: AppContext) -> FastAPI:
     add_problem_handlers(app)
     app.include_router(api.open_router)
     app.include_router(api.router)
+    app.include_router(pages.router)
     return app
 
 
 def protected(routes: ASGIApp, context: AppContext) -> ASGIApp:
     """The routes with what stands before them, from the inside to the outside."""
     app: ASGIApp = Authentication(routes, context.accounts, context.settings)
-    app = BodyLimit(app)
+    app = BodyLimit(app, larger=frozenset([api.UPLOAD_PATH]))
     return SafeHeaders(app, context.settings.is_secure, STATIC)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from amiss.app._feed import Feed
 from amiss.app.accounts import Accounts
+from amiss.app.jobs import Jobs
+from amiss.app.videos import Library
 from amiss.watch.config import HttpSettings
 from amiss.watch.http import WatcherView
 from amiss.watch.store import Store
@@ -21,6 +23,10 @@ class AppContext:
     accounts: Accounts
     feed: Feed
     """News for browsers."""
+    jobs: Jobs
+    """What people started."""
+    library: Library
+    """Recorded videos."""
 
     @property
     def store(self) -> Store:

@@ -20,7 +20,7 @@ class News:
     kind: str
     """`event` or `job`."""
     camera: str | None
-    """Only who may see this camera is told; None = everybody."""
+    """Only who may see this camera is told; None = only who may see all."""
     data: dict[str, Any]
     """Ready for JSON."""
 

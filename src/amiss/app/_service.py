@@ -14,6 +14,10 @@ from amiss.app._application import create_app
 from amiss.app._context import AppContext
 from amiss.app._feed import Feed, News
 from amiss.app.accounts import Accounts
+from amiss.app.api import job_news
+from amiss.app.jobs import Job, Jobs
+from amiss.app.videos import Library
+from amiss.detection import check_detector_folder
 from amiss.errors import StoreError
 from amiss.watch import CameraEvent, Config, ScoreLog, WatchService
 from amiss.watch.config import HttpSettings
@@ -47,6 +51,7 @@ class AppService:
         score_log: ScoreLog | None = None,
     ) -> None:
         self._feed = Feed()
+        self._jobs = Jobs(lambda job: _publish_job(self._feed, job))
         self._on_first = on_first
         self._accounts: Accounts | None = None  # one for all the servers that follow each other
         self.watcher = WatchService(config, file, score_log=score_log, make_app=self._make_app, on_event=self._publish)
@@ -58,7 +63,10 @@ class AppService:
 
     def run(self, on_started: Callable[[], None] = lambda: None) -> None:
         """Watch and serve until `ask_to_stop`."""
-        self.watcher.run(on_started)
+        try:
+            self.watcher.run(on_started)
+        finally:
+            self._jobs.close()
 
     def ask_to_stop(self) -> None:
         """End `run`; may be called from a signal handler."""
@@ -72,10 +80,16 @@ class AppService:
         if self._accounts is None:
             self._accounts = Accounts(view.watched.store, self._on_first)
             _first_admin(self._accounts, settings)
-        return create_app(AppContext(view, settings, self._accounts, self._feed))
+        state = view.watched.state
+        library = Library(state / "videos", state / "scores", self._jobs, self._detector)
+        return create_app(AppContext(view, settings, self._accounts, self._feed, self._jobs, library))
+
+    def _detector(self) -> tuple[Path | None, Path | None]:
+        return self.watcher.config.detector, self.watcher.config.weights
 
     def _publish(self, event: CameraEvent) -> None:
-        self._feed.publish(News("event", event.camera, {"event_id": event.event_id, "state": event.state}))
+        told = {"event_id": event.event_id, "camera": event.camera, "state": event.state}
+        self._feed.publish(News("event", event.camera, told))
 
 
 class MediaService:
@@ -84,13 +98,25 @@ class MediaService:
     Args:
         media: the folder; what is found out about it lies in `media/.amiss`.
         settings: where to serve.
+        detector: folder of the detector that scores them; None = the one that comes along.
+        weights: file of its backbone's weights, where they are not found by name.
         on_first: see `AppService`.
 
     Raises:
-        AmissError: the store can't be opened, or the port is taken.
+        AmissError: the detector or the store can't be opened, or the port is taken.
     """
 
-    def __init__(self, media: Path, settings: HttpSettings, *, on_first: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        media: Path,
+        settings: HttpSettings,
+        detector: Path | None = None,
+        weights: Path | None = None,
+        *,
+        on_first: Callable[[str, str], None],
+    ) -> None:
+        if detector is not None:
+            check_detector_folder(detector)
         own = media / ".amiss"
         self._stop_asked = False
         self._store = open_store(f"sqlite:///{own / 'amiss.db'}", own / "spool")
@@ -98,7 +124,10 @@ class MediaService:
             watched = Watched(self._store, media, own, cameras=tuple, preview=lambda _: None, health=Health)
             accounts = Accounts(self._store, on_first)
             _first_admin(accounts, settings)
-            context = AppContext(WatcherView(watched), settings, accounts, Feed())
+            feed = Feed()
+            self._jobs = Jobs(lambda job: _publish_job(feed, job))
+            library = Library(media, own / "scores", self._jobs, lambda: (detector, weights))
+            context = AppContext(WatcherView(watched), settings, accounts, feed, self._jobs, library)
             self._http = HttpServer(create_app(context), settings)
         except BaseException:
             self._store.close(0)
@@ -118,6 +147,7 @@ class MediaService:
                 time.sleep(_TICK_S)
         finally:
             self._http.stop()
+            self._jobs.close()
             self._store.close()
 
     def ask_to_stop(self) -> None:
@@ -126,6 +156,10 @@ class MediaService:
 
     def ask_to_reload(self) -> None:
         """There is no configuration to read again."""
+
+
+def _publish_job(feed: Feed, job: Job) -> None:
+    feed.publish(News("job", None, job_news(job)))
 
 
 def _first_admin(accounts: Accounts, settings: HttpSettings) -> None:

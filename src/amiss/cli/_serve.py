@@ -24,6 +24,13 @@ def serve(
     media: Annotated[
         Path | None, typer.Option(help="Instead of a configuration: a folder of recorded videos, without cameras.")
     ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(help="With --media: detector directory; default: the small one that comes with amiss."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="With --media: file of the backbone's weights, if not found by name.")
+    ] = None,
     port: Annotated[int, typer.Option(help="With --media: the port.", min=0, max=65535)] = 8720,
 ) -> None:
     """Watch cameras and serve the application: pages and API to see, review and teach, behind a login."""
@@ -31,6 +38,8 @@ def serve(
 
     if (config is None) == (media is None):
         raise UsageError("give a configuration, or --media FOLDER")
+    if media is None and (detector is not None or weights is not None):
+        raise UsageError("--detector and --weights belong to --media: a configuration names its own")
     if media is not None and not media.is_dir():
         raise UsageError(f"--media {media}: there is no such folder")
     settings = load_config(config) if config is not None else None
@@ -48,7 +57,7 @@ def serve(
             service = AppService(settings, config, on_first=_tell, score_log=score_log)
         else:
             assert media is not None
-            service = MediaService(media.resolve(), HttpSettings(port=port), on_first=_tell)
+            service = MediaService(media.resolve(), HttpSettings(port=port), detector, weights, on_first=_tell)
         with signals(service):
             service.run(lambda: console.note(f"open {service.url}"))
 

@@ -2,15 +2,30 @@
 
 from fastapi import APIRouter
 
-from amiss.app.api import _cameras, _events, _health, _keys, _me, _reviews, _stream, _system, _users
+from amiss.app.api import (
+    _cameras,
+    _events,
+    _health,
+    _jobs,
+    _keys,
+    _me,
+    _reviews,
+    _stream,
+    _system,
+    _users,
+    _videos,
+)
 from amiss.app.api._answers import PROBLEMS
+from amiss.app.api._jobs import job_news
+from amiss.app.api._videos import UPLOAD_PATH
 
 open_router = _health.open_router
 """Routes without a login: whether the service lives."""
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 """All others."""
-for _subject in (_me, _cameras, _events, _reviews, _users, _keys, _stream, _system, _health):
+_SUBJECTS = (_me, _cameras, _events, _reviews, _videos, _jobs, _users, _keys, _stream, _system, _health)
+for _subject in _SUBJECTS:
     router.include_router(_subject.router)
 
-__all__ = ["open_router", "router"]
+__all__ = ["UPLOAD_PATH", "job_news", "open_router", "router"]

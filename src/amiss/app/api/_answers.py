@@ -64,6 +64,15 @@ Person = Annotated[Identity, Depends(_person)]
 Viewer = Annotated[Identity, Depends(_at_least("viewer"))]
 Reviewer = Annotated[Identity, Depends(_at_least("reviewer"))]
 Admin = Annotated[Identity, Depends(_at_least("admin"))]
+
+
+def _all_cameras(who: Viewer) -> None:
+    if who.cameras is not None:
+        raise HTTPException(403, "recorded videos are for who may see all cameras")
+
+
+ALL_CAMERAS = Depends(_all_cameras)
+"""For routes whose answers belong to no camera."""
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 CameraName = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 

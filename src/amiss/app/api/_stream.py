@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from amiss.app._context import AppContext
+from amiss.app._feed import News
 from amiss.app.accounts import Identity
 from amiss.app.api._answers import Context, Viewer
 from amiss.app.api._cameras import camera_of
@@ -39,7 +40,7 @@ async def _lines(who: Identity, context: AppContext) -> AsyncIterator[str]:
     with context.feed.listening() as listener:
         while True:
             lines = [_line(news.kind, json.dumps(news.data)) for news in await listener.take(_CAMERAS_S)
-                     if news.camera is None or who.may_see(news.camera)]  # fmt: skip
+                     if _is_for(who, news)]  # fmt: skip
             for name, state in _cameras(who, context).items():
                 if told.get(name) != state:
                     told[name] = state
@@ -54,6 +55,12 @@ async def _lines(who: Identity, context: AppContext) -> AsyncIterator[str]:
             if lines:
                 said = now
                 yield "".join(lines)
+
+
+def _is_for(who: Identity, news: News) -> bool:
+    if news.camera is not None:
+        return who.may_see(news.camera)
+    return who.cameras is None and who.is_at_least("reviewer")
 
 
 def _cameras(who: Identity, context: AppContext) -> dict[str, str]:

@@ -80,6 +80,8 @@ class HttpSettings(Settings):
     """File of its private key (PEM, without a password)."""
     trusted_proxies: tuple[Host, ...] = ("127.0.0.1", "::1")
     """Addresses of proxies whose word on who a client is (`X-Forwarded-For`, `X-Forwarded-Proto`) is taken."""
+    max_upload_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
+    """`amiss serve`: the largest video that may be uploaded, in 10⁶ bytes."""
     max_connections: Annotated[int, Field(ge=8, le=10_000)] = 100
     """Connections at a time, viewers among them. Where there are more, those that send no request go first."""
     request_timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 10.0

@@ -1,0 +1,109 @@
+"""Jobs: what people started, and how far it is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, HTTPException
+from pydantic import ConfigDict, Field
+
+from amiss.app import jobs
+from amiss.app.api._answers import ALL_CAMERAS, Context, Id, Model, Reviewer, none_such
+
+router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[ALL_CAMERAS])
+
+_EXAMPLE: dict[str, Any] = {
+    "job_id": "0123456789abcdef0123456789abcdef", "kind": "score", "title": "3 videos", "who": "ada",
+    "created": "2026-03-01T12:00:00Z", "state": "running", "started": "2026-03-01T12:00:00Z", "ended": None,
+    "n_done": 1.4, "n_total": 3.0, "what": "night.mp4", "problem": None, "result": None,
+}  # fmt: skip
+
+
+class Job(Model):
+    """Something that somebody started, as it is now."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    job_id: str
+    kind: str
+    title: str
+    """What it is about."""
+    who: str
+    """Who started it."""
+    created: datetime
+    state: jobs.JobState
+    started: datetime | None
+    ended: datetime | None
+    n_done: float
+    """How much of it is done, in its own unit …"""
+    n_total: float
+    """… and of how much; 0 = nobody knows."""
+    what: str
+    """What is being done."""
+    problem: str | None
+    """Why it failed."""
+    result: dict[str, Any] | None
+
+
+class Jobs(Model):
+    """The newest first."""
+
+    jobs: list[Job]
+
+
+class ScoreJob(Model):
+    """Score recorded videos, one after the other."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "score", "videos": ["ab" * 16]}]})
+
+    kind: Literal["score"]
+    videos: Annotated[list[str], Field(min_length=1, max_length=10_000)]
+    """Their ids."""
+
+
+@router.get("")
+def all_jobs(who: Reviewer, context: Context) -> Jobs:
+    """What was started, waits, runs, or has ended."""
+    return Jobs(jobs=[job_of(job) for job in context.jobs.all()])
+
+
+@router.get("/{job_id}")
+def one(job_id: Id, who: Reviewer, context: Context) -> Job:
+    """One job."""
+    job = context.jobs.get(job_id)
+    if job is None:
+        raise none_such("job")
+    return job_of(job)
+
+
+@router.post("", status_code=202)
+def start(wanted: ScoreJob, who: Reviewer, context: Context) -> Job:
+    """Start a job. It begins when those before it have ended."""
+    videos = [context.library.get(video_id) for video_id in dict.fromkeys(wanted.videos)]
+    found = [video for video in videos if video is not None]
+    if len(found) < len(videos):
+        raise none_such("video")
+    waiting = [video for video in found if video.state not in ("waiting", "scoring")]
+    if not waiting:
+        raise HTTPException(409, "they are being scored already")
+    return job_of(context.library.score(waiting, who.name))
+
+
+@router.delete("/{job_id}")
+def stop(job_id: Id, who: Reviewer, context: Context) -> Job:
+    """Stop a job. What it has done so far stays."""
+    job = context.jobs.stop(job_id)
+    if job is None:
+        raise none_such("job")
+    return job_of(job)
+
+
+def job_of(job: jobs.Job) -> Job:
+    """What the API shows of a job."""
+    return Job(**vars(job))
+
+
+def job_news(job: jobs.Job) -> dict[str, Any]:
+    """The same for the stream of news."""
+    return job_of(job).model_dump(mode="json")

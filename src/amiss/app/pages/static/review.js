@@ -1,0 +1,357 @@
+// The queue of events, one after the other under the player, and what people say of them.
+
+import { get, listen, patch, post, remove } from "./api.js";
+import { curveOf, factsOf, lengthInWords, showVerdict, snapshot, spanOf } from "./event.js";
+import { onKeys } from "./keys.js";
+import { attempt, mayReview, notify, ready } from "./page.js";
+import { Player } from "./player.js";
+import { count, listFacts, make, VERDICTS, when } from "./words.js";
+
+const PAGE = 50; // events that are fetched at once
+const AHEAD = 5; // from so many before the last one on, more are fetched
+const $ = (selector) => document.querySelector(selector);
+const list = $("#list"), shown = $("#shown"), filters = $("#filters"), label = $("#label"), note = $("#note");
+const rows = []; // {event, item, button, box, verdict} in the order of the list
+const done = []; // what can be undone: functions, the last one last
+let current = null; // the row that is shown
+let next = null; // cursor of what isn't fetched yet
+let total = null;
+let anchor = null; // the row that was chosen last, for a choice of many
+let fetching = null;
+const player = new Player(shown, {
+  onAbsent(absent) {
+    const { event } = current;
+    if (event.has_snapshot) absent.replaceChildren(make("img", { src: snapshot(event), alt: `${event.camera} at the event's peak` }));
+    else absent.textContent = event.problem || (event.state === "open" ? "The event is still open: its clip comes when it has ended." : "There is no clip of it.");
+  },
+});
+
+// ---- the queue
+
+function makeRow(event) {
+  const verdict = make("span", { className: "verdict" });
+  const peak = make("span", { className: "peak" }, event.peak_score.toFixed(2));
+  const picture = make("img", { alt: "", loading: "lazy" });
+  if (event.has_snapshot) picture.src = snapshot(event);
+  const button = make("button", { type: "button" }, picture, make("span", { className: "name" }, event.camera), peak,
+    make("span", { className: "what" }, `${when(event.started)} · ${lengthInWords(event)} `, verdict));
+  const box = make("input", { type: "checkbox", "aria-label": `choose the event of ${event.camera}, ${when(event.started)}` });
+  const item = make("li", {}, box, button);
+  const row = { event, item, button, box, verdict };
+  box.hidden = !mayReview;
+  button.addEventListener("click", () => select(row));
+  box.addEventListener("click", (click) => choose(row, click.shiftKey));
+  drawRow(row);
+  return row;
+}
+
+function drawRow(row) {
+  showVerdict(row.verdict, row.event);
+  row.button.classList.toggle("reviewed", !!row.event.verdict);
+  if (row === current) drawTriage();
+}
+
+function query() {
+  const given = Object.fromEntries(new FormData(filters));
+  return { ...given, limit: PAGE };
+}
+
+async function fetchMore() {
+  if (fetching) return fetching;
+  fetching = (async () => {
+    const page = await get("events", { ...query(), cursor: next });
+    next = page.next;
+    total = page.total ?? total;
+    const known = new Set(rows.map((row) => row.event.event_id));
+    for (const event of page.events) {
+      if (known.has(event.event_id)) continue;
+      const row = makeRow(event);
+      rows.push(row);
+      list.append(row.item);
+    }
+    $("#further").hidden = next === null;
+    summarise();
+  })().finally(() => { fetching = null; });
+  return fetching;
+}
+
+async function start() {
+  rows.length = 0;
+  list.replaceChildren();
+  [current, next, total, anchor] = [null, null, null, null];
+  shown.hidden = true;
+  drawBulk();
+  const linked = location.pathname.match(/^\/events\/([0-9a-f]{32})$/)?.[1];
+  if (linked && !filters.dataset.changed) {
+    const row = makeRow(await get(`events/${linked}`));
+    rows.push(row);
+    list.append(row.item);
+    await select(row);
+  }
+  await fetchMore();
+  if (!current && rows.length) await select(rows[0], false);
+}
+
+function summarise() {
+  const left = rows.filter((row) => !row.event.verdict).length, reviewed = rows.length - left;
+  const isQueue = filters.elements.verdict.value === "none";
+  const remaining = total === null ? `${left}${next ? " or more" : ""}` : `${Math.max(total - reviewed, 0)}`;
+  $("#summary").textContent = isQueue
+    ? `${remaining} to review${reviewed ? `, ${count(reviewed, "event")} done` : ""}`
+    : total === null ? "" : count(total, "event");
+  $("#none").hidden = rows.length > 0;
+  $("#none").textContent = isQueue ? "Nothing is left to review." : "No event is like that.";
+}
+
+// ---- the event that is shown
+
+async function select(row, isAsked = true) {
+  if (current) current.button.removeAttribute("aria-current");
+  current = row;
+  row.button.setAttribute("aria-current", "true");
+  row.item.scrollIntoView({ block: "nearest" });
+  const { event } = row;
+  await attempt(async () => {
+    row.whole ??= await whole(event.event_id);
+    if (row !== current) return; // another one was chosen meanwhile
+    row.event = { ...row.whole.event, ...pick(event) };
+    show(row);
+    if (isAsked) history.replaceState(null, "", `/events/${event.event_id}`);
+    const after = rows[rows.indexOf(row) + 1];
+    if (after) after.whole ??= await whole(after.event.event_id).catch(() => undefined);
+  });
+  if (rows.indexOf(row) >= rows.length - AHEAD && next !== null) attempt(fetchMore);
+}
+
+const pick = ({ verdict, class: label_, note: note_, protected: protected_, reviewer }) =>
+  ({ verdict, class: label_, note: note_, protected: protected_, reviewer });
+
+async function whole(id) {
+  const [event, trace] = await Promise.all([get(`events/${id}`), get(`events/${id}/trace`)]);
+  return { event, trace };
+}
+
+function show(row) {
+  const { event } = row, curve = curveOf(event, row.whole.trace), own = spanOf(event, curve);
+  shown.hidden = false;
+  shown.querySelector("h2").textContent = `${event.camera}, ${when(event.started)}`;
+  shown.querySelector(".facts").textContent = [`peak ${event.peak_score.toFixed(3)}`, lengthInWords(event), event.place, event.detector].filter(Boolean).join(" · ");
+  const problem = shown.querySelector(".problem");
+  problem.hidden = !event.problem;
+  problem.textContent = event.problem ?? "";
+  listFacts($("#more dl"), factsOf(event));
+  player.show(curve, [own], event.threshold_on);
+  player.seek(Math.max(own.start - 1, 0));
+  label.value = event.class ?? "";
+  note.value = event.note ?? "";
+  drawTriage();
+}
+
+function drawTriage() {
+  const { event } = current;
+  showVerdict(shown.querySelector(".verdict"), event);
+  for (const button of shown.querySelectorAll("[data-verdict]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.verdict === event.verdict));
+    button.disabled = !mayReview;
+  }
+  $("#protect").setAttribute("aria-pressed", String(!!event.protected));
+  $("#protect").disabled = label.disabled = note.disabled = !mayReview;
+  const known = new Set(rows.map((row) => row.event.class).filter(Boolean));
+  $("#labels").replaceChildren(...[...known].map((value) => make("option", { value })));
+}
+
+function step(by) {
+  const at = rows.indexOf(current), row = rows[at + by];
+  if (row) select(row);
+}
+
+// The next one that nobody has reviewed; the same where there is none.
+function advance() {
+  const at = rows.indexOf(current), row = rows.slice(at + 1).find((other) => !other.event.verdict);
+  if (row) return select(row);
+  if (next !== null) return fetchMore().then(advance);
+  return notify("That was the last one.");
+}
+
+// ---- what people say
+
+function change(row, values) {
+  Object.assign(row.event, values);
+  drawRow(row);
+}
+
+const chosen = () => rows.filter((row) => row.box.checked);
+
+async function review(verdict) {
+  const targets = chosen();
+  if (targets.length) return reviewMany(targets, verdict);
+  if (!current || !mayReview) return undefined;
+  const row = current, before = pick(row.event);
+  const said = { verdict, class: label.value.trim() || null, note: note.value.trim() };
+  return attempt(async () => {
+    await post(`events/${row.event.event_id}/reviews`, said);
+    change(row, said);
+    offerUndo(async () => {
+      await remove(`events/${row.event.event_id}/reviews/last`);
+      change(row, before);
+      await select(row);
+    });
+    summarise();
+    await advance();
+  });
+}
+
+async function reviewMany(targets, verdict) {
+  const before = targets.map((row) => pick(row.event)), ids = targets.map((row) => row.event.event_id);
+  await attempt(async () => {
+    await post("events/bulk", { ids, verdict });
+    targets.forEach((row) => change(row, { verdict }));
+    offerUndo(async () => {
+      for (const id of ids) await remove(`events/${id}/reviews/last`);
+      targets.forEach((row, i) => change(row, before[i]));
+    });
+    notify(`${count(targets.length, "event")}: ${VERDICTS[verdict]}`, { action: ["Undo", undo] });
+    chooseNone();
+    summarise();
+    if (current?.event.verdict) await advance();
+  });
+}
+
+// A class or a note that comes after the verdict belongs to it.
+async function amend() {
+  const row = current;
+  if (!row?.event.verdict || !mayReview) return;
+  const said = { verdict: row.event.verdict, class: label.value.trim() || null, note: note.value.trim() };
+  if (said.class === (row.event.class ?? null) && said.note === (row.event.note ?? "")) return;
+  const before = pick(row.event);
+  await attempt(async () => {
+    await post(`events/${row.event.event_id}/reviews`, said);
+    change(row, said);
+    offerUndo(async () => {
+      await remove(`events/${row.event.event_id}/reviews/last`);
+      change(row, before);
+      await select(row);
+    });
+  });
+}
+
+async function protect() {
+  const targets = chosen().length ? chosen() : current ? [current] : [];
+  if (!targets.length || !mayReview) return;
+  const wanted = !targets.every((row) => row.event.protected);
+  const changed = targets.filter((row) => !!row.event.protected !== wanted);
+  const set = async (value) => {
+    for (const row of changed) {
+      await patch(`events/${row.event.event_id}`, { protected: value });
+      change(row, { protected: value });
+    }
+  };
+  await attempt(async () => {
+    await set(wanted);
+    offerUndo(() => set(!wanted));
+    if (targets.length > 1) chooseNone();
+  });
+}
+
+function offerUndo(does) {
+  done.push(does);
+  $("#undo").disabled = false;
+}
+
+async function undo() {
+  const last = done.pop();
+  if (last) await attempt(last);
+  $("#undo").disabled = !done.length;
+  summarise();
+}
+
+// ---- choosing many
+
+function choose(row, isRange) {
+  if (isRange && anchor && anchor !== row) {
+    const [from, to] = [rows.indexOf(anchor), rows.indexOf(row)].sort((a, b) => a - b);
+    for (const between of rows.slice(from, to + 1)) between.box.checked = row.box.checked;
+  }
+  anchor = row;
+  drawBulk();
+}
+
+function chooseNone() {
+  for (const row of rows) row.box.checked = false;
+  drawBulk();
+}
+
+function drawBulk() {
+  const number = chosen().length;
+  $("#bulk").hidden = !number;
+  $("#bulk span").textContent = `${number} chosen`;
+}
+
+// ---- what the page listens to
+
+for (const button of document.querySelectorAll("[data-verdict]")) {
+  button.addEventListener("click", () => review(button.dataset.verdict));
+}
+$("[data-choose=none]").addEventListener("click", chooseNone);
+$("#protect").addEventListener("click", protect);
+$("#undo").addEventListener("click", undo);
+$("#further").addEventListener("click", () => attempt(fetchMore));
+filters.addEventListener("change", () => {
+  filters.dataset.changed = "yes";
+  attempt(start);
+});
+filters.addEventListener("submit", (event) => event.preventDefault());
+for (const input of [label, note]) {
+  input.addEventListener("change", amend);
+  input.addEventListener("keydown", (event) => { if (event.key === "Enter") input.blur(); });
+}
+
+onKeys({
+  j: ["next event", () => step(1)],
+  k: ["event before", () => step(-1)],
+  c: ["confirm it, or those that are chosen", () => review("confirmed")],
+  f: ["false alarm", () => review("false-alarm")],
+  u: ["unsure", () => review("unsure")],
+  l: ["its class", () => label.focus()],
+  n: ["a note", () => note.focus()],
+  p: ["protect its clip from being removed, or no longer", protect],
+  z: ["undo", undo],
+  x: ["choose it, for one verdict on many", () => { if (current && mayReview) { current.box.checked = !current.box.checked; choose(current, false); } }],
+  " ": ["play, pause", () => player.toggle()],
+  ArrowLeft: ["a second back", () => player.seek(player.position - 1)],
+  ArrowRight: ["a second on", () => player.seek(player.position + 1)],
+  Home: ["to the event's start", () => { if (current) player.seek(player.events[0].start); }],
+  "+": ["less of the timeline", () => player.zoom(0.5)],
+  "-": ["more of the timeline", () => player.zoom(2)],
+  0: ["all of the timeline", () => player.zoom(Infinity)],
+});
+
+await attempt(async () => {
+  const { cameras } = await get("cameras");
+  filters.elements.camera.append(...cameras.map(({ name }) => make("option", { value: name }, name)));
+});
+await attempt(start);
+listen({
+  async event({ event_id: id }) {
+    const event = await get(`events/${id}`).catch(() => null); // one that may not be seen is none
+    const row = event && rows.find((one) => one.event.event_id === id);
+    if (row) {
+      const hasMore = event.has_clip && !row.event.has_clip;
+      row.event = { ...event, ...pick(row.event) };
+      row.whole = undefined;
+      drawRow(row);
+      if (hasMore && row === current) await select(row);
+      return;
+    }
+    const { camera, verdict, order } = filters.elements;
+    const isAskedFor = event && (!camera.value || camera.value === event.camera) && ["", "none"].includes(verdict.value);
+    if (!isAskedFor || event.state !== "open" || order.value !== "newest") return;
+    const made = makeRow(event);
+    rows.unshift(made);
+    list.prepend(made.item);
+    if (total !== null) total += 1;
+    summarise();
+    if (!current) await select(made, false);
+  },
+});
+ready();

@@ -1,0 +1,170 @@
+"""The pages in a real browser: signing in, looking, seeking by the curve, keys; what keeps people from using them."""
+
+# what can't be imported skips the tests
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("argon2", reason="needs amiss[web]")
+
+from amiss.watch.store import EventQuery
+from helpers.app import PASSWORD
+from helpers.pages import Pages, pages
+from helpers.videos import write_video
+from helpers.waiting import wait_until
+
+pytestmark = pytest.mark.browser
+expect = pytest.importorskip("playwright.sync_api", reason="needs playwright").expect
+
+PATHS = ["/login", "/", "/review", "/search", "/videos", "/system", "/settings"]
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+    with pages(tmp_path_factory.mktemp("pages")) as found:
+        root = found.app.context.library.root
+        root.mkdir()
+        write_video(root / "night.mp4", 30)
+        yield found
+
+
+def serious(page: Any) -> list[str]:
+    """What keeps people from using a page, as axe-core finds it."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page).response["violations"]
+    return [
+        f"{fault['id']}: {[node['target'] for node in fault['nodes']]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+def test_who_is_not_signed_in_is_asked_and_led_on(shown: Pages) -> None:
+    with shown.open("/review?order=oldest", None) as page:
+        assert page.url.endswith("/login?next=/review%3Forder%3Doldest")
+        page.get_by_label("Name").fill("reviewer")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/review?order=oldest")
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url("**/login")
+
+
+def test_a_click_on_the_curve_seeks_the_clip(shown: Pages) -> None:
+    with shown.open("/review") as page:
+        wait_until(lambda: page.evaluate("document.querySelector('video').readyState > 0"))
+        timeline = page.get_by_role("slider", name="position in the video")
+        box = timeline.bounding_box()
+        length = float(timeline.get_attribute("aria-valuemax"))
+        for share in (0.5, 0.8):
+            page.mouse.click(box["x"] + share * box["width"], box["y"] + 40)
+            wait_until(lambda: not page.evaluate("document.querySelector('video').seeking"))
+            assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(
+                share * length, abs=0.5
+            )
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 40, steps=4)
+        page.mouse.up()
+        wait_until(lambda: not page.evaluate("document.querySelector('video').seeking"))
+        assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(length / 4, abs=0.5)
+        page.keyboard.press("ArrowRight")
+        assert float(timeline.get_attribute("aria-valuenow")) == pytest.approx(length / 4 + 1, abs=0.3)
+        assert "score" in timeline.get_attribute("aria-valuetext")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_serious_keeps_people_from_using_a_page(shown: Pages, path: str) -> None:
+    with shown.open(path, None if path == "/login" else "boss") as page:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert serious(page) == [], scheme
+        page.set_viewport_size({"width": 360, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_events_are_reviewed_by_keys_and_taken_back(shown: Pages) -> None:
+    store = shown.app.store
+    with shown.open("/review") as page:
+        rows = page.locator("#list > li")
+        n_events = rows.count()
+        ids = [event.event.event_id for event in store.list_events(EventQuery(limit=n_events)).events]
+
+        def verdicts() -> list[str | None]:
+            return [store.get_event(event_id).verdict for event_id in ids]
+
+        page.keyboard.press("l")
+        page.keyboard.type("fall")
+        page.keyboard.press("Escape")
+        page.keyboard.press("c")
+        expect(rows.nth(1).locator("button")).to_have_attribute("aria-current", "true")
+        page.keyboard.press("f")
+        expect(rows.nth(2).locator("button")).to_have_attribute("aria-current", "true")
+        assert verdicts()[:3] == ["confirmed", "false-alarm", None]
+        assert store.get_event(ids[0]).label == "fall"
+        page.keyboard.press("p")
+        expect(page.locator("#protect")).to_have_attribute("aria-pressed", "true")
+        assert store.get_event(ids[2]).protected
+        page.keyboard.press("z")
+        expect(page.locator("#protect")).to_have_attribute("aria-pressed", "false")
+        page.keyboard.press("z")
+        expect(rows.nth(1).locator("button")).to_have_attribute("aria-current", "true")
+        assert verdicts()[:3] == ["confirmed", None, None]
+        rows.nth(3).get_by_role("checkbox").click()
+        rows.nth(5).get_by_role("checkbox").click(modifiers=["Shift"])
+        page.keyboard.press("u")
+        expect(page.get_by_text("3 events: unsure")).to_be_visible()
+        assert verdicts()[3:6] == ["unsure"] * 3
+        page.keyboard.press("z")
+        expect(page.locator("#summary")).to_contain_text(f"{n_events - 1} to review")
+        assert verdicts()[1:] == [None] * (n_events - 1)
+
+
+def test_what_people_write_is_text(shown: Pages) -> None:
+    (event_id,) = [event.event.event_id for event in shown.app.store.list_events(EventQuery(limit=1)).events]
+    said = "<img src=x onerror=document.title='no'>"
+    shown.app.store.add_review([event_id], "confirmed", label=said, note=said, reviewer="boss")
+    with shown.open(f"/events/{event_id}") as page:
+        assert page.get_by_label("Note").input_value() == said
+        assert page.title() == "Review · amiss"
+        page.goto("/search?verdict=confirmed")
+        expect(page.locator("#found li")).to_have_count(1)
+        assert page.locator("#found .verdict").inner_text() == f"confirmed: {said}"
+        assert page.title() == "Search · amiss"
+
+
+def test_events_are_found_and_the_search_can_be_sent_to_others(shown: Pages) -> None:
+    with shown.open("/search") as page:
+        found = page.locator("#found li")
+        n_events = found.count()
+        page.get_by_label("Camera").select_option("yard")
+        expect(found).to_have_count(n_events // 2)
+        page.get_by_label("Score from").fill("0.88")
+        page.wait_for_url("**/search?*min_score=0.88*")
+        expect(found).to_have_count(3)
+        page.goto(page.url)
+        expect(found).to_have_count(3)
+        found.first.get_by_role("link").click()
+        page.wait_for_url("**/events/*")
+        expect(page.locator("#shown h2")).to_contain_text("yard")
+
+
+def test_a_viewer_looks_and_judges_nothing(shown: Pages) -> None:
+    with shown.open("/review", "door-only") as page:
+        expect(page.get_by_role("button", name="Confirm")).to_be_disabled()
+        assert page.get_by_role("checkbox").count() == 0
+        assert set(page.locator("#list .name").all_inner_texts()) == {"door"}
+        assert page.get_by_role("link", name="System").count() == 0
+
+
+def test_users_are_added_by_an_admin(shown: Pages) -> None:
+    with shown.open("/settings", "boss") as page:
+        form = page.locator("#user")
+        form.get_by_label("Name").fill("eve")
+        form.get_by_label("Password").fill(PASSWORD)
+        form.get_by_label("Cameras").fill("door, yard")
+        form.get_by_role("button", name="Add").click()
+        expect(page.get_by_label("cameras of eve")).to_have_value("door, yard")
+    (eve,) = [user for user in shown.app.accounts.users() if user.name == "eve"]
+    assert eve.role == "viewer"
