@@ -66,6 +66,16 @@ ROUTES = {
     "GET /stream": "viewer",
     "GET /system": "admin",
     "GET /deliveries": "admin",
+    "GET /settings/cameras": "admin",
+    "PUT /settings/cameras/{camera}": "admin",
+    "DELETE /settings/cameras/{camera}": "admin",
+    "POST /settings/cameras/test": "admin",
+    "GET /settings/channels": "admin",
+    "PUT /settings/channels/{channel}": "admin",
+    "DELETE /settings/channels/{channel}": "admin",
+    "POST /settings/channels/{channel}/test": "admin",
+    "GET /settings/rules": "admin",
+    "PUT /settings/rules": "admin",
     "GET /health": "viewer",
     "GET /metrics": "all cameras",
 }
@@ -104,7 +114,7 @@ def test_who_may(route: str, app: Application, clients: dict[str, Any]) -> None:
     event_id = app.events["door"].event_id
     values = {"camera": "door", "event_id": event_id}
     url = V1 + path.format_map(
-        dict.fromkeys(("user_id", "session_id", "token_id", "video_id", "job_id"), "0" * 32) | values
+        dict.fromkeys(("user_id", "session_id", "token_id", "video_id", "job_id", "channel"), "0" * 32) | values
     )
     body = BODIES.get(full, {})
     if "ids" in body:
@@ -132,6 +142,8 @@ def test_who_may(route: str, app: Application, clients: dict[str, Any]) -> None:
             assert (answer.status_code, problem) == (404 if hidden else 403, True), (name, answer.text)
         elif "{" in path.replace("{camera}", "").replace("{event_id}", ""):
             assert answer.status_code in (404, 422), (name, answer.text)  # there is no such user, session, token
+        elif path.startswith("/settings/"):
+            assert answer.status_code in (400, 404, 422), (name, answer.text)  # there is no file
         elif options and full not in BODIES and method != "DELETE" and path != "/logout":
             assert answer.status_code == 422, (name, answer.text)  # the body is empty
         elif full == "DELETE /api/v1/events/{event_id}/reviews/last":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from amiss.app._config_file import ConfigFile
 from amiss.app._feed import Feed
 from amiss.app.accounts import Accounts
 from amiss.app.jobs import Jobs
@@ -27,6 +28,8 @@ class AppContext:
     """What people started."""
     library: Library
     """Recorded videos."""
+    config_file: ConfigFile | None = None
+    """Where cameras, channels and rules are changed; None: nowhere."""
 
     @property
     def store(self) -> Store:

@@ -11,6 +11,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from amiss.app._application import create_app
+from amiss.app._config_file import ConfigFile
 from amiss.app._context import AppContext
 from amiss.app._feed import Feed, News
 from amiss.app.accounts import Accounts
@@ -53,6 +54,7 @@ class AppService:
         self._feed = Feed()
         self._jobs = Jobs(lambda job: _publish_job(self._feed, job))
         self._on_first = on_first
+        self._file = None if file is None else ConfigFile(file)
         self._accounts: Accounts | None = None  # one for all the servers that follow each other
         self.watcher = WatchService(config, file, score_log=score_log, make_app=self._make_app, on_event=self._publish)
 
@@ -82,7 +84,7 @@ class AppService:
             _first_admin(self._accounts, settings)
         state = view.watched.state
         library = Library(state / "videos", state / "scores", self._jobs, self._detector)
-        return create_app(AppContext(view, settings, self._accounts, self._feed, self._jobs, library))
+        return create_app(AppContext(view, settings, self._accounts, self._feed, self._jobs, library, self._file))
 
     def _detector(self) -> tuple[Path | None, Path | None]:
         return self.watcher.config.detector, self.watcher.config.weights

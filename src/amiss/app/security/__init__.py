@@ -1,5 +1,6 @@
 """What stands before every route: who asks, from which page, with how much; headers, and errors as problem+json."""
 
+from amiss.app.security._addresses import check_camera_address
 from amiss.app.security._authentication import COOKIE, SECURE_COOKIE, Authentication, cookie_name
 from amiss.app.security._body_limit import BodyLimit
 from amiss.app.security._headers import SafeHeaders
@@ -14,6 +15,7 @@ __all__ = [
     "Problem",
     "SafeHeaders",
     "add_problem_handlers",
+    "check_camera_address",
     "cookie_name",
     "problem",
 ]

@@ -23,6 +23,7 @@ from amiss.watch.config._thresholds import (
     resolve_thresholds,
     write_calibration,
 )
+from amiss.watch.config._webhook_address import embedded_v4
 
 __all__ = [
     "CHANNEL_KINDS",
@@ -47,6 +48,7 @@ __all__ = [
     "WorkerSettings",
     "calibration_file",
     "check_calibration",
+    "embedded_v4",
     "load_config",
     "read_calibration",
     "read_config",

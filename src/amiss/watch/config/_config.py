@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -82,6 +82,9 @@ class HttpSettings(Settings):
     """Addresses of proxies whose word on who a client is (`X-Forwarded-For`, `X-Forwarded-Proto`) is taken."""
     max_upload_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
     """`amiss serve`: the largest video that may be uploaded, in 10⁶ bytes."""
+    allow_cameras_at: tuple[str, ...] = ()
+    """Networks (CIDR) inside or next to this machine, such as 127.0.0.0/8, at which cameras may be that are added in
+    the application; in this file a camera may be anywhere."""
     max_connections: Annotated[int, Field(ge=8, le=10_000)] = 100
     """Connections at a time, viewers among them. Where there are more, those that send no request go first."""
     request_timeout_s: Annotated[float, Field(ge=0.1, le=600)] = 10.0
@@ -95,6 +98,16 @@ class HttpSettings(Settings):
         if url is not None and (not re.fullmatch(r"https?://[^\s/]+\S*", url) or not urlsplit(url).hostname):
             raise ValueError("must begin with http:// or https://, a host and no blanks")
         return url
+
+    @field_validator("allow_cameras_at")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError("networks look like 192.168.1.0/24") from None
+        return networks
 
     @property
     def known_hosts(self) -> tuple[str, ...] | None:

@@ -1,0 +1,112 @@
+"""Changes of the configuration from the application: in the file itself, which stays as people wrote it.
+
+The watcher reads a file that has changed by itself. What a change makes of the file is checked before it takes its
+place; comments, order and references to secrets stay.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from amiss.errors import ConfigError, UsageError
+from amiss.files import atomic_path
+from amiss.reading import ReadError, read_text
+from amiss.watch import Config, load_config, read_config
+from amiss.yaml import MAX_LENGTH
+
+_WIDTH = 120
+
+
+class ConfigFile:
+    """A watcher's configuration file.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+
+    def read(self) -> Config:
+        """What it says now.
+
+        Raises:
+            ConfigError: it has mistakes.
+        """
+        return load_config(self.path)
+
+    def set_camera(self, name: str, values: Mapping[str, Any]) -> None:
+        """Add a camera, or change these fields of one; in `alarm`, None takes a field out.
+
+        Raises:
+            UsageError: the configuration would be wrong. OutputError: the file can't be written.
+        """
+
+        def edit(whole: Any) -> None:
+            camera = whole.setdefault("cameras", {}).setdefault(name, {})
+            for field, value in values.items():
+                if isinstance(value, Mapping):
+                    part = camera.setdefault(field, {})
+                    part.update({key: one for key, one in value.items() if one is not None})
+                    for key in [key for key, one in value.items() if one is None]:
+                        part.pop(key, None)
+                else:
+                    camera[field] = _plain(value)
+
+        self._change(edit)
+
+    def remove_camera(self, name: str) -> None:
+        """Take a camera out; one must be left. Raises: see `set_camera`."""
+        self._change(lambda whole: whole["cameras"].pop(name))
+
+    def set_channel(self, name: str, values: Mapping[str, Any]) -> None:
+        """Add a channel, or replace one. Raises: see `set_camera`."""
+
+        def edit(whole: Any) -> None:
+            whole.setdefault("channels", {})[name] = {field: _plain(value) for field, value in values.items()}
+
+        self._change(edit)
+
+    def remove_channel(self, name: str) -> None:
+        """Take a channel out; no rule may name it. Raises: see `set_camera`."""
+        self._change(lambda whole: whole["channels"].pop(name))
+
+    def set_rules(self, rules: Sequence[Mapping[str, Any]]) -> None:
+        """Replace all rules. Raises: see `set_camera`."""
+        self._change(lambda whole: whole.__setitem__("rules", [dict(rule) for rule in rules]))
+
+    def _change(self, edit: Callable[[Any], None]) -> None:
+        yaml = YAML()
+        yaml.preserve_quotes = True
+        yaml.width = _WIDTH
+        yaml.indent(mapping=2, sequence=4, offset=2)
+        with self._lock:
+            try:
+                whole = yaml.load(read_text(self.path, MAX_LENGTH))
+            except YAMLError:
+                raise ConfigError(f"{self.path} isn't YAML now: see `amiss config check`") from None
+            except ReadError as error:
+                raise ConfigError(f"{self.path} can't be read: {error}") from None
+            edit(whole)
+            with atomic_path(self.path) as temporary:
+                with temporary.open("w", encoding="utf-8") as file:
+                    yaml.dump(whole, file)
+                with suppress(OSError):
+                    shutil.copymode(self.path, temporary)  # it may be closed to others, for its passwords
+                _, problems = read_config(temporary)
+                if problems:
+                    raise UsageError("; ".join(f"{problem.where}: {problem.message}" for problem in problems[:5]))
+
+
+def _plain(value: Any) -> Any:
+    """Text that comes from a browser refers to no secret of this machine."""
+    return value.replace("${", "$${") if isinstance(value, str) else value
