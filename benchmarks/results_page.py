@@ -61,7 +61,7 @@ def _lines(dataset: DatasetResult) -> Iterator[str]:
         cells = [row.name, str(len(row.seeds))]
         for name in metrics:
             beaten = all(own["gains"][name]["beats"] for own in row.shortcuts.values() if name in own["gains"])
-            spread = f" ± {values[name].std:.3f}" if len(row.seeds) > 1 else ""
+            spread = f" ± {values[name].std:.3f}" if values[name].std else ""
             cells.append(f"{values[name].mean:.3f}{spread}{'' if beaten else NOT_BEATEN}")
         cells.append(_interval(values[metrics[0]].ci95))
         if has_glances:

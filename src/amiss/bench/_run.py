@@ -149,9 +149,12 @@ def _train(
     done, failed = total - len(todo), {}
     on_progress(done, max(total, 1), "cells")
     for number, error in pool.each(_run_cell, [(cell, until) for cell in todo]):
-        cell, done = todo[number], done + 1
+        cell = todo[number]
         if error is not None:
             failed[cell.key] = error
+        elif not cell.is_done:
+            continue  # its time was over
+        done += 1
         on_progress(done, total, f"{cell.system.name} {cell.name}")
     return failed
 

@@ -9,9 +9,9 @@ from amiss.evaluation import METRIC_NAMES
 _NOT_SELECTED: dict[Kind, str] = {"last": " (last)", "oracle(test)": " †"}
 COLUMNS = ["system", "seeds", "last", "selected", "95 % interval", "oracle(test) †", "optimism", "held-out", "steps"]
 LEGEND = (
-    "mean ± std over training seeds; interval: bootstrap over whole test videos and seeds, of `selected` (else of what "
-    "there is). † chosen with the test set: what no one may report as a result. optimism = oracle(test) - selected, in "
-    "points. held-out: video AUC on the training videos that models are selected on."
+    "mean ± std over training seeds, where there are several; interval: bootstrap over whole test videos and seeds, of "
+    "`selected` (else of what there is). † chosen with the test set: what no one may report as a result. optimism = "
+    "oracle(test) - selected, in points. held-out: video AUC on the training videos that models are selected on."
 )
 _ON_PAGES = ("optimism", "held-out", "steps")  # alone: a terminal has 80 characters
 
@@ -269,8 +269,10 @@ def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> st
 
 
 def mean_std(values: Spread | None, between: str = " ± ") -> str:
-    """`0.731 ± 0.004`, or a dash."""
-    return "-" if values is None else f"{values.mean:.3f}{between}{values.std:.3f}"
+    """`0.731 ± 0.004`, or a dash; a single seed has no deviation, and neither has what is the same for all."""
+    if values is None:
+        return "-"
+    return f"{values.mean:.3f}" + (f"{between}{values.std:.3f}" if values.std else "")
 
 
 def interval(values: MetricSpread) -> str:
@@ -284,7 +286,9 @@ def _interval(low: float, high: float) -> str:
 
 def points(values: Spread | None) -> str:
     """A difference of metrics in points."""
-    return "-" if values is None else f"{100 * values.mean:+.1f} ± {100 * values.std:.1f}"
+    if values is None:
+        return "-"
+    return f"{100 * values.mean:+.1f}" + (f" ± {100 * values.std:.1f}" if values.std else "")
 
 
 def p_value(value: float) -> str:
