@@ -1,7 +1,7 @@
 """How far can features take a detector? Evidence for figures that are out of reach, looked at on the test videos.
 
     python benchmarks/limits.py ceiling --data MANIFEST --features FEATURES [--detector DETECTOR]
-    python benchmarks/limits.py learning --data MANIFEST --features FEATURES [--recipe amiss] [--draws 3]
+    python benchmarks/limits.py learning --data MANIFEST --features FEATURES [--recipe amiss] [--draws 3] [--set K=V …]
 
 `ceiling` teaches ridge regressions the labels of test *frames*, by folds of whole test videos: more than labels of
 training videos can teach. They see each clip's features, averaged with its neighbours', and how much changes there;
@@ -73,9 +73,8 @@ VIEWS: dict[str, View] = {
 
 def ceiling(manifest: Manifest, features: FeatureSet, detector: Detector | None) -> list[list[str]]:
     """Rows of a table: what each view reaches where frame labels teach it, over draws of folds."""
-    test = [video for video in manifest.split("test") if features.load(video.video_id).any()]
-    train = [video for video in manifest.split("train", "val") if features.load(video.video_id).any()]
-    reduce = _reduction([_stored(features, video) for video in train])
+    test, taught = _usable(manifest.split("test"), features), _usable(manifest.split("train", "val"), features)
+    reduce = _reduction([_stored(features, video) for video in taught])
     rows = {video.video_id: reduce(_stored(features, video)) for video in test}
     spans = {video.video_id: row_spans(video, features) for video in test}
     truth = {video.video_id: labels_of_rows(video, spans[video.video_id]) for video in test}
@@ -118,19 +117,24 @@ def taught_by_frames(
     return found
 
 
-def parts(detector: Detector, stored: NDArray[np.float32]) -> Values:
+def parts(detector: Detector, stored: NDArray[np.floating]) -> Values:
     """Logit, change and level of each clip as `amiss` sees them, each over its deviation in training, [T, 3]."""
-    x_CTD = torch.from_numpy(np.array(detector.normalisation.apply(stored))).transpose(0, 1)
+    x_CTD = torch.from_numpy(np.array(detector.normalisation.apply(stored), dtype=np.float32)).transpose(0, 1)
     with torch.inference_mode():
         extras = detector.head(x_CTD).extras
     columns = [extras[name].mean(dim=0).double().numpy() for name in ("logit", "change", "level")]
     means, deviations = np.asarray(detector.head.scales, dtype=np.float64).T
-    return (np.stack(columns, axis=-1) - means) / deviations
+    return np.asarray((np.stack(columns, axis=-1) - means) / deviations)
+
+
+def _usable(videos: Sequence[Video], features: FeatureSet) -> list[Video]:
+    """Those that have features, not all zero."""
+    return [video for video in videos if video.video_id in features and features.load(video.video_id).any()]
 
 
 def _stored(features: FeatureSet, video: Video) -> Values:
     """Rows [T, D], mean over crops; segments brought to unit length, as theirs grows with the video's."""
-    rows = features.load(video.video_id).mean(axis=1).astype(np.float64)
+    rows: Values = features.load(video.video_id).mean(axis=1).astype(np.float64)
     return rows if features.spec.segments is None else rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
@@ -145,7 +149,7 @@ def _reduction(rows: Sequence[Values]) -> View:
 
 def learning(manifest: Manifest, features: FeatureSet, recipe: Recipe, draws: int) -> list[list[str]]:
     """Rows of a table: what the recipe reaches with a share of the training videos."""
-    usable = [video for video in manifest.split("train", "val") if features.load(video.video_id).any()]
+    usable = _usable(manifest.split("train", "val"), features)
     table = []
     for share in SHARES:
         each = []
@@ -161,7 +165,6 @@ def learning(manifest: Manifest, features: FeatureSet, recipe: Recipe, draws: in
                 scores, _ = score_videos(Detector.load(Path(folder) / "run" / "selected"), features, part.split("test"))
             each.append(measure(scores, part))
         table.append([f"{share:.1%}", str(len(kept)), *_cells(each)])
-        print(table[-1], flush=True)
     return table
 
 
@@ -178,6 +181,7 @@ def main() -> None:
     parser.add_argument("--features", type=Path, required=True, help="feature set")
     parser.add_argument("--detector", type=Path, help="of the recipe amiss, for ceiling")
     parser.add_argument("--recipe", default="amiss", help="of amiss recipes")
+    parser.add_argument("--set", action="append", default=[], help="field=value of the recipe")
     parser.add_argument("--draws", type=int, default=3, help="of training videos, for each share but the whole")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -189,7 +193,7 @@ def main() -> None:
             ceiling(manifest, features, Detector.load(arguments.detector) if arguments.detector else None),
         )
     else:
-        recipe = load_recipe(arguments.recipe, ["calibration.folds=0"])
+        recipe = load_recipe(arguments.recipe, ["calibration.folds=0", *arguments.set])
         header, table = ["training videos", "number", *names], learning(manifest, features, recipe, arguments.draws)
     for row in (header, ["---", *["--:"] * (len(header) - 1)], *table):
         print(f"| {' | '.join(row)} |")
