@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from types import NoneType
-from typing import Annotated, Any, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -24,6 +24,8 @@ Seconds = Annotated[float, Field(ge=0, le=86400)]
 LongTime = Annotated[float, Field(ge=0, le=31536000)]
 """Seconds, up to a year: clocks can be moved by it."""
 Score = Annotated[float, Field(ge=0, le=1)]
+Gate = Literal["auto", "always", "never"]
+"""Whether a part is used; `auto`: where the data show that it helps."""
 
 _SHOWN = (bool, int, float, str)
 _TYPES = {
@@ -190,12 +192,14 @@ def _may_be_null(model: type[BaseModel], where: Iterable[str | int]) -> bool:
     return NoneType in types
 
 
-def _models_in(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+def _models_in(model: type[BaseModel], known: frozenset[type[BaseModel]] = frozenset()) -> Iterator[type[BaseModel]]:
+    """A model and those inside it, which may have itself inside."""
     yield model
+    known |= {model}
     for field in model.model_fields.values():
         for part in _types_in(field.annotation):
-            if isinstance(part, type) and issubclass(part, BaseModel):
-                yield from _models_in(part)
+            if isinstance(part, type) and issubclass(part, BaseModel) and part not in known:
+                yield from _models_in(part, known)
 
 
 def _types_in(annotation: Any) -> Iterator[Any]:

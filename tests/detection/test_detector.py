@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amiss.backbones import FeatureSpec
-from amiss.detection import Calibration, Detector, Normalisation, detector_digest, find_events, threshold_from_normal
+from amiss.detection import (
+    Calibration,
+    Detector,
+    Normalisation,
+    OnlineScorer,
+    detector_digest,
+    find_events,
+    read_score_result,
+    threshold_from_normal,
+)
 from amiss.errors import DetectorError, EvaluationError, UsageError
 from amiss.heads import create_head
 from amiss.video import FrameTimes
@@ -93,7 +102,7 @@ def test_damaged_detectors_are_named(tmp_path: Path) -> None:
         Detector.load(tmp_path / "run")
     values = json.loads((folder / "detector.json").read_text())
     (folder / "detector.json").write_text(json.dumps({**values, "format": 99}))
-    with pytest.raises(DetectorError, match="format 99; this amiss reads 1 to 2"):
+    with pytest.raises(DetectorError, match="format 99; this amiss reads 1 to 3"):
         Detector.load(folder)
     (folder / "detector.json").write_text(json.dumps({**values, "head": {**values["head"], "feature_dim": 7}}))
     with pytest.raises(DetectorError, match="is damaged"):
@@ -159,3 +168,40 @@ def test_threshold_leaves_the_stated_share_of_normal_clips_quiet() -> None:
     assert threshold_from_normal([np.array([1.0])]).threshold == 1.0
     with pytest.raises(EvaluationError, match="no normal video"):
         threshold_from_normal([])
+
+
+@pytest.mark.parametrize(("head", "more"), [("lgt", {"channels": 4}), ("tca", {"channels": 4})])
+def test_events_have_the_class_of_their_highest_clip_where_the_head_tells_classes(
+    tmp_path: Path, head: str, more: dict[str, object]
+) -> None:
+    torch.manual_seed(0)
+    made = Detector(
+        FeatureSpec(backbone="motion", weights="none", dim=4),
+        create_head(head, 4, classes=["fire", "fall"], **more).eval(),
+        Normalisation("none"),
+        Calibration(0.0, "test", 1),
+    )
+    x = np.random.default_rng(0).normal(size=(12, 2, 4)).astype(np.float32)
+    result = made.result_of("v.mp4", x, FrameTimes(12 * 16, 25.0))
+    classes = [clip.class_name for clip in result.clips]
+    assert set(classes) <= {"fire", "fall"}
+    (event,) = result.events
+    assert event.class_name == max(result.clips, key=lambda clip: clip.score).class_name
+    result.write_csv(tmp_path / "v.csv")
+    lines = (tmp_path / "v.csv").read_text().splitlines()
+    assert lines[0].endswith(",event,class")
+    assert [line.rpartition(",")[2] for line in lines[1:]] == classes
+    assert read_score_result(json.loads(json.dumps(result.to_dict())), "v.json") == result
+    scorer = OnlineScorer(made, window=6, lookahead=2)
+    live = [scorer.classes[0] for row in x if scorer.push(row) is not None and scorer.classes]
+    scores = scorer.finish()
+    assert scorer.classes is not None
+    assert len(scores) == len(scorer.classes) == 2
+    assert {*live, *scorer.classes} <= {"fire", "fall"}
+
+
+def test_without_classes_results_are_as_before(tmp_path: Path) -> None:
+    result = make_detector().result_of("v.mp4", features(3), FrameTimes(48, 25.0))
+    assert all("class_name" not in clip for clip in result.to_dict()["clips"])
+    result.write_csv(tmp_path / "v.csv")
+    assert (tmp_path / "v.csv").read_text().startswith("start,end,start_s,end_s,score,event\n")

@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from amiss.heads import Head, create_head
-from amiss.heads._amiss_windows import change_around, mean_around, top_quarter_mean
+from amiss.heads import Head, change_around, create_head, top_quarter_mean
+from amiss.heads._parts import mean_around
 
 Bags = list[NDArray[np.float32]]
 
@@ -95,6 +95,18 @@ def test_short_videos_are_scored_by_windows_as_long_as_they_are() -> None:
         alike = head(torch.from_numpy(short[0])).scores
     assert np.mean([s > 0.5 for s in scores] == labels) > 0.9
     assert alike.std() < 1e-6
+
+
+def test_change_and_level_count_where_videos_are_short_if_that_is_asked_for() -> None:
+    bags, labels = made_bags(30, changes=True)
+    short = [bag[:, 5:11] for bag in bags]
+    head, without = fitted(short, labels, change="always", level="always"), fitted(short, labels)
+    assert head.uses.tolist() == [False, True, True]
+    with torch.inference_mode():
+        one, other = (torch.stack([h(torch.from_numpy(bag)).logits[0] for bag in short]) for h in (head, without))
+    assert one.std(dim=1).min() > 0.01  # the change differs within the window that all clips share
+    assert other.std(dim=1).max() < 1e-5
+    assert np.mean((one.amax(dim=1) > one.amax(dim=1).median()).numpy() == labels) > 0.9
 
 
 @pytest.mark.parametrize("short", [False, True])

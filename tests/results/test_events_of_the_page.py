@@ -16,6 +16,7 @@ from helpers.browser import run_script
 
 RULE = resources.files("amiss").joinpath("results", "templates", "events.js").read_text(encoding="utf-8")
 FPS = 29.97
+CLASSES = [["fire", "fall", "fight"][i % 3] for i in range(50)]
 
 
 def drawn(rng: np.random.Generator) -> ScoreResult:
@@ -31,7 +32,8 @@ def drawn(rng: np.random.Generator) -> ScoreResult:
 
 def result_of(spans: list[tuple[int, int]], scores: Sequence[float], fps: float = FPS) -> ScoreResult:
     times = FrameTimes(max(end for _, end in spans), fps)
-    return ScoreResult("v", fps, times.n_frames, times.end_s, "d", 0.5, clip_scores(np.array(scores), spans, times), ())
+    clips = clip_scores(np.array(scores), spans, times, CLASSES[: len(spans)])
+    return ScoreResult("v", fps, times.n_frames, times.end_s, "d", 0.5, clips, ())
 
 
 def test_the_script_finds_the_events_that_detect_finds(tmp_path: Path) -> None:
@@ -44,8 +46,9 @@ def test_the_script_finds_the_events_that_detect_finds(tmp_path: Path) -> None:
         spans = [(clip.start, clip.end) for clip in result.clips]
         scores = np.array([clip.score for clip in result.clips])
         for threshold in (0.0, 0.5, 1.0, float(rng.choice(scores)), float(rng.choice(cut.scores)), rng.random()):
-            cases.append({"time": cut.times, "score": cut.scores, "peaks": cut.peaks, "threshold": threshold})
-            expected.append(find_events(scores, spans, result.times, threshold))
+            case = {"time": cut.times, "score": cut.scores, "peaks": cut.peaks, "classes": cut.classes}
+            cases.append(case | {"threshold": threshold})
+            expected.append(find_events(scores, spans, result.times, threshold, CLASSES[: len(spans)]))
     found = run_script(RULE + "function main(cases) { return cases.map((c) => findEvents(c, c.threshold)); }", cases,
                        tmp_path)  # fmt: skip
     assert sum(map(len, expected)) > 3000
@@ -54,6 +57,7 @@ def test_the_script_finds_the_events_that_detect_finds(tmp_path: Path) -> None:
         assert [(e["start"], e["end"], e["score"]) for e in there] == [(e.start_s, e.end_s, e.score) for e in here], (
             case
         )
+        assert [event["what"] for event in there] == [event.class_name for event in here], case
         peaks = [event.peak_s for event in here]
         assert [event["peak"] for event in there] == pytest.approx(peaks, abs=1.01 / FPS), case
 

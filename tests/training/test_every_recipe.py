@@ -37,12 +37,6 @@ def quick(name: str, steps: int) -> Recipe:
     return load_recipe(name, overrides)
 
 
-@pytest.fixture(autouse=True)
-def quick_alternatives(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`auto` trains its alternative as long as a recipe that is tested by itself."""
-    monkeypatch.setattr("amiss.training._train.load_recipe", lambda name: quick(name, 40))
-
-
 def test_the_recipes_are_those_of_the_design() -> None:
     assert [recipe.name for recipe in list_recipes()] == NAMES
     for recipe in list_recipes():

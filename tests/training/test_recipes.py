@@ -69,6 +69,40 @@ def test_wrong_overrides_say_what_is_right(override: str, message: str) -> None:
         load_recipe("topk", [override])
 
 
+def test_overrides_reach_the_alternatives_where_they_fit() -> None:
+    recipe = load_recipe(
+        "auto", ["steps=7", "selection.by=spread", "head_options.k=5", "head_options.dropout=0.1", "name=mine"]
+    )
+    (other,) = recipe.alternatives
+    assert (recipe.name, other.name) == ("mine", "topk")
+    assert {one.steps for one in (recipe, other)} == {7}
+    assert {one.selection.by for one in (recipe, other)} == {"spread"}
+    assert (recipe.head_options, other.head_options) == ({"dropout": 0.1}, {"k": 5, "dropout": 0.1})
+    assert load_recipe("auto", ["alternatives=[]"]).alternatives == ()
+    assert [one.name for one in load_recipe("auto", ['alternatives=["rtfm", "amiss"]']).alternatives] == [
+        "rtfm",
+        "amiss",
+    ]
+    assert load_recipe("auto", ["alternatives=rtfm"]).alternatives == (load_recipe("rtfm"),)
+
+
+def test_alternatives_and_teachers_are_whole_recipes_in_files(tmp_path: Path) -> None:
+    recipe = load_recipe("tca-causal", ["teaching.teacher=amiss", "alternatives=topk"])
+    assert recipe.teaching.teacher == load_recipe("amiss")
+    (tmp_path / "recipe.yaml").write_text(recipe_to_yaml(recipe), encoding="utf-8")
+    assert load_recipe(tmp_path / "recipe.yaml") == recipe
+    for override, message in (
+        ("teaching.teacher=amis", "Did you mean 'amiss'"),
+        ("alternatives=topp", "Did you mean 'topk'"),
+        ("alternatives=3", "alternatives is 3"),
+        ("scoring.change=maybe", "scoring.change is 'maybe'"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            load_recipe("topk", [override])
+    with pytest.raises(UsageError, match="needs all of it"):
+        load_recipe("topk", ["scoring.causal=true", "scoring.level=auto"])
+
+
 def test_unknown_names_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean 'sultani2018'"):
         load_recipe("sultani2019")

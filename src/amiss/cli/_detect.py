@@ -127,7 +127,10 @@ def _some(names: list[str]) -> str:
 
 def _print_summary(video_id: str, result: "ScoreResult") -> None:
     clock = _clock if result.fps is not None else "{:.6g}".format
-    events = ", ".join(f"{clock(e.start_s)}-{clock(e.end_s)} ({e.score:.2f})" for e in result.events)
+    events = ", ".join(
+        f"{clock(e.start_s)}-{clock(e.end_s)} ({f'{e.class_name} ' if e.class_name else ''}{e.score:.2f})"
+        for e in result.events
+    )
     duration = clock(result.duration_s) + (" clips" if result.fps is None else "")
     console.out.print(f"{video_id}  {duration}  peak {result.peak:.3f}  {events or 'no event'}", markup=False)
 

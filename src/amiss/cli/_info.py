@@ -55,7 +55,7 @@ def recipes(
     as_json: Json = False,
 ) -> None:
     """List the recipes with their sources."""
-    from amiss.jobs import describe_recipes
+    from amiss.jobs import describe_plugins, describe_recipes
 
     entries = describe_recipes()
     _show(entries, ["name", "head", "source"], as_json)
@@ -64,6 +64,7 @@ def recipes(
     for entry in entries:
         if entry["differences"]:
             console.out.print(f"\n{entry['name']}: {str(entry['differences']).strip()}", markup=False)
+    console.out.print(f"\n{describe_plugins()}", markup=False)
 
 
 def datasets(as_json: Json = False) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from safetensors.torch import load_file, save
+from scipy.special import expit
 
 from amiss.backbones import FeatureSpec, clip_spans, create_backbone_for
 from amiss.datasets import first_names
@@ -20,6 +21,7 @@ from amiss.detection._calibration import Calibration
 from amiss.detection._detector_folder import HEAD_FILE, JSON_FILE, check_detector_folder
 from amiss.detection._normalisation import FloatArray, Normalisation, NormalisationKind
 from amiss.detection._score_result import ScoreResult, clip_scores, find_events
+from amiss.detection._scoring import Scoring
 from amiss.engines import Engine, create_engine
 from amiss.errors import DetectorError, FeatureError
 from amiss.features import extract_video, pool_as
@@ -28,8 +30,9 @@ from amiss.heads import Head, HeadOutput, create_head, crop_mean, mean_logits
 from amiss.reading import ReadError, check_file, check_values, read_json, refusing, shown
 from amiss.video import FrameTimes
 
-FORMAT = 2
-"""That `save` writes; 1 was without a score map."""
+FORMAT = 3
+"""That is read at most, and written where there is a `scoring`; 2 was without, and is still written without. 1 was
+without a score map."""
 _NORMALISATION = "normalisation."
 _HEAD = "head."
 
@@ -60,6 +63,8 @@ class _DetectorFile:
     """As it is."""
     provenance: dict[str, Any]
     """Recipe, data hash, git revision, package versions."""
+    scoring: Scoring = field(default_factory=Scoring)
+    """As it is."""
 
 
 @dataclass
@@ -76,6 +81,8 @@ class Detector:
     """From which score on something is an event."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Recipe, data hash, git revision, package versions."""
+    scoring: Scoring = field(default_factory=Scoring)
+    """What scores are made of beside the head's."""
     name: str = "detector"
     """Where it was loaded from, for results."""
     _engine: Engine | None = field(default=None, repr=False)
@@ -94,14 +101,18 @@ class Detector:
         with atomic_path(root / HEAD_FILE) as temporary:
             temporary.write_bytes(save(tensors))  # save_file would make it readable for its owner only
         stored = _DetectorFile(
-            format=FORMAT,
+            format=2 if self.scoring.is_plain else FORMAT,
             spec=self.spec.to_dict(),
             head=_StoredHead(name=self.head.name, feature_dim=self.head.feature_dim, options=self.head.options),
             normalisation=self.normalisation.kind,
             calibration=self.calibration,
             provenance=self.provenance,
+            scoring=self.scoring,
         )
-        write_json(root / JSON_FILE, asdict(stored))
+        values = asdict(stored)
+        if self.scoring.is_plain:
+            del values["scoring"]
+        write_json(root / JSON_FILE, values)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
@@ -116,7 +127,7 @@ class Detector:
             values = read_json(root / JSON_FILE)
             if not isinstance(values, dict):
                 raise ReadError(f"it holds a {type(values).__name__}, not an object")
-        if values.get("format") not in (1, FORMAT):
+        if values.get("format") not in range(1, FORMAT + 1):
             found = shown(values.get("format"))
             raise DetectorError(f"{root} has format {found}; this amiss reads 1 to {FORMAT}: update amiss")
         with refusing(DetectorError, str(root / JSON_FILE), "is damaged"):
@@ -132,6 +143,7 @@ class Detector:
             normalisation=normalisation,
             calibration=stored.calibration,
             provenance=stored.provenance,
+            scoring=stored.scoring,
             name=str(folder),
         )
 
@@ -149,14 +161,48 @@ class Detector:
         """
         if self.calibration.score_map is not None:
             return self.calibration.score_map(self.logits(features))
+        if not self.scoring.is_plain:
+            return np.asarray(expit(self.logits(features)))
         output, crops = self._forward(features)
         return crop_mean(output.scores, crops)[0].double().numpy()
 
     def logits(self, features: FloatArray) -> NDArray[np.float64]:
-        """What scores come from: the logit [T] of the head's scores, averaged over crops; for the rest as
-        `score_features`.
+        """What scores come from: the logit [T] of the head's scores, averaged over crops, and after `scoring`; for the
+        rest as `score_features`.
         """
+        logits = self.head_logits(features)
+        if self.scoring.is_plain:
+            return logits
+        return self.scoring.apply(logits, self.changes(features))
+
+    def head_logits(self, features: FloatArray) -> NDArray[np.float64]:
+        """The same before `scoring`."""
         return mean_logits(*self._forward(features))[0].numpy()
+
+    def changes(self, features: FloatArray) -> NDArray[np.float64]:
+        """How much changes around each clip of stored features [T, C, D], see `Scoring`; [T]."""
+        rows = self.normalisation.apply(features).swapaxes(0, 1)
+        return self.scoring.changes(np.require(rows, requirements="W"))  # stored ones are mapped read-only
+
+    def clip_classes(self, features: FloatArray) -> list[str] | None:
+        """What each clip of stored features [T, C, D] shows if it is anomalous, by name; None where the head doesn't
+        tell classes apart."""
+        if not self.head.class_names:
+            return None
+        output, crops = self._forward(features)
+        shares_TK = crop_mean(output.extras["class_logits"][..., 1:].softmax(dim=-1), crops)[0]
+        return [self.head.class_names[1 + k] for k in shares_TK.argmax(dim=-1).tolist()]
+
+    def not_smoothed(self) -> Self | None:
+        """The same detector without smoothing of scores; None where it doesn't smooth."""
+        if self.scoring.smoothing == 1:
+            return None
+        return replace(self, scoring=replace(self.scoring, smoothing=1))
+
+    @property
+    def context(self) -> int | None:
+        """On how many clips a score depends, see `Head.context`."""
+        return self.scoring.context(self.head.context)
 
     def _forward(self, features: FloatArray) -> tuple[HeadOutput, int]:
         if features.ndim != 3 or features.shape[2] != self.head.feature_dim or not features.size:
@@ -230,8 +276,9 @@ class Detector:
         scores = self.score_features(rows)
         spans = clip_spans(spec, len(scores), times)
         threshold = self.calibration.threshold
-        clips = clip_scores(scores, spans, times)
-        events = find_events(scores, spans, times, threshold)
+        classes = self.clip_classes(rows)
+        clips = clip_scores(scores, spans, times, classes)
+        events = find_events(scores, spans, times, threshold, classes)
         fps = None if counts_clips else times.rate
         return ScoreResult(video, fps, times.n_frames, times.end_s, self.name, threshold, clips, events, problem)
 

@@ -18,7 +18,7 @@ class OnlineScorer:
     """One score per clip from the clips up to it, and at most `lookahead` after it.
 
     A head that looks at a whole bag sees a sliding window of the last clips as its bag. A head that looks at a few
-    clips before, or at none (`Head.context`), needs neither window nor lookahead: it sees what it looks at, and the
+    clips before, or at none (`Detector.context`), needs neither window nor lookahead: it sees what it looks at, and the
     scores are those of the whole video. Holds `window` feature rows, no more.
 
     `causal_offline_scores` of the same features gives exactly the same scores.
@@ -38,6 +38,9 @@ class OnlineScorer:
         self.detector = detector
         self.window, self.lookahead_clips = _reach(detector, window, lookahead)
         """Clips that must come after a clip before its score does."""
+        self.classes: list[str] | None = None
+        """Of the scores that the last `push` or `finish` gave, in their order: what each clip shows if it is anomalous;
+        None where the head doesn't tell classes apart."""
         self._rows: deque[FloatArray] = deque(maxlen=self.window)
         self._n_waiting = 0
 
@@ -66,17 +69,21 @@ class OnlineScorer:
         if self._n_waiting <= self.lookahead_clips:
             return None
         self._n_waiting -= 1
-        return float(self._scores()[-1 - self.lookahead_clips])
+        return self._scores(slice(-1 - self.lookahead_clips, -self.lookahead_clips or None))[0]
 
     def finish(self) -> list[float]:
         """The stream ends or has a gap: the scores of the clips that still wait, and a fresh start."""
-        waiting = [float(s) for s in self._scores()[-self._n_waiting :]] if self._n_waiting else []
+        self.classes = None
+        waiting = self._scores(slice(-self._n_waiting, None)) if self._n_waiting else []
         self._rows.clear()
         self._n_waiting = 0
         return waiting
 
-    def _scores(self) -> NDArray[np.float64]:
-        return self.detector.score_features(np.stack(self._rows))
+    def _scores(self, which: slice) -> list[float]:
+        rows = np.stack(self._rows)
+        classes = self.detector.clip_classes(rows)
+        self.classes = None if classes is None else classes[which]
+        return [float(score) for score in self.detector.score_features(rows)[which]]
 
 
 def causal_offline_scores(
@@ -104,5 +111,5 @@ def causal_offline_scores(
 
 def _reach(detector: Detector, window: int, lookahead: int) -> tuple[int, int]:
     """Window and lookahead that the head makes use of."""
-    context = detector.head.context
+    context = detector.context
     return (window, lookahead) if context is None else (context, 0)

@@ -37,6 +37,8 @@ class ClipScore:
     """When the last one ends."""
     score: float
     """0..1."""
+    class_name: str | None = None
+    """What it shows if it is anomalous; None where the detector tells no classes apart."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Event:
     """Middle of the clip with the largest score."""
     peak_s: float
     """The same in seconds."""
+    class_name: str | None = None
+    """What it seems to be, by that clip; None where the detector tells no classes apart."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,12 @@ class ScoreResult:
     """What is missing where the video could be decoded only in part."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return asdict(self)
+        """Ready for JSON; classes are left out where the detector tells none."""
+        values = asdict(self)
+        for part in (*values["clips"], *values["events"]):
+            if part["class_name"] is None:
+                del part["class_name"]
+        return values
 
     @cached_property
     def times(self) -> FrameTimes:
@@ -107,13 +115,15 @@ class ScoreResult:
         write_json(path, self.to_dict())
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write one line per clip: start, end (frames), start_s, end_s, score, event (0/1)."""
+        """Write one line per clip: start, end (frames), start_s, end_s, score, event (0/1), and class, if any."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["start", "end", "start_s", "end_s", "score", "event"])
+        classes = any(clip.class_name is not None for clip in self.clips)
+        writer.writerow(["start", "end", "start_s", "end_s", "score", "event", *(["class"] if classes else [])])
         for clip in self.clips:
             times = (f"{clip.start_s:.3f}", f"{clip.end_s:.3f}")
-            writer.writerow([clip.start, clip.end, *times, f"{clip.score:.6f}", int(clip.score >= self.threshold)])
+            row = [clip.start, clip.end, *times, f"{clip.score:.6f}", int(clip.score >= self.threshold)]
+            writer.writerow([*row, clip.class_name] if classes else row)
         write_text(path, buffer.getvalue())
 
 
@@ -169,7 +179,10 @@ def _with_seconds(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def clip_scores(
-    scores: NDArray[np.float64], spans: Sequence[tuple[int, int]], times: FrameTimes
+    scores: NDArray[np.float64],
+    spans: Sequence[tuple[int, int]],
+    times: FrameTimes,
+    classes: Sequence[str] | None = None,
 ) -> tuple[ClipScore, ...]:
     """The clips of a result.
 
@@ -177,13 +190,19 @@ def clip_scores(
         scores: [T] clip scores.
         spans: native frames [start, end) of each clip.
         times: of the frames.
+        classes: [T] what each clip shows if it is anomalous.
     """
-    rows = zip(spans, times.spans(spans), scores.tolist(), strict=True)
-    return tuple(ClipScore(*frames, *seconds, score) for frames, seconds, score in rows)
+    names: Sequence[str | None] = classes or [None] * len(spans)
+    rows = zip(spans, times.spans(spans), scores.tolist(), names, strict=True)
+    return tuple(ClipScore(*frames, *seconds, score, name) for frames, seconds, score, name in rows)
 
 
 def find_events(
-    scores: NDArray[np.float64], spans: Sequence[tuple[int, int]], times: FrameTimes, threshold: float
+    scores: NDArray[np.float64],
+    spans: Sequence[tuple[int, int]],
+    times: FrameTimes,
+    threshold: float,
+    classes: Sequence[str] | None = None,
 ) -> tuple[Event, ...]:
     """The runs of frames whose score reaches the threshold, which are also what an evaluation counts as alarms.
 
@@ -195,6 +214,7 @@ def find_events(
         spans: native frames [start, end) of each clip; where clips overlap, a frame has their mean score.
         times: of the frames.
         threshold: 0..1.
+        classes: [T] what each clip shows if it is anomalous.
     """
     n_frames = max(end for _, end in spans)
     per_frame = frame_scores(VideoScores(scores, tuple(spans)), n_frames)
@@ -203,5 +223,6 @@ def find_events(
         peak = max((i for i, (s, e) in enumerate(spans) if s < end and e > start), key=lambda i: scores[i])
         peak_frame = min(max(sum(spans[peak]) // 2, start), end - 1)
         (start_s, end_s), (peak_s, _) = times.spans([(start, end), (peak_frame, peak_frame + 1)])
-        events.append(Event(start, end, start_s, end_s, float(per_frame[start:end].max()), peak_frame, peak_s))
+        score, name = float(per_frame[start:end].max()), None if classes is None else classes[peak]
+        events.append(Event(start, end, start_s, end_s, score, peak_frame, peak_s, name))
     return tuple(events)

@@ -28,7 +28,7 @@ if typing.TYPE_CHECKING:
         runs_above,
         temporal_iou,
     )
-    from amiss.evaluation._glances import ClickedScores, GlanceResult, glance_rank, measure_glances
+    from amiss.evaluation._glances import ClickedScores, GlanceResult, clicked, glance_rank, measure_glances
     from amiss.evaluation._ground_truth import check_ground_truth, frame_labels, ground_truth_vector
     from amiss.evaluation._metric_names import METRIC_NAMES, METRICS
     from amiss.evaluation._protocols import ALIASES, PROTOCOLS, Protocol, get_protocol
@@ -58,6 +58,7 @@ __all__ = [
     "VideoScores",
     "bootstrap_metrics",
     "check_ground_truth",
+    "clicked",
     "compare",
     "compare_with_shortcuts",
     "delay_frames",

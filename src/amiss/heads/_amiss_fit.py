@@ -15,21 +15,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from amiss.heads._amiss_windows import change_around
 from amiss.heads._base import full_mask
+from amiss.heads._gates import (
+    Array,
+    change_agrees,
+    is_open,
+    level_tells_more,
+    moments,
+    pseudo_labels,
+    standardised,
+)
+from amiss.heads._parts import change_around
 
 if TYPE_CHECKING:
-    from amiss.heads.amiss import AmissHead, Gate
-
-Array = NDArray[np.float64]
+    from amiss.heads.amiss import AmissHead
 
 _FOLDS = 3
-_ERRORS = 3.0  # standard errors, from which on a part counts
-_FEWEST = 20  # videos of each label, below which standard errors are themselves uncertain, and nothing is decided
 _PCA_ROWS = 8192  # that components are fitted to at most, evenly spaced
 
 
@@ -85,9 +89,13 @@ def fit_amiss(head: AmissHead, bags: Sequence[NDArray[np.float32]], labels: NDAr
     n_folds = min(_FOLDS, int(np.bincount(labels, minlength=2).min()))
     if is_short or n_folds < 2:
         weights, bias = data.regress(whole, np.arange(len(bags)))
-        _take(head.classifier, _Fit.scaled(weights, bias, [data.score(i, weights, bias) for i in range(len(bags))]))
-        head.uses.zero_()
+        fit = _Fit.scaled(weights, bias, [data.score(i, weights, bias) for i in range(len(bags))])
+        _take(head.classifier, fit)
+        # no score is of a bag that wasn't fitted on, so nothing can be decided
+        head.uses.copy_(torch.tensor([False, settings.change == "always", settings.level == "always"]))
         head.scales.copy_(torch.tensor([[0.0, 1.0]] * 3))
+        if head.uses.any():
+            _take_scales(head, projected, fit.scores, fit.scores)
         return
     _fit_rounds(head, data, projected, whole, n_folds)
 
@@ -118,7 +126,7 @@ class _Fit:
     @classmethod
     def scaled(cls, weights: Array, bias: float, scores: Sequence[Array]) -> _Fit:
         """Bring all three to that scale."""
-        mean, std = _moments(scores)
+        mean, std = moments(scores)
         return cls(weights / std, (bias - mean) / std, [(s - mean) / std for s in scores])
 
     @classmethod
@@ -133,23 +141,30 @@ def _fit_rounds(
 ) -> None:
     """Classifier and localiser by rounds of pseudo-labels, and the gates of what counts."""
     settings, labels = head.settings, data.labels
-    change = _standardised(_changes(projected, (settings.change_reach,) * 2))
+    change = standardised(_changes(projected, (settings.change_reach,) * 2))
     draws = np.random.default_rng(int(torch.randint(2**31, ())))  # torch's generator is what training seeds
     folds = [_folds(labels, n_folds, draws) for _ in range(settings.repeats)]
     classifier = _Fit.mean([_fit_taught(data, whole, fold_B, settings.rounds) for fold_B in folds])
     _take(head.classifier, classifier)
     untaught = data.out_of_fold(whole, folds[0])
-    uses_change = _gate(settings.change, change_agrees(untaught, change, labels))
+    uses_change = is_open(settings.change, change_agrees(untaught, change, labels))
     head.uses[0] = head.uses[1] = uses_change
     final = classifier.scores
     if uses_change:
         localiser = _Fit.mean([_fit_taught(data, whole, fold_B, settings.rounds, change) for fold_B in folds])
         _take(head.localiser, localiser)
         final = [_for_bag(head.combined, c, s) for c, s in zip(classifier.scores, localiser.scores, strict=True)]
-    levels = [_for_bag(head.level, s) for s in classifier.scores]
+    _take_scales(head, projected, classifier.scores, final)
+    head.uses[2] = is_open(settings.level, level_tells_more(classifier.scores, labels))
+
+
+def _take_scales(
+    head: AmissHead, projected: Sequence[Tensor], classifier: Sequence[Array], final: Sequence[Array]
+) -> None:
+    """Mean and deviation of what may count: the final logit, the change, the level by the classifier."""
+    levels = [_for_bag(head.level, s) for s in classifier]
     for part, values in enumerate((final, _changes(projected, head.change_window), levels)):
-        head.scales[part] = torch.tensor(_moments(values))
-    head.uses[2] = _gate(settings.level, level_tells_more(classifier.scores, labels))
+        head.scales[part] = torch.tensor(moments(values))
 
 
 def _fit_taught(
@@ -163,33 +178,12 @@ def _fit_taught(
     targets = whole
     scores = data.out_of_fold(targets, fold_B)
     for _ in range(rounds):
-        taught = scores = _standardised(scores)
+        taught = scores = standardised(scores)
         if change is not None:
             taught = [expit(z) * expit(d) for z, d in zip(scores, change, strict=True)]
         targets = pseudo_labels(taught, data.labels)
         scores = data.out_of_fold(targets, fold_B)
     return _Fit.scaled(*data.regress(targets, np.arange(len(data.labels))), scores)
-
-
-def pseudo_labels(scores: Sequence[Array], labels: NDArray[np.intp]) -> list[Array]:
-    """1 where a clip of an anomalous bag is in the upper half of its bag, by scores averaged with its neighbours'."""
-    return [label * (_ranks(_smooth(s)) > 0.5).astype(float) for s, label in zip(scores, labels, strict=True)]
-
-
-def change_agrees(scores: Sequence[Array], changes: Sequence[Array], labels: NDArray[np.intp]) -> float:
-    """By how many standard errors score and change correlate more inside anomalous bags than inside normal ones."""
-    found = np.array([_correlation(s, d) for s, d in zip(scores, changes, strict=True)])
-    anomalous, normal = found[labels == 1], found[labels == 0]
-    return _in_errors(anomalous.mean() - normal.mean(), anomalous, normal)
-
-
-def level_tells_more(scores: Sequence[Array], labels: NDArray[np.intp]) -> float:
-    """By how many standard errors the levels of bags tell labels apart better than their clips do (AUC, DeLong)."""
-    levels = [np.sort(s)[-max(1, len(s) // 4) :].mean(keepdims=True) for s in scores]
-    by_level, by_clip = _placements(levels, labels), _placements(scores, labels)
-    gain = by_level - by_clip
-    anomalous, normal = gain[labels == 1], gain[labels == 0]
-    return _in_errors(anomalous.mean(), anomalous, normal)
 
 
 def ridge(rows: NDArray[np.floating], y: Array, share: Array, penalty: float) -> tuple[Array, float]:
@@ -224,21 +218,6 @@ def _for_bag(function: Callable[..., Tensor], *scores: Array) -> Array:
     return np.asarray(function(*batches, torch.ones_like(batches[0], dtype=torch.bool))[0])
 
 
-def _standardised(scores: Sequence[Array]) -> list[Array]:
-    """Brought to mean 0 and deviation 1 together; 0 where a number is missing."""
-    mean, std = _moments(scores)
-    return [np.nan_to_num((s - mean) / std) for s in scores]
-
-
-def _moments(values: Sequence[Array]) -> tuple[float, float]:
-    """Mean and deviation of all numbers that are finite."""
-    joined = np.concatenate(values)
-    joined = joined[np.isfinite(joined)]
-    if not len(joined):
-        return 0.0, 1.0
-    return float(joined.mean()), max(float(joined.std()), 1e-6)
-
-
 def _folds(labels: NDArray[np.intp], n_folds: int, draws: np.random.Generator) -> NDArray[np.intp]:
     """Fold of each bag, labels spread evenly."""
     fold_B = np.zeros(len(labels), np.intp)
@@ -246,49 +225,6 @@ def _folds(labels: NDArray[np.intp], n_folds: int, draws: np.random.Generator) -
         drawn = draws.permutation(np.flatnonzero(labels == label))
         fold_B[drawn] = np.arange(len(drawn)) % n_folds
     return fold_B
-
-
-def _ranks(scores: Array) -> Array:
-    return np.asarray((rankdata(scores) - 0.5) / len(scores))
-
-
-def _smooth(scores: Array) -> Array:
-    """Mean over a clip and its neighbours."""
-    kernel = np.ones(3)
-    return np.asarray(np.convolve(scores, kernel, "same") / np.convolve(np.ones(len(scores)), kernel, "same"))[
-        : len(scores)
-    ]
-
-
-def _correlation(a: Array, b: Array) -> float:
-    spread = a.std() * b.std()
-    return float(((a - a.mean()) * (b - b.mean())).mean() / spread) if spread > 1e-12 else 0.0
-
-
-def _placements(scores: Sequence[Array], labels: NDArray[np.intp]) -> Array:
-    """Of each bag, the share of pairs with a clip of the other label that are in the right order; ties count half."""
-    weights = np.concatenate([np.full(len(s), 1 / len(s)) for s in scores])
-    owner = np.repeat(np.arange(len(scores)), [len(s) for s in scores])
-    values, inverse = np.unique(np.concatenate(scores), return_inverse=True)
-    found = np.zeros(len(scores))
-    for label in (0, 1):
-        others = labels[owner] != label
-        mass = np.bincount(inverse[others], weights[others], len(values))
-        below = (np.cumsum(mass) - mass / 2) / mass.sum()
-        right = below if label else 1 - below
-        found += np.bincount(owner, weights * right[inverse] * ~others, len(scores))
-    return found
-
-
-def _in_errors(difference: float, anomalous: Array, normal: Array) -> float:
-    if min(len(anomalous), len(normal)) < _FEWEST:
-        return 0.0
-    error = np.sqrt(anomalous.var(ddof=1) / len(anomalous) + normal.var(ddof=1) / len(normal))
-    return float(difference / max(error, 1e-12))
-
-
-def _gate(choice: Gate, errors: float) -> bool:
-    return errors > _ERRORS if choice == "auto" else choice == "always"
 
 
 def _take(linear: nn.Linear, fit: _Fit) -> None:

@@ -52,6 +52,8 @@ class Head(nn.Module, ABC):
     context: int | None = None
     """On how many clips a clip's score (in eval mode) depends, itself and those just before it; 1 = on that clip alone,
     None = on the whole bag. A camera's clips then score as in the whole video, without a window."""
+    class_names: tuple[str, ...] = ()
+    """What `extras["class_logits"]` [B, T, classes] of its output tells apart, `normal` first; empty = no classes."""
     fits_at_once: bool = False
     """Whether `fit_bags` trains it, instead of steps along its loss."""
 

@@ -40,6 +40,19 @@ def describe_heads() -> dict[str, str]:
     return {name: (inspect.getdoc(factory) or "").partition("\n")[0] for name, factory in sorted(HEADS.items())}
 
 
+def has_option(name: str, option: str) -> bool:
+    """Whether a head can be given an option.
+
+    Raises:
+        UsageError: there is no such head.
+    """
+    factory = HEADS[name]
+    if hasattr(factory, "Options"):
+        return option in factory.Options.model_fields
+    parameters = list(inspect.signature(factory).parameters.values())[1:]
+    return any(option == p.name or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
 def create_head(name: str, feature_dim: int, **options: Any) -> Head:
     """Build a head with fresh weights.
 

@@ -10,7 +10,7 @@ Shape letters: B bags · T clips · D feature dim · K components · P = 3 K num
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -20,14 +20,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from amiss.heads._amiss_fit import fit_amiss
-from amiss.heads._amiss_windows import change_around, mean_around, top_quarter_mean
 from amiss.heads._base import HeadOutput, LossTerms, bounded, crop_mean, full_mask
 from amiss.heads._head_options import Count, Dropout, HeadOptions, HeadWithOptions, Weight
+from amiss.heads._parts import change_around, mean_around, product_logit, top_quarter_mean
 from amiss.heads.pooled import pool_windows
+from amiss.settings import Gate
 
 _PAST = 24  # clips that the level of a stream is taken from: with what they look back on, the 32 that are kept live
-
-Gate = Literal["auto", "always", "never"]
 
 
 class AmissOptions(HeadOptions):
@@ -50,7 +49,8 @@ class AmissOptions(HeadOptions):
     """Fits with other folds, averaged."""
     change: Gate = "auto"
     """Whether the change around a clip counts; `auto`: if it agrees with the classifier inside anomalous videos, and
-    less inside normal ones, by 3 standard errors; never with fewer than 20 videos of a label."""
+    less inside normal ones, by 3 standard errors; never with fewer than 20 videos of a label, or where videos are
+    short."""
     level: Gate = "auto"
     """Whether the level of the video counts; `auto`: if it tells videos apart better than single clips do, by 3
     standard errors; never with fewer than 20 videos of a label."""
@@ -118,10 +118,8 @@ class AmissHead(HeadWithOptions):
         z: dict[str, Tensor] = {name: (part - scale[0]) / scale[1] for (name, part), scale in scaled}
         if not self.uses[1:].any():
             return z["logit"]
-        log_p = F.logsigmoid(z["logit"].double())
-        for name, used in zip(("change", "level"), self.uses[1:], strict=True):
-            log_p = log_p + F.logsigmoid(z[name].double()) * used
-        return (log_p - torch.log(-torch.expm1(log_p))).to(z["logit"].dtype)
+        others = [z[name] for name, used in zip(("change", "level"), self.uses[1:], strict=True) if used]
+        return product_logit([z["logit"], *others]).to(z["logit"].dtype)
 
     def projected(self, features: Tensor) -> Tensor:
         """[..., D] → [..., K]."""

@@ -168,6 +168,8 @@ class LGTHead(HeadWithOptions):
         self.classifier = nn.Linear(channels, 1)
         self.dropout = nn.Dropout(own.dropout)
         self.alignment = Alignment(own, channels) if own.classes else None
+        if self.alignment is not None:
+            self.class_names = self.alignment.classes.names
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; a bag's is the mean of its top T//16 + 1.

@@ -142,13 +142,17 @@ class PromptTerm(nn.Module):
         self.classes = ClassVectors(options.classes, channels, options.class_dim)
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(options.temperature)))
 
+    def likeness(self, x: Tensor) -> Tensor:
+        """Of [..., C] to each class → [..., 1 + classes]."""
+        return F.normalize(x, dim=-1) @ F.normalize(self.classes(), dim=1).T * self.logit_scale.exp()
+
     def forward(self, x_RTC: Tensor, scores_RT: Tensor, mask_RT: Tensor, labels_R: Tensor) -> Tensor:
         """Divergence of the likenesses from which videos are of one class; labels are numbers of classes."""
         high_RC, low_RC = (weighted_mean(x_RTC, s.masked_fill(~mask_RT, 0)) for s in (scores_RT, 1 - scores_RT))
         anomalous = labels_R > 0
-        shown = F.normalize(torch.cat([high_RC, low_RC[anomalous]]), dim=1)
+        shown = torch.cat([high_RC, low_RC[anomalous]])
         labels = torch.cat([labels_R, torch.zeros_like(labels_R[anomalous])])
-        likeness = shown @ F.normalize(self.classes(), dim=1)[labels].T * self.logit_scale.exp()
+        likeness = self.likeness(shown)[:, labels]
         same = (labels[:, None] == labels).to(likeness.dtype)
         return F.kl_div(likeness.log_softmax(dim=1), (10 * same).softmax(dim=1), reduction="batchmean")
 
@@ -177,6 +181,8 @@ class TCAHead(HeadWithOptions):
         self.classifier = nn.Conv1d(own.out_channels, 1, own.kernel)
         self.dropout = nn.Dropout(own.dropout)
         self.prompt = PromptTerm(own, channels) if own.classes else None
+        if self.prompt is not None:
+            self.class_names = self.prompt.classes.names
         for layer in self.modules():
             if isinstance(layer, nn.Conv1d | nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
@@ -184,7 +190,8 @@ class TCAHead(HeadWithOptions):
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
         """Scores [B, T] of features [B, T, D]; a bag's is the mean of its top T//16 + 1.
 
-        `extras`: features [B, T, C] after the first layer, mask [B, T].
+        `extras`: features [B, T, C] after the first layer, mask [B, T]; with `classes` and in eval mode class_logits
+        [B, T, 1 + classes], the likeness of these features to the vectors of classes.
         """
         mask = full_mask(features) if mask is None else mask
         x_BTD = bounded(features) * mask[..., None]
@@ -193,9 +200,10 @@ class TCAHead(HeadWithOptions):
         seen = self.dropout(F.gelu(self.linear2(hidden_BCT))) * mask[:, None]
         logits = self.classifier(F.pad(seen, (self.settings.kernel - 1, 0))).squeeze(1)
         scores = torch.sigmoid(logits).masked_fill(~mask, 0)
-        return HeadOutput(
-            scores, top_mean(scores, mask), {"features": hidden_BCT.transpose(1, 2), "mask": mask}, logits
-        )
+        extras = {"features": hidden_BCT.transpose(1, 2), "mask": mask}
+        if self.prompt is not None and not self.training:
+            extras["class_logits"] = self.prompt.likeness(extras["features"])
+        return HeadOutput(scores, top_mean(scores, mask), extras, logits)
 
     def loss(self, output: HeadOutput, labels: Tensor, *, crops: int = 1, step: int = 0) -> LossTerms:
         """Cross-entropy of the bags, by the highest clip of a normal one and the top T//16 + 1 of an anomalous one; and

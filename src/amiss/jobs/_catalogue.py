@@ -49,6 +49,14 @@ def describe_recipes() -> list[dict[str, Any]]:
     return [recipe.model_dump(mode="json") for recipe in list_recipes()]
 
 
+def describe_plugins() -> str:
+    """What can be added to any recipe, in words."""
+    from amiss.training import PLUGINS
+
+    lines = [f"  {settings}: {what}" for settings, what in PLUGINS.items()]
+    return "\n".join(["Plug-ins, for any recipe (--set):", *lines])
+
+
 def describe_datasets() -> list[dict[str, Any]]:
     """The datasets that manifests can be built of: size, licence, what files they need."""
     from amiss.datasets import list_datasets

@@ -71,7 +71,7 @@ def _measure(
 def evaluate_run(
     folder: Path, manifest: Manifest, features: FeatureSet, protocol: str = "exact"
 ) -> dict[str, list[EvaluationResult]]:
-    """Evaluate the `last` and the `selected` detector of every seed of a run.
+    """Evaluate the `last` and the `selected` detector of every seed of a run, and without smoothing where they smooth.
 
     Raises:
         DetectorError: no run directory, or one that has not finished.
@@ -94,10 +94,11 @@ def _measure_run(
     for kind, folders in found.items():
         for path in folders:
             detector = Detector.load(path)
-            result, measured = _measure_detector(detector, manifest, features, protocol)
             seed = detector.provenance.get("seed")
-            result = replace(result, selection=kind, seeds=() if seed is None else (seed,))
-            results.setdefault(kind, []).append((result, measured))
+            for name, one in _with_plain(kind, detector).items():
+                result, measured = _measure_detector(one, manifest, features, protocol)
+                result = replace(result, selection=kind, seeds=() if seed is None else (seed,))
+                results.setdefault(name, []).append((result, measured))
     return results
 
 
@@ -129,6 +130,7 @@ def evaluate_any(
     Returns:
         The evaluation result. Of a run, that of its `selected` detectors, as means over the seeds, with `std` beside
         them, and `rows`: the same for `last` and `selected`. `not_beaten` says which shortcuts it isn't better than.
+        Of detectors that smooth their scores `rows` also has what they are without (`selected, not smoothed`).
 
     Raises:
         DetectorError: `what` is none of these.
@@ -184,8 +186,19 @@ def _evaluate(
     check_detector_folder(path)
     from amiss.detection import Detector
 
-    result, measured = _measure_detector(Detector.load(path), manifest, features, protocol)
-    return result.to_dict(), {path.name: measured}
+    found = {
+        name: _measure_detector(one, manifest, features, protocol)
+        for name, one in _with_plain(path.name, Detector.load(path)).items()
+    }
+    first = found[path.name][0].to_dict()
+    rows = {name: result.to_dict() for name, (result, _) in found.items()}
+    return first | ({"rows": rows} if len(rows) > 1 else {}), {name: measured for name, (_, measured) in found.items()}
+
+
+def _with_plain(name: str, detector: Detector) -> dict[str, Detector]:
+    """A detector by name, and what it is without smoothing where it smooths: that is reported apart."""
+    plain = detector.not_smoothed()
+    return {name: detector} if plain is None else {name: detector, f"{name}, not smoothed": plain}
 
 
 def _over_seeds(seeds: Sequence[tuple[EvaluationResult, Measured]]) -> dict[str, Any]:

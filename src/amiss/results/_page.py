@@ -90,6 +90,7 @@ def _entry(video_id: str, video: ShownVideo, folder: Path) -> tuple[dict[str, An
         "time": [round(time, 3) for time in stretches.times],
         "score": stretches.scores,
         "peaks": stretches.peaks,
+        "classes": stretches.classes,
     }, header
 
 

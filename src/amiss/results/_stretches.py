@@ -20,6 +20,8 @@ class Stretches:
     peaks: list[tuple[float, float]] | None
     """[N] the largest score of a clip that reaches into a stretch, and the middle of that clip in seconds; None where
     clips don't overlap, so that each is a stretch."""
+    classes: list[str | None] | None
+    """[N] what that clip shows if it is anomalous; None where the detector tells no classes apart."""
 
 
 def stretches_of(result: ScoreResult) -> Stretches:
@@ -33,14 +35,18 @@ def stretches_of(result: ScoreResult) -> Stretches:
     per_frame = frame_scores(VideoScores(np.array([clip.score for clip in result.clips]), spans), n_frames)
     edges = sorted({edge for span in spans for edge in span})
     overlap = any(before[1] > after[0] for before, after in pairwise(spans))
+    best = _best_clips(result, edges)
+    told = any(clip.class_name is not None for clip in result.clips)
     return Stretches(
         times=[*result.times.starts(edges[:-1]).tolist(), float(result.times.ends(edges[-1]))],
         scores=per_frame[edges[:-1]].tolist(),
-        peaks=_peaks(result, edges) if overlap else None,
+        peaks=_peaks(result, best) if overlap else None,
+        classes=[clip.class_name for clip in best] if told else None,
     )
 
 
-def _peaks(result: ScoreResult, edges: list[int]) -> list[tuple[float, float]]:
+def _best_clips(result: ScoreResult, edges: list[int]) -> list[ClipScore]:
+    """Of each stretch the clip with the largest score; in a gap the one before it."""
     best_of, clips, first = [], result.clips, 0
     best: ClipScore | None = None
     for start, end in pairwise(edges):
@@ -53,5 +59,9 @@ def _peaks(result: ScoreResult, edges: list[int]) -> list[tuple[float, float]]:
         best = max(reaching, key=lambda clip: clip.score, default=best)
         assert best is not None, "frame 0 has a score"
         best_of.append(best)
-    middles = result.times.starts([(clip.start + clip.end) // 2 for clip in best_of]).tolist()
-    return [(clip.score, middle) for clip, middle in zip(best_of, middles, strict=True)]
+    return best_of
+
+
+def _peaks(result: ScoreResult, best: list[ClipScore]) -> list[tuple[float, float]]:
+    middles = result.times.starts([(clip.start + clip.end) // 2 for clip in best]).tolist()
+    return [(clip.score, middle) for clip, middle in zip(best, middles, strict=True)]

@@ -10,18 +10,23 @@ from amiss.late import import_late as _import_late
 
 if typing.TYPE_CHECKING:
     from amiss.training._bags import Bags, find_all_zero, fit_normalisation, hash_data, load_bags, resolve_recipe
+    from amiss.training._clip_loss import clip_loss
+    from amiss.training._crossfit import clip_targets
     from amiss.training._data_check import DataCheck, keep_copies_together
     from amiss.training._glance_loss import glance_loss
     from amiss.training._holdout import Split, split_training
     from amiss.training._optimisers import OPTIMISERS, make_optimiser
     from amiss.training._out_of_fold import OutOfFold
     from amiss.training._recipe import (
+        PLUGINS,
         BatchSettings,
         CalibrationSettings,
         GlanceLossSettings,
         OptimiserSettings,
         Recipe,
+        ScoringSettings,
         SelectionSettings,
+        TeachingSettings,
     )
     from amiss.training._recipe_files import list_recipes, load_recipe, recipe_to_yaml
     from amiss.training._run_folder import TrainReport
@@ -31,6 +36,7 @@ if typing.TYPE_CHECKING:
 
 __all__ = [
     "OPTIMISERS",
+    "PLUGINS",
     "Bags",
     "BatchSettings",
     "CalibrationSettings",
@@ -40,10 +46,14 @@ __all__ = [
     "OptimiserSettings",
     "OutOfFold",
     "Recipe",
+    "ScoringSettings",
     "Selection",
     "SelectionSettings",
     "Split",
+    "TeachingSettings",
     "TrainReport",
+    "clip_loss",
+    "clip_targets",
     "draw_batch",
     "find_all_zero",
     "fit_normalisation",

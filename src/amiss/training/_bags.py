@@ -18,6 +18,7 @@ from torch import Tensor
 from amiss.datasets import Glances, Video, first_names
 from amiss.detection import Normalisation
 from amiss.errors import FeatureError, ManifestError, UsageError
+from amiss.evaluation import clicked
 from amiss.features import UNIT_LENGTH_RULES, FeatureSet, pool, row_spans
 from amiss.heads import create_head, full_mask
 from amiss.training._classes import class_numbers
@@ -40,6 +41,8 @@ class Bags:
     """Where in its video, 0..1, each click of a bag lies; empty where no clicks were given."""
     targets: NDArray[np.intp] | None = None
     """[B] what the loss gets as labels: numbers of classes, where the head tells them apart; None = `labels`."""
+    clip_targets: tuple[NDArray[np.float64], ...] = ()
+    """What the clips of each bag shall score, [T] 0..1, empty where nobody says; no arrays where none are taught."""
     stacked: Tensor | None = None
     """The same bags as one tensor [B, C * T * D], where all have the same length: it is gathered from in parallel."""
 
@@ -192,14 +195,15 @@ def load_bags(
     even = bool(bags) and len(set(lengths)) == 1
     clicks = tuple(_click_positions(video, features, glances) for video in videos) if glances else ()
     stacked = torch.from_numpy(storage).view(len(bags), -1) if even else None
-    return Bags(tuple(bags), labels, clicks, class_numbers(recipe, videos), stacked)
+    return Bags(tuple(bags), labels, clicks, class_numbers(recipe, videos), stacked=stacked)
 
 
 def _click_positions(video: Video, features: FeatureSet, glances: Glances) -> NDArray[np.float64]:
-    frames = np.array(glances.get(video.video_id, ()), dtype=np.float64)
-    if frames.size:
-        frames = np.minimum((frames + 0.5) / row_spans(video, features)[-1, 1], 1.0)
-    return frames
+    """Middles of the clicked rows, 0..1: clicks lie where they are measured, see `clicked`."""
+    if not (frames := glances.get(video.video_id, ())):
+        return np.empty(0)
+    spans = row_spans(video, features)
+    return (np.array([clicked(spans, frame) for frame in frames]) + 0.5) / len(spans)
 
 
 def _allocate(size: int) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from amiss.errors import AmissError
 from amiss.heads import Head, LossTerms, crop_mean
 from amiss.training._bags import Bags
+from amiss.training._clip_loss import clip_loss
 from amiss.training._glance_loss import glance_loss
 from amiss.training._optimisers import make_optimiser, rate_share
 from amiss.training._recipe import Recipe
@@ -113,7 +114,12 @@ class TrainingLoop:
         if self.recipe.glance_loss.weight:
             clicks = [self.fit.clicks[i] for i in indices]
             term = glance_loss(output, mask, clicks, self.recipe.glance_loss, crops=self.crops, step=self.step)
-            losses = losses if term is None else LossTerms({**losses.terms, "glance": term})
+            losses = _with(losses, "glance", term)
+        if self.fit.clip_targets:
+            targets = [self.fit.clip_targets[i] for i in indices]
+            losses = _with(
+                losses, "teaching", clip_loss(output, mask, targets, self.recipe.teaching.weight, self.crops)
+            )
         total = losses.total
         loss, *terms = torch.stack([total, *losses.terms.values()]).tolist()  # at once: a GPU waits for each transfer
         if not math.isfinite(loss):
@@ -179,6 +185,10 @@ class TrainingLoop:
         self.optimiser.load_state_dict(state["optimiser"])
         self.selection.restore(state["selection"])
         self.best_weights = state["best_weights"]
+
+
+def _with(losses: LossTerms, name: str, term: Tensor | None) -> LossTerms:
+    return losses if term is None else LossTerms({**losses.terms, name: term})
 
 
 def _copy_to_cpu(head: Head) -> dict[str, Tensor]:

@@ -1,11 +1,11 @@
 """Recipe: head, loss and training settings as typed, documented fields."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from amiss.features import PoolingRule
-from amiss.settings import Settings
+from amiss.settings import Gate, Settings
 
 _FORMER_NAMES = {"radam-seed002": "radam-rectified-only"}  # of optimisers, in recipes of older runs
 
@@ -82,6 +82,62 @@ class GlanceLossSettings(Settings):
     """They spread while the score is at least this share of the clicked clip's."""
 
 
+class TeachingSettings(Settings):
+    """A plug-in: clips are taught what heads that weren't trained on their videos score them, beside the head's own
+    loss. With `rounds` alone a head teaches itself; with `teacher` alone it learns another's scores, as a causal
+    student does; with both the teacher's ranks come first. Takes some four times the training per turn."""
+
+    rounds: Annotated[int, Field(ge=0)] = 0
+    """Rounds of pseudo-labels: in each anomalous video the half of the clips that ranks highest is anomalous, the other
+    half normal; ranked by the round before, at first by the head as it is without. 0 = none."""
+    teacher: "Recipe | None" = None
+    """Recipe, by name or whole, whose scores are learned (0 in normal videos); one that sees the whole video may teach
+    one that looks back alone."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Of this loss, the cross-entropy over clips, in which what is anomalous and what is normal weigh alike."""
+
+    @property
+    def turns(self) -> int:
+        """How often all training videos are scored to teach them."""
+        return self.rounds + (self.teacher is not None)
+
+
+class ScoringSettings(Settings):
+    """Plug-ins of the trained detector: what a score is made of beside the head's. Nothing is trained for them."""
+
+    change: Gate = "never"
+    """Whether it counts how much changes around a clip; `auto`: if that agrees with the head's scores inside anomalous
+    videos, and less inside normal ones, by 3 standard errors; never with fewer than 20 videos of a label."""
+    change_reach: Annotated[int, Field(ge=1)] = 3
+    """Clips on each side that the change is measured over; causal: one, before it."""
+    level: Gate = "never"
+    """Whether the level of the whole video counts; `auto`: if it tells videos apart better than single clips do, by 3
+    standard errors; never with fewer than 20 videos of a label. Live it is the level of the window."""
+    smoothing: Annotated[int, Field(ge=1)] = 1
+    """Clips that a score is the mean of; measured results stand beside those without."""
+    causal: bool = False
+    """Whether a score depends on earlier clips alone, for live scores as offline; with a head of which that is true.
+    There is no level then."""
+
+    @model_validator(mode="after")
+    def _looks_back_alone(self) -> Self:
+        if self.causal and self.level != "never":
+            raise ValueError(f"level is {self.level!r} and causal is true; the level of a video needs all of it")
+        return self
+
+
+PLUGINS = {
+    "glance_loss.weight=1": "trains with clicked frames, too (--glances FILE)",
+    "teaching.rounds=1": "rounds of pseudo-labels, by each video's own rank (heads that are trained by steps)",
+    "teaching.teacher=RECIPE": "learns what another recipe's head scores: an offline one teaches a causal student, say",
+    "scoring.change=auto": "a score counts how much changes around its clip, if training labels show that it helps",
+    "scoring.level=auto": "it counts the level of the whole video, if they do; offline",
+    "scoring.smoothing=N": "it is the mean of N clips; `amiss evaluate` also measures it without",
+    "scoring.causal=true": "change and smoothing look back alone, for live scores as offline (heads that do so, too)",
+}
+"""What can be added to any recipe → what it does."""
+
+
 class CalibrationSettings(Settings):
     """How scores get their meaning and their threshold: from scores of training videos by heads not trained on them."""
 
@@ -138,6 +194,20 @@ class Recipe(Settings):
     """Map of scores and threshold."""
     glance_loss: GlanceLossSettings = GlanceLossSettings()
     """Training with clicks."""
-    alternatives: tuple[str, ...] = ()
-    """Recipes that are trained as well; the one whose video AUC is best out of fold is taken. `--set` doesn't reach
-    them."""
+    teaching: TeachingSettings = Field(default_factory=lambda: TeachingSettings())
+    """Training with scores of other heads."""
+    scoring: ScoringSettings = ScoringSettings()
+    """What scores are made of beside the head's."""
+    alternatives: tuple["Recipe", ...] = ()
+    """Recipes, by name or whole, that are trained as well; the one whose video AUC is best out of fold is taken. A
+    field that is set reaches them, too, but for `head`, `class_vectors` and the names; an option of heads reaches those
+    whose head has it."""
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether clips are taught by heads that weren't trained on their videos."""
+        return self.teaching.turns > 0
+
+
+TeachingSettings.model_rebuild()
+Recipe.model_rebuild()

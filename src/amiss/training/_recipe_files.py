@@ -16,6 +16,7 @@ from amiss.training._shipped_recipes import RECIPES
 from amiss.yaml import MAX_LENGTH, read_yaml, write_yaml
 
 _LONGEST = 1500  # characters of what is wrong with one recipe
+_OF_ONE = ("name", "source", "differences", "head", "class_vectors", "alternatives")  # fields of a recipe alone
 _BY_NAME: Registry[Recipe] = Registry("recipe", {recipe.name: recipe for recipe in RECIPES})
 
 
@@ -29,17 +30,22 @@ def load_recipe(name: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 
     Args:
         name: of `list_recipes()`, or a YAML file such as a run's recipe.yaml.
-        overrides: `key=value`, nested keys joined by dots; values are read as JSON, else taken as text.
+        overrides: `key=value`, nested keys joined by dots; values are read as JSON, else taken as text. What the
+            recipe and its alternatives have in common changes in all of them, see `Recipe.alternatives`.
 
     Raises:
         UsageError: no such recipe or field, or a value that the field can't take.
     """
     values = _find(name)
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise UsageError(f"--set {override!r} is not of the form key=value")
-        _set(values, key.strip(), _parse(text.strip()))
+    changes = [_split(override) for override in overrides]
+    for key, value in changes:
+        if key in _OF_ONE:
+            _set(values, key, value)
+    values = _validated(values, str(name)).model_dump(mode="json")
+    for key, value in changes:
+        if key not in _OF_ONE:
+            for candidate in _reached(key, values):
+                _set(candidate, key, value)
     return _validated(values, str(name))
 
 
@@ -61,9 +67,47 @@ def _find(name: str | os.PathLike[str]) -> dict[str, Any]:
     return _validated(values, str(path)).model_dump(mode="json")
 
 
+def _split(override: str) -> tuple[str, Any]:
+    """Key and value."""
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise UsageError(f"--set {override!r} is not of the form key=value")
+    return key.strip(), _parse(text.strip())
+
+
+def _reached(key: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Which of a recipe and its alternatives a change is for."""
+    candidates = [values, *values["alternatives"]]
+    where, _, option = key.partition(".")
+    if len(candidates) == 1 or where != "head_options":
+        return candidates
+    from amiss.heads import has_option  # with torch, which takes seconds
+
+    return [one for one in candidates if has_option(one["head"], option)] or [values]  # which then says what is wrong
+
+
+def _with_whole_recipes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with recipes where others are given by name; what else is given is for the model to check."""
+    whole = dict(values)
+    others = whole.get("alternatives", [])
+    others = [others] if isinstance(others, str) else others
+    if isinstance(others, list | tuple):
+        whole["alternatives"] = [_whole(one) for one in others]
+    teaching = whole.get("teaching")
+    if isinstance(teaching, dict) and "teacher" in teaching:
+        whole["teaching"] = {**teaching, "teacher": _whole(teaching["teacher"])}
+    return whole
+
+
+def _whole(recipe: Any) -> Any:
+    if isinstance(recipe, str):
+        return _find(recipe)
+    return _with_whole_recipes(recipe) if isinstance(recipe, dict) else recipe
+
+
 def _validated(values: Mapping[str, Any], source: str) -> Recipe:
     try:
-        return Recipe.model_validate(values)
+        return Recipe.model_validate(_with_whole_recipes(values))
     except ValidationError as error:
         problems = [
             _no_field(problem.field) if problem.kind == "extra_forbidden" else str(problem)

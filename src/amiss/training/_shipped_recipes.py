@@ -27,6 +27,18 @@ _LOCAL = (
 _MANY_BAGS = BatchSettings(normal=32, anomalous=32)
 _BAGS = BatchSettings(normal=16, anomalous=16)
 
+_TOPK = Recipe(
+    name="topk",
+    source="github.com/Henryy-rs/top-k-Ranking-Loss: paired ranking of the k highest scores",
+    differences=_LAST
+    + _POOLING.format("ekosman")
+    + "k = 3 (published: 1 to 8, by features; --set head_options.k=1). "
+    + _ADAGRAD,
+    head="topk",
+    head_options={"k": 3},
+    batch=BatchSettings(sampling="with-replacement"),
+)
+
 _POOLED = Recipe(
     name="pooled",
     source="logistic regression on mean, maximum and deviation of each video's clips, as video recognition compares "
@@ -71,17 +83,7 @@ RECIPES = (
         head_options={"k": 1},
         batch=BatchSettings(sampling="with-replacement"),
     ),
-    Recipe(
-        name="topk",
-        source="github.com/Henryy-rs/top-k-Ranking-Loss: paired ranking of the k highest scores",
-        differences=_LAST
-        + _POOLING.format("ekosman")
-        + "k = 3 (published: 1 to 8, by features; --set head_options.k=1). "
-        + _ADAGRAD,
-        head="topk",
-        head_options={"k": 3},
-        batch=BatchSettings(sampling="with-replacement"),
-    ),
+    _TOPK,
     Recipe(
         name="salient",
         source="Watanabe, Okabe, Harada, Kashima: Real-World Video Anomaly Detection by Extracting Salient Features, "
@@ -272,7 +274,7 @@ RECIPES = (
             "source": "amiss: pooled, or topk where its scores of left-out training videos are clearly better",
             "differences": "Trains pooled and topk and takes the better one by cross-fitting; the test set has no part "
             "in it. To train one without choosing: --set alternatives=[]",
-            "alternatives": ("topk",),
+            "alternatives": (_TOPK,),
         }
     ),
 )

@@ -14,10 +14,10 @@ from amiss.features import FeatureSet
 from amiss.files import write_json
 from amiss.training._bags import find_all_zero, hash_data, hash_glances, resolve_recipe
 from amiss.training._data_check import DataCheck
+from amiss.training._progress import OnProgress
 from amiss.training._recipe import Recipe
-from amiss.training._recipe_files import load_recipe
 from amiss.training._run_folder import RunFolder, TrainReport
-from amiss.training._trainer import OnEvaluate, OnProgress, remarks_on, train_one
+from amiss.training._trainer import OnEvaluate, remarks_on, train_one
 
 _TRIED = "tried"
 _CLEARLY = 0.02  # of AUC or rank, by which an alternative must be better: of 40 videos smaller differences are chance
@@ -99,7 +99,7 @@ def _train_best(
 ) -> TrainReport:
     """Train the recipe itself and its alternatives, in `tried/`; copy what the best one left."""
     candidates = {recipe.head: recipe.model_copy(update={"name": recipe.head, "alternatives": ()})}
-    for alternative in map(load_recipe, recipe.alternatives):
+    for alternative in recipe.alternatives:
         selection = alternative.selection.model_copy(update={"by": recipe.selection.by})
         candidates[alternative.name] = alternative.model_copy(update={"alternatives": (), "selection": selection})
     resolved = resolve_recipe(recipe, features)

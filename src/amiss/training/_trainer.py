@@ -1,8 +1,9 @@
 """One recipe + manifest + features → a run directory with detectors."""
 
+import copy
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from amiss.datasets import Glances, Manifest, Video
-from amiss.detection import Calibration, Detector, Normalisation, threshold_from_normal
+from amiss.datasets import Glances, Manifest
+from amiss.detection import Calibration, Detector, Normalisation
 from amiss.errors import UsageError
-from amiss.evaluation import ClickedScores, GlanceResult, measure_glances
-from amiss.features import FeatureSet, row_spans
-from amiss.heads import Head
+from amiss.features import FeatureSet
+from amiss.heads import Head, has_option
 from amiss.training._bags import (
+    Bags,
     find_all_zero,
     fit_normalisation,
     hash_data,
@@ -26,18 +26,17 @@ from amiss.training._bags import (
     load_bags,
     resolve_recipe,
 )
+from amiss.training._calibrate import calibrate_detector, clicked_of, measure_clicked
 from amiss.training._classes import make_head
-from amiss.training._crossfit import Logits, OnFold, cross_fit
+from amiss.training._crossfit import TEACHING_FOLDS, NoLog, clip_targets, taught
 from amiss.training._data_check import DataCheck
 from amiss.training._holdout import Split, split_training
 from amiss.training._loop import TrainingLoop
-from amiss.training._out_of_fold import OutOfFold
+from amiss.training._progress import OnProgress, RunProgress
 from amiss.training._provenance import git_revision, package_versions
 from amiss.training._recipe import Recipe
 from amiss.training._run_folder import RunFolder, TrainReport
 
-OnProgress = Callable[[float, float, str], None]
-"""Called with (step, steps at most, how good it is)."""
 OnEvaluate = Callable[[int, Detector], None]
 """Called with (step, detector of that step, not calibrated) at each evaluation."""
 
@@ -67,6 +66,7 @@ def train_one(
         head = make_head(recipe, features.spec.dim)
         split = split_training(manifest, recipe.selection, seed, skipped)
         _check_clicks(recipe, split, glances, head.fits_at_once)
+        _check_plugins(recipe, head)
         steps = 1 if head.fits_at_once else min(recipe.steps, split.max_steps or recipe.steps)
         recipe = recipe.model_copy(update={"steps": steps})
         run = RunFolder(Path(out), recipe, identity, resume=resume)
@@ -76,6 +76,9 @@ def train_one(
         fit, held_out = (
             load_bags(recipe, part, features, normalisation, glances) for part in (split.fit, split.held_out)
         )
+        told = _run_progress(progress, recipe, split, glances)
+        if recipe.is_taught:
+            fit = _taught(recipe, head, fit, held_out, split, features, seed, told, glances)
         loop = TrainingLoop(recipe, head, fit, held_out, seed)
         state = run.load_checkpoint()
         if state is not None:
@@ -91,7 +94,7 @@ def train_one(
         saved = time.monotonic()
         with run.open_log(after_step=loop.step) as log:
             while not loop.is_done:
-                loop.advance(log, lambda step: progress and progress(step, recipe.steps, loop.status))
+                loop.advance(log, lambda step: told.step(step, loop.status))
                 if on_evaluate is not None:
                     on_evaluate(loop.step, detector_of(loop.head_now(), loop.step))
                 if time.monotonic() - saved >= _CHECKPOINT_SECONDS:
@@ -99,19 +102,17 @@ def train_one(
                     saved = time.monotonic()
         last = detector_of(loop.head_now(), loop.step)
         selected = detector_of(loop.head_selected(), loop.selected_step)
-
-        def tell_fold(fold: int, folds: int) -> None:
-            if progress is not None:
-                progress(recipe.steps, recipe.steps, f"cross-fitting: {fold} of {folds}")
-
-        out_of_fold, logits = _calibrate(selected, split, recipe, features, seed, tell_fold, glances)
+        out_of_fold, logits, scoring_notes = calibrate_detector(
+            selected, split, recipe, features, seed, told.fold, glances
+        )
         found = None
         if glances:
-            found = _measure_glances(glances, logits, split, recipe, features, seed, loop.selected_step, tell_fold)
+            found = measure_clicked(glances, logits, selected, split, recipe, features, seed, told.fold)
         if loop.selected_step == loop.step:
-            last.calibration = selected.calibration
+            last.scoring, last.calibration = selected.scoring, selected.calibration
         else:  # cross-fitting it, too, would double the cost
-            _calibrate(last, split, recipe, features, seed, None, glances)
+            last.scoring = selected.scoring
+            calibrate_detector(last, split, recipe, features, seed, None, glances)
     last.save(run.folder / "last")
     selected.save(run.folder / "selected")
     selected.head.write_report(run.folder)
@@ -140,6 +141,7 @@ def train_one(
             split.note,
             f"input normalisation: {recipe.normalise}",
             f"threshold: {selected.calibration.method}",
+            *scoring_notes,
         ),
         out_of_fold=out_of_fold,
         glances=found,
@@ -158,22 +160,78 @@ def _check_clicks(recipe: Recipe, split: Split, glances: Glances | None, fits_at
     Raises:
         UsageError: says what to do.
     """
-    if recipe.selection.by == "glances" and split.held_out and not _clicked(split.held_out, glances):
+    if recipe.selection.by == "glances" and split.held_out and not clicked_of(split.held_out, glances):
         raise UsageError(
             "selection.by is 'glances', but no held-out video has a click: give clicks of training videos (--glances "
             "FILE), or select by 'clips'"
         )
     if recipe.glance_loss.weight and fits_at_once:
         raise UsageError(f"head {recipe.head!r} is fitted at once, without steps: glance_loss.weight must be 0")
-    if recipe.glance_loss.weight and not _clicked(split.fit, glances):
+    if recipe.glance_loss.weight and not clicked_of(split.fit, glances):
         raise UsageError(
             f"glance_loss.weight is {recipe.glance_loss.weight:g}, but no training video has a click: give clicks "
             "(--glances FILE), or leave it 0"
         )
 
 
-def _clicked(videos: Sequence[Video], glances: Glances | None) -> list[Video]:
-    return [video for video in videos if glances and video.video_id in glances]
+def _check_plugins(recipe: Recipe, head: Head) -> None:
+    """Refuse plug-ins that the head has no use for.
+
+    Raises:
+        UsageError: says what to do.
+    """
+    if recipe.is_taught and head.fits_at_once:
+        own = "; it has rounds of its own: head_options.rounds" if has_option(recipe.head, "rounds") else ""
+        raise UsageError(
+            f"head {recipe.head!r} is fitted at once, without steps: teaching.rounds must be 0, and teaching.teacher "
+            f"null{own}"
+        )
+    for part in ("change", "level"):
+        if getattr(recipe.scoring, part) != "never" and has_option(recipe.head, part):
+            raise UsageError(
+                f"head {recipe.head!r} has this part itself: scoring.{part} must be 'never' (see head_options.{part})"
+            )
+    if recipe.scoring.causal and head.context is None:
+        raise UsageError(
+            f"scoring.causal is true, and head {recipe.head!r} with these options needs more than the clips just "
+            "before: leave scoring.causal false"
+        )
+
+
+def _run_progress(on_progress: OnProgress | None, recipe: Recipe, split: Split, glances: Glances | None) -> RunProgress:
+    """How many trainings this run takes."""
+    turns, settings = recipe.teaching.turns, recipe.calibration
+    held_out = np.bincount([video.label for video in split.held_out], minlength=2)
+    crosses = settings.folds > 1 and (held_out.min() < settings.enough_held_out or bool(glances))
+    folds = settings.folds * settings.rounds if crosses else 0
+    before = TEACHING_FOLDS * turns + (recipe.teaching.rounds > 0)
+    return RunProgress(on_progress, recipe.steps, before, folds * (1 + TEACHING_FOLDS * turns))
+
+
+def _taught(
+    recipe: Recipe,
+    head: Head,
+    fit: Bags,
+    held_out: Bags,
+    split: Split,
+    features: FeatureSet,
+    seed: int,
+    told: RunProgress,
+    glances: Glances | None,
+) -> Bags:
+    """The bags to fit on, with what their clips shall score."""
+    steps, own = recipe.steps, 0.0
+    if recipe.teaching.rounds:  # heads that rank are trained as long as is best for the head as it is without
+        own = 1 / told.before
+        untaught = TrainingLoop(recipe, copy.deepcopy(head), fit, held_out, seed)
+        while not untaught.is_done:
+            untaught.advance(NoLog(), lambda step: told.teaching(own * step / recipe.steps, "training a first head"))
+        steps = untaught.selected_step
+
+    def tell(share: float) -> None:
+        told.teaching(own + (1 - own) * share, "scoring clips to teach them")
+
+    return taught(fit, split.fit, clip_targets(recipe, split.fit, features, steps, seed, tell, glances))
 
 
 def _chosen_by(recipe: Recipe, split: Split) -> str | None:
@@ -218,100 +276,6 @@ def _uncalibrated(
         "versions": package_versions(),
     }
     return Detector(features.spec, head, normalisation, Calibration(0.5, "not calibrated", 0), provenance)
-
-
-def _calibrate(
-    detector: Detector,
-    split: Split,
-    recipe: Recipe,
-    features: FeatureSet,
-    seed: int,
-    on_fold: OnFold | None,
-    glances: Glances | None,
-) -> tuple[OutOfFold | None, dict[str, Logits]]:
-    """Give a detector its map and threshold, from videos that weren't trained on.
-
-    The held-out videos alone where there are enough of them or `on_fold` is None; else all, by cross-fitting. Where
-    that is impossible, scores stay the head's, and the threshold comes from the training videos themselves.
-
-    Returns:
-        What these videos say, None where that is impossible; and the logits of their clips.
-    """
-    began, settings = time.monotonic(), recipe.calibration
-    held_out = np.bincount([video.label for video in split.held_out], minlength=2)
-    videos = split.held_out
-    logits: dict[str, Logits] = {}
-    source = f"of the {len(videos)} held-out videos"
-    if held_out.min() < settings.enough_held_out and on_fold is not None and settings.folds > 1:
-        videos = split.fit + split.held_out
-        logits = cross_fit(recipe, videos, features, detector.provenance["step"], seed, on_fold, glances)
-        source = f"each scored by a head trained on the others ({settings.folds} folds)"
-    if not logits and held_out.min():
-        videos, source = split.held_out, f"of the {len(split.held_out)} held-out videos"
-        logits = {video.video_id: (detector.logits(features.load(video.video_id)),) for video in videos}
-    if {video.label for video in videos if video.video_id in logits} != {0, 1}:
-        detector.calibration = _threshold_from_training(detector, split.fit + split.held_out, features)
-        return None, {}
-    seconds = time.monotonic() - began
-    lengths_s = {v.video_id: length for v in videos if (length := _length_s(v, features)) is not None}
-    found, detector.calibration = OutOfFold.of(videos, logits, source, settings.false_alarms, seconds, lengths_s)
-    return found, logits
-
-
-def _measure_glances(
-    glances: Glances,
-    logits: Mapping[str, Logits],
-    split: Split,
-    recipe: Recipe,
-    features: FeatureSet,
-    seed: int,
-    steps: int,
-    on_fold: OnFold,
-) -> GlanceResult | None:
-    """How well scores of clicked videos by heads not trained on them agree with the clicks.
-
-    Where threshold and map come from the held-out videos alone, the others are cross-fitted for this.
-    """
-    videos = _clicked(split.fit + split.held_out, glances)
-    if any(video.video_id not in logits for video in videos) and recipe.calibration.folds > 1:
-        logits = cross_fit(recipe, split.fit + split.held_out, features, steps, seed, on_fold, glances) or logits
-    scored = {
-        video.video_id: ClickedScores(
-            logits[video.video_id],
-            row_spans(video, features),
-            glances[video.video_id],
-        )
-        for video in videos
-        if video.video_id in logits
-    }
-    return measure_glances(scored)
-
-
-def _length_s(video: Video, features: FeatureSet) -> float | None:
-    """How long a video is, as manifest or feature set know it."""
-    stored = features.times(video.video_id)
-    if stored is not None and stored.knots is not None:
-        return stored.until(stored.n_frames)
-    known = features.measured(video)
-    return None if known.n_frames is None or known.fps is None else known.n_frames / known.fps
-
-
-def _threshold_from_training(detector: Detector, videos: Sequence[Video], features: FeatureSet) -> Calibration:
-    """A threshold where no video can be spared.
-
-    Scores of videos that were trained on are extreme: normal ones reach 1e-9. There the threshold is moved up half way
-    to what half of the anomalous videos reach.
-    """
-
-    def scores_of(label: int) -> list[NDArray[np.float64]]:
-        return [detector.score_features(features.load(video.video_id)) for video in videos if video.label == label]
-
-    found = threshold_from_normal(scores_of(0), source="training")
-    reached = float(np.median([scores.max() for scores in scores_of(1)]))
-    if reached > found.threshold:
-        method = f"half way from {found.method} to the median of the largest scores of anomalous ones"
-        found = replace(found, threshold=(found.threshold + reached) / 2, method=method)
-    return replace(found, method=f"{found.method}; so few say little: expect anything")
 
 
 @contextmanager

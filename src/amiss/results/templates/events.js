@@ -1,8 +1,9 @@
 "use strict";
 // The rule of `amiss detect` (find_events of amiss.detection), held to it by a test: an event is a run of stretches
-// whose score reaches the threshold. video: time [N + 1], score [N], peaks [N][score, seconds] or null.
+// whose score reaches the threshold. video: time [N + 1], score [N], peaks [N][score, seconds] or null,
+// classes [N] what each shows if it is anomalous, or nothing.
 function findEvents(video, threshold) {
-  const { time, score, peaks } = video;
+  const { time, score, peaks, classes } = video;
   const events = [];
   let event = null;
   let highest = 0;
@@ -22,6 +23,7 @@ function findEvents(video, threshold) {
     if (clip > highest) {
       highest = clip;
       event.peak = at;
+      event.what = classes?.[i] ?? null;
     }
   }
   for (const found of events) found.peak = Math.min(Math.max(found.peak, found.start), found.end);

@@ -170,7 +170,7 @@ function listEvents() {
     button.type = "button";
     const day = video.started ? `${timeOfDay(video, event.start)} – ${timeOfDay(video, event.end)}` : "";
     const peak = video.started ? timeOfDay(video, event.peak) : inWords(video, event.peak);
-    const texts = { span: `${inWords(video, event.start)} – ${inWords(video, event.end)}`, day: day || `peak at ${peak}`, score: event.score.toFixed(3) };
+    const texts = { span: `${inWords(video, event.start)} – ${inWords(video, event.end)}`, day: day || `peak at ${peak}`, score: event.what ? `${event.what} ${event.score.toFixed(3)}` : event.score.toFixed(3) };
     for (const [name, text] of Object.entries(texts)) {
       const part = document.createElement("span");
       part.className = name;

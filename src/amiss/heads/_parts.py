@@ -1,7 +1,11 @@
-"""What the head `amiss` takes from bags of clips: means over windows, how much changes there, the highest quarter.
+"""Parts that a score can be made of: means over windows of clips, how much changes there, the highest quarter of a bag.
 
-Shape letters: B bags · T clips · K components.
+The head `amiss` is made of them; a detector adds them to any head.
+
+Shape letters: B bags · T clips · K components, or any other numbers of a clip.
 """
+
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -41,3 +45,9 @@ def change_around(x_BTK: Tensor, mask: Tensor, before: int, after: int) -> Tenso
                 total[:, first:last] += apart[:, first - start : last - start]
                 count[:, first:last] += both[:, first - start : last - start]
     return torch.where(count > 0, total / count, torch.nan)
+
+
+def product_logit(logits: Iterable[Tensor]) -> Tensor:
+    """Log-odds of the product of the sigmoids of logits of one shape, computed in float64; at least one."""
+    log_p = torch.stack([F.logsigmoid(z.double()) for z in logits]).sum(dim=0)
+    return log_p - torch.log(-torch.expm1(log_p))
