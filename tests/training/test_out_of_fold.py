@@ -93,11 +93,9 @@ def test_enough_held_out_videos_are_used_alone(tmp_path: Path) -> None:
     assert "held-out" in report.out_of_fold.source
 
 
-def test_auto_takes_the_better_one_says_so_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_the_better_one_says_so_and_resumes(tmp_path: Path) -> None:
     manifest, features = short_clips(tmp_path / "f", 12)
-    recipe = load_recipe("auto", ["calibration.rounds=1", "calibration.folds=2"])
-    known = {"topk": load_recipe("topk", [*QUICK, "calibration.folds=2"])}
-    monkeypatch.setattr("amiss.training._train.load_recipe", known.__getitem__)
+    recipe = load_recipe("auto", [*QUICK, "calibration.rounds=1", "calibration.folds=2"])
 
     def stop(step: int, detector: Detector) -> None:
         if detector.head.name == "topk":
@@ -119,11 +117,10 @@ def test_auto_changes_its_mind_only_for_more_than_chance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better_by: float, taken: str
 ) -> None:
     manifest, features = short_clips(tmp_path / "f", 12)
-    known = {"topk": load_recipe("topk", [*QUICK, "steps=10", "calibration.folds=2"])}
-    monkeypatch.setattr("amiss.training._train.load_recipe", known.__getitem__)
     aucs = {"pooled": 0.8, "topk": 0.8 + better_by}
     monkeypatch.setattr("amiss.training._train._comparable_aucs", lambda reports, labels: aucs)
-    report = train(load_recipe("auto", ["calibration.rounds=1"]), manifest, features, tmp_path / "run")
+    recipe = load_recipe("auto", [*QUICK, "steps=10", "calibration.rounds=1", "calibration.folds=2"])
+    report = train(recipe, manifest, features, tmp_path / "run")
     assert report.taken == taken
     assert Detector.load(tmp_path / "run" / "selected").head.name == taken
 
