@@ -151,6 +151,7 @@ def test_parts_asked_for_are_used_where_nothing_can_be_cross_fitted(
         ("pooled", ["teaching.rounds=1"], r"head 'pooled' is fitted at once.*teaching\.rounds must be 0"),
         ("amiss", ["teaching.teacher=topk"], r"rounds of its own: head_options\.rounds"),
         ("amiss", ["scoring.change=auto"], r"has this part itself.*head_options\.change"),
+        ("topk", ["teaching.teacher=auto"], r"'auto' chooses between recipes: name one of them, \['pooled', 'topk'\]"),
         ("rtfm", ["scoring.causal=true"], r"scoring\.causal is true, and head 'rtfm'"),
     ],
 )

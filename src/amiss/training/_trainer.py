@@ -186,6 +186,9 @@ def _check_plugins(recipe: Recipe, head: Head) -> None:
             f"head {recipe.head!r} is fitted at once, without steps: teaching.rounds must be 0, and teaching.teacher "
             f"null{own}"
         )
+    if (teacher := recipe.teaching.teacher) is not None and teacher.alternatives:
+        names = [teacher.head, *(other.name for other in teacher.alternatives)]
+        raise UsageError(f"teaching.teacher {teacher.name!r} chooses between recipes: name one of them, {names}")
     for part in ("change", "level"):
         if getattr(recipe.scoring, part) != "never" and has_option(recipe.head, part):
             raise UsageError(
