@@ -101,6 +101,8 @@ class CameraEvent:
     """Of a folder or a replayed file: name of the file that the event is in; None for cameras and loops."""
     file_s: float | None = None
     """Seconds from that file's first frame to the event's first; None where `file` is."""
+    class_name: str | None = None
+    """What it seems to be, by the clip with the best score; None where the detector tells no classes apart."""
 
     @property
     def place(self) -> str | None:

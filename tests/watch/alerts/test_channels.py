@@ -111,17 +111,18 @@ def test_mail_carries_snapshot_link_and_a_stable_message_id(mailbox: tuple[Mailb
     snapshot = tmp_path / "Tür 3.jpg"
     snapshot.write_bytes(JPEG)
     channel = mail_channel(port)
-    alert = an_alert(event=make_event(camera="Tür 3", file="a.mp4", file_s=61.9), snapshot=snapshot)
+    alert = an_alert(event=make_event(camera="Tür 3", file="a.mp4", file_s=61.9, class_name="fall"), snapshot=snapshot)
     channel.send(alert)
     channel.send(alert)
     first, second = box.mails
     assert first["Message-ID"] == second["Message-ID"] == f"<{KEY}@example.org>"
-    assert first["Subject"] == "amiss: Tür 3, score 0.90"
+    assert first["Subject"] == "amiss: Tür 3, fall, score 0.90"
     assert first.get_all("To") == ["guard@example.org"]
     body = first.get_body(("plain",))
     assert body is not None
     text = body.get_content()
     assert "Camera Tür 3\nIn a.mp4 at 0:01:01\nBegan" in text.replace("\r", "")
+    assert "It may be: fall\nBest score" in text.replace("\r", "")
     assert "http://nvr.example/events/1" in text
     (picture,) = first.iter_attachments()
     assert picture.get_content_type() == "image/jpeg"

@@ -405,6 +405,18 @@ def test_a_picture_that_comes_later_is_told_with_the_next_score(tmp_path: Path) 
     maker.close()
 
 
+def test_an_event_is_what_its_highest_clip_shows() -> None:
+    told: list[CameraEvent] = []
+    maker = EventMaker("yard", camera_settings("device:0"), WHO, told.append, None)
+    image = np.zeros((8, 8, 3), np.uint8)
+    for index, (score, name) in enumerate([(0.1, "fire"), (0.7, "fire"), (0.9, "fall"), (0.8, "fire"), (0.1, "fire")]):
+        start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=index)
+        maker.scored(LiveClip(image[None], start, start + timedelta(seconds=1), 0.0, image, 1), score, name)
+    maker.close()
+    assert told[0].class_name == "fire"
+    assert (told[-1].state, told[-1].class_name) == ("closed", "fall")
+
+
 @pytest.mark.faults
 def test_a_picture_that_goes_wrong_in_any_way_is_a_problem_of_the_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

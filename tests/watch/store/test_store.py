@@ -106,7 +106,7 @@ def test_newer_schema_is_refused_in_one_line(open_it: Open, database_url: str, t
 def test_event_comes_back_as_it_was_saved(open_it: Open) -> None:
     store = open_it()
     event = make_event(clip="2026-03-01/gate/a.mp4", snapshot="2026-03-01/gate/a.jpg", problem="no sound",
-                       file="lobby 2.mp4", file_s=61.25)  # fmt: skip
+                       file="lobby 2.mp4", file_s=61.25, class_name="fall")  # fmt: skip
     store.save_event(event)
     assert store.flush(10)
     stored = store.get_event(event.event_id)
@@ -452,7 +452,7 @@ def test_damaged_trace_is_an_error() -> None:
 def test_event_record_round_trip() -> None:
     event = make_event(camera="Tür 3 \u2028", problem="\x00", ended=None, state="open", trace=())
     assert read_record(write_record(SaveEvent("run", 1, event))) == SaveEvent("run", 1, event)
-    event = make_event(file="a.mp4", file_s=3723.5, trace=())
+    event = make_event(file="a.mp4", file_s=3723.5, class_name="fall", trace=())
     assert read_record(write_record(SaveEvent("run", 2, event))) == SaveEvent("run", 2, event)
     assert event.place == "a.mp4 at 1:02:03"
 

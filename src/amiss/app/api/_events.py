@@ -25,7 +25,7 @@ router = APIRouter(prefix="/events", tags=["events"])
 _EXAMPLE: JsonDict = {
     "event_id": "0123456789abcdef0123456789abcdef", "camera": "door", "place": None, "state": "closed",
     "started": "2026-03-01T12:00:00Z", "ended": "2026-03-01T12:00:20Z", "peak": "2026-03-01T12:00:07Z",
-    "peak_score": 0.93, "threshold_on": 0.6, "threshold_off": 0.4, "detector": "street",
+    "peak_score": 0.93, "class_name": None, "threshold_on": 0.6, "threshold_off": 0.4, "detector": "street",
     "detector_sha256": "ab" * 32, "has_clip": True, "has_snapshot": True, "problem": None, "verdict": "confirmed",
     "class": "fall", "note": "", "protected": False, "media_removed": None,
 }  # fmt: skip
@@ -46,6 +46,8 @@ class Event(Model):
     peak: datetime
     """When its score was highest."""
     peak_score: float
+    class_name: str | None
+    """What the detector takes it for; null = it tells no classes apart."""
     threshold_on: float
     threshold_off: float
     detector: str
@@ -166,8 +168,8 @@ def event_of(stored: StoredEvent) -> Event:
     values = {"class": stored.label}
     return Event(
         event_id=event.event_id, camera=event.camera, place=event.place, state=event.state, started=event.started,
-        ended=event.ended, peak=event.peak, peak_score=event.peak_score, threshold_on=event.threshold_on,
-        threshold_off=event.threshold_off, detector=PurePath(event.detector).name,
+        ended=event.ended, peak=event.peak, peak_score=event.peak_score, class_name=event.class_name,
+        threshold_on=event.threshold_on, threshold_off=event.threshold_off, detector=PurePath(event.detector).name,
         detector_sha256=event.detector_sha256, has_clip=event.clip is not None and stored.media_removed is None,
         has_snapshot=event.snapshot is not None and stored.media_removed is None, problem=event.problem,
         verdict=stored.verdict, note=stored.note, protected=stored.protected, media_removed=stored.media_removed,

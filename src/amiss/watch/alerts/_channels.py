@@ -36,7 +36,8 @@ class Alert:
         """One line."""
         if isinstance(self.event, OutageNews):
             return f"amiss: {self.event.title}"
-        return f"amiss: {self.event.camera}, score {self.event.peak_score:.2f}"
+        what = f"{self.event.class_name}, " if self.event.class_name else ""
+        return f"amiss: {self.event.camera}, {what}score {self.event.peak_score:.2f}"
 
     @property
     def text(self) -> str:
@@ -66,6 +67,8 @@ def _event_lines(event: CameraEvent) -> list[str]:
         lines.append(f"Ended {_local(event.ended)} ({seconds:.0f} s)")
     if event.state == "interrupted":
         lines.append("The watcher was stopped during the event; it may have lasted longer")
+    if event.class_name is not None:
+        lines.append(f"It may be: {event.class_name}")
     lines.append(f"Best score {event.peak_score:.3f} at {_local(event.peak)} (alarm above {event.threshold_on:.3f})")
     lines.append(f"Detector {event.detector}")
     if event.problem:

@@ -86,13 +86,14 @@ class EventMaker:
         alarm = self.settings.alarm
         self._remember_s = self.settings.record.pre_s + alarm.min_length_s + alarm.merge_gap_s + CONTEXT_S
         self._recent: deque[tuple[float, float]] = deque()  # (middle of the clip, score)
-        self._best: tuple[float, NDArray[np.uint8]] | None = None  # peak of the current alarm, and its picture
+        # peak of the current alarm, its picture and class
+        self._best: tuple[float, NDArray[np.uint8], str | None] | None = None
         self._origin: Origin | None = None  # of the current alarm's first clip
         self._open: _Open | None = None
         self._unfinished: dict[str, _Open] = {}  # closed, but their clip or picture isn't complete
 
-    def scored(self, clip: LiveClip, score: float) -> float:
-        """Add a clip's score.
+    def scored(self, clip: LiveClip, score: float, class_name: str | None = None) -> float:
+        """Add a clip's score, and what it shows if it is anomalous.
 
         Returns:
             The smoothed score.
@@ -110,7 +111,7 @@ class EventMaker:
             self._recent.popleft()
         current = self.tracker.current
         if current is not None and current.peak_s == middle_s:
-            self._best = middle_s, clip.picture
+            self._best = middle_s, clip.picture, class_name
         if current is not None and current.started_s == start_s:
             self._origin = clip.origin
         if self._open is not None:
@@ -206,6 +207,8 @@ class EventMaker:
         is_pictured = self._picture(opened, alarm, PICTURE_S if is_closed or not opened.told_s else 0.0)
         peak = datetime.fromtimestamp(alarm.peak_s, UTC)
         opened.event = replace(opened.event, peak=peak, peak_score=alarm.peak_score)
+        if self._best is not None and self._best[0] == alarm.peak_s:
+            opened.event = replace(opened.event, class_name=self._best[2])
         now_s = time.monotonic()
         if is_closed:
             self._finish(opened, alarm)

@@ -1,6 +1,7 @@
 """The scoring side of a camera: features of clips → scores of clips."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,17 @@ class SentClip:
     """In a still scene: the number of the clip whose features it takes, or its own if others take its features."""
     error: Exception | None = None
     """Why it couldn't be prepared."""
+
+
+@dataclass(frozen=True)
+class ScoredClip:
+    """A clip with its score."""
+
+    clip: LiveClip
+    score: float
+    """0 to 1."""
+    class_name: str | None = None
+    """What it shows if it is anomalous; None where the detector tells no classes apart."""
 
 
 class ClipScorer:
@@ -63,8 +75,8 @@ class ClipScorer:
             return ""
         return f"{self.failures} clips in a row couldn't be scored: {self.error}"
 
-    def push(self, sent: SentClip, result: Result) -> list[tuple[LiveClip, float]]:
-        """Add a clip and what the pool made of it; returns the clips that can be scored now, with their scores."""
+    def push(self, sent: SentClip, result: Result) -> list[ScoredClip]:
+        """Add a clip and what the pool made of it; returns the clips that can be scored now."""
         scored = self.finish() if self._is_after_gap(sent.clip) else []
         error = sent.error or (result if isinstance(result, Exception) else None)
         features = result if isinstance(result, np.ndarray) else None
@@ -86,12 +98,17 @@ class ClipScorer:
             return scored
         self.failures, self._last = 0, sent.clip
         self._waiting.append(sent.clip)
-        return scored if score is None else [*scored, (self._waiting.popleft(), score)]
+        return scored if score is None else [*scored, *self._scored([score])]
 
-    def finish(self) -> list[tuple[LiveClip, float]]:
-        """The clips end, or have a gap: those that still wait, with their scores."""
+    def finish(self) -> list[ScoredClip]:
+        """The clips end, or have a gap: those that still wait."""
         self._last = None
-        return [(self._waiting.popleft(), score) for score in self._scorer.finish()]
+        return self._scored(self._scorer.finish())
+
+    def _scored(self, scores: list[float]) -> list[ScoredClip]:
+        """The clips that the scorer gave these scores, the oldest that wait."""
+        classes: Sequence[str | None] = self._scorer.classes or [None] * len(scores)
+        return [ScoredClip(self._waiting.popleft(), score, name) for score, name in zip(scores, classes, strict=True)]
 
     def _is_after_gap(self, clip: LiveClip) -> bool:
         if self._last is None:

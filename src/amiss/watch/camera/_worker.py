@@ -34,7 +34,7 @@ from amiss.watch.camera._pool import EnginePool, Lane, Result
 from amiss.watch.camera._reader import CameraReader, ReadingEnded, Sent
 from amiss.watch.camera._recorder import Recorder, RecordingEnd
 from amiss.watch.camera._reference import ReferenceClips
-from amiss.watch.camera._scoring import GAP_S, ClipScorer, SentClip
+from amiss.watch.camera._scoring import GAP_S, ClipScorer, ScoredClip, SentClip
 from amiss.watch.camera._thread import OwnedThread
 from amiss.watch.config import CameraSettings
 
@@ -321,14 +321,14 @@ class CameraWorker:
             self._tell_all(self._scorer.finish())
             self._events.interrupt()
 
-    def _tell_all(self, scored: list[tuple[LiveClip, float]]) -> None:
-        for clip, score in scored:
-            self._scored(clip, score)
+    def _tell_all(self, scored: list[ScoredClip]) -> None:
+        for one in scored:
+            self._scored(one.clip, one.score, one.class_name)
 
-    def _scored(self, clip: LiveClip, score: float) -> None:
+    def _scored(self, clip: LiveClip, score: float, class_name: str | None) -> None:
         self._scored_s = time.monotonic()
         self._n_scores += 1
-        smoothed = self._events.scored(clip, score)
+        smoothed = self._events.scored(clip, score, class_name)
         latency_s = max(0.0, time.monotonic() - clip.monotonic_s)
         file, file_s = (clip.origin.file, clip.origin.seconds) if clip.origin is not None else (None, None)
         self._on_score(ClipScored(self.camera, clip.started, clip.ended, score, smoothed, latency_s, file, file_s))

@@ -8,7 +8,8 @@ from typing import Any
 from amiss.watch._event import CameraEvent, Trace
 
 _FACTS = (
-    "place", "started", "ended", "state", "peak", "peak_score", "threshold_on", "threshold_off", "detector", "problem",
+    "place", "started", "ended", "state", "class_name", "peak", "peak_score", "threshold_on", "threshold_off",
+    "detector", "problem",
 )  # fmt: skip
 
 

@@ -101,6 +101,7 @@ events = Table(
     Column("problem", Text),
     Column("file", Text),  # of a folder's event: which file it is in, and where
     Column("file_s", Double),
+    Column("class_name", Text),
     Column("protected", Boolean, nullable=False),
     Column("media_removed", UTCDateTime),
     Column("saved", UTCDateTime, nullable=False),  # when the row was made
