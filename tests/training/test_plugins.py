@@ -124,9 +124,10 @@ def test_the_change_counts_where_labels_show_that_it_helps(data: tuple[Manifest,
     selected = Detector.load(tmp_path / "auto" / "selected")
     assert selected.scoring.level is not None
     assert selected.scoring.smoothing == 3
-    notes = [note for note in report.notes if "scoring." in note]
-    assert any(note.startswith("scoring.change (auto): ") for note in notes)
-    assert any("means of 3 clips" in note for note in notes)
+    change, level, smoothing = report.scoring
+    assert change.startswith("scoring.change (auto): ")
+    assert level.startswith("scoring.level (always): counts")
+    assert "means of 3 clips" in smoothing
     assert report.out_of_fold is not None
     assert report.out_of_fold.video_auc > 0.8
     few = Manifest(tuple(v for v in data[0].videos if v.split == "train")[:8])

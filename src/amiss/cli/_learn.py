@@ -89,9 +89,9 @@ def _remarks(report: "TrainReport") -> list[str]:
     found = report.out_of_fold
     if found is None:
         few = f"too few videos to say what a threshold does: {report.notes[-1]}"
-        return [*taken, few, *_localisation(report), *report.remarks]
+        return [*taken, few, *report.scoring, *_localisation(report), *report.remarks]
     worth = taken or [f"video AUC of videos left out: {found.video_auc:.3f}"]
-    return [*worth, *_localisation(report), found.hours_remark, *report.remarks]
+    return [*worth, *report.scoring, *_localisation(report), found.hours_remark, *report.remarks]
 
 
 def _localisation(report: "TrainReport") -> list[str]:

@@ -49,17 +49,17 @@ def calibrate_detector(
     if not logits and held_out.min():
         videos, source = split.held_out, f"of the {len(split.held_out)} held-out videos"
         logits = {video.video_id: (detector.head_logits(features.load(video.video_id)),) for video in videos}
-    scoring_notes: tuple[str, ...] = ()
+    decided: tuple[str, ...] = ()
     if on_fold is not None:
-        scoring_notes = fit_scoring(detector, recipe.scoring, split.fit + split.held_out, logits, features)
+        decided = fit_scoring(detector, recipe.scoring, split.fit + split.held_out, logits, features)
     logits = scored_logits(detector, logits, features)
     if {video.label for video in videos if video.video_id in logits} != {0, 1}:
         detector.calibration = _threshold_from_training(detector, split.fit + split.held_out, features)
-        return None, {}, scoring_notes
+        return None, {}, decided
     seconds = time.monotonic() - began
     lengths_s = {v.video_id: length for v in videos if (length := _length_s(v, features)) is not None}
     found, detector.calibration = OutOfFold.of(videos, logits, source, settings.false_alarms, seconds, lengths_s)
-    return found, logits, scoring_notes
+    return found, logits, decided
 
 
 def measure_clicked(

@@ -61,6 +61,8 @@ class TrainReport:
     """SHA-256 over the ids, labels and features trained with."""
     notes: tuple[str, ...]
     """What a reader should know, in words."""
+    scoring: tuple[str, ...] = ()
+    """What was decided about plug-ins of scores (`scoring` of the recipe), in words."""
     clicks_hash: str = ""
     """SHA-256 over the clicks that were given; empty where there were none."""
     out_of_fold: OutOfFold | None = None
@@ -93,7 +95,7 @@ class TrainReport:
         """
         with refusing(DetectorError, str(path)):
             values: dict[str, Any] = read_json(path)
-            for name in ("held_out", "skipped", "notes", "remarks"):
+            for name in ("held_out", "skipped", "notes", "scoring", "remarks"):
                 values[name] = tuple(values.get(name, ()))
             if "data" in values:
                 values["data"] = DataCheck.from_dict(values["data"])

@@ -102,9 +102,7 @@ def train_one(
                     saved = time.monotonic()
         last = detector_of(loop.head_now(), loop.step)
         selected = detector_of(loop.head_selected(), loop.selected_step)
-        out_of_fold, logits, scoring_notes = calibrate_detector(
-            selected, split, recipe, features, seed, told.fold, glances
-        )
+        out_of_fold, logits, scoring = calibrate_detector(selected, split, recipe, features, seed, told.fold, glances)
         found = None
         if glances:
             found = measure_clicked(glances, logits, selected, split, recipe, features, seed, told.fold)
@@ -141,8 +139,8 @@ def train_one(
             split.note,
             f"input normalisation: {recipe.normalise}",
             f"threshold: {selected.calibration.method}",
-            *scoring_notes,
         ),
+        scoring=scoring,
         out_of_fold=out_of_fold,
         glances=found,
         trained_with_glances=recipe.glance_loss.weight > 0,
