@@ -11,6 +11,7 @@ import pytest
 from amiss import files
 from amiss.errors import OutputError
 from amiss.files import (
+    append_line,
     NamesInFolder,
     atomic_path,
     ignores_case,
@@ -202,3 +203,19 @@ def test_names_that_are_one_file_where_capitals_do_not_count(tmp_path: Path, mon
         with pytest.raises(OutputError, match="is the same file here; rename one of them") as caught:
             names.claim(twin)
         assert is_about_name(caught.value)
+
+
+def test_a_line_is_added_after_half_a_line_and_none_stays_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jsonl"
+    append_line(path, "1")
+    path.write_bytes(path.read_bytes() + b'{"ha')
+    append_line(path, "2")
+    assert path.read_bytes() == b'1\n{"ha\n2\n'
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        append_line(path, "3")
+    assert path.read_bytes() == b'1\n{"ha\n2\n'

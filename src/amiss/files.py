@@ -159,6 +159,37 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def append_line(path: str | os.PathLike[str], line: str) -> None:
+    """Add a line to a file; it is on disk when this returns. It is a line of its own, also where a power cut left half
+    of one at the end. Where it can't be written whole, nothing of it stays.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    with Path(path).open("ab", buffering=0) as file:
+        size = file.tell()
+        rest = b"\n" * (not ends_with_line(path)) + line.encode() + b"\n"
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                file.truncate(size)  # half a line, where the disk is full
+            raise
+
+
+def ends_with_line(path: str | os.PathLike[str]) -> bool:
+    """Whether nothing is after the file's last line feed: no half line, as a power cut leaves it.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    with Path(path).open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        return file.read(1) in (b"", b"\n")
+
+
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:
     """Remove the temporary files that a killed run left directly in `folder`."""
     for leftover in Path(folder).glob(f"{TEMPORARY_PREFIX}*"):

@@ -104,6 +104,27 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".partial-*"))
 
 
+def test_an_index_that_a_power_cut_spoilt_is_read_as_far_as_it_is_whole(tmp_path: Path) -> None:
+    with FeatureSetWriter(tmp_path, SPEC) as writer:
+        for name in "abcd":
+            writer.add(name, rows(3), 48, 25.0, times=UNEVEN if name == "a" else None)
+    lines = (tmp_path / "index.jsonl").read_bytes().splitlines(keepends=True)
+    spoilt = lines[0] + lines[1].replace(b'"n_clips": 3', b'"n_clips": -3') + lines[2] + lines[3][:20] + bytes(99)
+    (tmp_path / "index.jsonl").write_bytes(spoilt)
+    lost = r"3 lines are damaged \(line 2: n_clips is -3; must be at least 1\). Lost are b, d: extract them again"
+    with pytest.warns(UserWarning, match=lost):
+        assert list(open_feature_set(tmp_path).records) == ["a", "c"]
+    with pytest.warns(UserWarning, match=lost):
+        writer = FeatureSetWriter(tmp_path, SPEC)
+    assert writer.done == {"a", "c"}
+    writer.add("b", rows(2, 1), 32, 25.0)
+    assert list(open_feature_set(tmp_path).records) == ["a", "c", "b"]
+    writer.close()
+    (tmp_path / "index.jsonl").write_bytes(b"nothing\n" * 3)
+    with pytest.raises(FeatureError, match="3 lines are damaged .* none is whole: extract or import again"):
+        open_feature_set(tmp_path)
+
+
 HOLD = """
 import json, sys
 from amiss.backbones import FeatureSpec

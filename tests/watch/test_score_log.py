@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from amiss.errors import UsageError
+from amiss.reading import read_json_lines
 from amiss.watch._score_log import ScoreLog
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -42,3 +43,13 @@ def test_a_log_with_other_columns_is_refused_and_stays_as_it_is(tmp_path: Path) 
     (tmp_path / "empty.csv").touch()
     write(tmp_path / "empty.csv")
     assert (tmp_path / "empty.csv").read_text().startswith("time,camera,score,smoothed,event_id,file,seconds\n")
+
+
+def test_a_line_that_a_power_cut_left_half_spoils_no_other(tmp_path: Path) -> None:
+    for name in ("a.csv", "a.jsonl"):
+        write(tmp_path / name)
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-9])
+        write(tmp_path / name)
+    assert (tmp_path / "a.csv").read_text().count("\n") == 5
+    scores = read_json_lines(tmp_path / "a.jsonl", lambda values: values["score"])
+    assert (scores.values, len(scores.damaged)) == ([0.5, 0.5, 0.75], 1)

@@ -15,11 +15,12 @@ from pydantic import ValidationError
 from amiss.bench._results import CellResult, Cost, Kind, score_file
 from amiss.datasets import Glances, Manifest
 from amiss.detection import Detector
-from amiss.errors import DetectorError
+from amiss.errors import DetectorError, EvaluationError
 from amiss.evaluation import bootstrap_metrics, score_frames, write_scores
 from amiss.features import FeatureSet, open_feature_set
-from amiss.files import write_json
+from amiss.files import append_line, write_json
 from amiss.jobs import score_videos
+from amiss.reading import check_values, read_json_lines, refusing
 from amiss.training import Recipe, train
 
 RESULTS = 4
@@ -174,13 +175,12 @@ class _Follower:
 
     def __post_init__(self) -> None:
         """Take up what was measured before a kill. Steps that are trained again give the same numbers."""
-        if self._log.is_file():
-            for line in self._log.read_text(encoding="utf-8").splitlines():
-                try:
-                    recipe, step, value = json.loads(line)
-                except ValueError:
-                    break  # cut short by the kill
-                self.values[recipe][step] = value
+        with refusing(EvaluationError, str(self._log)):
+            measured = read_json_lines(self._log, lambda values: check_values(tuple[str, int, float], values))
+        if measured.damage:
+            warnings.warn(f"{self._log}: {measured.damage} and left out", stacklevel=2)
+        for recipe, step, value in measured.values:
+            self.values[recipe][step] = value
 
     @property
     def _log(self) -> Path:
@@ -200,5 +200,4 @@ class _Follower:
         self.values[recipe][step] = value
         if _best(self.values[recipe]) == step:
             write_scores(self.scores_of(recipe), scores)
-        with self._log.open("a", encoding="utf-8") as log:
-            log.write(json.dumps([recipe, step, value]) + "\n")
+        append_line(self._log, json.dumps([recipe, step, value]))

@@ -6,10 +6,12 @@ A video whose frames don't come at an even rate also has `times/<video_id>.npy`,
 import json
 import os
 import sys
+import warnings
 import weakref
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Annotated, Self
 
@@ -18,16 +20,27 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from amiss.backbones import FeatureSpec
-from amiss.datasets import Video
+from amiss.datasets import Video, first_names
 from amiss.errors import FeatureError, OutputError, UsageError
-from amiss.files import NamesInFolder, atomic_path, lock, remove_leftovers, sha256_file, write_json, write_text
-from amiss.reading import check_id, check_values, load_array, parse_json, read_json, read_lines, refusing
+from amiss.files import (
+    NamesInFolder,
+    append_line,
+    atomic_path,
+    lock,
+    remove_leftovers,
+    sha256_file,
+    write_json,
+    write_text,
+)
+from amiss.reading import JsonLines, check_id, check_values, load_array, read_json, read_json_lines, refusing
 from amiss.registry import did_you_mean
 from amiss.video import FrameTimes
 
 Features = NDArray[np.float32] | NDArray[np.float16]
 """[T, C, D] = clips × crops × dim."""
 
+INDEX = "index.jsonl"
+"""A FeatureRecord a line."""
 TIMES = "times"
 """Folder of the times of frames."""
 
@@ -118,14 +131,20 @@ class FeatureSet:
 
 
 def open_feature_set(folder: str | os.PathLike[str]) -> FeatureSet:
-    """Open a feature set for reading. Lines of the index that are cut short by a killed run are left out.
+    """Open a feature set for reading. Where lines of its index are damaged, the videos that are lost with them are
+    named in a warning, and left out.
 
     Raises:
-        FeatureError: not a feature set, or its spec is damaged.
+        FeatureError: not a feature set, or its spec is damaged, or its whole index.
     """
     root = Path(folder)
     spec = read_spec(root)
-    return FeatureSet(root, spec, _read_index(root / "index.jsonl"))
+    index = _read_index(root)
+    records = _by_id(index)
+    if index.damage and not records:
+        raise FeatureError(f"{root / INDEX}: {index.damage}, and none is whole: extract or import again")
+    _tell_lost(root, index, records)
+    return FeatureSet(root, spec, records)
 
 
 def read_spec(folder: Path) -> FeatureSpec:
@@ -146,22 +165,30 @@ def read_spec(folder: Path) -> FeatureSpec:
     return FeatureSpec.from_dict(values, str(path))
 
 
-def _read_index(path: Path) -> dict[str, FeatureRecord]:
-    records = {}
-    with refusing(FeatureError, str(path)):
-        lines = read_lines(path) if path.exists() else []
-    for number, line in lines:
-        try:
-            values = parse_json(line)
-        except ValueError as error:
-            if number == lines[-1][0]:
-                break  # cut short by a kill: the video is extracted again
-            raise FeatureError(f"{path} line {number} is damaged: {error}") from None
-        with refusing(FeatureError, f"{path} line {number}", "is damaged"):
-            record = check_values(FeatureRecord, values)
-            check_id(record.video_id, in_folders=True)
-        records[record.video_id] = record
-    return records
+def _read_index(folder: Path) -> JsonLines[FeatureRecord]:
+    def record(values: object) -> FeatureRecord:
+        made = check_values(FeatureRecord, values)
+        check_id(made.video_id, in_folders=True)
+        return made
+
+    with refusing(FeatureError, str(folder / INDEX)):
+        return read_json_lines(folder / INDEX, record)
+
+
+def _by_id(index: JsonLines[FeatureRecord]) -> dict[str, FeatureRecord]:
+    return {record.video_id: record for record in index.values}
+
+
+def _tell_lost(folder: Path, index: JsonLines[FeatureRecord], records: Collection[str]) -> None:
+    """Which videos are lost with damaged lines: those whose rows are there all the same."""
+    if not index.damage:
+        return
+    files = (path.relative_to(folder) for path in folder.rglob("[!.]*.npy"))
+    ids = (str(PurePosixPath(*path.parts).with_suffix("")) for path in files if path.parts[0] != TIMES)
+    lost = sorted(video_id for video_id in ids if video_id not in records)
+    if lost:
+        advice = "extract them again, or import again, into the same folder"
+        warnings.warn(f"{folder / INDEX}: {index.damage}. Lost are {first_names(lost)}: {advice}", stacklevel=3)
 
 
 def check_rows(video_id: str, features: Features, spec: FeatureSpec) -> None:
@@ -232,7 +259,7 @@ class FeatureSetWriter:
             remove_leftovers(self.folder)
             if (self.folder / TIMES).is_dir():
                 remove_leftovers(self.folder / TIMES)
-            foreign = next((p.name for p in self.folder.iterdir() if p.name != "index.jsonl"), None)
+            foreign = next((p.name for p in self.folder.iterdir() if p.name != INDEX), None)
         except OSError as error:
             raise OutputError(f"can't write feature set {self.folder}: {error.strerror}") from error
         if (self.folder / "spec.json").exists():
@@ -251,20 +278,23 @@ class FeatureSetWriter:
             )
         else:
             write_json(self.folder / "spec.json", spec.to_dict())
-        self._index = self.folder / "index.jsonl"
-        self._drop_cut_line()
-        records = _read_index(self._index)
+        self._index = self.folder / INDEX
+        index = _read_index(self.folder)
+        records = _by_id(index)
+        if index.damage:
+            _tell_lost(self.folder, index, records)
+            self._write_index(records)
         self.done = {video_id for video_id in records if (self.folder / f"{video_id}.npy").is_file()}
         """Ids of videos that were complete when the writer was opened, or have been added since."""
         self._names = NamesInFolder(self.folder, self.done)
         self.engines = {record.engine for name, record in records.items() if name in self.done and record.engine}
         """What made those that were complete when the writer was opened, as far as it is on record."""
 
-    def _drop_cut_line(self) -> None:
-        """End the index with a whole line, so that the next one doesn't continue a line that a kill cut short."""
-        if self._index.exists() and (data := self._index.read_bytes()) and not data.endswith(b"\n"):
-            with atomic_path(self._index) as temporary:
-                temporary.write_bytes(data[: data.rfind(b"\n") + 1])
+    def _write_index(self, records: Mapping[str, FeatureRecord]) -> None:
+        """In order of ids, where it isn't yet."""
+        text = "".join(json.dumps(asdict(record)) + "\n" for _, record in sorted(records.items()))
+        if not self._index.exists() or text.encode() != self._index.read_bytes():
+            write_text(self._index, text)
 
     def add(
         self,
@@ -309,13 +339,9 @@ class FeatureSetWriter:
             engine=engine,
         )
         try:
-            with self._index.open("a", encoding="utf-8") as index:
-                index.write(json.dumps(asdict(record)) + "\n")
-                index.flush()
-                os.fsync(index.fileno())
+            append_line(self._index, json.dumps(asdict(record)))
         except OSError as error:
             path.unlink(missing_ok=True)
-            self._drop_cut_line()
             raise OutputError(f"can't write {self._index}: {error.strerror}") from error
         self.done.add(video_id)
 
@@ -330,10 +356,7 @@ class FeatureSetWriter:
         self._closed = True
         try:
             if self._index.exists():
-                records = sorted(_read_index(self._index).items())
-                text = "".join(json.dumps(asdict(record)) + "\n" for _, record in records)
-                if text != self._index.read_text(encoding="utf-8"):
-                    write_text(self._index, text)
+                self._write_index(_by_id(_read_index(self.folder)))
         finally:
             self._lock = None
 

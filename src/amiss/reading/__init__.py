@@ -18,11 +18,14 @@ from amiss.reading._files import (
     reading_bounds,
     refusing,
 )
+from amiss.reading._lines import JsonLine, JsonLines, read_json_lines
 from amiss.reading._matlab import read_matlab
 from amiss.reading._tables import Row, Table, read_columns, read_table
 from amiss.reading._values import check_id, check_values, shown, to_label, to_number, to_whole_number
 
 __all__ = [
+    "JsonLine",
+    "JsonLines",
     "ReadError",
     "ReadingBounds",
     "Row",
@@ -36,6 +39,7 @@ __all__ = [
     "read_bytes",
     "read_columns",
     "read_json",
+    "read_json_lines",
     "read_lines",
     "read_matlab",
     "read_table",

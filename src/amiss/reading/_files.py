@@ -77,10 +77,11 @@ def refusing(error: type[AmissError], what: str, how: str = "can't be read", adv
         end = f": {advice}" if advice else ""
         if isinstance(wrong, ReadError) and wrong.is_missing:
             raise error(f"{what} does not exist{end}") from None
-        raise error(f"{what} {how}: {_reason(wrong)}{end}") from wrong
+        raise error(f"{what} {how}: {reason_of(wrong)}{end}") from wrong
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why something can't be read, in one line."""
     if isinstance(error, ReadError | AmissError):
         return str(error)
     if isinstance(error, RecursionError):

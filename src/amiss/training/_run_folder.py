@@ -13,8 +13,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from amiss.errors import DetectorError, OutputError, UsageError
 from amiss.evaluation import GlanceResult
-from amiss.files import atomic_path, remove_leftovers, write_json, write_text
-from amiss.reading import read_json, refusing
+from amiss.files import append_line, atomic_path, remove_leftovers, write_json, write_text
+from amiss.reading import read_json, read_json_lines, refusing
 from amiss.training._data_check import DataCheck
 from amiss.training._out_of_fold import OutOfFold
 from amiss.training._recipe import Recipe
@@ -197,15 +197,11 @@ class RunFolder:
     @contextmanager
     def open_log(self, after_step: int) -> Iterator["MetricsLog"]:
         """A log that goes on after a step; what a killed run logged later is dropped."""
-        kept = []
-        if self._metrics.is_file():
-            for line in self._metrics.read_text(encoding="utf-8").splitlines():
-                try:
-                    if json.loads(line)["step"] <= after_step:
-                        kept.append(line + "\n")
-                except (ValueError, KeyError):
-                    break  # cut short by a kill
-        write_text(self._metrics, "".join(kept))
+        with refusing(DetectorError, str(self._metrics)):
+            logged = read_json_lines(self._metrics, lambda values: (int(values["step"]), json.dumps(values)))
+        if logged.damage:
+            warnings.warn(f"{self._metrics}: {logged.damage} and left out", stacklevel=2)
+        write_text(self._metrics, "".join(f"{line}\n" for step, line in logged.values if step <= after_step))
         try:
             writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=after_step + 1)
         except OSError as error:
@@ -226,8 +222,7 @@ class MetricsLog:
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Add the metrics of a step."""
         try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **metrics}) + "\n")
+            append_line(self._path, json.dumps({"step": step, **metrics}))
             for name, value in metrics.items():
                 self._writer.add_scalar(name, value, step)
             self._writer.flush()

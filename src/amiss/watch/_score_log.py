@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from amiss.errors import OutputError, UsageError
+from amiss.files import ends_with_line
 
 _COLUMNS = ("time", "camera", "score", "smoothed", "event_id", "file", "seconds")
 
@@ -39,6 +40,8 @@ class ScoreLog:
             self._file: TextIO = path.open("a", encoding="utf-8", buffering=1, newline="")
             if self._as_csv and not self._file.tell():
                 self._file.write(",".join(_COLUMNS) + "\n")
+            elif not ends_with_line(path):  # half a line, of a power cut
+                self._file.write("\n")
         except OSError as error:
             raise OutputError(f"can't write {path}: {error.strerror}") from error
 

@@ -89,11 +89,12 @@ def test_torn_and_damaged_lines_are_put_aside(tmp_path: Path, caplog: pytest.Log
     spool.close()
     path = tmp_path / "spool.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(lines[0] + b"\xff\x00 not JSON\n" + b"[1]\n" + lines[1] + lines[2][:-4])
+    nested = b"[" * 99_999 + b"\n"
+    path.write_bytes(lines[0] + b"\xff not JSON\n" + b"[1]\n" + nested + bytes(9) + lines[1] + lines[2][:-4])
     spool = Spool(tmp_path)
     assert numbers(spool) == on_disk(tmp_path) == [0, 1]
-    assert "3 damaged lines" in caplog.text
-    assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) == 3
+    assert "5 damaged lines" in caplog.text
+    assert len((tmp_path / "rejected.jsonl").read_text().splitlines()) == 5
     put(spool, 9)
     assert on_disk(tmp_path) == [0, 1, 9]
     spool.close()

@@ -1,14 +1,16 @@
 """A folder into which finished video files are put, and which of them were scored."""
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from amiss.errors import showable
+from amiss.files import append_line
+from amiss.reading import ReadError, read_json_lines
 from amiss.video.opening import VIDEO_SUFFIXES, list_videos
 
 SEEN = ".amiss-scored.jsonl"
@@ -33,6 +35,7 @@ class DropBox:
         self._given: tuple[str, int, int] | None = None
         self._ended: Counter[tuple[str, int, int]] = Counter()
         self.left_out: dict[str, list[str]] = {}
+        self._damage = ""  # of its notes
         self.was_read = self.is_worked_off = False
 
     def finished(self) -> Iterator[tuple[Path, str]]:
@@ -57,6 +60,8 @@ class DropBox:
         found += [(0, 1, path.name) for path in lost]
         listing.broken = [path for path in listing.broken if path not in lost]
         self.left_out = {why: [path.name for path in paths] for why, paths in listing.left_out().items()}
+        if self._damage:
+            self.left_out["lines of its notes, so that files may be scored again"] = [f"{SEEN}: {self._damage}"]
         self._sizes = {name: kept for name, kept in self._sizes.items() if name in {name for _, _, name in found}}
         self.was_read = True
         left = [(name, size, mtime) for mtime, size, name in sorted(found) if (name, size, mtime) not in self._seen]
@@ -110,24 +115,21 @@ class DropBox:
 
     def _write(self, file: tuple[str, int, int], **more: bool) -> None:
         name, size, mtime = file
-        with (self.folder / SEEN).open("a", encoding="utf-8") as notes:
-            notes.write(json.dumps({"name": name, "size": size, "mtime_ns": mtime, **more}) + "\n")
-            notes.flush()
-            os.fsync(notes.fileno())
+        append_line(self.folder / SEEN, json.dumps({"name": name, "size": size, "mtime_ns": mtime, **more}))
 
     def _remembered(self) -> Iterator[tuple[str, int, int]]:
         try:
-            lines = (self.folder / SEEN).read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            return
-        for line in lines:
-            try:
-                values = json.loads(line)
-                file = str(values["name"]), int(values["size"]), int(values["mtime_ns"])
-                is_end = values.get("ended", False)
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-                continue  # cut off by a crash, or not written here: that file is scored again
+            notes = read_json_lines(self.folder / SEEN, _note)
+        except ReadError as error:
+            raise OSError(None, str(error), str(self.folder / SEEN)) from None
+        self._damage = notes.damage
+        for file, is_end in notes.values:
             if is_end:
                 self._ended[file] += 1
             else:
                 yield file
+
+
+def _note(values: dict[str, Any]) -> tuple[tuple[str, int, int], bool]:
+    file = str(values["name"]), int(values["size"]), int(values["mtime_ns"])
+    return file, bool(values.get("ended", False))

@@ -1,7 +1,6 @@
 """Channels: where alerts go. Mail and a hundred services through Apprise, a webhook, MQTT, a file of JSON lines."""
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Protocol
 
 from amiss._version import __version__
 from amiss.errors import AlertError
+from amiss.files import append_line
 from amiss.watch._event import CameraEvent
 from amiss.watch._outage import OutageNews
 from amiss.watch.config import LogSettings
@@ -113,25 +113,19 @@ class LogChannel:
 
     def send(self, alert: Alert) -> None:
         """See `Channel.send`."""
-        line = json.dumps({"time": datetime.now(UTC).isoformat(), **alert.json()}) + "\n"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a+b", buffering=0) as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - _TAIL))
-                whole, _, torn = file.read().rpartition(b"\n")
-                if f'"id": "{alert.key}"'.encode() in whole:
-                    return  # written before a crash that kept it from being marked as sent
-                try:
-                    rest = b"\n" * bool(torn) + line.encode()
-                    while rest:
-                        rest = rest[file.write(rest) :]
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(size)  # half a line, where the disk is full
-                    raise
+            if f'"id": "{alert.key}"'.encode() in self._last_lines():
+                return  # written before a crash that kept it from being marked as sent
+            append_line(self._path, json.dumps({"time": datetime.now(UTC).isoformat(), **alert.json()}))
         except OSError as error:
             raise AlertError(f"{self._path} can't be written: {error.strerror or error}") from error
+
+    def _last_lines(self) -> bytes:
+        """Whole ones."""
+        with self._path.open("a+b") as file:
+            file.seek(max(0, file.tell() - _TAIL))
+            return file.read().rpartition(b"\n")[0]
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -15,9 +15,11 @@ import uuid
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from amiss.errors import OutputError, UsageError
-from amiss.files import atomic_path, lock, remove_leftovers, write_text
+from amiss.files import append_line, atomic_path, lock, remove_leftovers, write_text
+from amiss.reading import ReadError, read_json_lines
 
 log = logging.getLogger("amiss.watch.store")
 
@@ -263,19 +265,18 @@ class Spool:
 
     def _read(self) -> None:
         """Take up what an earlier process left; a line that was torn or damaged goes to `rejected.jsonl`."""
-        data = self._path.read_bytes() if self._path.exists() else b""
+        try:
+            size = self._path.stat().st_size if self._path.exists() else 0  # what was kept may be large
+            spooled = read_json_lines(self._path, _event_of, most=size)
+        except ReadError as error:
+            raise OSError(None, str(error)) from None
         damaged = 0
-        for line in data.splitlines(keepends=True):
-            try:
-                record = json.loads(line)
-                event = record.get("event") or {}
-                entry = Entry(line, event.get("event_id"), event.get("state") == "open")
-            except (ValueError, AttributeError):
-                entry = None
-            if entry is None or not line.endswith(b"\n"):
+        for line in spooled.lines:
+            if line.value is None or not line.raw.endswith(b"\n"):
                 damaged += 1
-                self._put_aside(line, "torn or damaged")
+                self._put_aside(line.raw, line.problem or "its end is missing")
                 continue
+            entry = Entry(line.raw, *line.value)
             if entry.event_id is not None and entry.event_id in self._open:
                 self._drop(self._open[entry.event_id])
             self._add(entry)
@@ -291,10 +292,7 @@ class Spool:
         text = json.dumps({"why": why, "record": line.decode("utf-8", "replace").rstrip("\n")})
         log.error("a record can't be stored and was put into %s: %s", self.folder / "rejected.jsonl", why)
         try:
-            with (self.folder / "rejected.jsonl").open("a", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            append_line(self.folder / "rejected.jsonl", text)
         except OSError as error:
             log.error("rejected.jsonl can't be written (%s); the record: %s", error.strerror, text)
 
@@ -303,6 +301,12 @@ class Spool:
         if now - self._said.get(kind, -_REPEAT_S) >= _REPEAT_S:
             self._said[kind] = now
             log.error(message)
+
+
+def _event_of(record: dict[str, Any]) -> tuple[str | None, bool]:
+    """Of a record: the id of its event, if it is of one, and whether that is open."""
+    event = record.get("event") or {}
+    return event.get("event_id"), event.get("state") == "open"
 
 
 def _lock(folder: Path) -> FileIO:
