@@ -11,8 +11,8 @@ import pytest
 from amiss import files
 from amiss.errors import OutputError
 from amiss.files import (
-    append_line,
     NamesInFolder,
+    append_line,
     atomic_path,
     ignores_case,
     is_about_name,

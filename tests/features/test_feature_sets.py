@@ -121,7 +121,7 @@ def test_an_index_that_a_power_cut_spoilt_is_read_as_far_as_it_is_whole(tmp_path
     assert list(open_feature_set(tmp_path).records) == ["a", "c", "b"]
     writer.close()
     (tmp_path / "index.jsonl").write_bytes(b"nothing\n" * 3)
-    with pytest.raises(FeatureError, match="3 lines are damaged .* none is whole: extract or import again"):
+    with pytest.raises(FeatureError, match=r"3 lines are damaged .* none is whole: extract or import again"):
         open_feature_set(tmp_path)
 
 
