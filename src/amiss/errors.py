@@ -20,9 +20,16 @@ A message says what is wrong, the value seen, and what to do. The command line p
 _LONGEST_ANSWER = 1000
 
 
-def showable(text: str) -> str:
-    """`text` as one line that can be shown and stored: what is no text (in a file's name), or not printable, as ?."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+def showable(text: str, most: int | None = None) -> str:
+    """`text` as one line that can be shown and stored: what is no text (in a file's name), or not printable, is written
+    as Python does (`\\x1b`).
+
+    Args:
+        text: any.
+        most: characters that are shown at most; … stands for the rest. None: all.
+    """
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in (text if most is None else text[: most + 1]))
+    return line if most is None or len(line) <= most else f"{line[:most]}…"
 
 
 class AmissError(Exception):
@@ -80,8 +87,7 @@ class AlertError(AmissError):
     """Whether sending it again can't help."""
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
-        line = showable(" ".join(message.split()))
-        super().__init__(line if len(line) <= _LONGEST_ANSWER else line[: _LONGEST_ANSWER - 1] + "…")
+        super().__init__(showable(" ".join(message.split()), _LONGEST_ANSWER - 1))
         self.permanent = permanent
 
 

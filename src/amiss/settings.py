@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from amiss.errors import UsageError
+from amiss.errors import UsageError, showable
 from amiss.registry import closest
 
 S = TypeVar("S", bound="Settings")
@@ -111,8 +111,7 @@ class Problem:
     @property
     def field(self) -> str:
         """Where, with dots; on one line, whatever a file calls its fields."""
-        text = ".".join(map(str, self.where))
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:_LONGEST_FIELD])
+        return showable(".".join(map(str, self.where)), _LONGEST_FIELD)
 
     def __str__(self) -> str:
         shown = self.value

@@ -82,6 +82,13 @@ def test_damaged_codes_are_refused(tmp_path: Path, changes: dict, message: str) 
         import_features(tmp_path / "codes.npz", tmp_path / "out")
 
 
+def test_codes_beyond_the_bound_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_codes(tmp_path / "codes.npz", low=np.zeros((3, 500_000), np.float32))
+    monkeypatch.setenv("AMISS_MAX_ARRAY_MB", "1")
+    with pytest.raises(FeatureError, match="its arrays take 6 MB, more than AMISS_MAX_ARRAY_MB = 1"):
+        import_features(tmp_path / "codes.npz", tmp_path / "out")
+
+
 def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "codes.npz"
     write_codes(path, n=40)

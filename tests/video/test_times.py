@@ -88,6 +88,13 @@ def test_a_clock_may_start_anywhere(tmp_path: Path, name: str) -> None:
         assert [frame.time_s for frame in reader] == pytest.approx([i / 25 for i in range(150)], abs=2e-3)
 
 
+def test_a_short_flv_whose_length_counts_from_the_first_decoding_is_complete(tmp_path: Path) -> None:
+    for count, start_s in ((10, 1), (50, 3600)):
+        stamps = [start_s + i / 25 for i in range(count)]
+        path = write_video(tmp_path / "a.flv", count, times=stamps, b_frames=2)
+        assert (check_video(path).n_frames, check_video(path).problem) == (count, None)
+
+
 @pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("a.flv", "libx264"), ("a.mp4", "libx264")])
 @pytest.mark.parametrize("is_even", [True, False])
 def test_a_missing_end_is_one_by_the_containers_own_clock(tmp_path: Path, name: str, codec: str, is_even: bool) -> None:

@@ -1,11 +1,11 @@
 """The features of a benchmark: stored ones, others' that are imported, several that are joined, or extracted ones."""
 
 import hashlib
-import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from amiss.backbones import create_backbone
 from amiss.bench._suite import DatasetChoice, FeatureChoice, Suite
@@ -15,6 +15,7 @@ from amiss.errors import FeatureError
 from amiss.features import FeatureSet, import_features, open_feature_set
 from amiss.files import write_json
 from amiss.jobs import concat_feature_sets, extract
+from amiss.reading import ReadError, read_json
 
 Tell = Callable[[str], None]
 """Told what is being prepared."""
@@ -56,10 +57,18 @@ def _imported(path: Path, layout: str | None, folder: Path) -> Path:
         raise FeatureError(f"features {path} can't be read: {error.strerror}") from error
     source = {"path": str(path), "size": state.st_size, "modified": state.st_mtime, "layout": layout}
     mark = folder.with_name(f"{folder.name}.import.json")
-    if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != source:
+    if _marked(mark) != source:
         import_features(path, folder, layout)
         write_json(mark, source)
     return folder
+
+
+def _marked(mark: Path) -> Any:
+    """What a folder was made of; None where that isn't known, or damaged: it is then made anew."""
+    try:
+        return read_json(mark)
+    except ReadError:
+        return None
 
 
 def _concatenated(choice: FeatureChoice, paths: list[Path], suite: Suite, folder: Path) -> FeatureSet:
@@ -75,7 +84,7 @@ def _concatenated(choice: FeatureChoice, paths: list[Path], suite: Suite, folder
         digest.update(repr([(r.video_id, r.sha256, r.fps) for r in features.records.values()]).encode())
     joined = {"sets": [str(path) for path in paths], "sha256": digest.hexdigest(), "fps": choice.fps}
     mark = folder.with_name(f"{folder.name}.concat.json")
-    if mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == joined:
+    if _marked(mark) == joined:
         return open_feature_set(folder)
     if mark.is_file():
         shutil.rmtree(folder, ignore_errors=True)

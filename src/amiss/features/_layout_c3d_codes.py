@@ -7,19 +7,18 @@ every 17th frame, and feeds C3D native-rate BGR frames in 0..255.
 
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError
 from amiss.features._layouts import ImportedVideo, Layout, Source
-from amiss.reading import check_file, refusing
+from amiss.reading import check_file, load_arrays, reading_bounds, refusing
 
-_ARRAYS = {"codes", "low", "high", "video_ids"}
+_SMALL = ("low", "high", "video_ids")
+_ARRAYS = {"codes", *_SMALL}
 
 
 def _recognises(path: Path) -> bool:
@@ -48,7 +47,9 @@ def _videos(source: Source) -> Iterator[ImportedVideo]:
     """One video at a time: the codes are read from the archive as a stream."""
     path = source.path
     with _reading(path) as archive:
-        low, high, video_ids = (_array(archive, name, path) for name in ("low", "high", "video_ids"))
+        with refusing(FeatureError, str(path)):
+            arrays = load_arrays(path, _SMALL)
+        low, high, video_ids = (arrays[name] for name in _SMALL)
         with archive.open("codes.npy") as stream:
             n_videos, segments, dim = _codes_shape(stream, path)
             if low.shape != (n_videos, segments) or high.shape != low.shape or video_ids.shape != (n_videos,):
@@ -72,12 +73,6 @@ def _reading(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(check_file(path))
 
 
-def _array(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[np.generic]:
-    with refusing(FeatureError, f"{path}: array {name!r}"), closing(archive.open(f"{name}.npy")) as stream:
-        array: NDArray[np.generic] = np.lib.format.read_array(stream, allow_pickle=False)
-        return array
-
-
 def _codes_shape(stream: IO[bytes], path: Path) -> tuple[int, int, int]:
     """Read the .npy header of the codes; the data follows in the stream."""
     with refusing(FeatureError, f"{path}: array 'codes'"):
@@ -85,6 +80,9 @@ def _codes_shape(stream: IO[bytes], path: Path) -> tuple[int, int, int]:
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if len(shape) != 3 or min(shape) < 1 or is_fortran or dtype != np.uint8:
         raise FeatureError(f"{path}: array 'codes' is {dtype} {shape}; expected uint8 (videos, segments, dim)")
+    most = reading_bounds().max_array_mb
+    if shape[1] * shape[2] > most << 20:
+        raise FeatureError(f"{path}: codes of one video, {shape[1:]}, take more than AMISS_MAX_ARRAY_MB = {most}")
     return shape
 
 

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -32,23 +33,34 @@ def load_array(path: str | os.PathLike[str], *, mapped: bool = False) -> NDArray
     return array if mapped else np.array(array)
 
 
-def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+def load_arrays(path: str | os.PathLike[str], names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
     """The arrays of an `.npz` file, by name.
 
+    Args:
+        path: of the file.
+        names: of those that are read; None = all.
+
     Raises:
-        ReadError: as `load_array`, or they are larger than the bound once unpacked.
+        ReadError: as `load_array`; or they are larger than the bound once unpacked, or one isn't there.
     """
-    file, most = check_file(path), reading_bounds().max_array_mb
+    file, most, at = check_file(path), reading_bounds().max_array_mb, ""
     try:
         with zipfile.ZipFile(file) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
+            sizes = {member.filename.removesuffix(".npy"): member.file_size for member in archive.infolist()}
+        if lacking := [name for name in names or () if name not in sizes]:
+            raise ReadError(f"it has no array {lacking[0]!r}")
+        unpacked = sum(size for name, size in sizes.items() if names is None or name in names)
         if unpacked > most * MEGABYTE:
             raise ReadError(f"its arrays take {unpacked / MEGABYTE:.0f} MB, more than AMISS_MAX_ARRAY_MB = {most}")
         with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
+            found = {}
+            for name in arrays if names is None else names:
+                at = f"array {name!r}: "
+                found[name] = arrays[name]
+            return found
     except ReadError:
         raise
     except MemoryError:
         raise ReadError("it needs more memory than there is") from None
     except Exception as error:  # zipfile, zlib and numpy each have their own
-        raise ReadError(getattr(error, "strerror", None) or str(error) or "it is damaged") from None
+        raise ReadError(at + (getattr(error, "strerror", None) or str(error) or "it is damaged")) from None

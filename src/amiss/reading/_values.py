@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from amiss.errors import showable
 from amiss.settings import problems_of
 
 T = TypeVar("T")
@@ -20,9 +21,7 @@ _MOST_PROBLEMS = 3
 
 def shown(value: object, *, quoted: bool = True, most: int = 80) -> str:
     """A value for a message, on one line of bounded length."""
-    text = repr(value) if quoted else str(value)
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: most + 1])
-    return text if len(text) <= most else f"{text[:most]}…"
+    return showable(repr(value) if quoted else str(value), most)
 
 
 def to_number(text: str, name: str) -> float:

@@ -65,6 +65,9 @@ class FileClock:
         """What the header states of the duration, or libav estimates."""
         self._states_end = container.format.name in STATES_END
         self._usual_s = 1 / fps
+        # FLV's length counts from when the first picture is decoded, which with B frames is before it is shown.
+        depth = stream.codec_context.reorder_depth if container.format.name == "flv" else 0
+        self._lead_s = depth * self._usual_s
         bounds = video_bounds()
         self._max_gap_s, self._max_s = bounds.max_gap_s, bounds.max_duration_h * 3600
         self._now = _State()
@@ -100,9 +103,11 @@ class FileClock:
     @property
     def stated_length_s(self) -> float | None:
         """Seconds from the first picture to the end that the header states."""
-        if self.stated_s and self._states_end and self.stated_s > self.first_s:
+        if not self.stated_s:
+            return None
+        if self._states_end and self.stated_s > self.first_s:
             return self.stated_s - self.first_s
-        return self.stated_s
+        return self.stated_s - self._lead_s
 
     @property
     def end_s(self) -> float:

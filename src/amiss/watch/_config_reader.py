@@ -84,7 +84,7 @@ class ConfigReader(Generic[T]):
         """That reading takes long; empty = it doesn't."""
         since = self._busy_since
         seconds = 0.0 if since is None else time.monotonic() - since
-        return f"reading it has taken {seconds:.0f} s so far" if seconds > _LONG_S else ""
+        return f"it has taken {seconds:.0f} s so far, with detectors and backbones" if seconds > _LONG_S else ""
 
     @contextmanager
     def idle(self, timeout_s: float = 0.0) -> Iterator[bool]:

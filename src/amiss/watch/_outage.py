@@ -14,20 +14,23 @@ from amiss.watch._event import Time
 
 @dataclass(frozen=True)
 class Outage:
-    """One stretch of time in which nothing of a camera was scored, whatever the reason."""
+    """One stretch of time in which nothing of a camera was scored, or a file or folder couldn't be read, whatever the
+    reason."""
 
     outage_id: str
     """A uuid in hex, made when it is noticed."""
     camera: str
     """The camera's name."""
     started: Time
-    """When a picture was scored last, or since when the camera has been watched; aware, UTC."""
+    """When a picture was scored last, or a file or folder could be read, or since when it has been watched; aware,
+    UTC."""
     noticed: Time
     """When that was too long ago; aware, UTC."""
     ended: Time | None
-    """When a picture was scored again; aware, UTC. None: it lasts."""
+    """When a picture was scored again, or it could be read; aware, UTC. None: it lasts."""
     reason: str
-    """What the camera was doing when it was noticed, such as "reconnecting: can't connect: …"; no secrets."""
+    """What the camera was doing when it was noticed, such as "reconnecting: can't connect: …", and what was missing,
+    where that doesn't say it; no secrets."""
 
     @property
     def length_s(self) -> float | None:
@@ -75,12 +78,12 @@ class OutageNews:
         lines = []
         for outage in self.outages:
             if outage.ended is None:
-                lines.append(f"Camera {outage.camera}: nothing was scored since {shown(outage.started)}")
+                lines.append(f"Camera {outage.camera}: offline since {shown(outage.started)}")
                 lines.append(f"State: {outage.reason}")
             else:
                 lines.append(
-                    f"Camera {outage.camera}: scored again since {shown(outage.ended)}, after "
-                    f"{_long(outage.length_s or 0.0)} without a score"
+                    f"Camera {outage.camera}: back since {shown(outage.ended)}, after being offline for "
+                    f"{_long(outage.length_s or 0.0)}"
                 )
         return lines
 

@@ -90,6 +90,9 @@ class OutageWatch:
             noticed = self._wall()
             watch.is_lost, watch.offline_since = True, noticed - timedelta(seconds=silent_s)
             reason = f"{status.state}: {status.reason}" if status.reason else status.state
-            log.warning("%s: offline, nothing was scored for %.0f s (%s)", status.name, silent_s, reason)
+            missing = "nothing was scored" if watch.is_live else "it couldn't be read"
+            log.warning("%s: offline, %s for %.0f s (%s)", status.name, missing, silent_s, reason)
+            if status.state == "running":  # which says nothing of what is missing
+                reason = f"{missing}, though it is {reason}"
             self._store.camera_lost(Outage(uuid.uuid4().hex, status.name, watch.offline_since, noticed, None, reason))
         status.offline_since = watch.offline_since

@@ -349,7 +349,8 @@ class WatchService:
         return Health(
             started=self.started,
             since_tick_s=time.monotonic() - self.supervisor.last_tick,
-            config_problem="" if self._reader is None else self._reader.problem or self._reader.slowness,
+            config_problem="" if self._reader is None else self._reader.problem,
+            config_slowness="" if self._reader is None else self._reader.slowness,
             log_problem="" if self.score_log is None else self.score_log.problem,
             media_bytes=self._media.used_bytes,
         )

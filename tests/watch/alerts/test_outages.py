@@ -127,7 +127,7 @@ def test_a_camera_that_goes_and_comes_back_is_told_twice(world: World) -> None:
     assert offline["outages"][0]["reason"] == "stalled"
     assert back["outages"][0]["ended"] == "2026-03-01T13:00:15+00:00"
     assert offline["id"] != back["id"]
-    assert "after 1 h 1 min without a score" in back["text"]
+    assert "after being offline for 1 h 1 min" in back["text"]
     assert world.a.taken[0].text.splitlines()[1] == "State: stalled"
     json.dumps([offline, back])
 
@@ -166,7 +166,7 @@ def test_cameras_that_go_together_share_a_message(world: World) -> None:
         world.lose(f"cam{number:02}")
         world.now += timedelta(seconds=0.5)
     assert world.pass_s(10) == ["12 cameras are offline"]
-    assert world.a.taken[0].text.count("nothing was scored since") == 12
+    assert world.a.taken[0].text.count("offline since") == 12
     assert world.states() == ["offline sent"] * 12
     for number in range(12):
         world.back(f"cam{number:02}")
@@ -196,7 +196,7 @@ def test_an_end_before_the_start_could_be_told_is_told_with_it(world: World) -> 
     assert world.pass_s(15) == []
     world.back()
     assert world.pass_s(30) == ["gate was offline"]
-    assert "after 1 min 15 s without a score" in world.a.taken[0].text
+    assert "after being offline for 1 min 15 s" in world.a.taken[0].text
     assert world.pass_s(60) == []
 
 
@@ -320,7 +320,7 @@ def test_nothing_scored_for_long_is_offline_whatever_the_state_says() -> None:
     assert made.go(100, "running", scored=True) == ["gate back"]  # told once: an earlier process may have lost it
     assert made.go(59, "running") == []
     assert made.status.offline_since is None
-    assert made.go(100, "running") == ["gate lost since 12:01:40 (running)"]
+    assert made.go(100, "running") == ["gate lost since 12:01:40 (nothing was scored, though it is running)"]
     assert made.status.offline_since == NOON + timedelta(seconds=100)
     assert made.status.to_dict()["offline_since"] == "2026-03-01T12:01:40+00:00"
     assert made.go(1, "running", scored=True) == ["gate back"]
@@ -354,4 +354,4 @@ def test_a_file_is_offline_only_where_it_can_not_be_read(tmp_path: Path) -> None
 def test_news_are_told_by_their_first_camera() -> None:
     news = OutageNews((Outage("0" * 32, "gate", NOON, NOON, None, "stalled"),), is_back=False)
     assert news.camera == "gate"
-    assert news.lines(str) == [f"Camera gate: nothing was scored since {NOON}", "State: stalled"]
+    assert news.lines(str) == [f"Camera gate: offline since {NOON}", "State: stalled"]

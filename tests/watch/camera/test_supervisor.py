@@ -104,6 +104,27 @@ def test_a_failed_worker_is_started_again_and_its_counters_go_on(world: World) -
     assert world.status("a").counts.frames == 20
 
 
+def test_a_worker_that_fails_of_the_same_again_and_again_is_told_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.supervisor.set_cameras({"a": 1})
+    for reason in ("no such file", "no such file", "no such file", "no video", "no video", "no such file"):
+        world.tick(61)
+        world.made[-1].fail(VideoError(reason))
+        world.tick()
+    told = [
+        record.getMessage().split(";")[0].rpartition(": ")[2]
+        for record in caplog.records
+        if record.levelname == "ERROR"
+    ]
+    assert told == ["no such file", "no video", "no such file"]
+    status = world.status("a")
+    assert [status.set_state("connecting"), status.set_state("stopped", "no such file")] == [True, False]
+    assert [status.set_state("connecting"), status.set_state("stopped", "no such file")] == [False, False]
+    assert status.set_state("running")
+    assert [status.set_state("connecting"), status.set_state("stopped", "no such file")] == [True, True]
+
+
 def test_after_five_failures_within_a_minute_it_waits(world: World) -> None:
     world.supervisor.set_cameras({"a": 1})
     for _ in range(5):

@@ -80,10 +80,11 @@ class FakeView:
         return self.media if (event_id, kind) == ("e1", "snapshot") else None
 
 
-def watcher_view(folder: Path, **store: Any) -> WatcherView:
+def watcher_view(folder: Path, health: Health = Health(), **store: Any) -> WatcherView:  # noqa: B008  # frozen
     """The view of a watcher whose store answers so."""
     fake: Any = SimpleNamespace(**store)
-    return WatcherView(Watched(fake, folder, folder / "state", cameras=list, preview=lambda _: None, health=Health))
+    watched = Watched(fake, folder, folder / "state", cameras=list, preview=lambda _: None, health=lambda: health)
+    return WatcherView(watched)
 
 
 @pytest.fixture
@@ -135,6 +136,16 @@ def test_what_the_disk_of_the_spool_did_not_take_is_said(tmp_path: Path) -> None
     assert f"2 records are in memory only: make room in {tmp_path / 'state'}" in reason
     gauges = {name: value for name, (_, value) in view.gauges().items()}
     assert (gauges["amiss_spool_in_memory"], gauges["amiss_spool_rejected"]) == (2, 1)
+
+
+def test_a_configuration_that_is_slow_is_not_called_wrong(tmp_path: Path) -> None:
+    status = StoreStatus(waiting=0, waiting_bytes=0, waiting_s=0, in_memory=0, dropped=0, rejected=0, problem=None)
+    health = Health(config_slowness="it has taken 70 s so far")
+    view = watcher_view(tmp_path, health, status=lambda: status)
+    assert view.not_ready() == [
+        "the configuration is still being read, the one before is in use: it has taken 70 s so far"
+    ]
+    assert view.gauges()["amiss_config_ok"][1] == 1
 
 
 def test_answers_are_not_kept_and_strangers_names_are_refused(server: HttpServer) -> None:

@@ -50,15 +50,23 @@ class CameraStatus:
     """What the last worker ended with, redacted."""
     history: deque[tuple[datetime, float]] = field(default_factory=lambda: deque(maxlen=_HISTORY))
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _told: dict[SourceState, str] = field(default_factory=dict, repr=False)
+    """State → for what reason it was news, since the camera ran."""
 
     def set_state(self, state: SourceState, reason: str = "") -> bool:
-        """Note a state; True if it is another one than before."""
+        """Note a state; True if it is news: another one than before, for a reason that wasn't told since the camera ran
+        (a file that can't be read is tried for ever)."""
         with self.lock:
-            changed = state != self.state
-            if changed:
-                self.since = datetime.now(UTC)
+            if state == self.state:
+                self.reason = showable(reason)
+                return False
+            if state == "running":
+                self._told.clear()
+            is_news = self._told.get(state) != reason
+            self._told[state] = reason
+            self.since = datetime.now(UTC)
             self.state, self.reason = state, showable(reason)
-            return changed
+            return is_news
 
     def set_score(self, time: datetime, score: float) -> None:
         """Note a score."""

@@ -57,6 +57,8 @@ class _Watched(Generic[SettingsT]):
     next_start: float = 0.0
     done: bool = False
     """It ended well: the end of a file."""
+    told: str = ""
+    """The failure that was told last; empty since something was scored."""
     retiring: list[Worker] = field(default_factory=list)
     """Workers that were asked to end; a new one starts only when they have."""
 
@@ -141,6 +143,8 @@ class Supervisor(Generic[SettingsT]):
         if worker is not None:
             watched.status.counts = total(watched.earlier, worker.counters())
             watched.status.progress = worker.progress()
+            if watched.status.progress.scored_s is not None:
+                watched.told = ""
             if worker.is_alive():
                 return
             self._forget(watched)
@@ -168,9 +172,14 @@ class Supervisor(Generic[SettingsT]):
         watched.status.event_id = None
         watched.status.set_state("stopped", watched.status.problem)
         watched.done = not self._restart
-        again = f"; started again in {watched.next_start - now:.0f} s" if self._restart else ""
+        if watched.status.problem == watched.told:
+            return
+        watched.told = watched.status.problem
+        again = f"; started again in {watched.next_start - now:.0f} s, and told anew when it fails of something else"
         unforeseen = None if isinstance(error, AmissError) else error
-        log.error("%s: its worker failed: %s%s", name, watched.status.problem, again, exc_info=unforeseen)
+        log.error(
+            "%s: its worker failed: %s%s", name, watched.told, again if self._restart else "", exc_info=unforeseen
+        )
 
     def _forget(self, watched: _Watched[SettingsT]) -> None:
         if watched.worker is not None:

@@ -31,7 +31,9 @@ class Health:
     since_tick_s: float = 0.0
     """How long ago the supervisor went round."""
     config_problem: str = ""
-    """Why the configuration on disk isn't the one in use."""
+    """What is wrong with the configuration on disk, so that it isn't the one in use."""
+    config_slowness: str = ""
+    """That reading it takes long."""
     log_problem: str = ""
     """Why scores aren't logged."""
     media_bytes: int = 0
@@ -86,6 +88,8 @@ class WatcherView:
             )
         if health.config_problem:
             reasons.append(f"the configuration is wrong, the one before is in use: {health.config_problem}")
+        if health.config_slowness:
+            reasons.append(f"the configuration is still being read, the one before is in use: {health.config_slowness}")
         if health.log_problem:
             reasons.append(health.log_problem)
         return [shown(reason, quoted=False, most=_MAX_REASON) for reason in reasons]  # a path may be no text
