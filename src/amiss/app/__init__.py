@@ -8,9 +8,9 @@ import typing
 from amiss.watch import _extras
 
 if typing.TYPE_CHECKING:
-    from amiss.app._service import AppService, MediaService
+    from amiss.app._service import AppService, MediaService, media_database, new_password
 
-__all__ = ["AppService", "MediaService"]
+__all__ = ["AppService", "MediaService", "media_database", "new_password"]
 
 
 def __getattr__(name: str) -> typing.Any:

@@ -23,11 +23,12 @@ from amiss.errors import StoreError
 from amiss.watch import CameraEvent, Config, ScoreLog, WatchService
 from amiss.watch.config import HttpSettings
 from amiss.watch.http import Health, HttpServer, Watched, WatcherView
-from amiss.watch.store import open_store
+from amiss.watch.store import open_archive, open_store
 
 log = logging.getLogger("amiss.app")
 
 _TICK_S = 0.25
+_OWN = ".amiss"  # folder of what is found out about a folder of videos
 
 
 class AppService:
@@ -119,9 +120,9 @@ class MediaService:
     ) -> None:
         if detector is not None:
             check_detector_folder(detector)
-        own = media / ".amiss"
+        own = media / _OWN
         self._stop_asked = False
-        self._store = open_store(f"sqlite:///{own / 'amiss.db'}", own / "spool")
+        self._store = open_store(media_database(media), own / "spool")
         try:
             watched = Watched(self._store, media, own, cameras=tuple, preview=lambda _: None, health=Health)
             accounts = Accounts(self._store, on_first)
@@ -164,7 +165,28 @@ def _publish_job(feed: Feed, job: Job) -> None:
     feed.publish(News("job", None, job_news(job)))
 
 
+def new_password(database: str, name: str) -> str:
+    """A new password for a user of a database, who has lost the old one.
+
+    Raises:
+        UsageError: no such user. StoreError: the database can't be had.
+    """
+    archive = open_archive(database)
+    try:
+        return Accounts(archive, lambda *_: None).reset(name)
+    finally:
+        archive.close()
+
+
+def media_database(media: Path) -> str:
+    """Address of the database of a `MediaService`."""
+    return f"sqlite:///{media / _OWN / 'amiss.db'}"
+
+
 def _first_admin(accounts: Accounts, settings: HttpSettings) -> None:
+    clear = settings.allow_public and not settings.is_secure
+    if clear and not (settings.base_url or "").startswith(("http://127.0.0.1", "http://localhost")):
+        log.warning("passwords and pictures can be read on their way: set http.tls_certificate, or an https base_url")
     if not settings.login:
         log.warning("there is no login: whoever can reach this port on this machine is an admin")
         return

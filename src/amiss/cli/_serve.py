@@ -14,6 +14,10 @@ from amiss.errors import UsageError
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(console.guarded(serve))
+    users = typer.Typer(help="Users of `amiss serve`.", no_args_is_help=True)
+    users.callback()(lambda: None)
+    users.command("password")(console.guarded(password))
+    app.add_typer(users, name="users")
 
 
 def serve(
@@ -60,6 +64,27 @@ def serve(
             service = MediaService(media.resolve(), HttpSettings(port=port), detector, weights, on_first=_tell)
         with signals(service):
             service.run(lambda: console.note(f"open {service.url}"))
+
+
+def password(
+    name: Annotated[str, typer.Argument(help="Name of the user.")],
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="Configuration of `amiss serve`.")] = None,
+    media: Annotated[Path | None, typer.Option(help="Or the folder of recorded videos that it serves.")] = None,
+) -> None:
+    """Give somebody who has lost it a new password, and print it; where the user is logged in, that ends."""
+    from amiss.watch import load_config
+
+    if (config is None) == (media is None):
+        raise UsageError("give a configuration, or --media FOLDER")
+    settings = load_config(config) if config is not None else None
+    from amiss.app import media_database, new_password
+
+    if settings is not None:
+        database = settings.database.get_secret_value()
+    else:
+        assert media is not None
+        database = media_database(media.resolve())
+    console.out.print(new_password(database, name), markup=False)
 
 
 def _tell(name: str, password: str) -> None:

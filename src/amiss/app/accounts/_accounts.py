@@ -195,6 +195,20 @@ class Accounts:
         self._rows.remove_sessions(user.user_id, but=identity.session_id)
         self._archive.audit("password changed", user.name, actor=identity.name)
 
+    def reset(self, name: str) -> str:
+        """A new password for somebody who has lost it; returns it. All sessions of the user end.
+
+        Raises:
+            UsageError: no such user.
+        """
+        found = self._rows.user_named(name.strip().lower())
+        if found is None:
+            known = ", ".join(user.name for user in self._rows.users())
+            raise UsageError(f"there is no user {name!r}; there are: {known or 'none, as nobody has served yet'}")
+        user, password = found[0], random_password()
+        self.change_user(user.user_id, role=user.role, cameras=user.cameras, password=password, actor="command line")
+        return password
+
     def remove_user(self, user_id: str, *, actor: str) -> None:
         """Remove a user, with all sessions and tokens.
 
