@@ -78,7 +78,10 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             return _mindspore.read(file.read_bytes())
         return unwrap(_plain(_read_torch(file)), "it")
     except Exception as error:  # whatever a damaged or hostile file makes its reader raise
-        raise WeightsError(f"checkpoint {file} can't be read: {first_line(error)}") from error
+        reason = first_line(error)
+        if not reason.startswith("it "):  # in words of its reader, which few understand
+            reason = f"it is damaged, or no checkpoint ({reason})"
+        raise WeightsError(f"checkpoint {file} can't be read: {reason}") from error
 
 
 def _read_torch(path: Path) -> Any:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from amiss.errors import DetectorError
+from amiss.reading import check_folder, refusing
 
 HEAD_FILE, JSON_FILE = "head.safetensors", "detector.json"
 
@@ -15,8 +16,8 @@ def check_detector_folder(folder: str | os.PathLike[str]) -> None:
         DetectorError: it hasn't; where it is the folder of a run, the detector in it is named.
     """
     root = Path(folder)
-    if not root.exists():
-        raise DetectorError(f"detector {root} does not exist")
+    with refusing(DetectorError, f"detector {root}", "can't be read"):
+        check_folder(root)
     missing = next((name for name in (JSON_FILE, HEAD_FILE) if not (root / name).is_file()), None)
     if missing is not None:
         runs = [name for name in ("selected", "last") if (root / name / JSON_FILE).is_file()]

@@ -32,7 +32,16 @@ from amiss.files import (
     write_json,
     write_text,
 )
-from amiss.reading import JsonLines, check_id, check_values, load_array, read_json, read_json_lines, refusing
+from amiss.reading import (
+    JsonLines,
+    check_folder,
+    check_id,
+    check_values,
+    load_array,
+    read_json,
+    read_json_lines,
+    refusing,
+)
 from amiss.registry import did_you_mean
 from amiss.video import FrameTimes
 
@@ -154,8 +163,8 @@ def read_spec(folder: Path) -> FeatureSpec:
         FeatureError: no such folder, no spec.json in it, or it is damaged.
     """
     path = folder / "spec.json"
-    if not folder.exists():
-        raise FeatureError(f"feature set {folder} does not exist")
+    with refusing(FeatureError, f"feature set {folder}"):
+        check_folder(folder)
     if not path.exists():
         raise FeatureError(f"{folder} is not a feature set: {path.name} is missing in it")
     with refusing(FeatureError, str(path)):

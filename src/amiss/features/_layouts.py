@@ -18,7 +18,7 @@ from amiss.features._axes import USUAL, Axes
 from amiss.features._feature_set import Features, FeatureSet, FeatureSetWriter, check_rows
 from amiss.features._pooling import PoolingRule, pool
 from amiss.files import atomic_path
-from amiss.reading import refusing
+from amiss.reading import ReadError, check_file, refusing
 from amiss.registry import Registry
 from amiss.video import FrameTimes
 
@@ -257,6 +257,10 @@ def _made_by(spec: FeatureSpec, made_by: FeatureSpec | None) -> FeatureSpec:
 
 
 def _recognise(path: Path) -> Layout:
+    if not path.is_dir():
+        with refusing(FeatureError, str(path)):
+            if not check_file(path).stat().st_size:
+                raise ReadError("it is empty")
     for _, layout in LAYOUTS.items():
         if layout.recognises(path):
             return layout

@@ -16,7 +16,7 @@ from amiss.reading._values import shown
 from amiss.settings import Settings, from_environment
 
 MEGABYTE = 1 << 20
-_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFREG: "a file", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
@@ -111,6 +111,21 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
+def check_folder(path: str | os.PathLike[str]) -> Path:
+    """The path, where a folder is there.
+
+    Raises:
+        ReadError: it isn't.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError) as error:
+        _refuse_open(error)
+    if not stat.S_ISDIR(mode):
+        _refuse_kind(mode, "a folder")
+    return Path(path)
+
+
 def read_bytes(path: str | os.PathLike[str], most: int | None = None) -> bytes:
     """A file's bytes.
 
@@ -150,8 +165,8 @@ def _refuse_open(error: Exception) -> NoReturn:
     raise ReadError(getattr(error, "strerror", None) or str(error)) from None
 
 
-def _refuse_kind(mode: int) -> NoReturn:
-    raise ReadError(f"it is {_KINDS.get(stat.S_IFMT(mode), 'a device')}, not a file")
+def _refuse_kind(mode: int, wanted: str = "a file") -> NoReturn:
+    raise ReadError(f"it is {_KINDS.get(stat.S_IFMT(mode), 'a device')}, not {wanted}")
 
 
 def read_text(path: str | os.PathLike[str], most: int | None = None) -> str:

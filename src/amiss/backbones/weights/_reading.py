@@ -114,4 +114,7 @@ def _as_tensor(value: Any) -> Tensor | None:
 def first_line(error: Exception) -> str:
     """What a reader's error says, but not torch's advice to run the code in the file."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
-    return "torch can't read it" if "weights_only" in line or "trust the source" in line else line
+    if isinstance(error, EOFError):
+        return "it ends too early"
+    is_advice = any(words in line for words in ("weights_only", "trust the source", "invalid load key"))
+    return "torch can't read it" if is_advice else line
