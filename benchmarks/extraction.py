@@ -2,7 +2,7 @@
 
     AMISS_SHARED=… python benchmarks/extraction.py [NAME …] [--clips 16] [--repeats 5] [--threads N] [--json]
     python benchmarks/extraction.py --memory 2 [NAME]
-    python benchmarks/extraction.py --device cuda | --ceiling      (see extraction_device.py)
+    python benchmarks/extraction.py --device cuda | --ceiling | --parts      (see extraction_device.py)
 
 The plain loop: OpenCV decodes, frames are resized one by one and normalised, PyTorch runs one clip at a time in eager
 float32, the features are saved. Both see the first clips of an original UCF-Crime video (320x240) and of a 720p video
@@ -42,7 +42,7 @@ from amiss.features import extract_video
 from amiss.jobs import extract
 from amiss.video import VideoReader, VideoWriter, cut_clip, iter_clips
 from backbones import draw_clip
-from extraction_device import NETWORKS, ceiling, measure_device, name_of
+from extraction_device import NETWORKS, ceiling, measure_device, measure_parts, name_of
 
 DEFAULT = ("r3d_18", "r2plus1d_18", "s3d", "swin3d_t")
 UCF = "data/ucf_crime/videos/Normal_Videos_006_x264.mp4"
@@ -205,10 +205,14 @@ def main() -> None:
     parser.add_argument("--device", help="measure on a GPU instead: cuda, cuda:1, …")
     parser.add_argument("--seconds", type=float, default=8, help="for each figure of the GPU that is measured alone")
     parser.add_argument("--ceiling", action="store_true", help="measure what an engine would be given that takes all")
+    parser.add_argument("--parts", action="store_true", help="measure a long video in parts against one go")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = parser.parse_args()
     if given.ceiling:
         print(json.dumps(ceiling(given.repeats), indent=2))
+        return
+    if given.parts:
+        print(json.dumps(measure_parts(given.clips, given.repeats), indent=2))
         return
     if given.device is not None:
         chosen = [(n, c) for n, c in NETWORKS if given.names is DEFAULT or n in given.names]

@@ -2,12 +2,14 @@
 
     python benchmarks/extraction.py --device cuda [NAME …] [--seconds 8] [--json]
     python benchmarks/extraction.py --ceiling [--json]
+    python benchmarks/extraction.py --parts [--clips 400] [--repeats 5]
 
 All figures are clips of 16 frames per second of wall time, over files of 320x240 that are written here. The plain loop
 is that of the CPU benchmark with the network on the GPU. `amiss` is from files to a feature set. `share` is amiss over
 the smaller of decoder and network alone.
 
 `--ceiling` needs no GPU: an engine that takes every clip at once shows what decoding and handing over can give.
+`--parts` gives it one long video, decoded in one go and in parts, in turn.
 """
 
 import os
@@ -25,7 +27,7 @@ from numpy.typing import NDArray
 from amiss.backbones import FeatureSpec, create_backbone
 from amiss.engines import Engine, Prepared, create_engine
 from amiss.errors import UsageError
-from amiss.features import ExtractedVideo, extract_videos
+from amiss.features import ExtractedVideo, _readers, extract_videos
 from amiss.jobs import extract
 from amiss.video import VideoWriter
 from backbones import draw_clip
@@ -49,11 +51,11 @@ class TakesAll(Engine):
         return np.stack([clip.numpy().reshape(-1)[:1, None] for (clip,) in prepared]).astype(np.float32)
 
 
-def write_videos(folder: Path, count: int) -> dict[str, Path]:
+def write_videos(folder: Path, count: int, clips: int = CLIPS_OF_A_VIDEO) -> dict[str, Path]:
     """Short videos with moving bodies and camera noise; the same pictures in each, under another name."""
     first = folder / "v0.mp4"
     with VideoWriter(first, 25.0, *SIZE) as writer:
-        for _ in range(CLIPS_OF_A_VIDEO):
+        for _ in range(clips):
             for frame in draw_clip(*SIZE, CLIP_LEN):
                 writer.write(frame)
     for i in range(1, count):
@@ -97,6 +99,26 @@ def ceiling(repeats: int) -> dict[str, Any]:
         "frames_per_s": round(statistics.median(rates)),
         "spread": [round(min(rates)), round(max(rates))],
         "frames_per_s_per_core": round(statistics.median(rates) / cores),
+    }
+
+
+def measure_parts(clips: int, repeats: int) -> dict[str, Any]:
+    """One long video in one go, by one process with as many threads as there are cores, and in parts."""
+    rates: dict[str, list[float]] = {"one go": [], "parts": []}
+    with tempfile.TemporaryDirectory() as temporary:
+        path = write_videos(Path(temporary), 1, clips)["v0"]
+        engine = TakesAll()
+        for _ in range(repeats + 1):
+            for name, least in (("one go", CLIP_LEN * clips), ("parts", CLIP_LEN * clips // (os.cpu_count() or 1))):
+                _readers._PART_FRAMES = least
+                rates[name].append(CLIP_LEN * clips_per_second({"v0": path}, engine))
+    ratios = [b / a for a, b in zip(rates["one go"][1:], rates["parts"][1:], strict=True)]  # the first warms up
+    return {
+        "cores": os.cpu_count(),
+        "frames": CLIP_LEN * clips,
+        **{f"frames_per_s_{name.replace(' ', '_')}": round(statistics.median(r[1:])) for name, r in rates.items()},
+        "ratio": round(statistics.median(ratios), 2),
+        "spread": [round(min(ratios), 2), round(max(ratios), 2)],
     }
 
 
