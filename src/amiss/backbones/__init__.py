@@ -6,7 +6,7 @@ from amiss.late import import_late as _import_late
 
 if typing.TYPE_CHECKING:
     from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
-    from amiss.backbones._fusion import FusedBackbone, fused_spec
+    from amiss.backbones._fusion import FusedBackbone, fused_spec, views_of_part
     from amiss.backbones._names import check_backbone_name
     from amiss.backbones._preprocessing import Preprocessing
     from amiss.backbones._presets import describe_presets, presets_of
@@ -52,6 +52,7 @@ __all__ = [
     "list_weights",
     "presets_of",
     "published_spec",
+    "views_of_part",
     "weights_folders",
     "why_not_from_video",
 ]

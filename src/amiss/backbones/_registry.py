@@ -186,6 +186,7 @@ def create_backbone_for(spec: FeatureSpec, weights: WeightsChoice | None = None)
         on_their_word = wanted.weights_sha256 is None and isinstance(choice, Path)
         if same_file or on_their_word:
             found = found.with_(weights=wanted.weights)  # a renamed file
+        found = found.with_(pooling=wanted.pooling)  # where its clips are shorter than those of the fusion
         if differences := differing_fields(found, wanted):
             raise SpecMismatchError(
                 f"backbone {wanted.backbone} as this version of amiss builds it gives other features than it was "

@@ -5,16 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from amiss.backbones import FeatureSpec
+from amiss.backbones import FeatureSpec, views_of_part
 from amiss.engines._base import Engine, Prepared
 
 
 class FusedEngine(Engine):
-    """Runs the parts of a fused backbone one after the other and concatenates their features."""
+    """Runs the parts of a fused backbone one after the other and concatenates their features, see `FusedBackbone`."""
 
     def __init__(self, spec: FeatureSpec, engines: Sequence[Engine]) -> None:
         self._engines = tuple(engines)
         self.spec = spec
+        blank = np.empty((spec.clip_len, 1, 1, 3), np.uint8)
+        self._n_views = [len(views_of_part(blank, spec, engine.spec)) for engine in engines]
+        """Clips of each part in one of the fusion."""
         self.device = _joined([engine.device for engine in engines])
         self.name = _joined([engine.name for engine in engines])
         self.precision = _joined([engine.precision for engine in engines])
@@ -31,13 +34,22 @@ class FusedEngine(Engine):
             engine.limit_batch(n_clips)
 
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
-        return tuple(tensor for engine in self._engines for tensor in engine.prepare(frames))
+        return tuple(
+            tensor
+            for engine in self._engines
+            for view in views_of_part(frames, self.spec, engine.spec)
+            for tensor in engine.prepare(view)
+        )
 
     def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
-        rows = [engine.run([clip[i : i + 1] for clip in prepared]) for i, engine in enumerate(self._engines)]
-        crops = self.spec.crops
-        views = [np.broadcast_to(x_NCD, (len(x_NCD), crops, x_NCD.shape[2])) for x_NCD in rows]
-        return np.concatenate(views, axis=2)
+        rows, crops, first = [], self.spec.crops, 0
+        for engine, n_views in zip(self._engines, self._n_views, strict=True):
+            views = [clip[i : i + 1] for clip in prepared for i in range(first, first + n_views)]
+            first += n_views
+            x_NVCD = engine.run(views).reshape(len(prepared), n_views, engine.spec.crops, engine.spec.dim)
+            x_NCD = x_NVCD[:, 0] if n_views == 1 else x_NVCD.mean(1)
+            rows.append(np.broadcast_to(x_NCD, (len(prepared), crops, engine.spec.dim)))
+        return np.concatenate(rows, axis=2)
 
 
 def _joined(words: Sequence[str]) -> str:
