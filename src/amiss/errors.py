@@ -32,6 +32,10 @@ def showable(text: str, most: int | None = None) -> str:
     return line if most is None or len(line) <= most else f"{line[:most]}…"
 
 
+class Notice(UserWarning):
+    """Something worth knowing that is no fault: what takes long and why, or goes another way with the same result."""
+
+
 class AmissError(Exception):
     """Base of all errors raised on purpose."""
 

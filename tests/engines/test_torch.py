@@ -1,3 +1,4 @@
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -6,7 +7,7 @@ import torch
 
 from amiss.backbones import Backbone, FeatureSpec, create_backbone
 from amiss.engines import TorchEngine, bfloat16_arithmetic, create_engine
-from amiss.errors import UsageError
+from amiss.errors import Notice, UsageError
 
 CLIPS = [np.random.RandomState(i).randint(0, 256, (16, 48, 64, 3)).astype(np.uint8) for i in range(3)]
 
@@ -117,6 +118,52 @@ def test_where_few_clips_come_at_once_batches_are_not_filled_up_for_more():
     assert fused.batch == 1
 
 
+class Convolution(Small):
+    """One layer, and no bound."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = torch.nn.Conv3d(3, 2, 3)
+
+    def forward(self, clips):
+        return self.layer(clips / 255).relu().mean((2, 3, 4))
+
+
+@pytest.mark.slow  # its C++ compiler takes 10 s of processor time
+def test_a_compiled_network_gives_the_same_and_its_warm_up_is_told():
+    plain, compiled = (TorchEngine(Convolution().eval(), "cpu", is_compiled=yes) for yes in (False, True))
+    assert compiled.description == "torch cpu fp32 compiled"
+    with pytest.warns(Notice) as told:
+        features = compiled.encode(CLIPS)
+    said = "small is compiled for 1 x 16 frames of 64x48: this takes", "small was compiled in "
+    assert [str(warning.message).startswith(text) for warning, text in zip(told, said, strict=True)] == [True, True]
+    np.testing.assert_allclose(features, plain.encode(CLIPS), rtol=1e-4)
+    with warnings.catch_warnings(action="error"):
+        assert np.array_equal(compiled.encode(CLIPS), features)
+
+
+def test_what_cannot_be_compiled_is_told(monkeypatch):
+    def compiled(network, **_):
+        def run(clips):
+            raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found\nmore")
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    engine = TorchEngine(Convolution().eval(), "cpu", is_compiled=True)
+    said = r"torch can't compile small here \(InvalidCxxCompiler: No working.*\): leave out --compile"
+    with pytest.raises(UsageError, match=said):
+        engine.encode(CLIPS)
+
+
+@pytest.mark.parametrize("how", [{"engine": "openvino"}, {"precision": "int8"}])
+def test_compile_is_for_torch(how):
+    with pytest.raises(UsageError, match="--compile is for engine torch"):
+        create_engine(create_backbone("squeezenet1_1", "random"), "cpu", compiled=True, **how)
+    assert create_engine(create_backbone("motion"), "cpu", compiled=True).description == "torch cpu fp32"
+
+
 KINDS = ("motion+r3d_18", "s3d", "swin3d_t", "mvit_v2_s", "i3d", "i3d_resnet50", "c3d", "mfnet", "resnet3d_18")
 KINDS += ("densenet3d_121", "squeezenet1_1")
 
@@ -141,3 +188,15 @@ def test_many_threads_prepare_at_once_on_cuda():
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda i: engine.prepare(CLIPS[i % 3])[0].cpu(), range(60)))
     assert all(torch.equal(found, alone[i % 3]) for i, found in enumerate(together))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", ["r3d_18", "s3d", "swin3d_t"])
+def test_compiled_on_cuda_agrees_with_the_cpu(name):
+    cpu = create_engine(create_backbone(name, "random"), "cpu", engine="torch", precision="fp32").encode(CLIPS)
+    engine = create_engine(create_backbone(name, "random"), "cuda", compiled=True)
+    cuda = engine.encode(CLIPS)
+    cosine = (cpu * cuda).sum(-1) / np.linalg.norm(cpu, axis=-1) / np.linalg.norm(cuda, axis=-1)
+    assert cosine.min() > 0.999
+    assert np.array_equal(engine.encode(CLIPS), cuda)

@@ -9,6 +9,7 @@ import torch
 
 from amiss.backbones import Backbone, FeatureSpec
 from amiss.engines import TorchEngine
+from amiss.errors import Notice
 from amiss.features import _readers as module
 from amiss.features import extract_video, extract_videos
 from amiss.jobs import extract
@@ -90,7 +91,7 @@ def test_many_videos_are_read_one_by_each_and_the_last_ones_shared(path, tmp_pat
 def test_a_damaged_video_is_decoded_in_one_go_which_is_said(path, tmp_path, engine, parts_read):
     damaged = damage(path, tmp_path / "damaged.mp4", 0.45, 0.46)
     assert check_video(damaged).problem is not None
-    with pytest.warns(UserWarning, match=r"damaged\.mp4 is decoded in one go, by one process: ") as told:
+    with pytest.warns(Notice, match=r"damaged\.mp4 is decoded in one go, by one process: ") as told:
         found = extract_video(damaged, engine)
     assert len(told) == 1
     assert_same(found, in_one_go(damaged, engine))
@@ -107,7 +108,7 @@ def test_a_part_whose_process_ends_is_read_again_with_the_whole(path, engine, pa
         return prepare(frames)
 
     monkeypatch.setattr(engine, "prepare", kill_one)
-    with pytest.warns(UserWarning, match=r"in one go, by one process: .*ended the process that decodes it \(SIGKILL\)"):
+    with pytest.warns(Notice, match=r"in one go, by one process: .*ended the process that decodes it \(SIGKILL\)"):
         found = extract_video(path, engine)
     assert killed
     assert_same(found, in_one_go(path, engine))
@@ -115,7 +116,7 @@ def test_a_part_whose_process_ends_is_read_again_with_the_whole(path, engine, pa
 
 def test_one_process_decodes_where_processes_are_not_used(path, engine, parts_read, monkeypatch):
     monkeypatch.setenv("AMISS_DECODE_WORKER", "0")
-    with pytest.warns(UserWarning, match="no process is used that decodes"):
+    with pytest.warns(Notice, match="no process is used that decodes"):
         found = extract_video(path, engine)
     assert found.n_frames == N_FRAMES
 

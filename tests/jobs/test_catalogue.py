@@ -55,6 +55,7 @@ def test_the_doctor_tells_the_engines():
     assert any("motion" in value for value in engines.values())
     assert any("image networks" in value for value in engines.values())
     assert {"openvino", "bfloat16 on the cpu", "cache"} <= found.keys()
+    assert found["decoder"].startswith("the processor; cuda (NVDEC) can")
 
 
 def test_the_doctor_takes_an_opencv_of_another_distribution(monkeypatch):

@@ -43,6 +43,9 @@ they are always finite, and those of a still clip are 0. Equal frames at the end
 of a video is filled up, are left out. A changed formula gets a new name.
 """
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -85,14 +88,41 @@ class Motion(Backbone):
 
     def forward(self, clips: Tensor) -> Tensor:
         grey_NTHW = clips[:, 0].round().to(torch.uint8).cpu().numpy()
-        # OpenCV cuts the frame into as many strips as it has threads, and the flow differs at their edges
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        try:
-            rows = np.stack([describe(grey, flow_of(grey)) for grey in grey_NTHW])
-        finally:
-            cv2.setNumThreads(threads)
-        return torch.from_numpy(rows).to(clips.device)
+        with _one_opencv_thread:
+            if len(grey_NTHW) == 1:
+                rows = [_feature(grey_NTHW[0])]
+            else:  # several clips are given where cores are free
+                with ThreadPoolExecutor(os.cpu_count()) as pool:
+                    rows = list(pool.map(_feature, grey_NTHW))
+        return torch.from_numpy(np.stack(rows)).to(clips.device)
+
+
+class _OneOpenCvThread:
+    """OpenCV cuts a frame into as many strips as it has threads, and the flow differs at their edges."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = self._before = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                cv2.setNumThreads(self._before)
+
+
+_one_opencv_thread = _OneOpenCvThread()
+
+
+def _feature(grey_THW: NDArray[np.uint8]) -> Array:
+    return describe(grey_THW, flow_of(grey_THW))
 
 
 def flow_of(grey_THW: NDArray[np.uint8]) -> Array:

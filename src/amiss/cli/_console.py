@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from amiss.errors import AmissError, showable
+from amiss.errors import AmissError, Notice, showable
 
 if TYPE_CHECKING:  # commands import what they run when they run: torch takes seconds
     from amiss.jobs import JobReport, OnProgress
@@ -59,7 +59,9 @@ _warned: dict[str, list[str]] = {}  # kind → its texts, each once
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if issubclass(category, UserWarning):
+    if issubclass(category, Notice):
+        note(_one_line(str(message)))
+    elif issubclass(category, UserWarning):
         told = _warned.setdefault(_kind(str(message)), [])
         if not told:
             warn(str(message))

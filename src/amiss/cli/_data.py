@@ -7,6 +7,8 @@ import typer
 
 from amiss.cli import _console as console
 from amiss.cli._options import (
+    Compiled,
+    DecoderName,
     EngineName,
     FeatureFolder,
     Json,
@@ -15,6 +17,7 @@ from amiss.cli._options import (
     Preset,
     Targets,
     Weights,
+    decode_with,
     weight_choice,
 )
 
@@ -114,11 +117,14 @@ def extract(
     ] = False,
     engine: EngineName = "auto",
     precision: Precision = "auto",
+    compiled: Compiled = False,
+    decoder: DecoderName = None,
     fps: PictureFps = None,
 ) -> None:
     """Extract features of videos into a feature set."""
     from amiss.jobs import extract_targets
 
+    decode_with(decoder)
     with console.progress("extract") as on_progress:
         report = extract_targets(
             targets,
@@ -132,6 +138,7 @@ def extract(
             logits=logits,
             engine=engine,
             precision=precision,
+            compiled=compiled,
             picture_fps=fps,
             on_start=lambda chosen: console.note(f"engine: {chosen.description}"),
             on_progress=on_progress,

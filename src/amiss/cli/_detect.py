@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import EngineName, Json, PerHour, Precision, Threshold
+from amiss.cli._options import Compiled, DecoderName, EngineName, Json, PerHour, Precision, Threshold, decode_with
 from amiss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def detect(
     weights: Annotated[Path | None, typer.Option(help="File of the backbone's weights, if not found by name.")] = None,
     engine: EngineName = "auto",
     precision: Precision = "auto",
+    compiled: Compiled = False,
+    decoder: DecoderName = None,
     fps: Annotated[
         float | None,
         typer.Option(
@@ -58,6 +60,7 @@ def detect(
     """Score videos: when does something anomalous happen?"""
     from amiss.jobs import DetectOutputs, detect_targets
 
+    decode_with(decoder)
     if out is None and (plot or annotate or clips or page):
         raise UsageError("--plot, --annotate, --clips and --report need --out, the folder to write to")
     if preview and not page:
@@ -78,6 +81,7 @@ def detect(
                 weights=weights,
                 engine=engine,
                 precision=precision,
+                compiled=compiled,
                 fps=fps,
                 on_progress=on_progress,
                 on_result=results.__setitem__,

@@ -43,6 +43,26 @@ Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16", "int8"],
     typer.Option(help="bf16: faster where the processor has it; fp16: CUDA; int8: `amiss weights quantise` first."),
 ]
+DecoderName = Annotated[
+    Literal["auto", "cpu", "cuda"] | None,
+    typer.Option("--decoder", help="What decodes videos: auto (the processor), cpu, or cuda (NVDEC); see `doctor`."),
+]
+Compiled = Annotated[
+    bool,
+    typer.Option("--compile", help="Compile networks in engine torch: pays on a GPU and many videos; takes minutes."),
+]
+
+
+def decode_with(decoder: str | None) -> None:
+    """What `--decoder` says; without it the environment decides.
+
+    Raises:
+        UsageError: it isn't there.
+    """
+    if decoder is not None:
+        from amiss.jobs import use_decoder
+
+        use_decoder(decoder)
 
 
 def weight_choice(weights: list[str] | None) -> str | dict[str, str]:

@@ -15,7 +15,7 @@ import typer
 
 from amiss.cli import _console as console
 from amiss.cli._log import logging_to_stderr
-from amiss.cli._options import Json, PerHour, PictureFps, Threshold
+from amiss.cli._options import DecoderName, Json, PerHour, PictureFps, Threshold, decode_with
 from amiss.errors import UsageError, VideoError
 
 _OPEN_FILES = 65_536
@@ -66,10 +66,12 @@ def watch(
     threshold: Threshold = None,
     per_hour: PerHour = None,
     out: Annotated[Path, typer.Option(help="With --video: folder for events, clips and snapshots.")] = Path("watch"),
+    decoder: DecoderName = None,
 ) -> None:
     """Watch cameras unattended: scores, events with clips, alerts; SIGHUP reads the configuration again."""
     from amiss.watch import load_config, single_video
 
+    decode_with(decoder)
     engine = None
     if config is not None:
         if video is not None or features is not None or detector is not None:

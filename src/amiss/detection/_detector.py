@@ -216,7 +216,12 @@ class Detector:
             return self.head(x_CTD), x_CTD.shape[0]
 
     def prepare(
-        self, weights: str | os.PathLike[str] | None = None, *, engine: str = "auto", precision: str = "auto"
+        self,
+        weights: str | os.PathLike[str] | None = None,
+        *,
+        engine: str = "auto",
+        precision: str = "auto",
+        compiled: bool = False,
     ) -> Engine:
         """Build the backbone and its engine, once; `score` does it by itself where the weights are found by name.
 
@@ -224,6 +229,7 @@ class Detector:
             weights: file of the backbone's weights; None = found by their name.
             engine: `auto`, `torch` or `openvino`.
             precision: `auto`, `fp32`, `bf16`, `fp16` (CUDA only) or `int8`.
+            compiled: by torch, see `amiss.engines.create_engine`.
 
         Raises:
             UsageError: this engine or precision isn't possible here.
@@ -231,7 +237,7 @@ class Detector:
         """
         if self._engine is None:
             backbone = create_backbone_for(self.spec.of_clips, weights)
-            self._engine = create_engine(backbone, engine=engine, precision=precision)
+            self._engine = create_engine(backbone, engine=engine, precision=precision, compiled=compiled)
         return self._engine
 
     def score(self, video: str | os.PathLike[str], on_progress: Callable[[float], None] | None = None) -> ScoreResult:

@@ -1,5 +1,6 @@
 """Choosing an engine."""
 
+import os
 import warnings
 
 import cv2
@@ -21,6 +22,7 @@ def create_engine(
     *,
     engine: str = "auto",
     precision: str = "auto",
+    compiled: bool = False,
 ) -> Engine:
     """The engine that runs a backbone on a device. Where it isn't the best one, a warning says so.
 
@@ -34,6 +36,7 @@ def create_engine(
         precision: `fp32`, `bf16`, `fp16` (CUDA only), `int8` (a network that `quantise` made; never taken by itself),
             or `auto`: bf16 for video networks where the device has arithmetic for it, else fp32.
             Features in bf16 agree with fp32 in direction (cosine at least 0.999, tested on CPUs), not in every digit.
+        compiled: networks run in torch, compiled by it, see `TorchEngine`.
 
     Raises:
         UsageError: no such device, engine or precision, it isn't possible here, or not one thread.
@@ -44,24 +47,33 @@ def create_engine(
             raise UsageError(f"threads is {threads}; it must be at least 1")
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
+    if compiled and (engine == "openvino" or precision == "int8"):
+        raise UsageError("--compile is for engine torch: OpenVINO compiles by itself. Leave out one of both")
+    if compiled:
+        engine = "torch"
     if device == "auto":
         device = "cpu" if engine == "openvino" or precision == "int8" or not torch.cuda.is_available() else "cuda"
     if not isinstance(backbone, FusedBackbone):
-        return _create(backbone, device, threads, engine, precision)
-    parts = [_create(part, device, threads, engine, precision) for part in backbone.parts]
+        return _create(backbone, device, threads, engine, precision, compiled)
+    parts = [_create(part, device, threads, engine, precision, compiled) for part in backbone.parts]
     return FusedEngine(backbone.spec, parts)
 
 
-def _create(backbone: Backbone, device: str, threads: int | None, engine: str, precision: str) -> Engine:
+def _create(
+    backbone: Backbone, device: str, threads: int | None, engine: str, precision: str, compiled: bool
+) -> Engine:
     choice = choose(backbone.spec.backbone, device, engine, precision)
     info = find_backbone(backbone.spec.backbone)
     if info is not None and info.kind == "formula":
         existing_device(device)
-        device = "cpu"  # what it computes isn't written for anything else
+        formula = TorchEngine(backbone, "cpu", choice.precision)  # what it computes isn't written for anything else
+        if not device.startswith("cpu"):
+            formula.batch = os.cpu_count() or 1  # the GPU leaves the cores to it
+        return formula
     if choice.fallback is not None:
         warnings.warn(choice.fallback, stacklevel=3)
     if choice.engine == "torch":
-        return TorchEngine(backbone, device, choice.precision)
+        return TorchEngine(backbone, device, choice.precision, is_compiled=compiled)
     try:
         return OpenVINOEngine(backbone, choice.precision, threads)
     except UsageError as error:

@@ -19,7 +19,7 @@ from amiss.backbones import Backbone
 from amiss.engines._base import Engine, Prepared
 from amiss.engines._int8 import find_int8, hash_tensors, read_int8, shape_of_int8
 from amiss.engines._openvino_package import convert, last_line, load_openvino
-from amiss.errors import OutputError, UsageError
+from amiss.errors import Notice, OutputError, UsageError
 from amiss.files import atomic_path, cache_folder, sha256_file
 
 _TYPICAL_FRAME = (240, 320)  # the network is compiled for it at once; most presets make one size of all frames
@@ -108,6 +108,13 @@ class OpenVINOEngine(Engine):
         except (OSError, RuntimeError, ValueError) as error:
             first_line = str(error).splitlines()[0]
             warnings.warn(f"{path} can't be used ({first_line}): the network is compiled anew", stacklevel=2)
+        frames, height, width = shape[2:]
+        warnings.warn(
+            f"{self.spec.backbone} is compiled for clips of {frames} frames of {width}x{height}, once on this machine: "
+            "this takes seconds, for long clips minutes",
+            Notice,
+            stacklevel=2,
+        )
         network = read_int8(self._core, self._int8, shape) if self._int8 else convert(self._backbone, shape)
         compiled = self._core.compile_model(network, "CPU", self._settings)
         try:

@@ -1,8 +1,9 @@
 """Torch engine: CPU or CUDA, in float32, bfloat16 or float16."""
 
 import copy
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 from amiss.backbones import Backbone
 from amiss.engines._base import Engine, Prepared
 from amiss.engines._upload import Upload
-from amiss.errors import UsageError
+from amiss.errors import Notice, UsageError
 
 _CUDA_VIEWS = 64  # clips times crops at once; halved where they don't fit into the device's memory
 _SHARE_AHEAD = 1 / 16  # of the device's memory, for clips that wait
+_WARM_UP_RUNS = 3  # the first compiles, the second and third record CUDA graphs
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -32,11 +34,15 @@ class TorchEngine(Engine):
 
     In bfloat16 and float16, convolutions and matrix products take such values and the rest stays float32 (autocast).
     Values of float16 end at 65504: where features aren't finite in it, running raises a UsageError.
+
+    Compiled, the network is translated by `torch.compile` when it meets a new size of clips, on CUDA with CUDA graphs.
+    That takes seconds to minutes, which notices tell; features differ in the last digits, which the description
+    records. Where it isn't possible, running raises a UsageError.
     """
 
     name = "torch"
 
-    def __init__(self, backbone: Backbone, device: str, precision: str = "fp32") -> None:
+    def __init__(self, backbone: Backbone, device: str, precision: str = "fp32", *, is_compiled: bool = False) -> None:
         self._device = existing_device(device)
         if precision in _DTYPES:
             backbone = _in_16_bits(backbone, _DTYPES[precision])
@@ -47,6 +53,12 @@ class TorchEngine(Engine):
                 f"{self._device} has no memory for the weights of {backbone.spec.backbone}: take a smaller backbone, "
                 "or the CPU (device cpu)"
             ) from error
+        self._network: Callable[[Tensor], Tensor] = self._backbone
+        self._is_compiled = is_compiled
+        self._compiled_for: set[torch.Size] = set()
+        if is_compiled:
+            mode = "reduce-overhead" if self._device.type == "cuda" else "default"
+            self._network = torch.compile(self._backbone, mode=mode, dynamic=False)
         self.spec = backbone.spec
         self.device = str(self._device)
         self.precision = precision
@@ -61,7 +73,8 @@ class TorchEngine(Engine):
 
     @property
     def description(self) -> str:
-        return super().description + (f" batch {self.batch}" if self._is_halved else "")
+        compiled = " compiled" if self._is_compiled else ""
+        return super().description + compiled + (f" batch {self.batch}" if self._is_halved else "")
 
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
         with torch.inference_mode():
@@ -111,13 +124,34 @@ class TorchEngine(Engine):
         if dtype is not None:
             x_NKTHW = x_NKTHW.contiguous(memory_format=torch.channels_last_3d)
         with torch.autocast(self._device.type, dtype, enabled=dtype is not None):
-            features: Tensor = self._backbone(x_NKTHW)
+            is_new = self._is_compiled and x_NKTHW.shape not in self._compiled_for
+            features = self._compile(x_NKTHW) if is_new else self._network(x_NKTHW)
         rows: NDArray[np.float32] = features.float().cpu().numpy()
         if dtype is torch.float16 and not np.isfinite(rows[: len(clips) * self.spec.crops]).all():
             raise UsageError(
                 f"{self.spec.backbone} has values beyond 65504, where float16 ends: take precision bf16 or fp32"
             )
         return rows.reshape(self.batch, -1, rows.shape[1])
+
+    def _compile(self, x_NKTHW: Tensor) -> Tensor:
+        """The first run on clips of a size."""
+        name, (*_, frames, height, width) = self.spec.backbone, x_NKTHW.shape
+        clips = f"{len(x_NKTHW)} x {frames} frames of {width}x{height}"
+        warnings.warn(f"{name} is compiled for {clips}: this takes seconds to minutes", Notice, stacklevel=2)
+        began = time.monotonic()
+        try:
+            for _ in range(_WARM_UP_RUNS if self._device.type == "cuda" else 1):
+                features = self._network(x_NKTHW)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # the compiler, and what it calls, raise what they like
+            reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+            raise UsageError(f"torch can't compile {name} here ({reason}): leave out --compile") from error
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        warnings.warn(f"{name} was compiled in {time.monotonic() - began:.1f} s", Notice, stacklevel=2)
+        self._compiled_for.add(x_NKTHW.shape)
+        return features
 
 
 def existing_device(name: str) -> torch.device:

@@ -5,7 +5,7 @@ videos are read by fewer at once: a clip of 4K frames takes 400 MB.
 
 Where fewer videos are left than there are readers, a long one is split, and its parts are read at once. Their clips
 come in any order, and each says which one it is. Where a part turns out not to be decodable by itself, the video is
-read again in one go, which a warning says.
+read again in one go, which a notice says.
 """
 
 import os
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amiss.engines import Engine, Prepared
-from amiss.errors import VideoError
+from amiss.errors import Notice, VideoError
 from amiss.video import ClipReader, FrameTimes, NotSplitError, PartProof, SplitVideo, split_video
 
 PathLike = str | os.PathLike[str]
@@ -275,7 +275,7 @@ class Readers:
 
     def _tell_one_go(self, video: VideoUnderWay, error: VideoError) -> None:
         if not self._stop.is_set():
-            warnings.warn(f"{video.path} is decoded in one go, by one process: {error}", stacklevel=2)
+            warnings.warn(f"{video.path} is decoded in one go, by one process: {error}", Notice, stacklevel=2)
 
     def _read_clips(self, video: VideoUnderWay, reader: ClipReader, told: Callable[[], bool]) -> None:
         """Prepare clips, as long as `told` says to go on."""

@@ -42,6 +42,7 @@ if typing.TYPE_CHECKING:
         fetch_weights,
         verify_weights,
     )
+    from amiss.video import use_decoder
 
 __all__ = [
     "CalibratedDetector",
@@ -91,6 +92,7 @@ __all__ = [
     "shipped_detector",
     "silent",
     "train_recipe",
+    "use_decoder",
     "verify_weights",
     "video_files",
     "why_stored_only",

@@ -56,6 +56,7 @@ def detect_targets(
     weights: str | os.PathLike[str] | None = None,
     engine: str = "auto",
     precision: str = "auto",
+    compiled: bool = False,
     fps: float | None = None,
     on_progress: OnProgress = silent,
     on_result: Callable[[str, ScoreResult], object] = lambda *_: None,
@@ -74,6 +75,7 @@ def detect_targets(
         weights: file of the backbone's weights, where they are not found by name.
         engine: see `amiss.engines.create_engine`, as the next.
         precision: of the backbone.
+        compiled: by torch, see `amiss.engines.create_engine`.
         fps: native frames per second of folders of pictures, see `video_files`; with `features`, of videos of which
             nobody says it.
         on_progress: told videos done, of how many, and which one it is.
@@ -97,7 +99,7 @@ def detect_targets(
     if (threshold, per_hour) != (None, None) and (doubt := loaded.calibration.doubt()):
         warnings.warn(doubt, stacklevel=2)
     if stored is None:
-        loaded.prepare(weights, engine=engine, precision=precision)
+        loaded.prepare(weights, engine=engine, precision=precision, compiled=compiled)
     report = detect(
         videos,
         loaded,

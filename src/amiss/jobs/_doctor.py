@@ -14,6 +14,7 @@ from amiss import __version__
 from amiss.backbones import list_backbones, list_weights
 from amiss.engines import bfloat16_arithmetic, choose, openvino_version
 from amiss.files import cache_folder
+from amiss.video import why_no_nvdec
 
 _PACKAGES = {"torch": "torch", "torchvision": "torchvision", "av": "av", "opencv-python-headless": "cv2",
              "numpy": "numpy", "scipy": "scipy", "scikit-learn": "sklearn"}  # fmt: skip
@@ -23,12 +24,14 @@ _PACKAGES = {"torch": "torch", "torchvision": "torchvision", "av": "av", "opencv
 def diagnose() -> dict[str, Any]:
     """Versions, devices, and engines: name → value."""
     has_cuda = torch.cuda.is_available()
+    reason = why_no_nvdec()
     return {
         "amiss": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "cuda device": torch.cuda.get_device_name() if has_cuda else "none",
+        "decoder": "the processor; cuda (NVDEC) " + (f"can't be used: {reason}" if reason else "can be chosen"),
         "torch cpu capability": torch.backends.cpu.get_cpu_capability(),
         "bfloat16 on the cpu": bfloat16_arithmetic() or "none",
         "openvino": openvino_version() or "not installed: pip install 'amiss[openvino]'",

@@ -33,6 +33,7 @@ def extract_targets(
     logits: bool = False,
     engine: str = "auto",
     precision: str = "auto",
+    compiled: bool = False,
     picture_fps: float | None = None,
     on_start: Callable[[Engine], object] = lambda _: None,
     on_progress: OnProgress = silent,
@@ -51,6 +52,7 @@ def extract_targets(
         logits: of the network's classifier, instead of features.
         engine: see `amiss.engines.create_engine`, as the next.
         precision: of the network.
+        compiled: by torch, see `amiss.engines.create_engine`.
         picture_fps: see `video_files`.
         on_start: given the engine before the first video.
         on_progress: told videos done, of how many, and which one it is.
@@ -74,7 +76,7 @@ def extract_targets(
     built = create_backbone(
         backbone, weights, crops=crops, stride=stride, frame_rate=frame_rate, preset=preset, output=output
     )
-    chosen = create_engine(built, engine=engine, precision=precision)
+    chosen = create_engine(built, engine=engine, precision=precision, compiled=compiled)
     on_start(chosen)
     report = extract(videos, chosen, out, on_progress)
     report.notes = notes

@@ -45,7 +45,9 @@ from amiss.video.opening import (
     VideoBounds,
     VideoListing,
     list_videos,
+    use_decoder,
     video_bounds,
+    why_no_nvdec,
 )
 from amiss.video.worker import ClipReader, check_video, read_frames_at, read_header, read_stated, split_video, warm_up
 
@@ -110,7 +112,9 @@ __all__ = [
     "showable",
     "split_video",
     "start_in_name",
+    "use_decoder",
     "video_bounds",
     "warm_up",
+    "why_no_nvdec",
     "write_preview",
 ]

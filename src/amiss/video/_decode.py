@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
@@ -16,7 +17,15 @@ from av.video.stream import VideoStream
 from amiss.errors import VideoError
 from amiss.video._file_clock import FileClock, Stamped, too_long
 from amiss.video._times import FrameTimes
-from amiss.video.opening import FALLBACK_FPS, allowed, bound_pictures, open_container, video_bounds
+from amiss.video.opening import (
+    FALLBACK_FPS,
+    accelerator,
+    allowed,
+    bound_pictures,
+    not_accelerated,
+    open_container,
+    video_bounds,
+)
 
 if TYPE_CHECKING:
     from amiss.video._pictures import PictureDecoder
@@ -42,9 +51,10 @@ class Decoder:
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         self.path = path
-        self._container, self.stream = open_video(path)
+        hwaccel = accelerator()
+        self._container, self.stream = open_video(path, hwaccel)
         self.stream.thread_type = "AUTO"
-        self.stream.codec_context.thread_count = threads
+        self.stream.codec_context.thread_count = threads if hwaccel is None else 1
         self.stated_frames: int | None = self.stream.frames or None
         self._duration_is_stated = self._container.format.name in STATES_DURATION
         # A sound track that goes on after the pictures is no sign of missing pictures; where the header doesn't count
@@ -226,8 +236,12 @@ def missing_at_end(
     return f"{stopped}: about {100 * share:.0f} % of the stated {stated_s:.1f} s is missing"
 
 
-def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
+def open_video(path: Path, hwaccel: HWAccel | None = None) -> tuple[InputContainer, VideoStream]:
     """Open a file and choose its main video stream; cover pictures of sound files don't count.
+
+    Args:
+        path: the file.
+        hwaccel: decodes it; None: the processor.
 
     Raises:
         VideoError: see Decoder.
@@ -246,7 +260,7 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         raise VideoError(f"{path} is empty (0 bytes)")
     bounds = video_bounds()
     try:
-        container = open_container(path, bounds)
+        container = open_container(path, bounds, hwaccel)
     except av.FFmpegError as error:
         if _is_mp4_without_index(path):
             raise VideoError(f"{path} is cut off: its index (moov box) is missing, so nothing can be decoded") from None
@@ -262,6 +276,8 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         container.close()
         raise VideoError(f"{path}: its video codec is unknown, so it can't be decoded")
     try:
+        if hwaccel is not None and (reason := not_accelerated(stream)) is not None:
+            raise VideoError(f"{path}: {reason}")
         bound_pictures(path, stream, bounds)
     except VideoError:
         container.close()

@@ -1,6 +1,6 @@
 """What a process that reads a file may use."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,8 @@ from amiss.settings import Settings, from_environment
 class DecodeBounds(Settings):
     """Bounds on decoding in a process of its own. Each can be set in the environment: `AMISS_DECODE_WAIT_S=120`."""
 
+    decoder: Literal["auto", "cpu", "cuda"] = "auto"
+    """What decodes videos; `cuda` is NVDEC, `auto` the processor. With NVDEC a process has no bound on its memory."""
     decode_worker: bool = True
     """Decode files in a process of its own, so that one that ends or fills it ends nothing else. Not on Windows."""
     decode_memory_mb: Annotated[int, Field(ge=256, le=1 << 20)] = 4096

@@ -86,8 +86,10 @@ def _bound_itself() -> None:
     """Limits of the system, so that what goes wrong here ends here."""
     import resource
 
-    n_bytes = decode_bounds().decode_memory_mb << 20
-    limits = {"RLIMIT_AS": n_bytes, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": _DESCRIPTORS}
+    bounds = decode_bounds()
+    limits = {"RLIMIT_CORE": 0}
+    if bounds.decoder != "cuda":  # NVDEC maps all memory of the GPU, and opens many devices
+        limits |= {"RLIMIT_AS": bounds.decode_memory_mb << 20, "RLIMIT_NOFILE": _DESCRIPTORS}
     for name, value in limits.items():
         with suppress(ValueError, OSError, AttributeError):  # not on every system
             hard = resource.getrlimit(getattr(resource, name))[1]

@@ -18,6 +18,7 @@ from amiss.video.live._items import LiveItem
 from amiss.video.live._options import SourceOptions
 from amiss.video.live._receiver import PacketReceiver
 from amiss.video.live._source import LiveSource
+from amiss.video.opening import accelerator, not_accelerated
 
 LAG_S = 5.0  # a consumer for whom pictures wait longer skips to a keyframe
 POLL_S = 0.25
@@ -93,6 +94,7 @@ class CameraSource(LiveSource):
                 options=self._input.options,
                 timeout=self._timeouts,
                 metadata_errors="replace",
+                hwaccel=accelerator(),
             )
         except av.FFmpegError as error:
             raise LostError(self._words(error, self._timeouts[0], "can't connect: ")) from None
@@ -162,7 +164,10 @@ def _main_stream(container: InputContainer) -> VideoStream:
     if not streams:
         raise LostError("there is no video in the stream")
     best = container.streams.best("video")
-    return best if isinstance(best, VideoStream) and best in streams else streams[0]
+    stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
+    if (reason := not_accelerated(stream)) is not None:
+        raise LostError(reason)
+    return stream
 
 
 def _input(url: str, transport: str) -> _Input:

@@ -16,6 +16,7 @@ from amiss.video.live._decoding import LiveDecoder
 from amiss.video.live._errors import LostError
 from amiss.video.live._items import LiveItem
 from amiss.video.live._options import SourceOptions
+from amiss.video.opening import accelerator
 from amiss.video.worker import Message, is_used, run
 
 Items = Generator[LiveItem, None, LostError | None]
@@ -74,7 +75,7 @@ def open_here(path: Path, decoder: LiveDecoder, stop: threading.Event) -> OpenFi
 class _Video(OpenFile):
     def __init__(self, path: Path, decoder: LiveDecoder, stop: threading.Event) -> None:
         self._decoder, self._stop = decoder, stop
-        self._container, self._stream = open_video(path)
+        self._container, self._stream = open_video(path, accelerator())
         self.size = f"{self._stream.codec_context.width}x{self._stream.codec_context.height}"
 
     def items(self, file: str = "", *, new_size: bool = False) -> Items:

@@ -2,6 +2,7 @@
 
 from amiss.video.opening._bounds import VideoBounds, video_bounds
 from amiss.video.opening._containers import FORMATS, VIDEO_SUFFIXES, allowed, bound_pictures, open_container
+from amiss.video.opening._hardware import accelerator, not_accelerated, use_decoder, why_no_nvdec
 from amiss.video.opening._listing import VideoListing, list_videos
 from amiss.video.opening._pictures import (
     FALLBACK_FPS,
@@ -20,10 +21,14 @@ __all__ = [
     "PictureFolder",
     "VideoBounds",
     "VideoListing",
+    "accelerator",
     "allowed",
     "bound_pictures",
     "list_videos",
+    "not_accelerated",
     "numbered",
     "open_container",
+    "use_decoder",
     "video_bounds",
+    "why_no_nvdec",
 ]

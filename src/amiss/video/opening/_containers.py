@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from amiss.errors import VideoError
 from amiss.video.opening._bounds import VideoBounds
+from amiss.video.opening._hardware import why_no_nvdec
 
 VIDEO_SUFFIXES = frozenset(
     [
@@ -173,8 +175,13 @@ _BEGINNINGS = {
 }
 
 
-def open_container(path: Path, bounds: VideoBounds) -> InputContainer:
+def open_container(path: Path, bounds: VideoBounds, hwaccel: HWAccel | None = None) -> InputContainer:
     """Open a file as one of FORMATS; no other file and no address is opened, whatever it says.
+
+    Args:
+        path: the file.
+        bounds: on its pictures.
+        hwaccel: decodes them; None: the processor.
 
     Raises:
         VideoError: it is of another kind; says which.
@@ -187,8 +194,10 @@ def open_container(path: Path, bounds: VideoBounds) -> InputContainer:
     }
     try:
         # Without `file:`, a name with a colon would be taken for a network address. Titles in odd encodings are common.
-        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+        return av.open(f"file:{path}", options=options, metadata_errors="replace", hwaccel=hwaccel)
     except av.FFmpegError as error:
+        if hwaccel is not None and (reason := why_no_nvdec()) is not None:
+            raise VideoError(f"{path}: NVDEC can't be used here ({reason}); leave out decoder cuda") from None
         kind = _kind_of(path)
         if kind is None and not isinstance(error, av.ArgumentError):
             raise
