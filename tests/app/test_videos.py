@@ -101,9 +101,9 @@ def test_a_video_is_scored_apart_and_exported(library: Library) -> None:
     videos = library.videos()
     job = library.score(videos, "ada")
     assert {video.state for video in library.videos()} <= {"waiting", "scoring"}
-    wait_until(lambda: library._jobs.get(job.job_id).ended is not None, 120)
+    wait_until(lambda: library.jobs.get(job.job_id).ended is not None, 120)
     video, broken = library.videos()
-    assert library._jobs.get(job.job_id).result == {"scored": 1, "failed": 1}
+    assert library.jobs.get(job.job_id).result == {"scored": 1, "failed": 1}
     assert (video.state, broken.state) == ("scored", "failed")
     assert "broken.mp4" in broken.problem
     assert video.summary.duration_s == pytest.approx(4)

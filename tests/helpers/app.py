@@ -15,8 +15,9 @@ from starlette.types import ASGIApp
 
 from amiss.app._application import create_app, create_routes
 from amiss.app._context import AppContext
-from amiss.app._feed import Feed
+from amiss.app._feed import Feed, News
 from amiss.app.accounts import Accounts, Passwords
+from amiss.app.api import job_news
 from amiss.app.jobs import Jobs
 from amiss.app.videos import Library
 from amiss.watch import CameraEvent
@@ -60,9 +61,10 @@ class Application:
         quick = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         self.accounts = Accounts(self.store, lambda name, password: self.first.append((name, password)), quick)
         self.settings = settings or HttpSettings(port=0)
-        self.jobs = Jobs()
+        feed = Feed()
+        self.jobs = Jobs(lambda job: feed.publish(News("job", None, job_news(job))))
         library = Library(folder / "videos", folder / "scores", self.jobs)
-        self.context = AppContext(WatcherView(watched), self.settings, self.accounts, Feed(), self.jobs, library)
+        self.context = AppContext(WatcherView(watched), self.settings, self.accounts, feed, self.jobs, library)
         self.app: ASGIApp = create_app(self.context)
         self.routes = create_routes(self.context)
         self.events = {name: self.add_event(name) for name in CAMERAS}

@@ -93,7 +93,7 @@ class Library:
         detector: Callable[[], tuple[Path | None, Path | None]] = lambda: (None, None),
     ) -> None:
         self.root, self.uploads = root, root / "uploads"
-        self._own, self._jobs, self._detector = own, jobs, detector
+        self._own, self.jobs, self._detector = own, jobs, detector
         self._lock = threading.Lock()
         self._doing: dict[str, _Doing] = {}
         self._begun = ""  # the video that is being scored
@@ -159,7 +159,7 @@ class Library:
         with self._lock:
             doing = self._doing.get(video_id)
             if doing is not None and doing.job_id is not None:
-                job = self._jobs.get(doing.job_id)
+                job = self.jobs.get(doing.job_id)
                 if job is None or job.ended is not None:  # stopped, or it failed as a whole
                     del self._doing[video_id]
                     return None
@@ -218,7 +218,7 @@ class Library:
         if not videos:
             raise UsageError("no video to score was named")
         title = videos[0].name if len(videos) == 1 else f"{len(videos)} videos"
-        job = self._jobs.submit("score", title, who, lambda work: self._score(videos, work))
+        job = self.jobs.submit("score", title, who, lambda work: self._score(videos, work))
         with self._lock:
             for video in videos:
                 self._doing[video.video_id] = _Doing(job.job_id)

@@ -49,7 +49,7 @@ export const spanOf = (event, curve) => ({
 });
 
 export function showVerdict(element, event) {
-  const words = [VERDICTS[event.verdict], event.class].filter(Boolean);
+  const words = [VERDICTS[event.verdict], event.class ?? (event.class_name && `${event.class_name}?`)].filter(Boolean);
   element.textContent = `${words.join(": ")}${event.protected ? `${words.length ? " · " : ""}protected` : ""}`;
   element.className = `verdict ${event.verdict ?? ""}`;
 }
@@ -58,8 +58,8 @@ export const factsOf = (event) => [
   ["event", event.event_id], ["began", when(event.started)], ["ended", event.ended && when(event.ended)],
   ["place", event.place], ["peak", `${event.peak_score.toFixed(3)} at ${when(event.peak)}`],
   ["thresholds", `from ${event.threshold_on.toFixed(3)}, until ${event.threshold_off.toFixed(3)}`],
-  ["detector", event.detector], ["its checksum", event.detector_sha256], ["state", event.state],
-  ["reviewed by", event.reviewer], ["problem", event.problem],
+  ["seems to be", event.class_name], ["detector", event.detector], ["its checksum", event.detector_sha256], ["state", event.state],
+  ["problem", event.problem],
 ];
 
 // A small picture with what matters most, that leads to the event.

@@ -8,6 +8,8 @@ import { Player } from "./player.js";
 import { count, listFacts, make, VERDICTS, when } from "./words.js";
 
 const PAGE = 50; // events that are fetched at once
+const MOST_COUNTED = 10000; // events; the server counts no further
+const STORED_MS = 1500; // news are told at once, and events are in the database a moment later
 const AHEAD = 5; // from so many before the last one on, more are fetched
 const $ = (selector) => document.querySelector(selector);
 const list = $("#list"), shown = $("#shown"), filters = $("#filters"), label = $("#label"), note = $("#note");
@@ -15,7 +17,8 @@ const rows = []; // {event, item, button, box, verdict} in the order of the list
 const done = []; // what can be undone: functions, the last one last
 let current = null; // the row that is shown
 let next = null; // cursor of what isn't fetched yet
-let total = null;
+let total = 0;
+let asked = 0; // lists that were asked for: what comes for an earlier one is dropped
 let anchor = null; // the row that was chosen last, for a choice of many
 let fetching = null;
 const player = new Player(shown, {
@@ -37,7 +40,7 @@ function makeRow(event) {
     make("span", { className: "what" }, `${when(event.started)} · ${lengthInWords(event)} `, verdict));
   const box = make("input", { type: "checkbox", "aria-label": `choose the event of ${event.camera}, ${when(event.started)}` });
   const item = make("li", {}, box, button);
-  const row = { event, item, button, box, verdict };
+  const row = { event, item, button, box, verdict, wasOpen: !event.verdict };
   box.hidden = !mayReview;
   button.addEventListener("click", () => select(row));
   box.addEventListener("click", (click) => choose(row, click.shiftKey));
@@ -58,8 +61,10 @@ function query() {
 
 async function fetchMore() {
   if (fetching) return fetching;
+  const mine = asked;
   fetching = (async () => {
     const page = await get("events", { ...query(), cursor: next });
+    if (mine !== asked) return;
     next = page.next;
     total = page.total ?? total;
     const known = new Set(rows.map((row) => row.event.event_id));
@@ -71,14 +76,16 @@ async function fetchMore() {
     }
     $("#further").hidden = next === null;
     summarise();
-  })().finally(() => { fetching = null; });
+  })().finally(() => { if (mine === asked) fetching = null; });
   return fetching;
 }
 
 async function start() {
+  asked += 1;
+  fetching = null;
   rows.length = 0;
   list.replaceChildren();
-  [current, next, total, anchor] = [null, null, null, null];
+  [current, next, total, anchor] = [null, null, 0, null];
   shown.hidden = true;
   drawBulk();
   const linked = location.pathname.match(/^\/events\/([0-9a-f]{32})$/)?.[1];
@@ -93,12 +100,11 @@ async function start() {
 }
 
 function summarise() {
-  const left = rows.filter((row) => !row.event.verdict).length, reviewed = rows.length - left;
-  const isQueue = filters.elements.verdict.value === "none";
-  const remaining = total === null ? `${left}${next ? " or more" : ""}` : `${Math.max(total - reviewed, 0)}`;
+  const reviewed = rows.filter((row) => row.wasOpen && row.event.verdict).length;
+  const isQueue = filters.elements.verdict.value === "none", isMore = total >= MOST_COUNTED ? " or more" : "";
   $("#summary").textContent = isQueue
-    ? `${remaining} to review${reviewed ? `, ${count(reviewed, "event")} done` : ""}`
-    : total === null ? "" : count(total, "event");
+    ? `${Math.max(total - reviewed, 0).toLocaleString()}${isMore} to review${reviewed ? `, ${count(reviewed, "event")} done` : ""}`
+    : `${count(total, "event")}${isMore}`;
   $("#none").hidden = rows.length > 0;
   $("#none").textContent = isQueue ? "Nothing is left to review." : "No event is like that.";
 }
@@ -123,8 +129,8 @@ async function select(row, isAsked = true) {
   if (rows.indexOf(row) >= rows.length - AHEAD && next !== null) attempt(fetchMore);
 }
 
-const pick = ({ verdict, class: label_, note: note_, protected: protected_, reviewer }) =>
-  ({ verdict, class: label_, note: note_, protected: protected_, reviewer });
+const pick = ({ verdict, class: label_, note: note_, protected: protected_ }) =>
+  ({ verdict, class: label_, note: note_, protected: protected_ });
 
 async function whole(id) {
   const [event, trace] = await Promise.all([get(`events/${id}`), get(`events/${id}/trace`)]);
@@ -135,7 +141,7 @@ function show(row) {
   const { event } = row, curve = curveOf(event, row.whole.trace), own = spanOf(event, curve);
   shown.hidden = false;
   shown.querySelector("h2").textContent = `${event.camera}, ${when(event.started)}`;
-  shown.querySelector(".facts").textContent = [`peak ${event.peak_score.toFixed(3)}`, lengthInWords(event), event.place, event.detector].filter(Boolean).join(" · ");
+  shown.querySelector(".facts").textContent = [`peak ${event.peak_score.toFixed(3)}`, lengthInWords(event), event.class_name && `seems to be ${event.class_name}`, event.place, event.detector].filter(Boolean).join(" · ");
   const problem = shown.querySelector(".problem");
   problem.hidden = !event.problem;
   problem.textContent = event.problem ?? "";
@@ -143,6 +149,7 @@ function show(row) {
   player.show(curve, [own], event.threshold_on);
   player.seek(Math.max(own.start - 1, 0));
   label.value = event.class ?? "";
+  label.placeholder = event.class_name ?? "fight, fall, …";
   note.value = event.note ?? "";
   drawTriage();
 }
@@ -181,76 +188,71 @@ function change(row, values) {
 }
 
 const chosen = () => rows.filter((row) => row.box.checked);
+const written = () => ({ class: label.value.trim() || null, note: note.value.trim() });
+const reviewsOf = (row) => `events/${row.event.event_id}/reviews`;
+
+let saving = Promise.resolve(); // what was said goes to the server in its order
+
+// Shows at once what is said of events, and sends it. What the server doesn't take is taken back.
+function say(targets, values, send, sendBack) {
+  const before = targets.map((row) => pick(row.event));
+  const restore = () => {
+    targets.forEach((row, i) => change(row, before[i]));
+    summarise();
+  };
+  const takeBack = async () => {
+    await sendBack();
+    restore();
+    if (targets.length === 1) await select(targets[0]);
+  };
+  targets.forEach((row) => change(row, values));
+  summarise();
+  offerUndo(takeBack);
+  saving = saving.then(async () => {
+    if (await attempt(send)) return;
+    withdraw(takeBack);
+    restore();
+  });
+}
 
 async function review(verdict) {
   const targets = chosen();
   if (targets.length) return reviewMany(targets, verdict);
   if (!current || !mayReview) return undefined;
-  const row = current, before = pick(row.event);
-  const said = { verdict, class: label.value.trim() || null, note: note.value.trim() };
-  return attempt(async () => {
-    await post(`events/${row.event.event_id}/reviews`, said);
-    change(row, said);
-    offerUndo(async () => {
-      await remove(`events/${row.event.event_id}/reviews/last`);
-      change(row, before);
-      await select(row);
-    });
-    summarise();
-    await advance();
-  });
+  const row = current, said = { verdict, ...written() };
+  say([row], said, () => post(reviewsOf(row), said), () => remove(`${reviewsOf(row)}/last`));
+  return advance();
 }
 
 async function reviewMany(targets, verdict) {
-  const before = targets.map((row) => pick(row.event)), ids = targets.map((row) => row.event.event_id);
-  await attempt(async () => {
-    await post("events/bulk", { ids, verdict });
-    targets.forEach((row) => change(row, { verdict }));
-    offerUndo(async () => {
-      for (const id of ids) await remove(`events/${id}/reviews/last`);
-      targets.forEach((row, i) => change(row, before[i]));
-    });
-    notify(`${count(targets.length, "event")}: ${VERDICTS[verdict]}`, { action: ["Undo", undo] });
-    chooseNone();
-    summarise();
-    if (current?.event.verdict) await advance();
+  const ids = targets.map((row) => row.event.event_id);
+  say(targets, { verdict, class: null, note: "" }, () => post("events/bulk", { ids, verdict }), async () => {
+    for (const row of targets) await remove(`${reviewsOf(row)}/last`);
   });
+  notify(`${count(targets.length, "event")}: ${VERDICTS[verdict]}`, { action: ["Undo", undo] });
+  chooseNone();
+  if (current?.event.verdict) await advance();
 }
 
 // A class or a note that comes after the verdict belongs to it.
-async function amend() {
+function amend() {
   const row = current;
   if (!row?.event.verdict || !mayReview) return;
-  const said = { verdict: row.event.verdict, class: label.value.trim() || null, note: note.value.trim() };
+  const said = { verdict: row.event.verdict, ...written() };
   if (said.class === (row.event.class ?? null) && said.note === (row.event.note ?? "")) return;
-  const before = pick(row.event);
-  await attempt(async () => {
-    await post(`events/${row.event.event_id}/reviews`, said);
-    change(row, said);
-    offerUndo(async () => {
-      await remove(`events/${row.event.event_id}/reviews/last`);
-      change(row, before);
-      await select(row);
-    });
-  });
+  say([row], said, () => post(reviewsOf(row), said), () => remove(`${reviewsOf(row)}/last`));
 }
 
-async function protect() {
-  const targets = chosen().length ? chosen() : current ? [current] : [];
+function protect() {
+  const meant = chosen().length ? chosen() : current ? [current] : [];
+  const wanted = !meant.every((row) => row.event.protected);
+  const targets = meant.filter((row) => !!row.event.protected !== wanted);
   if (!targets.length || !mayReview) return;
-  const wanted = !targets.every((row) => row.event.protected);
-  const changed = targets.filter((row) => !!row.event.protected !== wanted);
   const set = async (value) => {
-    for (const row of changed) {
-      await patch(`events/${row.event.event_id}`, { protected: value });
-      change(row, { protected: value });
-    }
+    for (const row of targets) await patch(`events/${row.event.event_id}`, { protected: value });
   };
-  await attempt(async () => {
-    await set(wanted);
-    offerUndo(() => set(!wanted));
-    if (targets.length > 1) chooseNone();
-  });
+  say(targets, { protected: wanted }, () => set(wanted), () => set(!wanted));
+  chooseNone();
 }
 
 function offerUndo(does) {
@@ -258,11 +260,16 @@ function offerUndo(does) {
   $("#undo").disabled = false;
 }
 
-async function undo() {
-  const last = done.pop();
-  if (last) await attempt(last);
+function withdraw(does) {
+  if (done.includes(does)) done.splice(done.indexOf(does), 1);
   $("#undo").disabled = !done.length;
-  summarise();
+}
+
+function undo() {
+  const last = done.at(-1);
+  if (!last) return;
+  withdraw(last);
+  saving = saving.then(() => attempt(last));
 }
 
 // ---- choosing many
@@ -333,6 +340,7 @@ await attempt(async () => {
 await attempt(start);
 listen({
   async event({ event_id: id }) {
+    await new Promise((done) => setTimeout(done, STORED_MS));
     const event = await get(`events/${id}`).catch(() => null); // one that may not be seen is none
     const row = event && rows.find((one) => one.event.event_id === id);
     if (row) {
@@ -349,7 +357,7 @@ listen({
     const made = makeRow(event);
     rows.unshift(made);
     list.prepend(made.item);
-    if (total !== null) total += 1;
+    total += 1;
     summarise();
     if (!current) await select(made, false);
   },

@@ -1,40 +1,12 @@
-// One's own account; for admins users, and what is watched.
+// One's own account; for admins users, and the configuration.
 
-import { address, ask, get, patch, post, remove } from "./api.js";
+import { ask, get, patch, post, remove } from "./api.js";
+import { showConfiguration } from "./configuration.js";
+import { button, fill, onSubmit } from "./forms.js";
 import { attempt, mayAdminister, notify, ready } from "./page.js";
-import { listFacts, make, when } from "./words.js";
+import { make, when } from "./words.js";
 
 const $ = (selector) => document.querySelector(selector);
-
-function fill(table, rows) {
-  table.tBodies[0].replaceChildren(...rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell ?? "")))));
-}
-
-// A button that asks once more before it does what can't be undone.
-function button(label, does, isFinal = true) {
-  const made = make("button", { type: "button" }, label);
-  let isSure = !isFinal;
-  made.addEventListener("click", () => {
-    if (isSure) {
-      attempt(does);
-      return;
-    }
-    isSure = true;
-    made.textContent = `${label}: sure?`;
-    setTimeout(() => {
-      isSure = false;
-      made.textContent = label;
-    }, 4000);
-  });
-  return made;
-}
-
-function onSubmit(form, does) {
-  form?.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (await attempt(() => does(Object.fromEntries(new FormData(form))))) form.reset();
-  });
-}
 
 async function showSessions() {
   const { sessions } = await get("sessions");
@@ -78,18 +50,6 @@ async function showUsers() {
   }));
 }
 
-async function showCameras() {
-  const { cameras } = await get("cameras");
-  $("#cameras").replaceChildren(...cameras.map((camera) => {
-    const picture = make("img", { alt: `${camera.name} now`, src: address(`cameras/${encodeURIComponent(camera.name)}/picture.jpg`) });
-    picture.addEventListener("error", () => picture.replaceWith(make("div", { className: "blank" })));
-    const facts = make("dl");
-    listFacts(facts, [["address", camera.address], ["state", camera.state], ["why", camera.reason],
-      ["threshold", `${camera.threshold_on.toFixed(3)} – ${camera.threshold_off.toFixed(3)} (${camera.threshold_from})`]]);
-    return make("li", {}, picture, make("div", { className: "name" }, make("b", {}, camera.name)), facts);
-  }));
-}
-
 onSubmit($("#password"), async ({ old, new: changed }) => {
   await ask("PUT", "me/password", { body: { old, new: changed } });
   notify("Your password is changed.");
@@ -106,5 +66,5 @@ onSubmit($("#user"), async ({ name, password, role, cameras }) => {
   await showUsers();
 });
 
-await attempt(() => Promise.all([showSessions(), showTokens(), ...(mayAdminister ? [showUsers(), showCameras()] : [])]));
+await attempt(() => Promise.all([showSessions(), showTokens(), ...(mayAdminister ? [showUsers(), showConfiguration()] : [])]));
 ready();
