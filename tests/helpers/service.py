@@ -31,19 +31,19 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = 
 
 
 class Watch:
-    """A running `amiss watch`."""
+    """A running `amiss watch`, or `amiss serve`; `http` are further settings of its server."""
 
-    def __init__(self, folder: Path, config: str, *options: str) -> None:
-        self.folder, self.file = folder, folder / "watch.yaml"
+    def __init__(self, folder: Path, config: str, *options: str, command: str = "watch", http: str = "") -> None:
+        self.folder, self.file, self._http = folder, folder / "watch.yaml", http
         self.port = free_port()
         self.write(config)
         self.log = (folder / "log.txt").open("ab")
         self.process = subprocess.Popen(
-            [*AMISS, "watch", str(self.file), *options], stderr=self.log, env=os.environ | {"OMP_NUM_THREADS": "1"}
+            [*AMISS, command, str(self.file), *options], stderr=self.log, env=os.environ | {"OMP_NUM_THREADS": "1"}
         )
 
     def write(self, config: str) -> None:
-        self.file.write_text(config + f"\nhttp: {{port: {self.port}}}\n")
+        self.file.write_text(config + f"\nhttp: {{port: {self.port}, {self._http}}}\n")
 
     def get(self, path: str) -> Any:
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=10)
@@ -84,8 +84,8 @@ class Watch:
 
 
 @contextmanager
-def watching(folder: Path, config: str, *options: str) -> Iterator[Watch]:
-    watch = Watch(folder, config, *options)
+def watching(folder: Path, config: str, *options: str, command: str = "watch", http: str = "") -> Iterator[Watch]:
+    watch = Watch(folder, config, *options, command=command, http=http)
     try:
         yield watch
         assert "Traceback" not in watch.text(), watch.text()
