@@ -32,6 +32,7 @@ if typing.TYPE_CHECKING:
     from amiss.jobs._missing import Missing, with_features
     from amiss.jobs._quantise import QuantiseReport, quantise_backbone, quantise_on_targets
     from amiss.jobs._report import PageReport, report_results
+    from amiss.jobs._retrain import Judged, RetrainReport, retrain_detector
     from amiss.jobs._score_videos import score_videos, with_lengths
     from amiss.jobs._targets import video_files
     from amiss.jobs._train import train_recipe, why_stored_only
@@ -49,11 +50,13 @@ __all__ = [
     "DetectOutputs",
     "FeatureCheck",
     "JobReport",
+    "Judged",
     "ManifestReport",
     "Missing",
     "OnProgress",
     "PageReport",
     "QuantiseReport",
+    "RetrainReport",
     "WeightsCheck",
     "build_manifest",
     "calibrate_detector",
@@ -87,6 +90,7 @@ __all__ = [
     "quantise_backbone",
     "quantise_on_targets",
     "report_results",
+    "retrain_detector",
     "score_figure",
     "score_videos",
     "shipped_detector",

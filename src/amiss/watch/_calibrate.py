@@ -29,6 +29,7 @@ from amiss.watch.config import (
     read_calibration,
     write_calibration,
 )
+from amiss.watch.teach import promoted_detector
 
 log = logging.getLogger("amiss.watch")
 
@@ -97,7 +98,7 @@ def calibrate_camera(
     # a file that is named twice was still seen once
     named = {path.resolve(): (name, path) for target in videos for name, path in video_files([target]).items()}
     names, files = [name for name, _ in named.values()], [path for _, path in named.values()]
-    key = model_key(settings.detector, settings.weights)
+    key = model_key(promoted_detector(config.state, settings.detector), settings.weights)
     models = Models(config.workers)
     detector = models.detector(key)
     alarm = settings.alarm

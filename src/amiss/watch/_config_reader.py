@@ -29,21 +29,22 @@ class ConfigReader(Generic[T]):
 
     Args:
         file: of the configuration.
+        also: other files that count as changes of it.
         prepare: reads it and makes ready all that may fail; called in another thread, and never while a change that
             was made ready waits.
     """
 
-    def __init__(self, file: Path, prepare: Callable[[], T]) -> None:
+    def __init__(self, file: Path, prepare: Callable[[], T], *also: Path) -> None:
         self.problem = ""
         """What is wrong with the file; empty = nothing."""
-        self._file, self._prepare = file, prepare
+        self._files, self._prepare = (file, *also), prepare
         self._asked = self._stopped = False  # plain flags: a signal handler may set one
         self._busy = threading.Lock()
         self._busy_since: float | None = None
         self._ready: T | None = None
         self._taken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="amiss-config", daemon=True)
-        self._seen = _stamp(file)
+        self._seen = self._stamps()
 
     def start(self) -> None:
         """Begin to look at the file."""
@@ -105,7 +106,7 @@ class ConfigReader(Generic[T]):
         before = self._seen
         while not self._stopped:
             time.sleep(_LOOK_S)
-            stamp = _stamp(self._file)
+            stamp = self._stamps()
             has_changed = stamp != self._seen and stamp == before
             before = stamp
             if self._asked or has_changed:
@@ -114,6 +115,9 @@ class ConfigReader(Generic[T]):
                     self._busy_since = time.monotonic()
                     self._read()
                     self._busy_since = None
+
+    def _stamps(self) -> list[tuple[int, int, int]]:
+        return [_stamp(file) for file in self._files]
 
     def _read(self) -> None:
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from datetime import UTC, timedelta
+from itertools import count, takewhile
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -116,3 +118,13 @@ class CameraEvent:
 
 
 _EVENT = TypeAdapter(CameraEvent)
+
+
+def clip_part(clip: Path, part: int) -> Path:
+    """Where part 1, 2, … of an event's clip lies; a long one, or one whose camera changed, has several."""
+    return clip if part == 1 else clip.with_stem(f"{clip.stem}-{part}")
+
+
+def clip_parts(clip: Path) -> list[Path]:
+    """The parts that are there, in order."""
+    return list(takewhile(Path.is_file, (clip_part(clip, part) for part in count(1))))

@@ -35,6 +35,7 @@ from amiss.watch.camera import (
 from amiss.watch.config import CameraSettings, Config, HttpSettings, load_config, read_calibration, resolve_thresholds
 from amiss.watch.http import Health, HttpServer, Preview, Watched, WatcherView, create_app
 from amiss.watch.store import MediaKeeper, Retention, Store, open_store
+from amiss.watch.teach import promoted_detector, promotions_file
 
 log = logging.getLogger("amiss.watch")
 
@@ -102,7 +103,9 @@ class WatchService:
         self._workers: dict[str, CameraWorker] = {}  # the newest of each camera
         # a plain flag: a signal handler that interrupts the main thread must not ask for a lock which that one holds
         self._stop_asked = False
-        self._reader = ConfigReader(file, lambda: self._prepare(file)) if file is not None else None
+        self._reader = None
+        if file is not None:
+            self._reader = ConfigReader(file, lambda: self._prepare(file), promotions_file(config.state))
         self.started = False
         for folder in (config.media, config.state):
             _make_folder(folder)
@@ -284,7 +287,7 @@ class WatchService:
         for name, camera in config.cameras.items():
             if camera.enabled and camera.detector is not None:
                 with refusing(AmissError, f"cameras.{name}: its detector or backbone", "can't be used"):
-                    key = model_key(camera.detector, camera.weights)
+                    key = model_key(promoted_detector(config.state, camera.detector), camera.weights)
                     detector = self._models.detector(key)
                     self._models.pool(key)
                 calibration = read_calibration(config.state, name)

@@ -12,7 +12,7 @@ from amiss.watch.config._channels import (
     MqttSettings,
     WebhookSettings,
 )
-from amiss.watch.config._config import Config, HttpSettings, RetentionSettings, WorkerSettings
+from amiss.watch.config._config import Config, HttpSettings, RetentionSettings, TeachSettings, WorkerSettings
 from amiss.watch.config._file import ConfigProblem, load_config, read_config
 from amiss.watch.config._rules import Rule
 from amiss.watch.config._thresholds import (
@@ -44,6 +44,7 @@ __all__ = [
     "RecordSettings",
     "RetentionSettings",
     "Rule",
+    "TeachSettings",
     "WebhookSettings",
     "WorkerSettings",
     "calibration_file",

@@ -139,6 +139,25 @@ class HttpSettings(Settings):
         return self
 
 
+class TeachSettings(Settings):
+    """What a detector learns from, besides reviewed events; see `amiss retrain`."""
+
+    data: Path | None = None
+    """Manifest of the videos that the first detector learned from; null = it forgets them. Goes with `features`."""
+    features: Path | None = None
+    """Their features."""
+    plain: Annotated[tuple[Path, ...], Field(max_length=1000)] = ()
+    """Videos, or folders of them, in which nothing happens: normal examples."""
+    recipe: str | None = None
+    """How it learns, see `amiss recipes`; null = as the first detector did."""
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if (self.data is None) != (self.features is None):
+            raise ValueError("data and features go together")
+        return self
+
+
 class WorkerSettings(Settings):
     """How the work is done."""
 
@@ -183,6 +202,8 @@ class Config(Settings):
     """Health, metrics and live pictures."""
     workers: WorkerSettings = WorkerSettings()
     """How the work is done."""
+    teach: TeachSettings = TeachSettings()
+    """What detectors learn from, besides reviewed events."""
 
     @field_validator("cameras")
     @classmethod

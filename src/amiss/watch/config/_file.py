@@ -21,7 +21,7 @@ from amiss.settings import hint, problems_of
 from amiss.video import redact
 from amiss.watch.config._camera import CameraSettings, with_defaults
 from amiss.watch.config._channels import CHANNEL_KINDS, LogSettings
-from amiss.watch.config._config import Config
+from amiss.watch.config._config import Config, TeachSettings
 from amiss.yaml import MAX_LENGTH, Where, YamlMistake, is_fit, read_yaml
 
 _MAX_SECRET = 64 * 1024  # bytes of a secret's file
@@ -183,6 +183,7 @@ def _validated(text: str, read: _Read, folder: Path) -> Config | None:
             "database": SecretStr(_absolute_database(config.database.get_secret_value(), folder)),
             "media": folder / config.media,
             "state": folder / config.state,
+            "teach": _teach_with_absolute_paths(config.teach, folder),
             "http": config.http.model_copy(
                 update={
                     name: folder / path
@@ -216,6 +217,11 @@ def _with_absolute_paths(camera: CameraSettings, config: Config, folder: Path) -
             "weights": None if weights is None else folder / weights,
         }
     )
+
+
+def _teach_with_absolute_paths(teach: TeachSettings, folder: Path) -> TeachSettings:
+    paths = {name: folder / path for name in ("data", "features") if (path := getattr(teach, name)) is not None}
+    return teach.model_copy(update={**paths, "plain": tuple(folder / path for path in teach.plain)})
 
 
 def _absolute_database(url: str, folder: Path) -> str:

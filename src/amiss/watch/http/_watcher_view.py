@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from amiss.errors import StoreError
 from amiss.reading import shown
+from amiss.watch._event import clip_part, clip_parts
 from amiss.watch.camera import CameraStatus
 from amiss.watch.http._metrics import Metrics
 from amiss.watch.http._preview import Preview
@@ -108,8 +108,7 @@ class WatcherView:
         if stored is None:
             return None
         clip = self.media_file(event_id, "clip")
-        parts = 0 if clip is None else next(n for n in count(1) if not _clip_part(clip, n + 1).is_file())
-        return ShownEvent(stored.event, stored.protected, parts)
+        return ShownEvent(stored.event, stored.protected, 0 if clip is None else len(clip_parts(clip)))
 
     def media_file(self, event_id: str, kind: str, part: int = 1) -> Path | None:
         """The file of an event's `clip` (of several, which part) or `snapshot`, inside the media folder.
@@ -120,7 +119,7 @@ class WatcherView:
         name = getattr(stored.event, kind) if stored is not None and kind in ("clip", "snapshot") else None
         if name is None:
             return None
-        path = _clip_part(self.watched.media / name, part).resolve()
+        path = clip_part(self.watched.media / name, part).resolve()
         return path if path.is_relative_to(self.watched.media.resolve()) and path.is_file() else None
 
     def gauges(self) -> dict[str, tuple[str, float]]:
@@ -151,8 +150,3 @@ class WatcherView:
             return dict(self.watched.store.count_deliveries())
         except StoreError:
             return {}
-
-
-def _clip_part(clip: Path, part: int) -> Path:
-    """Where a clip goes on, from part 2 on; see the recorder."""
-    return clip if part == 1 else clip.with_stem(f"{clip.stem}-{part}")

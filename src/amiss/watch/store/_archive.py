@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, exc, func, insert, select
 
-from amiss.errors import StoreError
+from amiss.errors import StoreError, UsageError
+from amiss.reading import shown
 from amiss.watch._event import CameraState, unpack_trace
 from amiss.watch.store._database import describe, make_engine, migrate, reason
 from amiss.watch.store._deliveries import COLUMNS, Delivery, DeliveryState
@@ -92,6 +93,22 @@ class Archive:
         with self.reading() as connection:
             row = connection.execute(query.where(events.c.event_id == event_id)).mappings().one_or_none()
             return None if row is None else stored_event(row, unpack_trace(row["packed"]))
+
+    def find_event_id(self, beginning: str) -> str:
+        """The id of the event whose id is, or begins with, at least 6 of these characters.
+
+        Raises:
+            UsageError: there is none, or there are several.
+        """
+        found: list[str] = []
+        if len(beginning) >= 6 and beginning.isascii() and beginning.isalnum():
+            first, key = beginning.lower(), events.c.event_id
+            with self.reading() as connection:  # ids are hexadecimal: all that begin so come before first + "g"
+                found = list(connection.scalars(select(key).where(key >= first, key < f"{first}g").limit(2)))
+        if len(found) != 1:
+            many = "several events begin so" if found else "there is no event"
+            raise UsageError(f"{many}: {shown(beginning)}")
+        return found[0]
 
     def cameras(self) -> list[CameraRow]:
         """Cameras that were seen, by name."""
