@@ -109,8 +109,13 @@ class Shelf:
         number = self.promoted
         folder = self.folder(number)
         if number:
-            with refusing(DetectorError, f"version {number} of {self.detector.name}, which is promoted"):
+            try:
                 check_detector_folder(folder)
+            except DetectorError as error:
+                raise DetectorError(
+                    f"version {number} of {self.detector.name} is promoted, but {error}: take it back with `amiss "
+                    "detectors rollback`"
+                ) from None
         return folder
 
     def add(self, detector: Path, report: dict[str, Any], by: str) -> DetectorVersion:
