@@ -9,7 +9,7 @@ import amiss
 PACKAGES = ("app", "app.accounts", "app.security",
             "backbones", "backbones.weights", "bench", "convert", "datasets", "demo", "detection", "engines",
             "evaluation", "features", "heads", "jobs", "pages", "reading", "results", "training", "video", "watch",
-            "watch.alerts", "watch.camera", "watch.config", "watch.http", "watch.store")  # fmt: skip
+            "watch.alerts", "watch.camera", "watch.config", "watch.http", "watch.store", "watch.teach")  # fmt: skip
 
 
 @pytest.mark.parametrize("package", PACKAGES)
