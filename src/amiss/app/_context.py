@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from amiss.app._config_file import ConfigFile
@@ -9,6 +10,7 @@ from amiss.app._feed import Feed
 from amiss.app.accounts import Accounts
 from amiss.app.jobs import Jobs
 from amiss.app.videos import Library
+from amiss.watch import Config
 from amiss.watch.config import HttpSettings
 from amiss.watch.http import WatcherView
 from amiss.watch.store import Store
@@ -30,6 +32,8 @@ class AppContext:
     """Recorded videos."""
     config_file: ConfigFile | None = None
     """Where cameras, channels and rules are changed; None: nowhere."""
+    config: Callable[[], Config | None] = lambda: None
+    """What is watched; None = no cameras."""
 
     @property
     def store(self) -> Store:

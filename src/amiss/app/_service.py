@@ -24,6 +24,7 @@ from amiss.watch import CameraEvent, Config, ScoreLog, WatchService
 from amiss.watch.config import HttpSettings
 from amiss.watch.http import Health, HttpServer, Watched, WatcherView
 from amiss.watch.store import open_archive, open_store
+from amiss.watch.teach import promoted_detector
 
 log = logging.getLogger("amiss.app")
 
@@ -85,10 +86,15 @@ class AppService:
             _first_admin(self._accounts, settings)
         state = view.watched.state
         library = Library(state / "videos", state / "scores", self._jobs, self._detector)
-        return create_app(AppContext(view, settings, self._accounts, self._feed, self._jobs, library, self._file))
+        context = AppContext(
+            view, settings, self._accounts, self._feed, self._jobs, library, self._file, lambda: self.watcher.config
+        )
+        return create_app(context)
 
     def _detector(self) -> tuple[Path | None, Path | None]:
-        return self.watcher.config.detector, self.watcher.config.weights
+        config = self.watcher.config
+        own = None if config.detector is None else promoted_detector(config.state, config.detector)
+        return own, config.weights
 
     def _publish(self, event: CameraEvent) -> None:
         told = {"event_id": event.event_id, "camera": event.camera, "state": event.state}

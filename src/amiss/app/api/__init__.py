@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from amiss.app.api import (
     _cameras,
+    _detectors,
     _events,
     _health,
     _jobs,

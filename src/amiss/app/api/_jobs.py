@@ -9,7 +9,10 @@ from fastapi import APIRouter, HTTPException
 from pydantic import ConfigDict, Field
 
 from amiss.app import jobs
+from amiss.app._context import AppContext
+from amiss.app.accounts import Identity
 from amiss.app.api._answers import ALL_CAMERAS, Context, Id, Model, Reviewer, none_such
+from amiss.app.teach import ask_calibrate, ask_retrain
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[ALL_CAMERAS])
 
@@ -18,6 +21,8 @@ _EXAMPLE: dict[str, Any] = {
     "created": "2026-03-01T12:00:00Z", "state": "running", "started": "2026-03-01T12:00:00Z", "ended": None,
     "n_done": 1.4, "n_total": 3.0, "what": "night.mp4", "problem": None, "result": None,
 }  # fmt: skip
+
+Camera = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", examples=["door"])]
 
 
 class Job(Model):
@@ -62,6 +67,31 @@ class ScoreJob(Model):
     """Their ids."""
 
 
+class RetrainJob(Model):
+    """Train a detector anew with what was reviewed; an admin's."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "retrain"}]})
+
+    kind: Literal["retrain"]
+    camera: Camera | None = None
+    """Where cameras have several detectors: the one of this camera."""
+
+
+class CalibrateJob(Model):
+    """Find a camera's threshold by watching it while nothing happens; an admin's."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "calibrate", "camera": "door", "per_hour": 0.1, "hours": 8}]}
+    )
+
+    kind: Literal["calibrate"]
+    camera: Camera
+    per_hour: Annotated[float, Field(gt=0, le=3600)]
+    """False alarms an hour, at most."""
+    hours: Annotated[float, Field(gt=0, le=1000)]
+    """For how long it is watched."""
+
+
 @router.get("")
 def all_jobs(who: Reviewer, context: Context) -> Jobs:
     """What was started, waits, runs, or has ended."""
@@ -78,8 +108,27 @@ def one(job_id: Id, who: Reviewer, context: Context) -> Job:
 
 
 @router.post("", status_code=202)
-def start(wanted: ScoreJob, who: Reviewer, context: Context) -> Job:
+def start(
+    wanted: Annotated[ScoreJob | RetrainJob | CalibrateJob, Field(discriminator="kind")],
+    who: Reviewer,
+    context: Context,
+) -> Job:
     """Start a job. It begins when those before it have ended."""
+    if isinstance(wanted, ScoreJob):
+        return _start_score(wanted, who, context)
+    if not who.is_at_least("admin"):
+        raise HTTPException(403, f"this takes an admin; you are a {who.role}")
+    config, file = context.config(), context.config_file
+    if config is None or file is None:
+        raise HTTPException(400, "there are no cameras here: that takes `amiss serve CONFIG`")
+    if wanted.camera is not None and wanted.camera not in config.cameras:
+        raise none_such("camera")
+    if isinstance(wanted, RetrainJob):
+        return job_of(ask_retrain(context.jobs, file, wanted.camera, who.name))
+    return job_of(ask_calibrate(context.jobs, file, wanted.camera, wanted.per_hour, wanted.hours, who.name))
+
+
+def _start_score(wanted: ScoreJob, who: Identity, context: AppContext) -> Job:
     videos = [context.library.get(video_id) for video_id in dict.fromkeys(wanted.videos)]
     found = [video for video in videos if video is not None]
     if len(found) < len(videos):

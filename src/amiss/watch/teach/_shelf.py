@@ -67,7 +67,9 @@ class Shelf:
     def __init__(self, state: Path, detector: Path) -> None:
         self.state, self.detector = state, detector
         path = detector.absolute()
-        self.name = f"{path.name}-{hashlib.sha256(str(path).encode(errors='surrogateescape')).hexdigest()[:8]}"
+        self.key = hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest()[:8]
+        """Tells it from other detectors, also from those whose folders have the same name."""
+        self.name = f"{path.name}-{self.key}"
         """Of its folder below `state/detectors`."""
 
     def versions(self) -> list[DetectorVersion]:
