@@ -1,0 +1,166 @@
+"""How long lists of events take among a million.
+
+    python benchmarks/events.py --database sqlite:////tmp/events.db [--events 1000000] [--repeats 20] [--out FILE]
+    python benchmarks/events.py --database postgresql://user@host/empty …
+
+Fills an empty database: 16 cameras, of which the busiest has half of the events, a year, one event in five reviewed, of
+these one in three with a class and one in four with a note, one in a thousand protected, every second camera a folder
+with file names. Then asks for the first page (50 events) of each list that the review and search pages show, and for
+one in the middle, in an order of its own each time. Prints median and 95th percentile.
+"""
+
+import argparse
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import insert, select, text
+
+from amiss.files import write_json
+from amiss.watch import Archive, open_archive
+from amiss.watch._event import pack_trace
+from amiss.watch.store import EventQuery
+from amiss.watch.store._tables import cameras, event_words, events, reviews, traces
+from amiss.watch.store._words import words_of
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+YEAR_S = 365 * 86400
+CAMERAS = [f"cam-{i:02}" for i in range(16)]
+CLASSES = ("fall", "fight", "fire", "intruder", "vandalism")
+NOTES = (
+    "a cat again",
+    "the cleaners",
+    "person lying by the stairs",
+    "police was called",
+    "delivery van",
+    "sun on water",
+)
+BATCH = 10_000
+
+
+def fill(archive: Archive, n: int) -> None:
+    """Write the events, in the order of time."""
+    rng = np.random.default_rng(0)
+    shares = 0.5 ** np.arange(1, 17)
+    shares[-1] *= 2
+    for first in range(0, n, BATCH):
+        rows: dict[str, list[dict[str, Any]]] = {"events": [], "words": [], "reviews": [], "traces": []}
+        for i in range(first, min(first + BATCH, n)):
+            one_event(i, n, rng, shares, rows)
+        with archive.writing() as connection:
+            if first == 0:
+                connection.execute(insert(cameras), [{"name": name} for name in CAMERAS])
+            for table, name in ((events, "events"), (traces, "traces"), (event_words, "words"), (reviews, "reviews")):
+                if rows[name]:
+                    connection.execute(insert(table), rows[name])
+        print(f"\r{first + BATCH} of {n}", end="", flush=True)
+    with archive.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if archive.engine.dialect.name == "postgresql":
+            connection.execute(text("VACUUM ANALYZE"))  # as its own service does by and by
+    print()
+
+
+def one_event(i: int, n: int, rng: np.random.Generator, shares: Any, rows: dict[str, list[dict[str, Any]]]) -> None:
+    """Its rows."""
+    camera = int(rng.choice(16, p=shares))
+    started = START + timedelta(seconds=YEAR_S * i / n)
+    event_id = rng.bytes(16).hex()
+    file = f"recording {rng.integers(100)}.mp4" if camera % 2 else None
+    reviewed = rng.random() < 0.2
+    verdict = str(rng.choice(["confirmed", "false-alarm", "unsure"], p=[0.2, 0.7, 0.1])) if reviewed else None
+    label = str(rng.choice(CLASSES)) if reviewed and rng.random() < 1 / 3 else None
+    note = (
+        f"{rng.choice(NOTES)} {i if rng.random() < 0.1 else ''}".strip() if reviewed and rng.random() < 0.25 else None
+    )
+    rows["events"].append({
+        "event_id": event_id, "camera": CAMERAS[camera], "state": "closed" if rng.random() < 0.999 else "interrupted",
+        "started": started, "ended": started + timedelta(seconds=20), "peak": started + timedelta(seconds=5),
+        "peak_score": float(1 - rng.beta(2, 5) / 2), "threshold_on": 0.6, "threshold_off": 0.5, "detector": "street",
+        "detector_sha256": "ab" * 32, "feature_spec": "cd" * 32, "clip": f"{started:%Y-%m-%d}/x/{event_id}.mp4",
+        "snapshot": f"{started:%Y-%m-%d}/x/{event_id}.jpg", "problem": None, "file": file,
+        "file_s": None if file is None else 12.5, "protected": bool(rng.random() < 0.001), "media_removed": None,
+        "saved": started, "run": "r", "node": "n", "revision": i, "verdict": verdict, "label": label, "note": note,
+    })  # fmt: skip
+    rows["traces"].append({"event_id": event_id, "packed": pack_trace(((0.0, 0.5), (5.0, 0.9), (20.0, 0.4)))})
+    rows["words"] += [
+        {"word": word, "started": started, "event_id": event_id} for word in words_of(label, note, file)
+    ]  # fmt: skip
+    if reviewed:
+        rows["reviews"].append({"event_id": event_id, "verdict": verdict, "label": label, "note": note or "",
+                                "reviewer": "ann", "made": started})  # fmt: skip
+
+
+def queries() -> dict[str, EventQuery]:
+    """What the pages ask for."""
+    some = tuple(CAMERAS[::3])
+    month = START + timedelta(days=180)
+    asked: dict[str, dict[str, Any]] = {
+        "newest": {}, "oldest": {"order": "oldest"}, "highest score": {"order": "score"},
+        "review: unreviewed": {"verdict": "none"},
+        "review: unreviewed, oldest": {"verdict": "none", "order": "oldest"},
+        "review: unreviewed, score": {"verdict": "none", "order": "score"},
+        "review: of six cameras": {"verdict": "none", "cameras": some},
+        "review: of a quiet camera": {"verdict": "none", "cameras": (CAMERAS[14],)},
+        "a camera": {"cameras": (CAMERAS[3],)}, "a camera, score": {"cameras": (CAMERAS[3],), "order": "score"},
+        "a month": {"since": month, "until": month + timedelta(days=30)},
+        "a month, score": {"since": month, "until": month + timedelta(days=30), "order": "score"},
+        "score above 0.97": {"min_score": 0.97}, "score above 0.9999": {"min_score": 0.9999},
+        "a camera's confirmed, above 0.95": {"cameras": (CAMERAS[2],), "verdict": "confirmed", "min_score": 0.95},
+        "confirmed falls": {"verdict": "confirmed", "label": "fall"},
+        "falls, score": {"label": "fall", "order": "score"},
+        "protected": {"protected": True}, "interrupted": {"state": "interrupted"},
+        "word: cat": {"text": "cat"}, "words: person stairs": {"text": "person stairs"},
+        "words: recording 42": {"text": "recording 42"}, "words: cat cam 07": {"text": "cat cam 07"},
+        "word of a few: 500000": {"text": "500000"}, "word of none": {"text": "zebra"},
+        "word: recording, score": {"text": "recording", "order": "score"},
+        "words, confirmed": {"text": "police", "verdict": "confirmed"},
+        "words that are never together": {"text": "cat police"},
+    }  # fmt: skip
+    return {name: EventQuery(limit=50, **filters) for name, filters in asked.items()}
+
+
+def middle(archive: Archive, query: EventQuery) -> EventQuery:
+    """The page that begins in the middle of the year."""
+    from dataclasses import replace
+
+    from amiss.watch.store._event_query import cursor_of
+
+    (stored,) = archive.list_events(EventQuery(since=START + timedelta(days=182), order="oldest", limit=1)).events
+    return replace(query, cursor=cursor_of(query, stored))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--database", required=True)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    archive = open_archive(args.database)
+    with archive.reading() as connection:
+        is_empty = connection.execute(select(events.c.event_id).limit(1)).first() is None
+    if is_empty:
+        fill(archive, args.events)
+    asked = queries()
+    asked |= {f"{name}, from the middle": middle(archive, asked[name]) for name in ("newest", "review: unreviewed")}
+    times: dict[str, list[float]] = {name: [] for name in asked}
+    rng = np.random.default_rng(1)
+    for _ in range(args.repeats):
+        for name in rng.permutation(list(asked)):
+            began = time.perf_counter()
+            archive.list_events(asked[name])
+            times[name].append(1000 * (time.perf_counter() - began))
+    found = {name: [float(np.median(t)), float(np.percentile(t, 95))] for name, t in times.items()}
+    found["all"] = [float(np.percentile([x for t in times.values() for x in t], q)) for q in (50, 95)]
+    for name, (median, p95) in found.items():
+        print(f"{name:45} {median:8.1f} {p95:8.1f} ms")
+    counts = {name: archive.count_events(query) for name, query in asked.items()}
+    if args.out is not None:
+        write_json(args.out, {"database": archive.engine.dialect.name, "ms": found, "counts": counts})
+    archive.close()
+
+
+if __name__ == "__main__":
+    main()
