@@ -10,7 +10,9 @@ one in the middle, in an order of its own each time. Prints median and 95th perc
 """
 
 import argparse
+import hashlib
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,53 +45,58 @@ BATCH = 10_000
 def fill(archive: Archive, n: int) -> None:
     """Write the events, in the order of time."""
     rng = np.random.default_rng(0)
-    shares = 0.5 ** np.arange(1, 17)
-    shares[-1] *= 2
     for first in range(0, n, BATCH):
-        rows: dict[str, list[dict[str, Any]]] = {"events": [], "words": [], "reviews": [], "traces": []}
-        for i in range(first, min(first + BATCH, n)):
-            one_event(i, n, rng, shares, rows)
+        rows = make_rows(first, min(BATCH, n - first), n, rng)
         with archive.writing() as connection:
             if first == 0:
                 connection.execute(insert(cameras), [{"name": name} for name in CAMERAS])
-            for table, name in ((events, "events"), (traces, "traces"), (event_words, "words"), (reviews, "reviews")):
-                if rows[name]:
-                    connection.execute(insert(table), rows[name])
+            for table, some in zip((events, traces, event_words, reviews), rows, strict=True):
+                connection.execute(insert(table), some)
         print(f"\r{first + BATCH} of {n}", end="", flush=True)
-    with archive.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if archive.engine.dialect.name == "postgresql":
+    if archive.engine.dialect.name == "postgresql":
+        with archive.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))  # as its own service does by and by
     print()
 
 
-def one_event(i: int, n: int, rng: np.random.Generator, shares: Any, rows: dict[str, list[dict[str, Any]]]) -> None:
-    """Its rows."""
-    camera = int(rng.choice(16, p=shares))
-    started = START + timedelta(seconds=YEAR_S * i / n)
-    event_id = rng.bytes(16).hex()
-    file = f"recording {rng.integers(100)}.mp4" if camera % 2 else None
-    reviewed = rng.random() < 0.2
-    verdict = str(rng.choice(["confirmed", "false-alarm", "unsure"], p=[0.2, 0.7, 0.1])) if reviewed else None
-    label = str(rng.choice(CLASSES)) if reviewed and rng.random() < 1 / 3 else None
-    note = (
-        f"{rng.choice(NOTES)} {i if rng.random() < 0.1 else ''}".strip() if reviewed and rng.random() < 0.25 else None
-    )
-    rows["events"].append({
-        "event_id": event_id, "camera": CAMERAS[camera], "state": "closed" if rng.random() < 0.999 else "interrupted",
-        "started": started, "ended": started + timedelta(seconds=20), "peak": started + timedelta(seconds=5),
-        "peak_score": float(1 - rng.beta(2, 5) / 2), "threshold_on": 0.6, "threshold_off": 0.5, "detector": "street",
-        "detector_sha256": "ab" * 32, "feature_spec": "cd" * 32, "clip": f"{started:%Y-%m-%d}/x/{event_id}.mp4",
-        "snapshot": f"{started:%Y-%m-%d}/x/{event_id}.jpg", "problem": None, "file": file,
-        "file_s": None if file is None else 12.5, "protected": bool(rng.random() < 0.001), "media_removed": None,
-        "saved": started, "run": "r", "node": "n", "revision": i, "verdict": verdict, "label": label, "note": note,
-    })  # fmt: skip
-    rows["traces"].append({"event_id": event_id, "packed": pack_trace(((0.0, 0.5), (5.0, 0.9), (20.0, 0.4)))})
-    rows["words"] += [
-        {"word": word, "started": started, "event_id": event_id} for word in words_of(label, note, file)
-    ]  # fmt: skip
-    if reviewed:
-        rows["reviews"].append({"event_id": event_id, "verdict": verdict, "label": label, "note": note or "",
-                                "reviewer": "ann", "made": started})  # fmt: skip
+def make_rows(first: int, count: int, n: int, rng: np.random.Generator) -> tuple[list[dict[str, Any]], ...]:
+    """Rows of events, traces, words and reviews."""
+    shares = 0.5 ** np.minimum(np.arange(1, 17), 15)
+    drawn = zip(
+        rng.choice(16, count, p=shares / shares.sum()).tolist(), rng.random((count, 6)).tolist(),
+        (1 - rng.beta(2, 5, count) / 2).tolist(), rng.integers(1000, size=(count, 3)).tolist(), strict=True,
+    )  # fmt: skip
+    packed = pack_trace(((0.0, 0.5), (5.0, 0.9), (20.0, 0.4)))
+    made: tuple[list[dict[str, Any]], ...] = ([], [], [], [])
+    for i, (camera, chance, score, (a, b, c)) in enumerate(drawn, first):
+        started = START + timedelta(seconds=YEAR_S * i / n)
+        event_id = uuid.UUID(int=rng_bits(i)).hex
+        file = f"recording {a % 100}.mp4" if camera % 2 else None
+        verdict = label = note = None
+        if chance[0] < 0.2:
+            verdict = "confirmed" if chance[1] < 0.2 else "false-alarm" if chance[1] < 0.9 else "unsure"
+            label = CLASSES[b % 5] if chance[2] < 1 / 3 else None
+            note = f"{NOTES[c % 6]}{f' {i}' if chance[4] < 0.1 else ''}" if chance[3] < 0.25 else None
+            made[3].append({"event_id": event_id, "verdict": verdict, "label": label, "note": note or "",
+                            "reviewer": "ann", "made": started})  # fmt: skip
+        made[0].append({
+            "event_id": event_id, "camera": CAMERAS[camera], "state": "closed" if a else "interrupted",
+            "started": started, "ended": started + timedelta(seconds=20), "peak": started + timedelta(seconds=5),
+            "peak_score": score, "threshold_on": 0.6, "threshold_off": 0.5, "detector": "street",
+            "detector_sha256": "ab" * 32, "feature_spec": "cd" * 32, "clip": f"2025-01-01/x/{event_id}.mp4",
+            "snapshot": f"2025-01-01/x/{event_id}.jpg", "problem": None, "file": file,
+            "file_s": None if file is None else 12.5, "protected": not b, "media_removed": None,
+            "saved": started, "run": "r", "node": "n", "revision": i, "verdict": verdict, "label": label, "note": note,
+        })  # fmt: skip
+        made[1].append({"event_id": event_id, "packed": packed})
+        made[2].extend({"word": word, "started": started, "event_id": event_id}
+                       for word in words_of(label, note, file))  # fmt: skip
+    return made
+
+
+def rng_bits(i: int) -> int:
+    """An id as random as a uuid, the same for each run."""
+    return int.from_bytes(hashlib.md5(str(i).encode(), usedforsecurity=False).digest())
 
 
 def queries() -> dict[str, EventQuery]:

@@ -14,7 +14,7 @@ def ask_retrain(jobs: Jobs, config: Path, camera: str | None, who: str) -> Job:
     Raises:
         UsageError: too many jobs wait already.
     """
-    request = {"do": "retrain", "config": str(config.absolute()), "camera": camera, "by": who}
+    request: dict[str, object] = {"do": "retrain", "config": str(config.absolute()), "camera": camera, "by": who}
     title = "the detector" if camera is None else f"the detector of {camera}"
     return jobs.submit("retrain", title, who, lambda work: _result(request, work))
 
@@ -25,7 +25,7 @@ def ask_calibrate(jobs: Jobs, config: Path, camera: str, per_hour: float, hours:
     Raises:
         UsageError: too many jobs wait already.
     """
-    request = {
+    request: dict[str, object] = {
         "do": "calibrate", "config": str(config.absolute()), "camera": camera, "per_hour": per_hour, "hours": hours,
     }  # fmt: skip
     return jobs.submit("calibrate", camera, who, lambda work: _result(request, work))
