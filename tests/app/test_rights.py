@@ -20,6 +20,7 @@ REVIEW = {"verdict": "confirmed", "class": "fall", "note": "<b>"}
 BODIES: dict[str, Any] = {
     "POST /api/v1/events/{event_id}/reviews": REVIEW,
     "PATCH /api/v1/events/{event_id}": {"protected": True},
+    "POST /api/v1/cameras/{camera}/snooze": {"minutes": 5},
     "POST /api/v1/events/bulk": {"ids": ["{event_id}"], "protected": True},
 }
 ROUTES = {
@@ -28,7 +29,10 @@ ROUTES = {
     "GET /me": "viewer",
     "PUT /me/password": "login",
     "GET /cameras": "viewer",
+    "GET /cameras/snoozed": "viewer",
     "GET /cameras/{camera}": "camera",
+    "POST /cameras/{camera}/snooze": "reviewer",
+    "DELETE /cameras/{camera}/snooze": "reviewer",
     "GET /cameras/{camera}/picture.jpg": "camera",
     "GET /cameras/{camera}/live.mjpg": "camera",
     "GET /events": "viewer",
@@ -63,6 +67,9 @@ ROUTES = {
     "POST /jobs": "all, reviewer",
     "GET /jobs/{job_id}": "all, reviewer",
     "DELETE /jobs/{job_id}": "all, reviewer",
+    "GET /detectors": "all, reviewer",
+    "POST /detectors/rollback": "admin",
+    "POST /detectors/{version_id}/promote": "admin",
     "GET /stream": "viewer",
     "GET /system": "admin",
     "GET /deliveries": "admin",
@@ -114,7 +121,10 @@ def test_who_may(route: str, app: Application, clients: dict[str, Any]) -> None:
     event_id = app.events["door"].event_id
     values = {"camera": "door", "event_id": event_id}
     url = V1 + path.format_map(
-        dict.fromkeys(("user_id", "session_id", "token_id", "video_id", "job_id", "channel"), "0" * 32) | values
+        dict.fromkeys(
+            ("user_id", "session_id", "token_id", "video_id", "job_id", "channel", "version_id"), "0" * 32
+        )
+        | values
     )
     body = BODIES.get(full, {})
     if "ids" in body:

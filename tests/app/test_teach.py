@@ -64,9 +64,10 @@ def test_versions_are_promoted_and_taken_back(app: Application, shipped: Path) -
     assert admin.post(promote).status_code == 400  # it watches already
     assert admin.post(f"/api/v1/detectors/{found['key']}-7/promote").status_code == 404
     assert admin.post("/api/v1/detectors/00000000-0/promote").status_code == 404
-    assert reviewer.post("/api/v1/detectors/rollback", json={}).status_code == 403
+    assert reviewer.post("/api/v1/detectors/rollback", json={"key": found["key"]}).status_code == 403
     assert admin.post("/api/v1/detectors/rollback", json={"key": "00000000"}).status_code == 404
-    assert admin.post("/api/v1/detectors/rollback", json={}).json()["number"] == 0
+    assert admin.post("/api/v1/detectors/rollback", json={}).status_code == 422
+    assert admin.post("/api/v1/detectors/rollback", json={"key": found["key"]}).json()["number"] == 0
     assert admin.post("/api/v1/detectors/rollback", json={"key": found["key"]}).status_code == 400
     assert [entry.action for entry in app.store.audit_log() if entry.actor == "admin"][:2] == ["roll-back", "promote"]
 
@@ -100,6 +101,16 @@ def test_without_cameras_there_is_nothing_to_teach(app: Application) -> None:
         assert admin.post("/api/v1/jobs", json={"kind": "retrain"}).status_code == 400
     finally:
         app.app = before
+
+
+def test_a_camera_is_snoozed_by_who_may_see_it(app: Application) -> None:
+    reviewer, viewer = app.browser("reviewer"), app.browser("viewer")
+    answer = reviewer.post("/api/v1/cameras/door/snooze", json={"minutes": 30})
+    assert (answer.status_code, answer.json()["by"]) == (200, "reviewer")
+    assert viewer.get("/api/v1/cameras/snoozed").json() == {"snoozed": {"door": answer.json()}}
+    assert reviewer.post("/api/v1/cameras/nowhere/snooze", json={"minutes": 30}).status_code == 404
+    assert reviewer.delete("/api/v1/cameras/door/snooze").status_code == 204
+    assert viewer.get("/api/v1/cameras/snoozed").json() == {"snoozed": {}}
 
 
 def test_calibration_is_asked_for_in_a_process_of_its_own(app: Application) -> None:

@@ -273,7 +273,8 @@ def posts() -> Iterator[tuple[Posts, int]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            kept.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, json.loads(body)))
+            read = body if body.startswith(JPEG[:3]) else json.loads(body)
+            kept.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, read))
             self.send_response(kept.answers.pop(0) if kept.answers else 200)
             if kept.location:
                 self.send_header("Location", kept.location)
@@ -406,6 +407,23 @@ def test_apprise_json_has_the_key_too(posts: tuple[Posts, int]) -> None:
     kept.answers = [500]
     with pytest.raises(AlertError, match="500"):
         channel.send(an_alert())
+
+
+def test_ntfy_shows_the_picture_and_opens_the_event(posts: tuple[Posts, int], tmp_path: Path) -> None:
+    kept, port = posts
+    snapshot = tmp_path / "a.jpg"
+    snapshot.write_bytes(JPEG)
+    channel = AppriseChannel("ntfy", AppriseSettings(url=f"ntfy://127.0.0.1:{port}/doors"))
+    channel.send(an_alert(snapshot=snapshot))
+    channel.send(an_alert())
+    (picture, plain) = kept.seen
+    assert picture[0].startswith("/doors?")
+    assert "Camera+gate" in picture[0]
+    assert picture[2] == JPEG
+    assert plain[2]["topic"] == "doors"
+    assert picture[1]["x-click"] == plain[1]["x-click"] == "http://nvr.example/events/1"
+    AppriseChannel("ntfy", AppriseSettings(url=f"ntfy://127.0.0.1:{port}/x?click=http://own")).send(an_alert())
+    assert kept.seen[-1][1]["x-click"] == "http://own"
 
 
 # MQTT

@@ -277,6 +277,33 @@ def test_camera_states(open_it: Open) -> None:
     assert abs((datetime.now(UTC) - row.changed).total_seconds()) < 60
 
 
+def test_events_of_a_snoozed_camera_are_told_to_nobody(open_it: Open) -> None:
+    store = open_it(EVERYTHING)
+    opened = make_event(state="open")
+    store.save_event(make_event(camera="yard"))
+    store.save_event(make_event(camera="gate"))
+    assert store.flush(10)
+    store.snooze_camera("gate", datetime.now(UTC) + timedelta(minutes=5), actor="ann")
+    store.save_event(opened)
+    store.save_event(make_event(camera="yard"))
+    assert store.flush(10)
+    assert store.count_deliveries() == {"pending": 3, "suppressed": 1}
+    (snoozed,) = store.deliveries(event_id=opened.event_id)
+    assert (snoozed.held_by, "gate is snoozed until" in str(snoozed.error), "by ann" in str(snoozed.error)) == (
+        None, True, True,
+    )  # fmt: skip
+    assert [row.snoozed_by for row in store.cameras()] == ["ann", None]
+    store.snooze_camera("gate", None, actor="bob")
+    store.save_event(make_event(event_id=opened.event_id))  # it began while nobody was to be told
+    store.save_event(make_event())
+    assert store.flush(10)
+    assert store.count_deliveries() == {"pending": 4, "suppressed": 1}
+    assert [entry.action for entry in store.audit_log()] == ["unsnooze", "snooze"]
+    for camera, until in (("nowhere", None), ("\x00", None), ("gate", datetime(2026, 1, 1))):
+        with pytest.raises(UsageError):
+            store.snooze_camera(camera, until)
+
+
 def test_event_and_deliveries_are_one_transaction(open_it: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_it(EVERYTHING)
     crash = threading.Event()

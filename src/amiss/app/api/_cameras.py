@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import StreamingResponse
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from amiss.app._context import AppContext
 from amiss.app.accounts import Identity
-from amiss.app.api._answers import CameraName, Context, Model, Viewer, none_such
+from amiss.app.api._answers import CameraName, Context, Model, Reviewer, Viewer, none_such
 from amiss.video import SourceState, redact
 from amiss.watch.camera import CameraStatus
 from amiss.watch.http import LivePictures, Preview
@@ -69,6 +70,28 @@ class Camera(Model):
     """Where it is, without passwords; for admins alone."""
 
 
+class Snooze(Model):
+    """How long nobody is told of a camera's events; they are stored as ever."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"minutes": 30}]})
+
+    minutes: Annotated[float, Field(gt=0, le=7 * 24 * 60)]
+
+
+class Snoozed(Model):
+    """Until when nobody is told."""
+
+    until: datetime
+    by: str
+
+
+class Snoozes(Model):
+    """Cameras whose events are told to nobody now."""
+
+    snoozed: dict[str, Snoozed]
+    """By the camera's name."""
+
+
 class Cameras(Model):
     """Those that may be seen."""
 
@@ -79,6 +102,35 @@ class Cameras(Model):
 def cameras(who: Viewer, context: Context) -> Cameras:
     """All cameras that one may see, in the order of the configuration."""
     return Cameras(cameras=[camera_of(status, who) for status in _visible(who, context)])
+
+
+@router.get("/snoozed")
+def snoozed(who: Viewer, context: Context) -> Snoozes:
+    """Cameras whose events are told to nobody now."""
+    now = datetime.now(UTC)
+    return Snoozes(
+        snoozed={
+            row.name: Snoozed(until=row.snoozed_until, by=row.snoozed_by or "")
+            for row in context.store.cameras()
+            if row.snoozed_until is not None and row.snoozed_until > now and who.may_see(row.name)
+        }
+    )
+
+
+@router.post("/{camera}/snooze")
+def snooze(camera: CameraName, asked: Snooze, who: Reviewer, context: Context) -> Snoozed:
+    """Tell nobody of this camera's events for a while. That it is offline is told all the same."""
+    _known(camera, who, context)
+    until = datetime.now(UTC) + timedelta(minutes=asked.minutes)
+    context.store.snooze_camera(camera, until, actor=who.name)
+    return Snoozed(until=until, by=who.name)
+
+
+@router.delete("/{camera}/snooze", status_code=204)
+def unsnooze(camera: CameraName, who: Reviewer, context: Context) -> None:
+    """Tell of its events again."""
+    _known(camera, who, context)
+    context.store.snooze_camera(camera, None, actor=who.name)
 
 
 @router.get("/{camera}")
@@ -126,6 +178,11 @@ def camera_of(status: CameraStatus, who: Identity) -> Camera:
             restarts=status.restarts, problem=redact(status.problem),
             address=status.url if who.is_at_least("admin") else None,
         )  # fmt: skip
+
+
+def _known(camera: str, who: Identity, context: AppContext) -> None:
+    if all(row.name != camera for row in context.store.cameras() if who.may_see(row.name)):
+        raise none_such("camera")
 
 
 def _visible(who: Identity, context: AppContext) -> list[CameraStatus]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path
-from pydantic import ConfigDict, Field
+from fastapi import APIRouter, Path
+from pydantic import Field
 
 from amiss.app._context import AppContext
-from amiss.app.api._answers import Admin, Context, Model, Reviewer, none_such
+from amiss.app.api._answers import ALL_CAMERAS, Admin, Context, Model, Reviewer, none_such
 from amiss.watch.teach import Shelf, Teacher, teacher_of
 
-router = APIRouter(prefix="/detectors", tags=["detectors"])
+router = APIRouter(prefix="/detectors", tags=["detectors"], dependencies=[ALL_CAMERAS])
 
 _KEY = r"[0-9a-f]{8}"
 VersionId = Annotated[str, Path(pattern=rf"^{_KEY}-[0-9]{{1,9}}$", examples=["1f2e3d4c-1"])]
@@ -56,23 +56,20 @@ class Detectors(Model):
 class RollBack(Model):
     """Whose last promotion is taken back."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
-
-    key: Annotated[str, Field(pattern=rf"^{_KEY}$")] | None = None
-    """Null: there is only one detector."""
+    key: Annotated[str, Field(pattern=rf"^{_KEY}$", examples=["1f2e3d4c"])]
+    """The detector's."""
 
 
 @router.get("")
 def detectors(who: Reviewer, context: Context) -> Detectors:
-    """The detectors of the cameras that one may see, with all their versions."""
-    found = [teacher for teacher in _teachers(context) if any(map(who.may_see, teacher.cameras))]
+    """The detectors of the configuration, with all their versions."""
     return Detectors(
         detectors=[
             Detector(
-                key=teacher.shelf.key, name=teacher.shelf.detector.name, cameras=who.visible(teacher.cameras),
+                key=teacher.shelf.key, name=teacher.shelf.detector.name, cameras=list(teacher.cameras),
                 versions=_versions(teacher.shelf),
             )
-            for teacher in found
+            for teacher in _teachers(context)
         ]
     )  # fmt: skip
 
@@ -80,13 +77,7 @@ def detectors(who: Reviewer, context: Context) -> Detectors:
 @router.post("/rollback")
 def roll_back(asked: RollBack, who: Admin, context: Context) -> Version:
     """Take the last promotion back; gives the version that watches now."""
-    teachers = _teachers(context)
-    chosen = [one for one in teachers if asked.key in (None, one.shelf.key)]
-    if len(chosen) > 1:
-        raise HTTPException(400, "there are several detectors: give the `key` of one")
-    if not chosen:
-        raise none_such("detector")
-    shelf = chosen[0].shelf
+    shelf = _shelf(asked.key, context)
     version = shelf.roll_back()
     context.store.audit("roll-back", f"{shelf.detector.name}: version {version.number}", actor=who.name)
     return _version_of(shelf, version.number)
@@ -96,8 +87,8 @@ def roll_back(asked: RollBack, who: Admin, context: Context) -> Version:
 def promote(version_id: VersionId, who: Admin, context: Context) -> Version:
     """Let a version watch. Watchers take it within a second."""
     key, _, number = version_id.partition("-")
-    shelf = next((one.shelf for one in _teachers(context) if one.shelf.key == key), None)
-    if shelf is None or int(number) not in [one.number for one in shelf.versions()]:
+    shelf = _shelf(key, context)
+    if int(number) not in [one.number for one in shelf.versions()]:
         raise none_such("version")
     shelf.promote(int(number))
     context.store.audit("promote", f"{shelf.detector.name}: version {number}", actor=who.name)
@@ -114,6 +105,13 @@ def _teachers(context: AppContext) -> list[Teacher]:
         teacher = teacher_of(config, name)
         found.setdefault(teacher.cameras, teacher)
     return list(found.values())
+
+
+def _shelf(key: str, context: AppContext) -> Shelf:
+    for teacher in _teachers(context):
+        if teacher.shelf.key == key:
+            return teacher.shelf
+    raise none_such("detector")
 
 
 def _versions(shelf: Shelf) -> list[Version]:

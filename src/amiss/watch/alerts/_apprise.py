@@ -59,6 +59,8 @@ class AppriseChannel:
         headers = getattr(service, "headers", None)
         if isinstance(headers, dict):
             headers["Idempotency-Key"] = alert.key
+        if alert.link and getattr(service, "click", "") is None:  # ntfy: a tap on the message opens the event
+            service.click = alert.link
         sender = apprise.Apprise(service, asset=service.asset)
         try:
             result = sender.notify(body=alert.text, title=alert.title, attach=files or None, body_format="text")

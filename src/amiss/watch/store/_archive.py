@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, exc, func, insert, select
+from sqlalchemy import Connection, Engine, exc, func, insert, select, update
 
 from amiss.errors import StoreError, UsageError
 from amiss.reading import shown
@@ -30,6 +30,9 @@ class CameraRow:
     state: CameraState | None
     reason: str | None
     changed: datetime | None
+    snoozed_until: datetime | None
+    """Its events are told to nobody before; None or past: they are told."""
+    snoozed_by: str | None
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,28 @@ class Archive:
         """Cameras that were seen, by name."""
         with self.reading() as connection:
             rows = connection.execute(select(cameras).order_by(cameras.c.name))
-            return [CameraRow(row.name, row.state, row.reason, row.changed) for row in rows]
+            return [CameraRow(**row) for row in rows.mappings()]
+
+    def snooze_camera(self, camera: str, until: datetime | None, *, actor: str = "amiss") -> None:
+        """Tell nobody of a camera's events before a time; they are stored as ever. None = tell of them again.
+
+        Messages that a camera is offline are sent all the same. What was not told is in the log of deliveries.
+
+        Raises:
+            UsageError: the store has seen no such camera, or the time has no zone.
+        """
+        if until is not None and until.tzinfo is None:
+            raise UsageError(f"until is {until.isoformat()}, a time without a zone")
+        values = {"snoozed_until": until, "snoozed_by": None if until is None else actor}
+        with self.writing() as connection:
+            is_it = cameras.c.name == camera
+            if not is_fit(camera) or not connection.execute(update(cameras).where(is_it).values(values)).rowcount:
+                raise UsageError(f"nothing was seen of a camera {shown(camera)} yet")
+            detail = camera if until is None else f"{camera} until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+            action = "unsnooze" if until is None else "snooze"
+            connection.execute(
+                insert(audit).values(made=datetime.now(UTC), actor=actor, action=action, detail=detail)
+            )  # fmt: skip
 
     def deliveries(
         self, *, event_id: str | None = None, state: DeliveryState | None = None, limit: int = 100

@@ -7,7 +7,8 @@ For a camera's outage there is one of its start, and one of its end: see `_outag
     sent        taken by the channel
     failed      refused for good
     expired     not taken within the channel's time
-    suppressed  fell into the cooldown of `held_by`; becomes pending if that one fails or expires
+    suppressed  fell into the cooldown of `held_by`; becomes pending if that one fails or expires. Without `held_by`:
+                the camera was snoozed
     cooling     of an outage: likewise, and is sent when the cooldown is over; suppressed if the outage ends before
     joined      of an outage: told in the message of `held_by`, and ends as that one does
 
@@ -25,7 +26,7 @@ from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from amiss.watch._event import CameraEvent
 from amiss.watch.config import LONGEST_SEND_S, Rule
-from amiss.watch.store._tables import deliveries, events, rule_state
+from amiss.watch.store._tables import cameras, deliveries, events, rule_state
 
 DeliveryState = Literal["pending", "sending", "sent", "failed", "expired", "suppressed", "cooling", "joined"]
 Tells = Literal["event", "offline", "back"]
@@ -84,6 +85,7 @@ def create_deliveries(
 ) -> int:
     """Make the deliveries that the event's state calls for and that aren't there yet; returns how many are pending."""
     count = 0
+    snoozed = _snoozed(connection, event.camera, now)
     for rule in rules:
         moment = rule.moment(event)
         if moment is None:
@@ -95,18 +97,31 @@ def create_deliveries(
                 if not wait_s:
                     count += _reschedule(connection, key, now)
                 continue
-            held_by = cooling(connection, rule.name, event.camera, event.file, channel, moment, rule.cooldown_s)
+            held_by = None
+            if snoozed is None:
+                held_by = cooling(connection, rule.name, event.camera, event.file, channel, moment, rule.cooldown_s)
+            is_due = snoozed is None and held_by is None
             row: dict[str, Any] = {
                 "key": key, "event_id": event.event_id, "rule": rule.name, "channel": channel, "camera": event.camera,
                 "moment": moment, "cooldown_s": rule.cooldown_s, "attempts": 0, "created": now,
                 "next_attempt": now + timedelta(seconds=wait_s),
-                "state": "pending" if held_by is None else "suppressed", "held_by": held_by, "node": node,
+                "state": "pending" if is_due else "suppressed", "held_by": held_by, "node": node,
+                "error": snoozed, "finished": None if snoozed is None else now,
             }  # fmt: skip
             connection.execute(insert(deliveries).values(row))
-            if held_by is None:
+            if is_due:
                 start_cooldown(connection, row)
                 count += 1
     return count
+
+
+def _snoozed(connection: Connection, camera: str, now: datetime) -> str | None:
+    """Why events of a camera are told to nobody now; None = they are told."""
+    query = select(cameras.c.snoozed_until, cameras.c.snoozed_by).where(cameras.c.name == camera)
+    row = connection.execute(query).one_or_none()
+    if row is None or row.snoozed_until is None or now >= row.snoozed_until:
+        return None
+    return f"{camera} is snoozed until {row.snoozed_until:%Y-%m-%d %H:%M} UTC by {row.snoozed_by}"
 
 
 def _awaits_clip(event: CameraEvent) -> bool:

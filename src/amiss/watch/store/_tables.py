@@ -79,6 +79,8 @@ cameras = Table(
     Column("state", String(16)),
     Column("reason", Text),
     Column("changed", UTCDateTime),
+    Column("snoozed_until", UTCDateTime),  # its events are told to nobody before
+    Column("snoozed_by", _name),
 )
 
 events = Table(
