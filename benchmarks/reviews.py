@@ -1,13 +1,14 @@
 """What reviews are worth, on real videos: a detector is taught by reviews of its own alerts, given through the API.
 
-    python benchmarks/reviews.py MANIFEST FEATURES --out DIR [--repeats N] [--recipe NAME]
+    python benchmarks/reviews.py MANIFEST FEATURES --out DIR [--repeats N] [--recipe NAME] [--on SCORE] [--watch]
 
 The manifest's videos need a `group` (the recording that clips were cut from), and groups stay whole. Each repeat draws
-half of the groups to train the first detector on (A). Of the other half, two thirds are a folder that `amiss watch`
-watches with it (R), and one third is held out (H). Every event of R is reviewed through the API of `amiss serve`, as
-the label of its video says: confirmed, or false alarm. Then the detector is retrained on A and the reviewed clips, and
-both are measured on H, whole videos, by their highest score. For comparison: retrained on A and all of R, as if
-somebody had labelled what wasn't raised, too. Intervals resample groups. For the clips of fights:
+half of the groups to train the first detector on (A). Of the other half, two thirds are seen by it (R), and one third
+is held out (H). Each video of R whose live score reaches the detector's threshold, or `--on`, is an event; with
+`--watch` it is `amiss watch` that sees R, as a folder, and raises them. Every event is reviewed through the API of
+`amiss serve`, as the label of its video says: confirmed, or false alarm. Then the detector is retrained on A and the
+reviewed clips, and both are measured on H, whole videos, by their highest score. For comparison: retrained on A and all
+of R, as if somebody had labelled what wasn't raised, too. Intervals resample groups. For the clips of fights:
 
     amiss dataset build surveillance-fights --root ../shared/data/surveillance_fights --out fights.csv
     amiss extract fights.csv --backbone motion --out features
@@ -22,10 +23,12 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +37,17 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from amiss.datasets import Manifest, Video, read_manifest, write_manifest
-from amiss.detection import Detector
+from amiss.detection import Detector, causal_offline_scores
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import write_json
 from amiss.jobs import retrain_detector
 from amiss.training import load_recipe, train
-from amiss.watch import open_archive
+from amiss.watch import CameraEvent, open_archive, open_store
 from amiss.watch.teach import export_reviews
 
 AMISS = (sys.executable, "-m", "amiss")
 REPLICATES = 2000
+START = datetime(2026, 1, 1, tzinfo=UTC)
 DETECTORS = ("old", "new", "all")
 
 
@@ -57,21 +61,62 @@ def draw(videos: Sequence[Video], seed: int) -> tuple[list[Video], list[Video], 
     return first, second, third
 
 
-def watch(folder: Path, videos: Sequence[Video], detector: Path) -> Path:
-    """Let `amiss watch` see the videos as a folder; returns its configuration."""
-    seen = folder / "seen"
-    seen.mkdir(parents=True)
-    for video in videos:
-        assert video.path is not None
-        shutil.copyfile(video.path, seen / f"{video.video_id}{video.path.suffix}")
+def write_config(folder: Path, detector: Path, seen: Path, on: float | None) -> Path:
+    """Of a watcher of a folder."""
+    folder.mkdir(parents=True)
+    alarm = "smoothing_s: 0" + (f", on: {on}" if on is not None else "")
     config = folder / "watch.yaml"
     config.write_text(
         f"detector: {detector.absolute()}\nhttp: {{port: 0}}\n"
-        "defaults: {alarm: {smoothing_s: 0}, record: {pre_s: 5, post_s: 5}}\n"
+        f"defaults: {{alarm: {{{alarm}}}, record: {{pre_s: 5, post_s: 5}}}}\n"
         f"cameras: {{street: {{url: 'folder:{seen.absolute()}'}}}}\n"
     )
+    return config
+
+
+def watch(folder: Path, videos: Sequence[Video], detector: Path, on: float | None) -> Path:
+    """Let `amiss watch` see the videos as a folder; returns its configuration."""
+    seen = folder / "seen"
+    config = write_config(folder, detector, seen, on)
+    seen.mkdir()
+    for video in videos:
+        assert video.path is not None
+        shutil.copyfile(video.path, seen / f"{video.video_id}{video.path.suffix}")
     with (folder / "watch.log").open("wb") as log:
         subprocess.run([*AMISS, "watch", str(config), "--once"], check=True, stderr=log)
+    return config
+
+
+def score(
+    folder: Path, videos: Sequence[Video], detector: Path, on: float | None, features: FeatureSet
+) -> Path:  # fmt: skip
+    """Raise the events that live scores of stored features raise, each with its whole video; returns a configuration
+    of a watcher that has nothing to see any more."""
+    (folder.parent / "nothing").mkdir(parents=True)
+    config = write_config(folder, detector, folder.parent / "nothing", on)
+    loaded = Detector.load(detector)
+    threshold = on if on is not None else loaded.calibration.threshold
+    store = open_store(f"sqlite:///{folder / 'amiss.db'}", folder / "state" / "spool")
+    for number, video in enumerate(videos):
+        assert video.path is not None
+        scores = causal_offline_scores(loaded, features.load(video.video_id))
+        if scores.max() < threshold:
+            continue
+        started = START + timedelta(minutes=number)
+        event_id = uuid.uuid5(uuid.NAMESPACE_OID, video.video_id).hex
+        clip = folder / "media" / "2026-01-01" / "street" / f"{event_id}.mp4"
+        clip.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(video.path, clip)
+        store.save_event(
+            CameraEvent(
+                event_id=event_id, camera="street", state="closed", started=started,
+                ended=started + timedelta(seconds=2), peak=started + timedelta(seconds=1),
+                peak_score=float(scores.max()), threshold_on=threshold, threshold_off=0.8 * threshold,
+                detector=str(detector), detector_sha256="", feature_spec=loaded.spec.hash, trace=(),
+                clip=str(clip.relative_to(folder / "media")), file=video.path.name, file_s=0.0,
+            )
+        )  # fmt: skip
+    store.close(60)
     return config
 
 
@@ -115,14 +160,17 @@ def review(client: httpx.Client, labels: dict[str, int]) -> dict[str, int]:
 
 
 def one_repeat(
-    folder: Path, manifest: Manifest, features: FeatureSet, seed: int, recipe: str
+    folder: Path, manifest: Manifest, features: FeatureSet, seed: int, args: argparse.Namespace
 ) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
     """Teach once; returns counts, and each detector's scores of H."""
     first, watched, held_out = draw(manifest.videos, seed)
     first = [replace(video, split="train") for video in first]
-    train(load_recipe(recipe), Manifest(tuple(first)), features, folder / "first", seed=seed)
+    train(load_recipe(args.recipe), Manifest(tuple(first)), features, folder / "first", seed=seed)
     old = folder / "first" / "selected"
-    config = watch(folder / "watch", watched, old)
+    if args.watch:
+        config = watch(folder / "watch", watched, old, args.on)
+    else:
+        config = score(folder / "watch", watched, old, args.on, features)
     with served(config) as client:
         counts = review(client, {video.video_id: video.label for video in watched})
     archive = open_archive(f"sqlite:///{config.parent / 'amiss.db'}")
@@ -132,7 +180,7 @@ def one_repeat(
     base = (folder / "first.csv", features.folder)
     retrain_detector(old, (bags.manifest, bags.features), folder / "new", base=base, seed=seed)
     everything = Manifest(tuple(replace(video, split="train") for video in (*first, *watched)))
-    train(load_recipe(recipe), everything, features, folder / "all", seed=seed)
+    train(load_recipe(args.recipe), everything, features, folder / "all", seed=seed)
     folders = {"old": old, "new": folder / "new/run/selected", "all": folder / "all/selected"}
     scores = {}
     for name, where in folders.items():
@@ -183,6 +231,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--recipe", default="amiss-causal")
+    parser.add_argument("--on", type=float)
+    parser.add_argument("--watch", action="store_true")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     manifest, features = read_manifest(args.manifest), open_feature_set(args.features)
@@ -190,7 +240,7 @@ def main() -> None:
     for seed in range(args.repeats):
         folder = args.out / f"repeat{seed}"
         shutil.rmtree(folder, ignore_errors=True)
-        row, found = one_repeat(folder, manifest, features, seed, args.recipe)
+        row, found = one_repeat(folder, manifest, features, seed, args)
         rows.append(row)
         scores.append(found)
         print(
