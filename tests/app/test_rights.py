@@ -121,9 +121,7 @@ def test_who_may(route: str, app: Application, clients: dict[str, Any]) -> None:
     event_id = app.events["door"].event_id
     values = {"camera": "door", "event_id": event_id}
     url = V1 + path.format_map(
-        dict.fromkeys(
-            ("user_id", "session_id", "token_id", "video_id", "job_id", "channel", "version_id"), "0" * 32
-        )
+        dict.fromkeys(("user_id", "session_id", "token_id", "video_id", "job_id", "channel", "version_id"), "0" * 32)
         | values
     )
     body = BODIES.get(full, {})

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("argon2", reason="needs amiss[web]")
 
 from amiss.app._application import create_app
+from amiss.app._config_file import ConfigFile
 from amiss.watch import load_config
 from helpers.app import Application, application
 
@@ -24,7 +25,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, shipped: Path) -> Iterator[App
         "cameras: {door: {url: 'rtsp://127.0.0.1/x'}, yard: {url: 'rtsp://127.0.0.1/y'}}\n"
     )
     with application(folder) as app:
-        app.context = replace(app.context, config=lambda: load_config(file), config_file=file)
+        app.context = replace(app.context, config=lambda: load_config(file), config_file=ConfigFile(file))
         app.app = create_app(app.context)
         yield app
 

@@ -26,7 +26,8 @@ open_router = _health.open_router
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 """All others."""
-_SUBJECTS = (_me, _cameras, _events, _reviews, _videos, _detectors, _jobs, _users, _keys, _settings, _stream, _system, _health)
+_SUBJECTS = (_me, _cameras, _events, _reviews, _videos, _detectors, _jobs, _users, _keys, _settings, _stream, _system,
+             _health)  # fmt: skip
 for _subject in _SUBJECTS:
     router.include_router(_subject.router)
 

@@ -124,8 +124,8 @@ def start(
     if wanted.camera is not None and wanted.camera not in config.cameras:
         raise none_such("camera")
     if isinstance(wanted, RetrainJob):
-        return job_of(ask_retrain(context.jobs, file, wanted.camera, who.name))
-    return job_of(ask_calibrate(context.jobs, file, wanted.camera, wanted.per_hour, wanted.hours, who.name))
+        return job_of(ask_retrain(context.jobs, file.path, wanted.camera, who.name))
+    return job_of(ask_calibrate(context.jobs, file.path, wanted.camera, wanted.per_hour, wanted.hours, who.name))
 
 
 def _start_score(wanted: ScoreJob, who: Identity, context: AppContext) -> Job:
