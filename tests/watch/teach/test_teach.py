@@ -215,14 +215,14 @@ def test_events_on_the_command_line(house: House, tmp_path: Path) -> None:
 def test_a_watcher_that_runs_takes_what_is_promoted(house: House, detector: Path, tmp_path: Path) -> None:
     scene = write_video(tmp_path / "scene.mp4", moving(5, seed=3, n=200))
     with watching(tmp_path, f"detector: {detector}\ncameras: {{gate: {{url: 'replay:{scene}?loop=1'}}}}\n") as watch:
-        wait_for(lambda: watch.camera("gate").get("scores", 0) > 2, 60, "scores")
+        wait_for(lambda: watch.camera("gate").get("scores", 0) > 2, 240, "scores")
         assert watch.camera("gate")["detector"] == str(detector)
         shelf = Shelf(load_config(watch.file).state, detector)
         version = shelf.add(detector, {}, "ann")
         shelf.promote(version.number)
         folder = str(shelf.folder(version.number))
-        wait_for(lambda: watch.camera("gate").get("detector") == folder, 60, "the new version")
-        wait_for(lambda: watch.camera("gate").get("scores", 0) > 2, 60, "its scores")
+        wait_for(lambda: watch.camera("gate").get("detector") == folder, 240, "the new version")
+        wait_for(lambda: watch.camera("gate").get("scores", 0) > 2, 240, "its scores")
         shelf.roll_back()
-        wait_for(lambda: watch.camera("gate").get("detector") == str(detector), 60, "the one before")
+        wait_for(lambda: watch.camera("gate").get("detector") == str(detector), 240, "the one before")
         assert watch.stop() == 0
