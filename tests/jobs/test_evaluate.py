@@ -2,18 +2,22 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from amiss.backbones import FeatureSpec
 from amiss.cli import app
 from amiss.datasets import Manifest, Video, read_manifest
+from amiss.detection import Calibration, Detector, Normalisation, Scoring
 from amiss.evaluation import ground_truth_vector
 from amiss.features import FeatureSetWriter, open_feature_set
+from amiss.heads import create_head
 from amiss.jobs import evaluate_any, with_lengths
 from helpers.bench import make_data
 from helpers.videos import write_video
@@ -135,3 +139,19 @@ def test_what_does_not_beat_a_shortcut_is_told(data: tuple[Path, Manifest]) -> N
     ran = CliRunner().invoke(app, arguments)
     assert "not clearly better" not in ran.stderr
     assert json.loads((folder / "result.json").read_text())["not_beaten"] == []
+
+
+def test_smoothed_scores_are_also_measured_without(data: tuple[Path, Manifest]) -> None:
+    folder, manifest = data
+    torch.manual_seed(0)
+    features = open_feature_set(folder / "features")
+    head = create_head("topk", features.spec.dim).eval()
+    made = Detector(features.spec, head, Normalisation("l2"), Calibration(0.5, "test", 1), scoring=Scoring(smoothing=5))
+    made.save(folder / "smooth")
+    replace(made, scoring=Scoring()).save(folder / "plain")
+    result = evaluate_any(folder / "smooth", manifest, features)
+    plain = evaluate_any(folder / "plain", manifest, features)
+    assert list(result["rows"]) == ["smooth", "smooth, not smoothed"]
+    assert result["rows"]["smooth"]["within"] == result["within"] != plain["within"]
+    assert result["rows"]["smooth, not smoothed"]["within"] == plain["within"]
+    assert "rows" not in plain
