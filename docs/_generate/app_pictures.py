@@ -110,8 +110,10 @@ def show(page: Page, name: str) -> None:
     page.goto(PAGES[name])
     page.wait_for_selector("body[data-ready]")
     if name == "review":
-        page.keyboard.press("Home")
-        page.keyboard.press("ArrowRight")
+        page.locator("#list button").filter(has_not_text="open").first.click()
+        page.wait_for_timeout(1500)
+        for key in ("Home", "ArrowRight", "ArrowRight"):
+            page.keyboard.press(key)
     if name == "videos":
         page.locator("#list button").filter(has_text="blast").first.click()
         page.wait_for_timeout(1500)

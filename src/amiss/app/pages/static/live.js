@@ -159,12 +159,15 @@ function move(step) {
 }
 onKeys({ j: ["next camera", () => move(1)], k: ["camera before", () => move(-1)] });
 
+const announced = new Set(); // open events that a notice was shown of
 let wasLost = false;
 await attempt(load);
 listen({
   camera: (camera) => { follow(camera); summarise(); },
   event: (event) => {
-    if (event.state === "open") notify(`${event.camera}: an event has begun`, { action: ["Look", () => location.assign(`/events/${event.event_id}`)] });
+    if (event.state !== "open" || announced.has(event.event_id)) return;
+    announced.add(event.event_id);
+    notify(`${event.camera}: an event has begun`, { action: ["Look", () => location.assign(`/events/${event.event_id}`)] });
   },
 }, (lost) => {
   if (lost && !wasLost) notify("The server can't be reached: trying again.", { isError: true });
