@@ -26,8 +26,8 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 IMAGES = Path(__file__).parents[1] / "images"
-PAGES = {"live": "/", "review": "/review", "search": "/search", "videos": "/videos", "system": "/system",
-         "settings": "/settings"}  # fmt: skip
+PAGES = {"live": "/", "review": "/review", "search": "/search", "videos": "/videos", "teach": "/teach",
+         "system": "/system", "settings": "/settings"}  # fmt: skip
 CAMERAS = {"car-park": "parking", "plaza": "plaza"}
 LARGE, PHONE = {"width": 1280, "height": 820}, {"width": 390, "height": 844}
 EVENTS, WAIT_S = 9, 1200.0

@@ -21,7 +21,7 @@ from helpers.waiting import wait_until
 pytestmark = pytest.mark.browser
 expect = pytest.importorskip("playwright.sync_api", reason="needs playwright").expect
 
-PATHS = ["/login", "/", "/review", "/search", "/videos", "/system", "/settings"]
+PATHS = ["/login", "/", "/review", "/search", "/videos", "/teach", "/system", "/settings"]
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,15 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from amiss.app._context import AppContext
 from amiss.app.accounts import Identity
 from amiss.pages import render
+from amiss.watch.store import Role
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 _RENDERED = ("app.css", "drawing.js", "events.js", "player.js")  # made of what other rooms' pages use, too
-_PAGES = {"live": "/", "review": "/review", "search": "/search", "videos": "/videos", "system": "/system",
-          "settings": "/settings"}  # fmt: skip
-_OF_ADMINS = ("system",)
-_OF_CAMERAS = ("live", "review", "search")
+_PAGES = {"live": "/", "review": "/review", "search": "/search", "videos": "/videos", "teach": "/teach",
+          "system": "/system", "settings": "/settings"}  # fmt: skip
+_LEAST: dict[str, Role] = {"teach": "reviewer", "system": "admin"}
+_OF_CAMERAS = ("live", "review", "search", "teach")
 mimetypes.add_type("text/javascript", ".js")
 
 
@@ -55,6 +56,12 @@ def search(request: Request) -> Response:
 def videos(request: Request) -> Response:
     """Recorded videos."""
     return _page("videos", request)
+
+
+@router.get("/teach")
+def teach(request: Request) -> Response:
+    """Versions of detectors, learned from reviews."""
+    return _page("teach", request)
 
 
 @router.get("/system")
@@ -92,9 +99,11 @@ def _page(name: str, request: Request) -> Response:
     who: Identity | None = request.state.identity
     if who is None:
         raise HTTPException(401, "log in first")
-    left_out = (*(() if _has_cameras(request) else _OF_CAMERAS), *(() if who.role == "admin" else _OF_ADMINS))
-    if name in _OF_ADMINS and who.role != "admin":
-        raise HTTPException(403, "this page takes an admin")
+    if not who.is_at_least(least := _LEAST.get(name, "viewer")):
+        raise HTTPException(403, f"this page takes a {least}; you are a {who.role}")
+    left_out = {page for page, role in _LEAST.items() if not who.is_at_least(role)}
+    if not _has_cameras(request):
+        left_out.update(_OF_CAMERAS)
     shown = {page: address for page, address in _PAGES.items() if page not in left_out}
     values: dict[str, Any] = {"page": name, "pages": shown, "user": {"name": who.name, "role": who.role}}
     return HTMLResponse(render(f"app/pages/{name}.html", **values))

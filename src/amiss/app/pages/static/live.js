@@ -1,10 +1,10 @@
 // The grid of cameras. Pictures are fetched one after the other, only of cameras in sight: a stream for each would take
 // all the connections that a browser has to one server.
 
-import { address, get, listen } from "./api.js";
+import { address, get, listen, post, remove } from "./api.js";
 import { brush, drawCurve } from "./drawing.js";
 import { onKeys } from "./keys.js";
-import { attempt, notify, ready } from "./page.js";
+import { attempt, mayReview, notify, ready } from "./page.js";
 import { ago, count, listFacts, when } from "./words.js";
 
 const PICTURE_MS = 1000;
@@ -12,6 +12,8 @@ const POINTS = 120;
 const list = document.querySelector("#cameras"), template = document.querySelector("#camera");
 const large = document.querySelector("#large");
 const cards = new Map(); // name → card
+let snoozed = {}; // name → {until, by}
+let enlarged = null; // the card that is shown in full
 const isDown = (camera) => camera.offline_since !== null || !["running", "connecting"].includes(camera.state);
 
 function makeCard(name) {
@@ -69,6 +71,9 @@ function drawCard(card) {
   reason.textContent = down
     ? `${wordFor(camera)} since ${when(since)} (${ago(since)})${camera.reason ? `: ${camera.reason}` : ""}`
     : camera.problem;
+  const snooze = snoozed[card.name];
+  find(".snoozed").hidden = !snooze;
+  if (snooze) find(".snoozed").textContent = `nobody is told of its events until ${when(snooze.until)} (${snooze.by})`;
   const absent = find(".absent"), picture = find("img");
   picture.alt = `${card.name} now`;
   absent.textContent = down ? "no picture" : "waits for a picture";
@@ -95,6 +100,7 @@ function summarise() {
 
 async function load() {
   const { cameras } = await get("cameras");
+  ({ snoozed } = await get("cameras/snoozed"));
   const names = new Set(cameras.map((camera) => camera.name));
   for (const [name, card] of cards) {
     if (names.has(name)) continue;
@@ -136,7 +142,23 @@ async function showPictures() {
   setTimeout(showPictures, PICTURE_MS);
 }
 
+function drawSnooze() {
+  large.querySelector("#snooze").hidden = !mayReview;
+  large.querySelector("[data-do=wake]").hidden = !snoozed[enlarged.name];
+}
+
+const changeSnooze = (does) => attempt(async () => {
+  await does(`cameras/${encodeURIComponent(enlarged.name)}/snooze`);
+  ({ snoozed } = await get("cameras/snoozed"));
+  drawSnooze();
+  drawCard(enlarged);
+});
+large.querySelector("[data-do=snooze]").addEventListener("click", () => changeSnooze((path) => post(path, { minutes: Number(large.querySelector("select").value) })));
+large.querySelector("[data-do=wake]").addEventListener("click", () => changeSnooze(remove));
+
 function enlarge(card) {
+  enlarged = card;
+  drawSnooze();
   const { camera } = card, picture = large.querySelector("img");
   large.querySelector("h2").textContent = card.name;
   drawState(large.querySelector(".state"), camera);
