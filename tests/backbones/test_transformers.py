@@ -144,7 +144,8 @@ def test_the_error_says_which_file_to_save_where(nothing_here, card):
     with pytest.raises(WeightsError) as caught:
         create_backbone(card.name)
     said = str(caught.value)
-    assert f"save {weights.url} ({weights.megabytes:.0f} MB) as {file} into {nothing_here / 'TORCH_HOME'}" in said
+    address = f"{weights.megabytes:.0f} MB, {weights.url}, saved under that name"
+    assert f"put {file} ({address}) into {nothing_here / 'TORCH_HOME'}" in said
     assert f"weights {weights.id} of {card.name} are not on this machine" in said
 
 

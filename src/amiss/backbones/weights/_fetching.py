@@ -56,12 +56,10 @@ def fetch_published(backbone: str, weights: PublishedWeights, on_progress: OnByt
         download(weights.url, path, weights.sha256_start, on_progress, partial(_complaint, weights))
     except (OSError, http.client.HTTPException, WeightsError) as error:
         size = f"{weights.megabytes:.0f} MB, " if weights.megabytes else ""
-        file = f"put {weights.file_name} ({size}{weights.url})"
-        if weights.save_as:
-            file = f"save {weights.url} ({size.rstrip(', ') or 'size unknown'}) as {weights.file_name}"
+        renamed = ", saved under that name" if weights.save_as else ""
         raise WeightsError(
-            f"weights {weights.id} of {backbone} are not on this machine and can't be downloaded ({error}): {file} "
-            f"into {where_to_put()}, or give the file as weights"
+            f"weights {weights.id} of {backbone} are not on this machine and can't be downloaded ({error}): put "
+            f"{weights.file_name} ({size}{weights.url}{renamed}) into {where_to_put()}, or give the file as weights"
         ) from error
     return path
 
