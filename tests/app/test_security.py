@@ -99,6 +99,16 @@ def test_strangers_names_are_refused_and_every_answer_has_its_headers(app: Appli
             assert "strict-transport-security" not in headers
 
 
+@pytest.mark.parametrize(("trusted", "seen"), [(("127.0.0.1",), "203.0.113.9"), ((), "127.0.0.1")])
+def test_whose_word_on_who_a_client_is_counts(trusted: tuple[str, ...], seen: str, tmp_path: Path) -> None:
+    with application(tmp_path, settings=HttpSettings(port=0, trusted_proxies=trusted)) as app, served(app) as server:
+        headers = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "Sec-Fetch-Site": "same-origin"}
+        with httpx.Client(base_url=server.url, headers=headers) as browser:
+            browser.post("/api/v1/login", json={"name": "viewer", "password": PASSWORD})
+            (session,) = [one for one in browser.get("/api/v1/sessions").json()["sessions"] if one["is_this"]]
+    assert session["address"] == seen
+
+
 def test_guessing_is_stopped_and_says_nothing(app: Application) -> None:
     client = app.client()
     answers = [client.post("/api/v1/login", json={"name": "viewer", "password": f"guess-{n}"}) for n in range(4)]

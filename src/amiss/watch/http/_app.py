@@ -98,7 +98,9 @@ class LivePictures(StreamingResponse):
     """
 
     def __init__(self, preview: Preview, may_look: Callable[[], bool] = lambda: True) -> None:
-        super().__init__(_parts(preview, may_look), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+        media_type = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
+        headers = {"X-Accel-Buffering": "no"}  # nginx would keep pictures back
+        super().__init__(_parts(preview, may_look), headers=headers, media_type=media_type)
         self._preview = preview
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
