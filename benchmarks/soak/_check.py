@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from amiss.reading import read_json_lines
 from soak._cameras import DropBox
 from soak._faults import DATABASE_FAULTS, World
 from soak._monitor import Monitor
@@ -54,16 +54,16 @@ def read_database(path: Path) -> tuple[list[Event], list[Delivery]]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
         columns = "event_id, camera, state, started, ended, file, clip"
         events = [
-            Event(
-                key, camera, state, _seconds(start), _seconds(end) if end else _seconds(start), file, clip is not None
-            )
+            Event(key, camera, state, seconds(start), seconds(end) if end else seconds(start), file, clip is not None)
             for key, camera, state, start, end, file, clip in connection.execute(f"SELECT {columns} FROM events")
         ]
-        rows = connection.execute("SELECT key, event_id, channel, state, attempts FROM deliveries")
+        columns = "key, event_id, channel, state, attempts"
+        rows = connection.execute(f"SELECT {columns} FROM deliveries WHERE event_id IS NOT NULL")
         return events, [Delivery(*row) for row in rows]
 
 
-def _seconds(stored: str) -> float:
+def seconds(stored: str) -> float:
+    """Of a time in the database."""
     return datetime.fromisoformat(stored).replace(tzinfo=UTC).timestamp()
 
 
@@ -102,14 +102,14 @@ def check_live_events(
                 continue
             counts["segments_seen"] += 1
             if not any(start - 3 <= event.started_s <= start + SEEN_S for event in own):
-                broken.append(f"{camera.name}: the event at {_clock(start)} is lost")
+                broken.append(f"{camera.name}: the event at {clock(start)} is lost")
                 continue
             if seen_until < end + AFTER_S or _overlaps(blind, start - LEAD_S - 1, end + 2 * AFTER_S):
                 continue
             counts["segments_seen_whole"] += 1
             n = sum(event.started_s < end and event.ended_s > start + 0.5 for event in own)
             if n != 1:
-                broken.append(f"{camera.name}: {n} events at {_clock(start)} instead of one")
+                broken.append(f"{camera.name}: {n} events at {clock(start)} instead of one")
     return dict(counts), broken
 
 
@@ -120,12 +120,12 @@ def check_files(box: DropBox, events: Iterable[Event]) -> list[str]:
 
 
 def check_alerts(
-    world: World, events: Sequence[Event], deliveries: Sequence[Delivery], log: Path
+    world: World, events: Sequence[Event], deliveries: Sequence[Delivery], log: Path, others: Set[str]
 ) -> tuple[dict[str, int], list[str]]:
-    """Each event is told once on each channel; returns counts, and what is broken."""
+    """Each event is told once on each channel; returns counts, and what is broken. Other alerts have keys `others`."""
     counts: Counter[str] = Counter()
     broken = []
-    known = {row.key for row in deliveries}
+    known = {row.key for row in deliveries} | others
     meant = {event.event_id for event in events}
     deliveries = [row for row in deliveries if row.event_id in meant]
     by_event: dict[str, list[Delivery]] = defaultdict(list)
@@ -138,7 +138,7 @@ def check_alerts(
         if made != list(CHANNELS):
             broken.append(f"event {event.event_id} of {event.camera} ({event.state}) has alerts for {made}")
     broken += [f"alert {row.key} to {row.channel} is {row.state}" for row in deliveries if row.state != "sent"]
-    written = Counter(_keys(log, counts))
+    written = Counter(keys_of(log, counts))
     arrived: dict[str, list[float]] = defaultdict(list)
     for arrival in world.receiver.arrivals:
         arrived[arrival.key].append(arrival.time_s)
@@ -155,19 +155,16 @@ def check_alerts(
             wrong = [second for first, second in repeats if not _may_repeat(world, first, second)]
             counts["repeats_with_the_same_key"] += n - 1
             if wrong:
-                broken.append(f"alert {row.key} arrived again at {_clock(wrong[0])}, without a reason")
+                broken.append(f"alert {row.key} arrived again at {clock(wrong[0])}, without a reason")
     broken += [f"alert {key} was sent and isn't in the database" for key in {*written, *arrived} - known]
     return dict(counts), broken
 
 
-def _keys(log: Path, counts: Counter[str]) -> list[str]:
-    keys = []
-    for line in log.read_text().splitlines() if log.exists() else []:
-        try:
-            keys.append(json.loads(line)["id"])
-        except ValueError:
-            counts["torn_lines"] += 1
-    return keys
+def keys_of(log: Path, counts: Counter[str]) -> list[str]:
+    """Of the alerts in the log channel's file; counts its torn lines."""
+    lines = read_json_lines(log, lambda alert: str(alert["id"]))
+    counts["torn_lines"] += len(lines.damaged)
+    return lines.values
 
 
 def _may_repeat(world: World, first_s: float, second_s: float) -> bool:
@@ -183,5 +180,6 @@ def _overlaps(stretches: Iterable[tuple[float, float]], from_s: float, until_s: 
     return any(start < until_s and end > from_s for start, end in stretches)
 
 
-def _clock(time_s: float) -> str:
+def clock(time_s: float) -> str:
+    """For people."""
     return f"{datetime.fromtimestamp(time_s):%H:%M:%S}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from soak._faults import World
@@ -38,6 +41,8 @@ class Monitor:
         self.dropped: dict[str, list[float]] = defaultdict(list)
         """Camera → when clips were dropped."""
         self.n_scores: dict[str, int] = defaultdict(int)
+        self.scored_at: dict[str, list[float]] = defaultdict(list)
+        """Camera → when it was seen to have scored, rising; nan where the service was away in between."""
         self._last: dict[str, tuple[int, int]] = {}
         self._moved_s: dict[str, float] = {}
         self._answered_s = now_s()
@@ -61,6 +66,8 @@ class Monitor:
         world, now = self._world, now_s()
         if now < world.service.up_since_s or not self._is_watching(now):
             self._answered_s = now
+            for name in self._moved_s:
+                self.scored_at[name].append(math.nan)
             self._moved_s.clear()
             return
         cameras = world.service.cameras()
@@ -86,6 +93,7 @@ class Monitor:
         before = self._last.get(name, (0, 0))
         if scores != before[0]:
             self._moved_s[name] = now
+            self.scored_at[name].append(now)
             self.n_scores[name] += scores - before[0] if scores > before[0] else scores
         self._moved_s.setdefault(name, now)
         if dropped > before[1]:
@@ -99,6 +107,14 @@ class Monitor:
     def _last_outage_s(self) -> float:
         service = self._world.service
         return max((end for _, end in service.outages), default=0.0)
+
+    def silences(self, longer_s: float) -> Iterator[tuple[str, float, float]]:
+        """Camera, from, until: for longer than that nothing of it was scored, while the service was there all the time
+        and the camera was its own (a folder may have nothing to score)."""
+        for camera in self._world.cameras:
+            for first, second in itertools.pairwise(self.scored_at[camera.name]):
+                if second - first > longer_s:  # of nan nothing is true
+                    yield camera.name, first, second
 
     def _say(self, wrong: str) -> None:
         self.broken.append(f"{time.strftime('%H:%M:%S')} {wrong}")

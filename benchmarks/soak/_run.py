@@ -22,9 +22,10 @@ sys.path.append(str(Path(__file__).parents[2] / "tests"))  # for the detector th
 
 from helpers.motion import make_motion_detector  # type: ignore[import-not-found]
 from soak._cameras import DropBox, HttpCamera
-from soak._check import FOLDER, check_alerts, check_files, check_live_events, is_settled, read_database
+from soak._check import FOLDER, check_alerts, check_files, check_live_events, is_settled, keys_of, read_database
 from soak._faults import Injector, World
 from soak._monitor import Monitor
+from soak._outages import OFFLINE_AFTER_S, are_told, check_outages, read_outages
 from soak._receiver import Receiver
 from soak._scene import PERIOD_S, Scene, now_s
 from soak._service import Service
@@ -42,6 +43,7 @@ state: {disk}/state
 http: {{port: {port}}}
 retention: {{min_free_gb: 0, max_gb: 0.03}}
 defaults:
+  offline_after_s: {offline_after_s}
   alarm: {{smoothing_s: 1, merge_gap_s: 2}}
   record: {{pre_s: 2, post_s: 2}}
   source: {{open_timeout_s: 5, read_timeout_s: 5, queue_clips: 16}}
@@ -52,6 +54,7 @@ channels:
   log: {{kind: log, path: {disk}/alerts.jsonl}}
 rules:
   - {{name: all, channels: [hook, log], on: closed, cooldown_s: 0}}
+  - {{name: cameras, channels: [hook, log], on: offline, cooldown_s: 0}}
 """
 
 
@@ -73,6 +76,7 @@ def run_soak(out: Path, hours: float, seed: int) -> dict[str, Any]:
         urls = {camera.name: camera.url for camera in cameras} | {FOLDER: f"folder:{box.folder}"}
         configuration = CONFIGURATION.format(
             detector=detector, disk=disk, port=(port := _free_port()), webhook=receiver.url,
+            offline_after_s=OFFLINE_AFTER_S,
             cameras="\n".join(f'  {name}: {{url: "{url}"}}' for name, url in urls.items()),
         )  # fmt: skip
         file = folder / "watch.yaml"
@@ -103,7 +107,9 @@ def _soak(world: World, box: DropBox, hours: float, seed: int, out: Path) -> dic
     box.stop()
     ended = now_s()
     print("the faults are over; waiting until all is told", flush=True)
-    while now_s() < ended + SETTLE_S and not (now_s() > ended + 20 and is_settled(world, box, ended)):
+    while now_s() < ended + SETTLE_S and not (
+        now_s() > ended + 20 and is_settled(world, box, ended) and are_told(world.database)
+    ):
         time.sleep(1)
     monitor.stop()
     if world.service.ended_by_itself:
@@ -148,9 +154,13 @@ def _final(world: World, monitor: Monitor, box: DropBox, watched: tuple[float, f
     segments, lost = check_live_events(world, monitor, events, watched[0] + 5, watched[1] - 5)
     files = check_files(box, events)
     events = [event for event in events if event.file or event.started_s < watched[1]]  # later ones may be on their way
-    alerts, untold = check_alerts(world, events, deliveries, world.disk / "alerts.jsonl")
+    log = world.disk / "alerts.jsonl"
+    outages, told = read_outages(world.database)
+    alerts, untold = check_alerts(world, events, deliveries, log, {row.key for row in told})
+    arrived = {"log": Counter(keys_of(log, Counter())), "hook": Counter(a.key for a in world.receiver.arrivals)}
+    away, unnoticed = check_outages(monitor, outages, told, arrived)
     rejected = list(world.disk.rglob("rejected.jsonl"))
-    result["broken"] += [*lost, *files, *untold, *(f"records in {path}" for path in rejected)]
+    result["broken"] += [*lost, *files, *untold, *unnoticed, *(f"records in {path}" for path in rejected)]
     result |= {
         "hours": round((watched[1] - watched[0]) / 3600, 3),
         "events": len(events),
@@ -158,6 +168,7 @@ def _final(world: World, monitor: Monitor, box: DropBox, watched: tuple[float, f
         "events_without_video": sum(not event.has_clip for event in events),
         **segments,
         **alerts,
+        **away,
         "webhook_not_taken": world.receiver.n_not_taken,
     }
     return result
