@@ -105,6 +105,7 @@ def ceiling(repeats: int) -> dict[str, Any]:
 def measure_parts(clips: int, repeats: int) -> dict[str, Any]:
     """One long video in one go, by one process with as many threads as there are cores, and in parts."""
     rates: dict[str, list[float]] = {"one go": [], "parts": []}
+    _readers._SPLITS_FROM = 2
     with tempfile.TemporaryDirectory() as temporary:
         path = write_videos(Path(temporary), 1, clips)["v0"]
         engine = TakesAll()

@@ -3,9 +3,9 @@
 Each has a video of its own. A queue, bounded in clips and in bytes, keeps them some clips ahead of the backbone. Large
 videos are read by fewer at once: a clip of 4K frames takes 400 MB.
 
-Where fewer videos are left than there are readers, a long one is split, and its parts are read at once. Their clips
-come in any order, and each says which one it is. Where a part turns out not to be decodable by itself, the video is
-read again in one go, which a notice says.
+Where fewer videos are left than there are readers, as on a GPU, a long one is split, and its parts are read at once.
+Their clips come in any order, and each says which one it is. Where a part turns out not to be decodable by itself, the
+video is read again in one go, which a notice says.
 """
 
 import os
@@ -31,7 +31,8 @@ _VIEWS_AHEAD = 8  # clips times crops that wait for the engine, beside a batch
 _DECODED_BYTES = 1 << 30  # of decoded frames that all readers hold
 _CPU_READERS = 2  # a third one gained nothing: the backbone needs the cores
 _GPU_READERS = 16  # each is a process that decodes; never more than there are cores
-_PART_FRAMES = 1500  # of a part of a video, at least: a minute
+_PART_FRAMES = 3000  # of a part of a video, at least: two minutes, beside which starting a process is little
+_SPLITS_FROM = 3  # readers; with fewer, one process that decodes in threads is as fast
 
 
 @dataclass
@@ -200,12 +201,13 @@ class Readers:
     def _open(self, video: VideoUnderWay) -> ClipReader | None:
         """Begin to read a video; None where its parts are to be read."""
         reader = ClipReader(video.path, *self._how, stop=self._stop)
-        some_are_free = len(self._ahead) < len(self._threads) - 1
+        count = len(self._threads)
+        some_are_free = count >= _SPLITS_FROM and len(self._ahead) < count - 1
         if not some_are_free or (reader.stated_frames or 0) < 2 * _PART_FRAMES:
             return reader
         clip_len, stride, _, rate = self._how
         try:
-            split = split_video(video.path, len(self._threads), _PART_FRAMES, clip_len, stride, rate, self._stop)
+            split = split_video(video.path, count, _PART_FRAMES, clip_len, stride, rate, self._stop)
         except VideoError as error:
             self._tell_one_go(video, error)
             return reader
