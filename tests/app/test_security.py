@@ -130,17 +130,18 @@ def test_attempts_count_by_network_and_by_name() -> None:
     now = [0.0]
     attempts = Attempts(lambda: now[0])
     for _ in range(BY_ADDRESS):
-        assert attempts.wait_s("2001:db8::1", "ada") == 0
-        attempts.failed("2001:db8::1", "ada")
-    assert attempts.wait_s("2001:db8::ffff:2", "eve") > 0  # the same network
-    assert attempts.wait_s("2001:db8:1::1", "ada") == 0
-    assert attempts.wait_s("::ffff:192.0.2.1", "eve") == 0
+        assert attempts.begin("2001:db8::1", "ada") == 0
+    assert attempts.begin("2001:db8::ffff:2", "eve") > 0  # the same network
+    assert attempts.begin("2001:db8:1::1", "ada") == 0
+    assert attempts.begin("::ffff:192.0.2.1", "eve") == 0
     now[0] = WITHIN_S + 1
-    assert attempts.wait_s("2001:db8::1", "ada") == 0
+    assert attempts.begin("2001:db8::1", "ada") == 0
     for n in range(BY_NAME):
-        attempts.failed(f"192.0.2.{n}", "ada")
-    assert attempts.wait_s("198.51.100.1", "ada") > 0
-    assert attempts.wait_s("198.51.100.1", "eve") == 0
+        attempts.begin(f"192.0.2.{n}", "ada")
+    assert attempts.begin("198.51.100.1", "ada") > 0
+    assert attempts.begin("198.51.100.1", "eve") == 0
+    attempts.succeeded("198.51.100.1", "ada")
+    assert attempts.begin("198.51.100.1", "ada") == 0
 
 
 @pytest.mark.parametrize("path", ["../amiss.db", "..%2famiss.db", "%2e%2e/amiss.db", "..\\amiss.db", "/etc/passwd",

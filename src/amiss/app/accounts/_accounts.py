@@ -85,11 +85,10 @@ class Accounts:
         """
         self.ensure_first()
         name = name.strip().lower()
-        if (wait_s := self._attempts.wait_s(address, name)) > 0:
+        if (wait_s := self._attempts.begin(address, name)) > 0:
             raise TooManyAttemptsError(wait_s)
         found = self._rows.user_named(name) if _NAME.fullmatch(name) else None
         if not self._passwords.is_right(password, None if found is None else found[1]) or found is None:
-            self._attempts.failed(address, name)
             self._note(name if found else "?", "login failed", _short(address, _ADDRESS))
             raise LoginRefusedError("name or password is wrong")
         self._attempts.succeeded(address, name)
@@ -183,12 +182,12 @@ class Accounts:
             UsageError: the new one won't do.
         """
         check_password(new)
-        if (wait_s := self._attempts.wait_s(address, identity.name)) > 0:
+        if (wait_s := self._attempts.begin(address, identity.name)) > 0:
             raise TooManyAttemptsError(wait_s)
         found = self._rows.user_named(identity.name)
         if found is None or not self._passwords.is_right(old, found[1]):
-            self._attempts.failed(address, identity.name)
             raise LoginRefusedError("the old password is wrong")
+        self._attempts.succeeded(address, identity.name)
         user = found[0]
         hashed = self._passwords.hash(new)
         self._rows.change_user(user.user_id, role=user.role, cameras=user.cameras, password=hashed)

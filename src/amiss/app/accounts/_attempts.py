@@ -25,27 +25,31 @@ class Attempts:
         self._failures: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def wait_s(self, address: str, name: str) -> float:
-        """Seconds until another attempt is allowed; 0 = now."""
-        now = self._clock()
-        with self._lock:
-            return max(self._wait(key, most, now) for key, most in _keys(address, name))
+    def begin(self, address: str, name: str) -> float:
+        """Count an attempt, which has failed until it `succeeded`: those that run at once count, too.
 
-    def failed(self, address: str, name: str) -> None:
-        """Count a failure."""
+        Returns:
+            Seconds until one is allowed; 0: this one is.
+        """
         now = self._clock()
         with self._lock:
+            wait_s = max(self._wait(key, most, now) for key, most in _keys(address, name))
+            if wait_s > 0:
+                return wait_s
             for key, most in _keys(address, name):
                 recent = [then for then in self._failures.pop(key, []) if now - then < WITHIN_S]
                 self._failures[key] = [*recent, now][-most:]
             while len(self._failures) > _MAX_KNOWN:
                 self._failures.popitem(last=False)
+        return 0.0
 
     def succeeded(self, address: str, name: str) -> None:
-        """Forget what failed from this address."""
+        """Forget what failed from this address, and that this attempt of the name was counted."""
+        by_address, by_name = (key for key, _ in _keys(address, name))
         with self._lock:
-            for key, _ in _keys(address, name)[:1]:
-                self._failures.pop(key, None)
+            self._failures.pop(by_address, None)
+            if self._failures.get(by_name):
+                self._failures[by_name].pop()
 
     def _wait(self, key: tuple[str, str], most: int, now: float) -> float:
         recent = [then for then in self._failures.get(key, []) if now - then < WITHIN_S]
