@@ -7,7 +7,7 @@ from typing import Any
 
 from amiss.errors import UsageError
 
-_EXTRAS = {"paho": "mqtt", "argon2": "web", "python_multipart": "web"}
+_EXTRAS = {"paho": "mqtt", "argon2": "web"}
 _WATCH = ("alembic", "apprise", "fastapi", "prometheus_client", "psycopg", "sqlalchemy", "starlette", "uvicorn")
 
 
