@@ -106,12 +106,18 @@ def _page(name: str, request: Request) -> Response:
         left_out.update(_OF_CAMERAS)
     shown = {page: address for page, address in _PAGES.items() if page not in left_out}
     values: dict[str, Any] = {"page": name, "pages": shown, "user": {"name": who.name, "role": who.role}}
+    if name == "settings":
+        values["has_configuration"] = _context(request).config_file is not None
     return HTMLResponse(render(f"app/pages/{name}.html", **values))
 
 
 def _has_cameras(request: Request) -> bool:
+    return bool(_context(request).view.watched.cameras())
+
+
+def _context(request: Request) -> AppContext:
     context: AppContext = request.app.state.context
-    return bool(context.view.watched.cameras())
+    return context
 
 
 @functools.lru_cache(maxsize=64)

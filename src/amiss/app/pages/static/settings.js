@@ -66,5 +66,5 @@ onSubmit($("#user"), async ({ name, password, role, cameras }) => {
   await showUsers();
 });
 
-await attempt(() => Promise.all([showSessions(), showTokens(), ...(mayAdminister ? [showUsers(), showConfiguration()] : [])]));
+await attempt(() => Promise.all([showSessions(), showTokens(), ...(mayAdminister ? [showUsers()] : []), showConfiguration()]));
 ready();
