@@ -150,7 +150,11 @@ def _branches(connection: Connection, query: EventQuery) -> list[_Branch]:
             statements = _per_camera(some, query.cameras)
         return [_Branch(statement, place, events.c.event_id) for statement in statements]
     named = {word: _cameras_named(connection, word, query.cameras) for word in words}
-    first = min(words, key=lambda word: (len(named[word]) > 0, _count_word(connection, word)))
+    found = {word: _count_word(connection, word) for word in words}
+    first = min(words, key=lambda word: (len(named[word]) > 0, found[word]))
+    if query.order == "score" and found[first] == _RARE:  # too many to be put in order: the best have it soon
+        some = some.where(*(_has_word(word, named[word]) for word in words))
+        return [_Branch(statement, place, events.c.event_id) for statement in _per_camera(some, query.cameras)]
     others = [_has_word(word, named[word]) for word in words if word != first]
     in_index = event_words.c  # in order of time, as the events' own columns are not where a word is looked up
     of_word = select(events).join(

@@ -120,6 +120,7 @@ events = Table(
     Index("ix_events_camera_peak_score", "camera", "peak_score", "event_id"),
     Index("ix_events_camera_verdict", "camera", "verdict", "started", "event_id"),
     Index("ix_events_verdict", "verdict", "started", "event_id"),
+    Index("ix_events_verdict_peak_score", "verdict", "peak_score", "event_id"),
     Index("ix_events_label", "label", "started", "event_id"),
     Index("ix_events_state", "state", "started", "event_id"),
     Index("ix_events_protected", "protected", "started", "event_id"),

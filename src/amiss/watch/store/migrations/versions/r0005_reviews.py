@@ -20,6 +20,7 @@ _INDEXES = {
     "camera_peak_score": ["camera", "peak_score", "event_id"],
     "camera_verdict": ["camera", "verdict", "started", "event_id"],
     "verdict": ["verdict", "started", "event_id"],
+    "verdict_peak_score": ["verdict", "peak_score", "event_id"],
     "label": ["label", "started", "event_id"],
     "state": ["state", "started", "event_id"],
     "protected": ["protected", "started", "event_id"],
