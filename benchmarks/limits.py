@@ -158,7 +158,7 @@ def learning(manifest: Manifest, features: FeatureSet, recipe: Recipe, draws: in
             kept = []
             for label in (0, 1):
                 same = [video for video in usable if video.label == label]
-                kept += [same[i] for i in rng.permutation(len(same))[: round(share * len(same))]]
+                kept += [same[i] for i in rng.permutation(len(same))[: max(2, round(share * len(same)))]]
             part = Manifest((*kept, *manifest.split("test")), manifest.source)
             with tempfile.TemporaryDirectory() as folder:
                 train(recipe, part, features, Path(folder) / "run", seed=draw)
