@@ -43,7 +43,7 @@ def test_clips_before_a_gap_are_scored_without_those_after_it(
     assert made.push(SentClip(clip(0)), features(0.25)) == []
     assert made.push(SentClip(clip(1)), features(0.5)) == []
     before = made.push(SentClip(clip(second, connection)), features(0.75))
-    assert [(found.started, score) for found, score in before] == [
+    assert [(found.clip.started, found.score) for found in before] == [
         (clip(0).started, 0.25), (clip(1).started, 0.5)
     ]  # fmt: skip
     assert [scored.score for scored in made.finish()] == [0.75]
