@@ -252,12 +252,12 @@ def test_the_log_names_every_file_its_damage_and_what_is_left_out(
     told = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [(level, text) for level, text in told if level == "INFO"] == [
         ("INFO", f"yard: {text}")
-        for text in ("c.mp4 begins", "a.ts begins", "b?.mp4 begins", "d.ts begins", "d.ts ended")
+        for text in ("c.mp4 begins", "a.ts begins", "b\\n.mp4 begins", "d.ts begins", "d.ts ended")
     ]  # fmt: skip
     unread, unscored, damaged = (text for level, text in told if level == "WARNING")
     assert unread.startswith("yard: c.mp4 is left out until the next start: can't be read: ")
     assert unscored.startswith("yard: a.ts is left out until the next start: 5")
-    assert damaged.startswith("yard: b?.mp4 is damaged: can't be read as a video: ")
+    assert damaged.startswith(r"yard: b\n.mp4 is damaged: can't be read as a video: ")
     assert worker.counters().damaged == 3
     assert sorted(remembered(tmp_path)) == ["b\n.mp4", "d.ts"]
 
