@@ -18,6 +18,7 @@ A message says what is wrong, the value seen, and what to do. The command line p
 """
 
 _LONGEST_ANSWER = 1000
+_LONGEST_LINE = 2000  # of a message; characters
 
 
 def showable(text: str, most: int | None = None) -> str:
@@ -32,14 +33,25 @@ def showable(text: str, most: int | None = None) -> str:
     return line if most is None or len(line) <= most else f"{line[:most]}…"
 
 
+def _short(line: str) -> str:
+    line = showable(line)
+    if len(line) <= _LONGEST_LINE:
+        return line
+    return f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 4 :]}"  # the end says what to do
+
+
 class Notice(UserWarning):
     """Something worth knowing that is no fault: what takes long and why, or goes another way with the same result."""
 
 
 class AmissError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors raised on purpose. Its text can be shown, whatever it repeats of a file or a name: printable,
+    and of a line that is too long the middle is left out."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return "\n".join(map(_short, super().__str__().split("\n")))
 
 
 class UsageError(AmissError, ValueError):

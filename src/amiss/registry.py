@@ -9,9 +9,10 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from amiss.errors import UsageError
+from amiss.errors import UsageError, showable
 
 T = TypeVar("T")
+_LONGEST_NAME = 80  # characters of a name that messages repeat
 
 
 class Registry(Generic[T]):
@@ -84,9 +85,10 @@ class Registry(Generic[T]):
         """The message for a name that nothing has."""
         names = self.names()
         hint = did_you_mean(name, names)
+        given = showable(repr(name), _LONGEST_NAME)
         if self._listed_by is None:
-            return f"unknown {self.kind} {name!r}. {hint}Known are {names}"
-        return f"unknown {self.kind} {name!r}. {hint or f'`{self._listed_by}` lists them'}".rstrip()
+            return f"unknown {self.kind} {given}. {hint}Known are {names}"
+        return f"unknown {self.kind} {given}. {hint or f'`{self._listed_by}` lists them'}".rstrip()
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         if self.group is None:

@@ -210,5 +210,5 @@ def refusal(read: Callable[[], object]) -> str | None:
 def check_message(text: str) -> None:
     """Whether it is a line that a person can read."""
     assert text.strip()
-    assert len(text) < 2000, text[:300]
+    assert len(text) <= 2000, text[:300]
     assert text.replace("\u00a0", " ").isprintable(), text

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,30 @@ def test_spoilt_bytes(parser: Parser, folder: Path, data: st.DataObject) -> None
 @given(data=st.data())
 def test_spoilt_values(parser: Parser, folder: Path, data: st.DataObject) -> None:
     check_spoilt_values(parser, folder, data)
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each container in JSON values with each of its keys."""
+    for key in list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield value, key
+        yield from places(value[key])
+
+
+@EVERY_JSON
+@pytest.mark.parametrize("odd", ["x" * 3000, "\ud7fc\x1b"], ids=["long", "unprintable"])
+def test_what_is_long_or_unprintable_is_shown_as_a_line(parser: Parser, folder: Path, odd: str) -> None:
+    file = folder / parser.file
+    good, *rest = file.read_text().splitlines() if parser.file.endswith(".jsonl") else [file.read_text()]
+    for i in range(len(list(places(json.loads(good))))):
+        for as_name in (False, True):
+            values = json.loads(good)
+            within, key = list(places(values))[i]
+            if as_name and isinstance(within, dict):
+                within[odd] = within.pop(key)
+            else:
+                within[key] = odd
+            file.write_text("\n".join([json.dumps(values), *rest]))
+            refusal(lambda: parser.read(folder))
 
 
 @pytest.mark.slow

@@ -110,7 +110,7 @@ class FeatureSpec:
         stated = given.pop("hash", None)
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(given) - known):
-            raise FeatureError(f"{source}: unknown fields {unknown}; known are {sorted(known)}")
+            raise FeatureError(f"{source}: unknown fields {shown(unknown)}; known are {sorted(known)}")
         try:
             check_values(cls, given)
         except ValueError as error:

@@ -11,7 +11,7 @@ from amiss.datasets import Manifest, Video
 from amiss.errors import EvaluationError, VideoError
 from amiss.evaluation._video_scores import CLIP_LEN, Scores, VideoScores, clip_count, fixed_spans
 from amiss.files import atomic_path, write_json
-from amiss.reading import check_id, load_array, load_arrays, read_json, refusing
+from amiss.reading import check_id, load_array, load_arrays, read_json, refusing, shown
 from amiss.video import FrameTimes
 
 _SPANS, _TIMES = "/spans", "/times"  # no video id has a slash
@@ -97,7 +97,7 @@ def _from_mapping(raw: Any, source: str) -> Scores:
     values = {name: value for name, value in raw.items() if name not in settings}
     for name, value in settings.items():
         if not np.issubdtype(np.asarray(value).dtype, np.integer) or value < 1:
-            raise EvaluationError(f"{source}: {name} is {value!r}; it must be a number of frames, 1 or more")
+            raise EvaluationError(f"{source}: {name} is {shown(value)}; it must be a number of frames, 1 or more")
     if not values:
         raise EvaluationError(f"{source} has no videos")
     clip_len = int(settings.get("clip_len", CLIP_LEN))
@@ -108,7 +108,8 @@ def _from_mapping(raw: Any, source: str) -> Scores:
         own = isinstance(value, Mapping)
         if own and ("scores" not in value or value.keys() - {"scores", "spans", "times"}):
             raise EvaluationError(
-                f"{source}: {video_id} has {sorted(value)}; it needs scores and may have spans and times"
+                f"{source}: {shown(video_id, quoted=False)} has {shown(sorted(value))}; it needs scores "
+                "and may have spans and times"
             )
         numbers, spans = (value["scores"], value.get("spans")) if own else (value, None)
         knots = value.get("times") if own else None
@@ -118,7 +119,7 @@ def _from_mapping(raw: Any, source: str) -> Scores:
             times = None if knots is None else FrameTimes.of_knots(knots)
             scores[video_id] = VideoScores(numbers, spans, times)
         except (EvaluationError, VideoError, TypeError, ValueError) as error:
-            raise EvaluationError(f"{source}: {video_id}: {error}") from None
+            raise EvaluationError(f"{source}: {shown(video_id, quoted=False)}: {error}") from None
     return scores
 
 

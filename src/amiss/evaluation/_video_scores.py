@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amiss.errors import EvaluationError
+from amiss.reading import shown
 from amiss.video import FrameTimes
 
 CLIP_LEN = 16
@@ -56,9 +57,11 @@ def _checked_spans(spans: Sequence[Sequence[int]], n_scores: int) -> Spans:
     checked, last = [], 0
     for span in spans:
         if len(span) != 2 or not 0 <= span[0] <= span[1] or int(span[0]) != span[0] or int(span[1]) != span[1]:
-            raise EvaluationError(f"span {list(span)} is not [start, end) in frames with 0 <= start <= end")
+            raise EvaluationError(f"span {shown(list(span))} is not [start, end) in frames with 0 <= start <= end")
         if span[0] < last:
-            raise EvaluationError(f"span {list(span)} starts before the one in front of it; spans must be in order")
+            raise EvaluationError(
+                f"span {shown(list(span))} starts before the one in front of it; spans must be in order"
+            )
         last = int(span[0])
         checked.append((last, int(span[1])))
     return tuple(checked)
