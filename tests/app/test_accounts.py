@@ -13,6 +13,7 @@ pytest.importorskip("argon2", reason="needs amiss[web]")
 from amiss.app.accounts import LoginRefusedError
 from amiss.errors import UsageError
 from helpers.app import PASSWORD, Application
+from helpers.waiting import wait_until
 
 pytest_plugins = ("helpers.databases",)
 
@@ -31,8 +32,14 @@ def test_accounts_in_both_databases(tmp_path: Path, database_url: str) -> None:
         program = accounts.with_token(token)
         assert program is not None
         assert (program.role, program.token_id) == ("viewer", made.token_id)
+        assert accounts.is_valid(program)
         accounts.change_user(ada.user_id, role="viewer", cameras=None, password=None, actor="tests")
         assert not accounts.is_valid(ada)
+        assert not accounts.is_valid(program)  # it was let in for one camera
+        over, _ = accounts.add_token(ada, "over soon", "viewer", 0.5 / 86400)
+        program = accounts.with_token(over)
+        assert program is not None
+        wait_until(lambda: not accounts.is_valid(program), 5)
         changed = accounts.with_session(secret)
         assert changed is not None
         assert (changed.role, changed.cameras) == ("viewer", None)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,9 +47,9 @@ ROUTES = {
     "PATCH /events/{event_id}": "reviewer",
     "POST /events/bulk": "reviewer",
     "GET /users": "admin",
-    "POST /users": "admin",
-    "PATCH /users/{user_id}": "admin",
-    "DELETE /users/{user_id}": "admin",
+    "POST /users": "login",
+    "PATCH /users/{user_id}": "login",
+    "DELETE /users/{user_id}": "login",
     "GET /audit": "admin",
     "GET /sessions": "viewer",
     "DELETE /sessions/{session_id}": "viewer",
@@ -183,6 +184,25 @@ def test_a_token_makes_no_other_and_has_no_more_rights_than_it_was_given(app: Ap
     assert made["secret"] not in listed.text
     assert browser.delete(f"/api/v1/tokens/{made['token']['token_id']}").status_code == 204
     assert program.get("/api/v1/me").status_code == 401
+    admin = app.program("boss")
+    viewer_id = next(one["user_id"] for one in admin.get("/api/v1/users").json()["users"] if one["name"] == "viewer")
+    assert admin.patch(f"/api/v1/users/{viewer_id}", json={"password": "another-password"}).status_code == 403
+
+
+def test_why_it_is_not_ready_is_told_to_who_sees_all_cameras(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.context.view, "not_ready", lambda: ["the configuration is wrong: cameras.yard"])
+    assert app.program("door-only").get("/api/v1/health").json() == {"ready": False, "reasons": []}
+    assert "yard" in app.program("viewer").get("/api/v1/health").text
+
+
+def test_a_reviewer_stops_no_job_of_an_admin(app: Application) -> None:
+    begun = threading.Event()
+    job = app.jobs.submit("retrain", "the detector", "boss", lambda work: begun.set() or {"ended": work.stop.wait(10)})
+    assert begun.wait(5)
+    url = f"/api/v1/jobs/{job.job_id}"
+    assert app.program("reviewer").delete(url).status_code == 403
+    assert app.program("reviewer").get(url).json()["state"] == "running"
+    assert app.program("boss").delete(url).status_code == 200
 
 
 def test_rights_that_are_taken_away_are_gone_at_once(app: Application) -> None:

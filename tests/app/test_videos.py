@@ -4,6 +4,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_names_of_uploads_are_plain_and_stay_in_their_folder(tmp_path: Path, nam
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
-def test_what_is_no_video_too_large_or_empty_leaves_nothing(tmp_path: Path) -> None:
+def test_what_is_no_video_too_large_or_empty_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "uploads"
     for name in ("page.html", "clip.mp4.exe", "mp4"):
         with pytest.raises(UsageError, match="isn't the name of a video"):
@@ -90,6 +91,11 @@ def test_what_is_no_video_too_large_or_empty_leaves_nothing(tmp_path: Path) -> N
     assert str(folder) not in str(error.value)
     with pytest.raises(OutputError, match="the disk has room for"):
         Upload(folder, "a.mp4", 10**17, 10**18)
+    with Upload(folder, "a.mp4", None, 10**6) as taken:
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**9 + 100))
+        taken.write(b"x" * 100)
+        with pytest.raises(OutputError, match="the disk has room for 0 MB more"):  # others have filled it meanwhile
+            taken.write(b"x" * 101)
     assert list(folder.iterdir()) == []
 
 

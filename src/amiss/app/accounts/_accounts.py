@@ -117,8 +117,7 @@ class Accounts:
         found = self._rows.token_with(_digest(token))
         if found is None:
             return None
-        role = min(found.role, found.user.role, key=ROLES.index)
-        return Identity(found.user.user_id, found.user.name, role, _cameras(found.user), token_id=found.token_id)
+        return _of_token(found)
 
     def is_valid(self, identity: Identity) -> bool:
         """Whether who was let in would still be, with the same rights; True where the database can't say."""
@@ -127,7 +126,9 @@ class Accounts:
                 sessions = self._rows.sessions(identity.user_id)
                 return any(_of_session(session) == identity for session in sessions)
             if identity.token_id is not None:
-                return any(token.token_id == identity.token_id for token in self._rows.tokens(identity.user_id))
+                now, tokens = datetime.now(UTC), self._rows.tokens(identity.user_id)
+                lasting = [token for token in tokens if token.expires is None or token.expires > now]
+                return any(_of_token(token) == identity for token in lasting)
         except StoreError:
             return True
         return True
@@ -262,6 +263,11 @@ class Accounts:
 def _of_session(session: Session) -> Identity:
     user = session.user
     return Identity(user.user_id, user.name, user.role, _cameras(user), session_id=session.session_id)
+
+
+def _of_token(token: Token) -> Identity:
+    user, role = token.user, min(token.role, token.user.role, key=ROLES.index)
+    return Identity(user.user_id, user.name, role, _cameras(user), token_id=token.token_id)
 
 
 def _cameras(user: User) -> frozenset[str] | None:

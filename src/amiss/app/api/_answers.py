@@ -58,12 +58,20 @@ def _person(request: Request) -> Identity:
     return who
 
 
+def _admin_person(who: Annotated[Identity, Depends(_at_least("admin"))]) -> Identity:
+    if who.token_id is not None:
+        raise HTTPException(403, "this is for admins who log in, not for tokens")
+    return who
+
+
 Context = Annotated[AppContext, Depends(_context)]
 Person = Annotated[Identity, Depends(_person)]
 """Somebody who has logged in."""
 Viewer = Annotated[Identity, Depends(_at_least("viewer"))]
 Reviewer = Annotated[Identity, Depends(_at_least("reviewer"))]
 Admin = Annotated[Identity, Depends(_at_least("admin"))]
+AdminPerson = Annotated[Identity, Depends(_admin_person)]
+"""An admin who has logged in: what would outlast a stolen token."""
 
 
 def _all_cameras(who: Viewer) -> None:

@@ -116,8 +116,7 @@ def start(
     """Start a job. It begins when those before it have ended."""
     if isinstance(wanted, ScoreJob):
         return _start_score(wanted, who, context)
-    if not who.is_at_least("admin"):
-        raise HTTPException(403, f"this takes an admin; you are a {who.role}")
+    _require_admin(who)
     config, file = context.config(), context.config_file
     if config is None or file is None:
         raise HTTPException(400, "there are no cameras here: that takes `amiss serve CONFIG`")
@@ -126,6 +125,11 @@ def start(
     if isinstance(wanted, RetrainJob):
         return job_of(ask_retrain(context.jobs, file.path, wanted.camera, who.name))
     return job_of(ask_calibrate(context.jobs, file.path, wanted.camera, wanted.per_hour, wanted.hours, who.name))
+
+
+def _require_admin(who: Identity) -> None:
+    if not who.is_at_least("admin"):
+        raise HTTPException(403, f"this takes an admin; you are a {who.role}")
 
 
 def _start_score(wanted: ScoreJob, who: Identity, context: AppContext) -> Job:
@@ -141,7 +145,10 @@ def _start_score(wanted: ScoreJob, who: Identity, context: AppContext) -> Job:
 
 @router.delete("/{job_id}")
 def stop(job_id: Id, who: Reviewer, context: Context) -> Job:
-    """Stop a job. What it has done so far stays."""
+    """Stop a job. What it has done so far stays. An admin's are stopped by admins."""
+    job = context.jobs.get(job_id)
+    if job is not None and job.kind != "score":
+        _require_admin(who)
     job = context.jobs.stop(job_id)
     if job is None:
         raise none_such("job")

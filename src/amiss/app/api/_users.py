@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import ConfigDict, Field
 
 from amiss.app.accounts import LEAST_PASSWORD, MOST_PASSWORD
-from amiss.app.api._answers import Admin, Context, Id, Model, none_such
+from amiss.app.api._answers import Admin, AdminPerson, Context, Id, Model, none_such
 from amiss.watch import store
 from amiss.watch.store import Role
 
@@ -98,13 +98,13 @@ def users(who: Admin, context: Context) -> Users:
 
 
 @router.post("/users", status_code=201, tags=["users"])
-def add(new: NewUser, who: Admin, context: Context) -> User:
+def add(new: NewUser, who: AdminPerson, context: Context) -> User:
     """A new user."""
     return _user_of(context.accounts.add_user(new.name, new.role, new.cameras, new.password, actor=who.name))
 
 
 @router.patch("/users/{user_id}", tags=["users"])
-def change(user_id: Id, change: UserChange, who: Admin, context: Context) -> User:
+def change(user_id: Id, change: UserChange, who: AdminPerson, context: Context) -> User:
     """Other rights, which hold at once, or another password."""
     user = context.accounts.user(user_id)
     if user is None:
@@ -117,7 +117,7 @@ def change(user_id: Id, change: UserChange, who: Admin, context: Context) -> Use
 
 
 @router.delete("/users/{user_id}", status_code=204, tags=["users"])
-def remove(user_id: Id, who: Admin, context: Context) -> None:
+def remove(user_id: Id, who: AdminPerson, context: Context) -> None:
     """Remove a user, with all sessions and tokens."""
     if context.accounts.user(user_id) is None:
         raise none_such("user")

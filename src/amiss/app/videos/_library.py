@@ -297,8 +297,12 @@ class Library:
             else:
                 request = {"do": kind, "path": str(video.path), "out": str(out), "result": asdict(result)}
                 request["name"] = Path(video.name).stem
-                with self._exports:
+                if not self._exports.acquire(blocking=False):  # who waits here holds a thread that answers others
+                    raise UsageError("other videos are being exported: try again in a moment")
+                try:
                     run_apart(MODULE, request, Work(lambda *_: None))
+                finally:
+                    self._exports.release()
             yield out
 
     def remove(self, video: LibraryVideo) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from amiss.video import VIDEO_SUFFIXES, read_header
 MB = 10**6
 _KEPT_FREE = 1000 * MB  # of the disk
 _LONGEST_STEM = 120  # characters
+_naming = threading.Lock()  # two of one name that end at once: neither takes the other's place
 _ODD = re.compile(r"[^\w .()+,@=-]")
 
 
@@ -42,9 +44,7 @@ class Upload:
             self._check(n_bytes)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(folder).free - _KEPT_FREE
-            if (n_bytes or 0) > free:
-                raise OutputError(f"the disk has room for {max(free, 0) // MB} MB more; remove some videos first")
+            self._check_room(n_bytes or 0)
             # beside the uploads, not among them: it isn't a video yet
             self._own = tempfile.TemporaryDirectory(prefix=".upload-", dir=folder)
             self._path = Path(self._own.name) / self.name
@@ -70,9 +70,10 @@ class Upload:
         self._n_bytes += len(data)
         self._check(self._n_bytes)
         try:
+            self._check_room(len(data))  # others may be uploading, and cameras need the disk, too
             self._file.write(data)
         except OSError as error:
-            raise output_error(self._folder / self.name, error) from error
+            raise _told(self._folder / self.name, error) from error
 
     def finish(self) -> Path:
         """Where it is now, if it is a video.
@@ -89,8 +90,9 @@ class Upload:
                 read_header(self._path)
             except VideoError as error:
                 raise VideoError(str(error).replace(str(self._path), self.name)) from None
-            path = self._free_name()
-            self._path.rename(path)
+            with _naming:
+                path = self._free_name()
+                self._path.rename(path)
         except OSError as error:
             raise _told(self._folder, error) from error
         return path
@@ -98,6 +100,11 @@ class Upload:
     def _check(self, n_bytes: int) -> None:
         if n_bytes > self._most:
             raise UsageError(f"{self.name} is larger than {self._most // MB} MB; put it into the folder yourself")
+
+    def _check_room(self, n_bytes: int) -> None:
+        free = shutil.disk_usage(self._folder).free - _KEPT_FREE
+        if n_bytes > free:
+            raise OutputError(f"the disk has room for {max(free, 0) // MB} MB more; remove some videos first")
 
     def _free_name(self) -> Path:
         path = self._folder / self.name

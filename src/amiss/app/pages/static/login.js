@@ -13,7 +13,7 @@ form.addEventListener("submit", async (event) => {
     const { name, password } = Object.fromEntries(new FormData(form));
     await post("login", { name, password });
     const next = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
-    location.assign(next.origin === location.origin ? next.pathname + next.search : "/");
+    location.assign(next.origin === location.origin ? next.href : "/");
   } catch (error) {
     problem.textContent = error.message;
     problem.hidden = false;
