@@ -51,6 +51,7 @@ def test_who_is_not_signed_in_is_asked_and_led_on(shown: Pages) -> None:
         page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")
         page.wait_for_url("**/review?order=oldest")
+        page.wait_for_selector("body[data-ready]")
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url("**/login")
 

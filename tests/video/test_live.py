@@ -608,7 +608,7 @@ class Failing:
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, name: str, then: Callable[[], object] = lambda: None) -> None:
-    def open_(path: Path) -> tuple[object, object]:
+    def open_(path: Path, *_: object) -> tuple[object, object]:
         if path.name != name:
             return open_video(path)
         container = Failing(path, then)
@@ -626,7 +626,7 @@ def test_a_file_that_may_not_be_read_is_left_out_until_the_next_start(
     (tmp_path / "b.mp4").symlink_to(tmp_path / "b.mp4")  # a circle
     finished(tmp_path / "c.mp4")
 
-    def open_(path: Path) -> object:
+    def open_(path: Path, *_: object) -> object:
         if path.name == "a.mp4":  # what another user's file with mode 0600 gives; root may read it
             raise PermissionError(13, "Permission denied", str(path))
         return open_video(path)

@@ -168,10 +168,10 @@ def test_what_was_seen_before_the_camera_failed_is_used(
 ) -> None:
     score = CameraWorker._scored
 
-    def failing(self: CameraWorker, clip: object, value: float) -> None:
+    def failing(self: CameraWorker, *scored: object) -> None:
         if self._n_scores == 40:
             raise AmissError("the disk of the engine is gone")
-        score(self, clip, value)  # type: ignore[arg-type]
+        score(self, *scored)  # type: ignore[arg-type]
 
     monkeypatch.setattr(CameraWorker, "_scored", failing)
     settings = config()

@@ -10,16 +10,16 @@ PROGRAM = """
 import signal
 from types import SimpleNamespace
 
-from amiss.cli._watch import _signals
+from amiss.cli._watch import signals
 
 asked = []
 service = SimpleNamespace(ask_to_stop=lambda: asked.append("stop"), ask_to_reload=lambda: asked.append("reload"))
 before = signal.getsignal(signal.SIGUSR2)
-with _signals(service):
+with signals(service):
     signal.raise_signal(signal.SIGHUP)
 signal.SIGBREAK = signal.SIGUSR2
 del signal.SIGHUP
-with _signals(service):
+with signals(service):
     for number in (signal.SIGUSR2, signal.SIGTERM):
         signal.raise_signal(number)
 assert asked == ["reload", "stop", "stop"], asked

@@ -42,7 +42,21 @@ export const post = (path, body = {}) => ask("POST", path, { body });
 export const patch = (path, body) => ask("PATCH", path, { body });
 export const remove = (path) => ask("DELETE", path);
 
+let isLeaving = false;
+
+export async function signOut() {
+  isLeaving = true; // what was asked at the same time is refused from now on, and leads nowhere
+  try {
+    await post("logout");
+  } catch (error) {
+    isLeaving = false;
+    throw error;
+  }
+  location.assign("/login");
+}
+
 function signIn() {
+  if (isLeaving) return;
   location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 

@@ -1,6 +1,6 @@
 // What every page has: signing out, notices, the list of keys, and going from page to page by keys.
 
-import { post } from "./api.js";
+import { signOut } from "./api.js";
 import { listKeys, onKeys } from "./keys.js";
 
 const help = document.querySelector("#help"), notices = document.querySelector("#notices");
@@ -51,10 +51,7 @@ function showHelp() {
 }
 
 document.querySelector("#help-button").addEventListener("click", showHelp);
-document.querySelector("#sign-out").addEventListener("click", () => attempt(async () => {
-  await post("logout");
-  location.assign("/login");
-}));
+document.querySelector("#sign-out").addEventListener("click", () => attempt(signOut));
 
 let isGoing = false; // "g" was pressed: the next letter says where to
 const PLACES = { l: "/", r: "/review", s: "/search", v: "/videos", t: "/teach", y: "/system", e: "/settings" };
