@@ -11,6 +11,7 @@ import typer
 from amiss.cli import _console as console
 from amiss.cli._options import Json
 from amiss.errors import UsageError
+from amiss.reading import shown
 
 if TYPE_CHECKING:
     from amiss.watch import Archive, Config
@@ -78,7 +79,8 @@ def list_events(
     query = replace(
         _query(camera, verdict, label, since, until, min_score, protected, text), order=order, limit=limit
     )  # fmt: skip
-    with _archive(config) as (_, archive):
+    with _archive(config) as (settings, archive):
+        _check_cameras(settings, archive, camera)
         page = archive.list_events(query)
     if as_json:
         console.print_json([_as_json(stored) for stored in page.events])
@@ -86,6 +88,8 @@ def list_events(
     columns = ["event", "camera", "started", "seconds", "score", "review", "class", "note"]
     rows = [_row(stored) for stored in page.events]
     console.print_table(columns, rows)
+    if not rows:
+        console.note("there is no such event")
     if page.next is not None:
         console.note("there are more: use --limit, or narrow it down")
 
@@ -171,6 +175,7 @@ def export(
         _query(camera, verdict, label, since, until, min_score, protected, text), order="oldest", limit=1000
     )  # fmt: skip
     with _archive(config) as (settings, archive):
+        _check_cameras(settings, archive, camera)
         done = export_events(archive, settings.media, query, out, with_media=media)
     if done.missing:
         console.warn(f"{console.counted(len(done.missing), 'event')} without files that are gone, such as "
@@ -236,8 +241,8 @@ def retrain_detector(
         done = retrain(
             archive, settings, teacher, plain=normal or [], recipe=recipe, seed=seed, by=by, on_progress=on_progress
         )
-    if promote:
-        teacher.shelf.promote(done.version.number)
+        if promote:
+            _promote(archive, teacher, done.version.number, by)
     if as_json:
         console.print_json({"version": done.version.number, **asdict(done.report)})
         return
@@ -286,8 +291,7 @@ def promote(
     """Watch with a version of the detector."""
     with _archive(config) as (settings, archive):
         teacher = _teacher(settings, camera)
-        teacher.shelf.promote(version)
-        archive.audit("promote", f"{teacher.shelf.detector.name}: version {version}", actor=by or "amiss")
+        _promote(archive, teacher, version, by)
     _tell_promoted(teacher, version)
 
 
@@ -322,6 +326,19 @@ def _teacher(settings: "Config", camera: str | None) -> "Teacher":
     from amiss.watch.teach import teacher_of
 
     return teacher_of(settings, camera)
+
+
+def _promote(archive: "Archive", teacher: "Teacher", version: int, by: str) -> None:
+    teacher.shelf.promote(version)
+    archive.audit("promote", f"{teacher.shelf.detector.name}: version {version}", actor=by or "amiss")
+
+
+def _check_cameras(settings: "Config", archive: "Archive", names: list[str] | None) -> None:
+    """A mistyped camera would look like one without events; those that were taken out meanwhile are known, too."""
+    known = {*settings.cameras, *(camera.name for camera in archive.cameras())} if names else set()
+    for name in names or ():
+        if name not in known:
+            raise UsageError(f"there is no camera {shown(name)}; there are {', '.join(sorted(known))}")
 
 
 def _query(

@@ -106,6 +106,8 @@ def test_reviews_are_bags_and_what_is_held_out_stays_so(house: House, tmp_path: 
         assert elsewhere.without_clip == (house.events[0],)
     finally:
         gone.write_bytes(kept)
+    with pytest.raises(UsageError, match="their clips are gone"):
+        export_reviews(house.store, tmp_path / "empty", known, tmp_path / "none")
     with pytest.raises(UsageError, match="review first"):
         export_reviews(house.store, media, known, tmp_path / "none", cameras=["nowhere"])
 
@@ -156,8 +158,7 @@ def test_retraining_tells_old_from_new_and_versions_watch_in_turn(house: House) 
     nothing = amiss("detectors", "rollback", house.file)
     assert (nothing.code, "nothing to take back" in nothing.err) == (2, True)
     actions = [entry.action for entry in house.store.audit_log()]
-    assert actions.count("retrain") == 2
-    assert {"promote", "roll-back"} <= set(actions)
+    assert (actions.count("retrain"), actions.count("promote"), actions.count("roll-back")) == (2, 2, 2)
 
 
 def test_what_is_promoted_and_damaged_is_said(tmp_path: Path, detector: Path) -> None:
@@ -206,9 +207,13 @@ def test_events_on_the_command_line(house: House, tmp_path: Path) -> None:
     for args, message in (
         (("show", house.file, "abc"), "no event"), (("review", house.file, event), "give --verdict"),
         (("list", house.file, "--since", "soon"), "looks like 2026-03-01"),
+        (("list", house.file, "--camera", "gaet"), "there is no camera 'gaet'; there are gate"),
+        (("review", house.file, event, "--undo", "--by", "eve"), "its reviews are by 'ann'"),
     ):  # fmt: skip
         ran = amiss("events", *args)
         assert (ran.code, message in " ".join(ran.err.split())) == (2, True), ran.err
+    ran = amiss("retrain", house.file, "--recipe", "nope")
+    assert (ran.code, "nope" in ran.err, (house.config.state / "teach").exists()) == (2, True, False), ran.err
 
 
 @pytest.mark.slow

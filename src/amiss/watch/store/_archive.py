@@ -110,7 +110,8 @@ class Archive:
                 found = list(connection.scalars(select(key).where(key >= first, key < f"{first}g").limit(2)))
         if len(found) != 1:
             many = "several events begin so" if found else "there is no event"
-            raise UsageError(f"{many}: {shown(beginning)}")
+            advice = "give more of its id" if found else "give its id, or at least 6 of its first characters"
+            raise UsageError(f"{many}: {shown(beginning)}; {advice}")
         return found[0]
 
     def cameras(self) -> list[CameraRow]:

@@ -83,6 +83,7 @@ def migrate(engine: Engine) -> None:
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # an index of millions of events takes long
         found = set(MigrationContext.configure(connection).get_current_heads())
         if found - known:
             raise StoreError(

@@ -65,7 +65,9 @@ def undo_review_row(connection: Connection, event_id: str, reviewer: str) -> Rev
     own = select(reviews.c.review_id).where(reviews.c.event_id == event_id, reviews.c.reviewer == reviewer)
     newest = connection.scalar(own.order_by(reviews.c.review_id.desc()).limit(1))
     if newest is None:
-        raise UsageError(f"{shown(reviewer)} has said nothing of event {event_id} that could be taken back")
+        others = sorted({shown(one.reviewer) for one in read_reviews(connection, event_id)})
+        by = f"; its reviews are by {', '.join(others)}" if others else ""
+        raise UsageError(f"{shown(reviewer)} has said nothing of event {event_id} that could be taken back{by}")
     connection.execute(delete(reviews).where(reviews.c.review_id == newest))
     _note(connection, datetime.now(UTC), reviewer, "undo-review", [event_id])
     return _repeat_newest(connection, event_id)

@@ -81,7 +81,7 @@ def export_reviews(
         on_progress: told videos done, of how many, and which one it is.
 
     Raises:
-        UsageError: nothing was reviewed.
+        UsageError: nothing was reviewed, or nothing of it can be read any more.
         StoreError: the database can't be had.
         FeatureError: `out` holds features of another detector's kind.
         WeightsError: the backbone's weights are missing.
@@ -110,6 +110,12 @@ def export_reviews(
     report = extract(files, detector.prepare(weights), features, on_progress)
     there = open_feature_set(features)
     bags = [bag for bag in (*wanted.values(), *gone.values()) if bag.video_id in there]
+    if not bags:
+        why = next(iter(report.failed.values()), "their clips are gone, and no features of them were kept")
+        raise UsageError(
+            f"nothing is left of {len(wanted) + len(gone)} reviewed events and files of plain footage ({why}): review "
+            "events whose clips are there, or give plain footage"
+        )
     write_manifest(Manifest(tuple(bags), "reviews"), out / "manifest.csv")
     n_plain = sum(bag.video_id.startswith("plain__") for bag in bags)
     return BagReport(

@@ -11,6 +11,7 @@ from typing import Any
 from amiss.detection import Detector
 from amiss.errors import UsageError
 from amiss.jobs import OnProgress, RetrainReport, retrain_detector, silent
+from amiss.training import load_recipe
 from amiss.watch.config import Config
 from amiss.watch.store import Archive
 from amiss.watch.teach._bags import BagReport, export_reviews
@@ -98,6 +99,9 @@ def retrain(
             `retrain_detector`.
     """
     settings = config.teach
+    chosen = recipe or settings.recipe
+    if chosen is not None:
+        load_recipe(chosen)  # a mistyped one is told before the features are made
     old = teacher.shelf.folder_of_promoted()
     bags = export_reviews(
         archive,
@@ -117,7 +121,7 @@ def retrain(
         (bags.manifest, bags.features),
         run,
         base=base,
-        recipe=recipe or settings.recipe,
+        recipe=chosen,
         seed=seed,
         on_progress=on_progress,
     )
