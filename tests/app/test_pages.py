@@ -52,6 +52,7 @@ def test_who_is_not_signed_in_is_asked_and_led_on(shown: Pages) -> None:
         page.keyboard.press("Enter")
         page.wait_for_url("**/review?order=oldest")
         page.wait_for_selector("body[data-ready]")
+        page.wait_for_function("[...document.images].every((image) => image.complete)")
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url("**/login")
 
