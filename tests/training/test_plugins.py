@@ -1,6 +1,7 @@
 """Plug-ins of any head: teaching by own rank and by another head; parts of scores, gated by what labels show."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,11 @@ def test_parts_asked_for_are_used_where_nothing_can_be_cross_fitted(
         ("pooled", ["teaching.rounds=1"], r"head 'pooled' is fitted at once.*teaching\.rounds must be 0"),
         ("amiss", ["teaching.teacher=topk"], r"rounds of its own: head_options\.rounds"),
         ("amiss", ["scoring.change=auto"], r"has this part itself.*head_options\.change"),
+        (
+            "amiss",
+            ["head=late-fusion", "head_options.head=amiss", "scoring.change=auto"],
+            r"head 'amiss' has this part itself",
+        ),
         ("topk", ["teaching.teacher=auto"], r"'auto' chooses between recipes: name one of them, \['pooled', 'topk'\]"),
         ("rtfm", ["scoring.causal=true"], r"scoring\.causal is true, and head 'rtfm'"),
     ],
@@ -162,6 +168,26 @@ def test_what_a_head_has_no_use_for_is_refused(
     with pytest.raises(UsageError, match=message):
         train(load_recipe(recipe, settings), *data, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_teaching_is_refused_where_nobody_could_teach(data: tuple[Manifest, FeatureSet], tmp_path: Path) -> None:
+    training = data[0].split("train")
+    one_place = [replace(video, group="same") if video.label else video for video in training]
+    with pytest.raises(UsageError, match=r"two anomalous training videos of different groups.*there is 1"):
+        train(load_recipe("topk", [*QUICK, "teaching.rounds=1"]), Manifest(tuple(one_place)), data[1], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_is_measured_where_only_one_label_could_be_scored(
+    data: tuple[Manifest, FeatureSet], tmp_path: Path
+) -> None:
+    training = data[0].split("train")
+    one_place = Manifest(tuple(replace(video, group="same") if video.label else video for video in training))
+    settings = [*FEW_FOLDS, "scoring.change=auto", "scoring.level=always"]
+    report = train(load_recipe("topk", settings), one_place, data[1], tmp_path / "run")
+    change, level = report.scoring
+    assert change.startswith("scoring.change (auto): does not count; whether it helps can't be told")
+    assert level.startswith("scoring.level (always): counts; whether it helps can't be told")
 
 
 def test_every_plugin_that_is_told_of_can_be_set() -> None:

@@ -45,6 +45,8 @@ def change_agrees(scores: Sequence[Array], changes: Sequence[Array], labels: NDA
     Returns:
         0 where a label has fewer than 20 bags: that says nothing.
     """
+    if _are_few(labels):
+        return 0.0
     found = np.array([_correlation(s, d) for s, d in zip(scores, changes, strict=True)])
     anomalous, normal = found[labels == 1], found[labels == 0]
     return _in_errors(anomalous.mean() - normal.mean(), anomalous, normal)
@@ -60,6 +62,8 @@ def level_tells_more(scores: Sequence[Array], labels: NDArray[np.intp]) -> float
     Returns:
         0 where a label has fewer than 20 bags: that says nothing.
     """
+    if _are_few(labels):
+        return 0.0
     by_level, by_clip = _placements(top_quarter_means(scores), labels), _placements(scores, labels)
     gain = by_level - by_clip
     anomalous, normal = gain[labels == 1], gain[labels == 0]
@@ -118,8 +122,10 @@ def _placements(scores: Sequence[Array], labels: NDArray[np.intp]) -> Array:
     return found
 
 
+def _are_few(labels: NDArray[np.intp]) -> bool:
+    return bool(np.bincount(labels, minlength=2).min() < _FEWEST)
+
+
 def _in_errors(difference: float, anomalous: Array, normal: Array) -> float:
-    if min(len(anomalous), len(normal)) < _FEWEST:
-        return 0.0
     error = np.sqrt(anomalous.var(ddof=1) / len(anomalous) + normal.var(ddof=1) / len(normal))
     return float(difference / max(error, 1e-12))

@@ -29,8 +29,8 @@ def fit_scoring(
         detector: without scoring.
         settings: of the recipe.
         videos: of training.
-        logits: of the head, [T] of each video that was scored by heads not trained on it; where there are none, the
-            detector's own scores of all videos give the scales, and `auto` is `never`.
+        logits: of the head, [T] of each video that was scored by heads not trained on it; where a label has
+            none, the detector's own scores of all videos give the scales, and `auto` is `never`.
         features: of the videos.
 
     Returns:
@@ -41,8 +41,8 @@ def fit_scoring(
     if settings.change == settings.level == "never":
         return _smoothing(settings)
     scored = [video for video in videos if video.video_id in logits]
-    is_judged = bool(scored)
-    scored = scored or list(videos)
+    is_judged = {video.label for video in scored} == {0, 1}
+    scored = scored if is_judged else list(videos)
     labels = np.array([video.label for video in scored], dtype=np.intp)
     rows = {video.video_id: features.load(video.video_id) for video in scored}
     own = [np.mean(logits[video_id], axis=0) if is_judged else detector.head_logits(x) for video_id, x in rows.items()]
@@ -76,7 +76,12 @@ def scored_logits(detector: Detector, logits: Mapping[str, Logits], features: Fe
 
 def _decided(part: str, choice: str, used: bool, errors: float) -> str:
     verdict = "counts" if used else "does not count"
-    return f"scoring.{part} ({choice}): {verdict}; it helps by {errors:.1f} standard errors"
+    measured = (
+        f"it helps by {errors:.1f} standard errors"
+        if errors
+        else "whether it helps can't be told: that takes 20 videos of each label, scored by heads not trained on them"
+    )
+    return f"scoring.{part} ({choice}): {verdict}; {measured}"
 
 
 def _smoothing(settings: ScoringSettings) -> tuple[str, ...]:

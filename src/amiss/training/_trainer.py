@@ -66,7 +66,7 @@ def train_one(
         head = make_head(recipe, features.spec.dim)
         split = split_training(manifest, recipe.selection, seed, skipped)
         _check_clicks(recipe, split, glances, head.fits_at_once)
-        _check_plugins(recipe, head)
+        _check_plugins(recipe, head, split)
         steps = 1 if head.fits_at_once else min(recipe.steps, split.max_steps or recipe.steps)
         recipe = recipe.model_copy(update={"steps": steps})
         run = RunFolder(Path(out), recipe, identity, resume=resume)
@@ -172,25 +172,37 @@ def _check_clicks(recipe: Recipe, split: Split, glances: Glances | None, fits_at
         )
 
 
-def _check_plugins(recipe: Recipe, head: Head) -> None:
-    """Refuse plug-ins that the head has no use for.
+def _check_plugins(recipe: Recipe, head: Head, split: Split) -> None:
+    """Refuse plug-ins that the head has no use for, and teaching where nobody could teach.
 
     Raises:
         UsageError: says what to do.
     """
+    judge = recipe.head_options.get("head", recipe.head)  # of each part, in late fusion
     if recipe.is_taught and head.fits_at_once:
-        own = "; it has rounds of its own: head_options.rounds" if has_option(recipe.head, "rounds") else ""
+        own = "; it has rounds of its own: head_options.rounds" if has_option(judge, "rounds") else ""
         raise UsageError(
-            f"head {recipe.head!r} is fitted at once, without steps: teaching.rounds must be 0, and teaching.teacher "
+            f"head {judge!r} is fitted at once, without steps: teaching.rounds must be 0, and teaching.teacher "
             f"null{own}"
         )
     if (teacher := recipe.teaching.teacher) is not None and teacher.alternatives:
         names = [teacher.head, *(other.name for other in teacher.alternatives)]
         raise UsageError(f"teaching.teacher {teacher.name!r} chooses between recipes: name one of them, {names}")
+    if recipe.is_taught:
+        for label, name in enumerate(("normal", "anomalous")):
+            apart = {
+                ("video", v.video_id) if v.group is None else ("group", v.group) for v in split.fit if v.label == label
+            }
+            if len(apart) < 2:
+                raise UsageError(
+                    f"teaching needs two {name} training videos of different groups, so that each is scored by a head "
+                    f"that hasn't seen it; there is {len(apart)}: add videos, or leave teaching.rounds 0 and "
+                    "teaching.teacher null"
+                )
     for part in ("change", "level"):
-        if getattr(recipe.scoring, part) != "never" and has_option(recipe.head, part):
+        if getattr(recipe.scoring, part) != "never" and has_option(judge, part):
             raise UsageError(
-                f"head {recipe.head!r} has this part itself: scoring.{part} must be 'never' (see head_options.{part})"
+                f"head {judge!r} has this part itself: scoring.{part} must be 'never' (see head_options.{part})"
             )
     if recipe.scoring.causal and head.context is None:
         raise UsageError(
