@@ -40,7 +40,8 @@ class Scoring:
     change_reach: Annotated[int, Field(ge=1)] = 3
     """Clips on each side that the change is measured over; causal: one, before it."""
     smoothing: Annotated[int, Field(ge=1)] = 1
-    """Clips that a score is the mean of, with the clip in the middle; causal: it and those before it."""
+    """Clips that a score is the mean of, with the clip in the middle (of an even number, one more lies before it);
+    causal: it and those before it."""
     causal: bool = False
     """Whether nothing after a clip has part in its score; there is no level then."""
 
