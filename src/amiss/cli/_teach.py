@@ -389,9 +389,10 @@ def _row(stored: "StoredEvent") -> list[Any]:
     event = stored.event
     seconds = None if event.ended is None else round((event.ended - event.started).total_seconds())
     where = event.camera if event.place is None else f"{event.camera}: {event.place}"
+    seems = None if event.class_name is None else f"{event.class_name}?"
     verdict = (stored.verdict or "open") if event.state != "open" else "lasts"
     return [event.event_id[:8], where, _local(event.started), seconds, event.peak_score,
-            "-" if verdict == "open" else verdict, stored.label, stored.note or None]  # fmt: skip
+            "-" if verdict == "open" else verdict, stored.label or seems, stored.note or None]  # fmt: skip
 
 
 def _version_row(one: "DetectorVersion", watches: int) -> list[Any]:

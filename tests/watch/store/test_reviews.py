@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ FILTERS: dict[str, list[Any]] = {
     "until": [START + timedelta(minutes=40)],
     "min_score": [0.6],
     "protected": [True, False],
-    "text": ["stairs", "Stairs YARD", "stairs cat", "roof", "nothing"],
+    "text": ["stairs", "Stairs YARD", "stairs cat", "roof", "nothing", "fire", "roof fire", "fire stairs"],
 }
 
 
@@ -136,7 +137,7 @@ def expected(store: Store, query: EventQuery, every: list[StoredEvent]) -> list[
 
     def is_it(stored: StoredEvent) -> bool:
         event = stored.event
-        own = words_of(event.camera, event.file, event.problem, stored.label, stored.note)
+        own = words_of(event.camera, event.file, event.problem, event.class_name, stored.label, stored.note)
         return (
             (query.cameras is None or event.camera in query.cameras)
             and query.state in (None, event.state)
@@ -159,7 +160,8 @@ def expected(store: Store, query: EventQuery, every: list[StoredEvent]) -> list[
 def test_every_filter_and_order_finds_page_by_page_what_it_says(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [
         make_event(camera=("gate", "yard", "roof")[i % 3], state=("closed", "open")[i % 5 == 0],
-                   started=START + timedelta(minutes=i // 2), peak_score=(i % 7) / 8)
+                   started=START + timedelta(minutes=i // 2), peak_score=(i % 7) / 8,
+                   class_name=(None, "Fire")[i % 4 == 1])
         for i in range(90)
     ]  # fmt: skip
     events = save(store, *made)
@@ -179,6 +181,16 @@ def test_every_filter_and_order_finds_page_by_page_what_it_says(store: Store, mo
         assert ids(all_events(store, **filters, order=order, limit=17)) == found, filters
         assert store.count_events(query) == len(found)
     assert store.count_events(EventQuery(), at_most=50) == 50
+
+
+def test_events_are_found_by_what_the_detector_takes_them_for_now(store: Store) -> None:
+    event = make_event(state="open", ended=None, class_name="fire")
+    save(store, event)
+    store.add_review([event.event_id], "confirmed", label="fall", note="")
+    save(store, replace(event, class_name="fight"))
+    assert [ids(all_events(store, text=word)) for word in ("fire", "fight", "fight fall")] == [
+        [], [event.event_id], [event.event_id],
+    ]  # fmt: skip
 
 
 def test_no_cameras_find_nothing_and_no_word_neither(store: Store) -> None:
@@ -254,11 +266,14 @@ def test_reviews_of_an_older_schema_are_taken_along_and_back(database_url: str) 
         ]  # fmt: skip
         assert connection.scalar(text("SELECT COUNT(*) FROM events")) == 2
         assert connection.scalar(text("SELECT COUNT(*) FROM traces")) == 1
+    _migrate(engine, "upgrade", "0007")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE events SET class_name = 'Fire, night' WHERE event_id = 'e2'"))
     archive = open_archive(database_url)
     assert [(r.verdict, r.note) for r in archive.reviews_of("e1")] == [("unsure", ""), ("false-alarm", "a cat")]
     (stored,) = all_events(archive, text="cat")
     assert (stored.event.event_id, stored.verdict, stored.label, stored.note) == ("e1", "false-alarm", None, "a cat")
-    (stored,) = all_events(archive, text="night 7")
+    (stored,) = all_events(archive, text="night 7 fire")
     assert (stored.event.event_id, stored.verdict) == ("e2", None)
     archive.close()
     with engine.begin() as connection:

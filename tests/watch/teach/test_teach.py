@@ -66,7 +66,7 @@ class House:
         path = self.folder / "media" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_video(path, moving(speed, seed=100 * day + speed))
-        self.store.save_event(make_event(event_id=event.event_id, started=event.started, clip=name))
+        self.store.save_event(make_event(event_id=event.event_id, started=event.started, clip=name, class_name="hurry"))
         self.events.append(event.event_id)
 
 
@@ -182,6 +182,7 @@ def test_events_on_the_command_line(house: House, tmp_path: Path) -> None:
     assert [row["event_id"] for row in listed] == house.events[::2]
     assert listed[0]["note"] == "a car"
     assert house.events[0][:8] in amiss("events", "list", house.file, "--text", "car gate", "--limit", "50").out
+    assert "hurry?" in amiss("events", "list", house.file, "--text", "hurry gate").out
     assert "there are more" in amiss("events", "list", house.file, "--limit", "1").err
     shown = amiss("events", "show", house.file, house.events[1][:8])
     assert (shown.code, "confirmed" in shown.out, house.events[1] in shown.out) == (0, True, True)
@@ -196,7 +197,7 @@ def test_events_on_the_command_line(house: House, tmp_path: Path) -> None:
     ran = amiss("events", "export", house.file, "--out", tmp_path, "--verdict", "unsure")
     assert (ran.code, "1 event, 1 file" in ran.err) == (0, True)
     (row,) = csv.DictReader((tmp_path / "events.csv").read_text().splitlines())
-    assert (row["event_id"], row["note"], row["clip"]) == (event, "'=1+1", f"{event}.mp4")
+    assert (row["event_id"], row["class_name"], row["note"], row["clip"]) == (event, "hurry", "'=1+1", f"{event}.mp4")
     assert (tmp_path / f"{event}.mp4").stat().st_size > 0
     assert len(json.loads((tmp_path / "events.json").read_text())[0]["trace"]) == 4
     assert amiss("events", "review", house.file, event, "--undo", "--by", "bob").code == 0

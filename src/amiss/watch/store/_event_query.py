@@ -64,7 +64,8 @@ class EventQuery:
     """Peak score, 0 to 1."""
     protected: bool | None = None
     text: str | None = None
-    """Whole words, all of which are in the event's class, note, file, problem or camera's name."""
+    """Whole words, all of which are in the event's class (a reviewer's or the detector's), note, file, problem or
+    camera's name."""
     order: EventOrder = "newest"
     limit: int = 100
     """Events of a page, 1 to 1000."""

@@ -16,6 +16,7 @@ from amiss.watch.store._tables import cameras, events, traces
 from amiss.watch.store._words import put_words
 
 _FIELDS = tuple(name for name in CameraEvent.__dataclass_fields__ if name != "trace")
+_SEARCHED = ("started", "class_name", "file", "problem")  # what an event's words come from, and their place in lists
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def save_event_rows(connection: Connection, record: SaveEvent, node: str, rules:
         How many deliveries are to be sent because of it.
     """
     event = record.event
-    known = (events.c[name] for name in ("revision", "run", "started", "file", "problem", "label", "note"))
+    known = (events.c[name] for name in ("revision", "run", *_SEARCHED))
     stored = connection.execute(
         select(*known).where(events.c.event_id == event.event_id).with_for_update()
     ).one_or_none()
@@ -62,10 +63,8 @@ def save_event_rows(connection: Connection, record: SaveEvent, node: str, rules:
     else:
         connection.execute(update(events).where(events.c.event_id == event.event_id).values(values))
         connection.execute(update(traces).where(traces.c.event_id == event.event_id).values(packed=packed))
-    own = (event.started, event.file, event.problem)
-    if stored is None or own != (stored.started, stored.file, stored.problem):
-        said = () if stored is None else (stored.label, stored.note)
-        put_words(connection, event.event_id, event.started, (*said, event.file, event.problem))
+    if stored is None or any(getattr(event, name) != getattr(stored, name) for name in _SEARCHED):
+        put_words(connection, event.event_id)
     return create_deliveries(connection, event, rules, node, now)
 
 
@@ -106,7 +105,7 @@ def add_clip_row(connection: Connection, record: AddClip) -> None:
     if row is not None and row.clip != record.clip:
         problems = "; ".join(filter(None, (row.problem, record.problem))) or None
         connection.execute(update(events).where(is_it).values(clip=record.clip, problem=problems))
-        put_words(connection, record.event_id, row.started, (row.label, row.note, row.file, problems))
+        put_words(connection, record.event_id)
 
 
 def forget_media_rows(connection: Connection, record: ForgetMedia, now: datetime) -> None:

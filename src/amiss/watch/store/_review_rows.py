@@ -98,8 +98,7 @@ def _repeat_newest(connection: Connection, event_id: str) -> Review | None:
     verdict, label, note = (None, None, None) if newest is None else (newest.verdict, newest.label, newest.note or None)
     is_it = events.c.event_id == event_id
     connection.execute(update(events).where(is_it).values(verdict=verdict, label=label, note=note))
-    event = connection.execute(select(events.c.started, events.c.file, events.c.problem).where(is_it)).one()
-    put_words(connection, event_id, event.started, (label, note, event.file, event.problem))
+    put_words(connection, event_id)
     return newest
 
 

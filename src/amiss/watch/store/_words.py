@@ -1,20 +1,19 @@
 """Full text by words: a table of (word, time, event), so that every database finds them in an index.
 
-A word is a run of letters and digits, without case and accents. An event's words come from its class, note, file and
-problem; names of cameras are looked up in their own table.
+A word is a run of letters and digits, without case and accents. An event's words come from its class (the reviewer's,
+and what the detector took it for), note, file and problem; names of cameras are looked up in their own table.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
-from amiss.watch.store._tables import event_words
+from amiss.watch.store._tables import event_words, events
 
 LONGEST = 64  # characters of a word that count
 MOST = 200  # words of one event
+_TEXTS = (events.c.label, events.c.class_name, events.c.note, events.c.file, events.c.problem)
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -25,8 +24,9 @@ def words_of(*texts: str | None) -> list[str]:
     return list(dict.fromkeys(word[:LONGEST] for word in _WORD.findall(plain)))[:MOST]
 
 
-def put_words(connection: Connection, event_id: str, started: datetime, texts: Iterable[str | None]) -> None:
-    """Make these the words of an event."""
+def put_words(connection: Connection, event_id: str) -> None:
+    """Bring an event's words in step with its row."""
+    started, *texts = connection.execute(select(events.c.started, *_TEXTS).where(events.c.event_id == event_id)).one()
     wanted = {(word, started) for word in words_of(*texts)}
     of_it = event_words.c.event_id == event_id
     there = {(row.word, row.started) for row in connection.execute(select(event_words).where(of_it))}

@@ -12,8 +12,9 @@ from amiss.files import atomic_path, output_error, write_json, write_text
 from amiss.watch._event import clip_parts
 from amiss.watch.store import Archive, EventQuery, StoredEvent
 
-_COLUMNS = ("event_id", "camera", "state", "started", "ended", "peak", "peak_score", "verdict", "label", "note",
-            "protected", "detector", "detector_sha256", "file", "file_s", "clip", "snapshot", "problem")  # fmt: skip
+_COLUMNS = ("event_id", "camera", "state", "started", "ended", "peak", "peak_score", "class_name", "verdict",
+            "label", "note", "protected", "detector", "detector_sha256", "file", "file_s", "clip", "snapshot",
+            "problem")  # fmt: skip
 
 
 @dataclass(frozen=True)
