@@ -4,6 +4,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 pytest.importorskip("argon2", reason="needs amiss[web]")
 
+from amiss.watch._vectors import pack_vector
 from amiss.watch.store import EventQuery
 from helpers.app import PASSWORD
 from helpers.pages import Pages, pages
@@ -128,6 +130,29 @@ def test_events_are_reviewed_by_keys_and_taken_back(shown: Pages) -> None:
         page.keyboard.press("z")
         expect(page.locator("#summary")).to_contain_text(f"{n_events - 1} to review")
         wait_until(lambda: verdicts()[1:] == [None] * (n_events - 1))
+
+
+def test_events_like_the_one_that_is_shown(shown: Pages) -> None:
+    """Of two cameras, which have detectors of different kinds."""
+    kinds = {"door": "spec1", "yard": "spec2"}
+    for number, stored in enumerate(shown.app.store.list_events(EventQuery(limit=6)).events):
+        event = shown.app.store.get_event(stored.event.event_id).event
+        feature = pack_vector(np.array([10.0, number]))
+        shown.app.store.save_event(replace(event, feature=feature, feature_spec=kinds[event.camera]))
+    assert shown.app.store.flush(10)
+    with shown.open("/review?verdict=") as page:
+        page.locator("#filters [name=verdict]").select_option("")
+        expect(page.locator("#list > li").nth(3)).to_be_visible()
+        page.keyboard.press("s")
+        alike = page.get_by_role("list", name="events like this one").locator("li")
+        expect(alike).to_have_count(2)
+        expect(alike.first).to_contain_text("0.98 alike")
+        expect(page.get_by_text("Not compared: events of door")).to_be_visible()
+        assert serious(page) == []
+        page.keyboard.press("j")
+        expect(page.get_by_text("Not compared: events of yard")).to_be_visible()
+        alike.first.locator("a").click()
+        page.wait_for_url("**/events/*")
 
 
 def test_what_people_write_is_text(shown: Pages) -> None:

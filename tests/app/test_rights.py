@@ -42,6 +42,7 @@ ROUTES = {
     "GET /events/{event_id}/snapshot.jpg": "camera",
     "GET /events/{event_id}/clip.mp4": "camera",
     "GET /events/{event_id}/reviews": "camera",
+    "GET /events/{event_id}/similar": "camera",
     "POST /events/{event_id}/reviews": "reviewer",
     "DELETE /events/{event_id}/reviews/last": "reviewer",
     "PATCH /events/{event_id}": "reviewer",

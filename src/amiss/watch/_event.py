@@ -22,6 +22,8 @@ CameraState = SourceState
 
 _TRACE_VERSION = 1
 _LONGEST_S = 2_147_483  # what an int32 of milliseconds holds
+NOT_IN_ROWS = {"trace", "feature"}
+"""What of an event is too long to be told with it."""
 _ROW = np.dtype([("ms", "<i4"), ("score", "<u2")])
 
 Trace = tuple[tuple[float, float], ...]
@@ -53,6 +55,10 @@ def _trace_of(value: Any) -> Any:
     return unpack_trace(base64.b64decode(value)) if isinstance(value, str) else value
 
 
+def _bytes_of(value: Any) -> Any:
+    return base64.b64decode(value) if isinstance(value, str) else value
+
+
 Time = Annotated[
     AwareDatetime, PlainSerializer(lambda time: time.astimezone(UTC).isoformat(), return_type=str, when_used="json")
 ]
@@ -61,6 +67,11 @@ _PackedInJson = Annotated[
     Trace,
     BeforeValidator(_trace_of),
     PlainSerializer(lambda trace: base64.b64encode(pack_trace(trace)).decode(), return_type=str, when_used="json"),
+]
+_BytesInJson = Annotated[
+    bytes,
+    BeforeValidator(_bytes_of),
+    PlainSerializer(lambda value: base64.b64encode(value).decode(), return_type=str, when_used="json"),
 ]
 
 
@@ -105,6 +116,9 @@ class CameraEvent:
     """Seconds from that file's first frame to the event's first; None where `file` is."""
     class_name: str | None = None
     """What it seems to be, by the clip with the best score; None where the detector tells no classes apart."""
+    feature: _BytesInJson | None = None
+    """Of the clip with the best score: the mean of its crops' features, packed (see `pack_vector`); None for events of
+    earlier versions."""
 
     @property
     def place(self) -> str | None:
@@ -112,8 +126,8 @@ class CameraEvent:
         return None if self.file is None else f"{self.file} at {timedelta(seconds=int(self.file_s or 0))}"
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for JSON, without the trace; times as ISO 8601 in UTC."""
-        values: dict[str, Any] = _EVENT.dump_python(self, mode="json", exclude={"trace"})
+        """Ready for JSON, without trace and feature; times as ISO 8601 in UTC."""
+        values: dict[str, Any] = _EVENT.dump_python(self, mode="json", exclude=NOT_IN_ROWS)
         return values
 
 

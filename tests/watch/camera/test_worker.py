@@ -17,6 +17,7 @@ from amiss.errors import SpecMismatchError, UsageError
 from amiss.features import extract_video
 from amiss.video import Backoff, GateSettings, VideoReader, open_source
 from amiss.watch import CameraEvent
+from amiss.watch._vectors import pack_vector
 from amiss.watch.camera import CameraWorker, EnginePool, Recorder
 from amiss.watch.camera import _worker as worker_module
 from amiss.watch.camera._clips import LiveClip
@@ -411,10 +412,12 @@ def test_an_event_is_what_its_highest_clip_shows() -> None:
     image = np.zeros((8, 8, 3), np.uint8)
     for index, (score, name) in enumerate([(0.1, "fire"), (0.7, "fire"), (0.9, "fall"), (0.8, "fire"), (0.1, "fire")]):
         start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=index)
-        maker.scored(LiveClip(image[None], start, start + timedelta(seconds=1), 0.0, image, 1), score, name)
+        features = np.array([[index, 1.0], [index, 3.0]], np.float32)  # of two crops
+        maker.scored(LiveClip(image[None], start, start + timedelta(seconds=1), 0.0, image, 1), score, name, features)
     maker.close()
     assert told[0].class_name == "fire"
     assert (told[-1].state, told[-1].class_name) == ("closed", "fall")
+    assert told[-1].feature == pack_vector(np.array([2.0, 2.0]))
 
 
 @pytest.mark.faults

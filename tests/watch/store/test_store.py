@@ -73,7 +73,7 @@ def test_deliveries_of_an_older_schema_stay_as_they_were(database_url: str, monk
         upgrade = alembic.command.upgrade
         patch.setattr("alembic.command.upgrade", lambda config, _: upgrade(config, "0003"))
         migrate(engine)
-    known = set(CameraEvent.__dataclass_fields__) - {"trace", "class_name"}  # the latter came later
+    known = set(CameraEvent.__dataclass_fields__) - {"trace", "feature", "class_name"}  # these came later
     event = {name: getattr(make_event(), name) for name in known}
     row = {
         "key": "k" * 32, "event_id": event["event_id"], "rule": "r", "channel": "a", "camera": "gate",

@@ -12,6 +12,7 @@ from amiss.app.api import (
     _me,
     _reviews,
     _settings,
+    _similar,
     _stream,
     _system,
     _users,
@@ -26,8 +27,8 @@ open_router = _health.open_router
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 """All others."""
-_SUBJECTS = (_me, _cameras, _events, _reviews, _videos, _detectors, _jobs, _users, _keys, _settings, _stream, _system,
-             _health)  # fmt: skip
+_SUBJECTS = (_me, _cameras, _events, _similar, _reviews, _videos, _detectors, _jobs, _users, _keys, _settings, _stream,
+             _system, _health)  # fmt: skip
 for _subject in _SUBJECTS:
     router.include_router(_subject.router)
 

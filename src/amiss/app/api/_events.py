@@ -113,13 +113,9 @@ def events(
     cursor: Annotated[str | None, Query(max_length=500, description="`next` of the page before")] = None,
 ) -> Events:
     """Events of the cameras that one may see."""
-    if camera is not None:
-        cameras: tuple[str, ...] | None = (camera,) if who.may_see(camera) else ()
-    else:
-        cameras = None if who.cameras is None else tuple(sorted(who.cameras))
     query = EventQuery(
-        cameras=cameras, state=state, verdict=verdict, label=label, since=since, until=until, min_score=min_score,
-        protected=protected, text=q, order=order, limit=limit, cursor=cursor,
+        cameras=cameras_seen(who, camera), state=state, verdict=verdict, label=label, since=since, until=until,
+        min_score=min_score, protected=protected, text=q, order=order, limit=limit, cursor=cursor,
     )  # fmt: skip
     page = context.store.list_events(query)
     total = context.store.count_events(query) if cursor is None else None
@@ -160,6 +156,13 @@ def clip(event_id: Id, who: Viewer, context: Context, part: Annotated[int, Query
     if path is None:
         raise none_such("clip")
     return FileResponse(path, media_type="video/mp4")
+
+
+def cameras_seen(who: Identity, camera: str | None = None) -> tuple[str, ...] | None:
+    """Of which cameras events may be found: of this one, or of all that may be seen; None = of all."""
+    if camera is not None:
+        return (camera,) if who.may_see(camera) else ()
+    return None if who.cameras is None else tuple(sorted(who.cameras))
 
 
 def event_of(stored: StoredEvent) -> Event:

@@ -9,12 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amiss.detection import Alarm, AlarmTracker
 from amiss.watch._event import CameraEvent
+from amiss.watch._vectors import pack_vector
 from amiss.watch.camera._clips import LiveClip, Origin
 from amiss.watch.camera._identity import DetectorIdentity
 from amiss.watch.camera._recorder import Recorder, RecordingEnd
@@ -55,6 +57,17 @@ class _Open:
         return self.event != before
 
 
+class _Best(NamedTuple):
+    """The clip with the best score of an alarm."""
+
+    peak_s: float
+    """Its middle."""
+    picture: NDArray[np.uint8]
+    class_name: str | None
+    features: NDArray[np.float32] | None
+    """[C, D]"""
+
+
 @dataclass
 class EventMaker:
     """Follows the scores of one camera and tells of its events, in the thread that calls it.
@@ -86,14 +99,19 @@ class EventMaker:
         alarm = self.settings.alarm
         self._remember_s = self.settings.record.pre_s + alarm.min_length_s + alarm.merge_gap_s + CONTEXT_S
         self._recent: deque[tuple[float, float]] = deque()  # (middle of the clip, score)
-        # peak of the current alarm, its picture and class
-        self._best: tuple[float, NDArray[np.uint8], str | None] | None = None
+        self._best: _Best | None = None  # of the current alarm
         self._origin: Origin | None = None  # of the current alarm's first clip
         self._open: _Open | None = None
         self._unfinished: dict[str, _Open] = {}  # closed, but their clip or picture isn't complete
 
-    def scored(self, clip: LiveClip, score: float, class_name: str | None = None) -> float:
-        """Add a clip's score, and what it shows if it is anomalous.
+    def scored(
+        self,
+        clip: LiveClip,
+        score: float,
+        class_name: str | None = None,
+        features: NDArray[np.float32] | None = None,
+    ) -> float:
+        """Add a clip's score, what it shows if it is anomalous, and its features [C, D].
 
         Returns:
             The smoothed score.
@@ -111,7 +129,7 @@ class EventMaker:
             self._recent.popleft()
         current = self.tracker.current
         if current is not None and current.peak_s == middle_s:
-            self._best = middle_s, clip.picture, class_name
+            self._best = _Best(middle_s, clip.picture, class_name, features)
         if current is not None and current.started_s == start_s:
             self._origin = clip.origin
         if self._open is not None:
@@ -207,8 +225,9 @@ class EventMaker:
         is_pictured = self._picture(opened, alarm, PICTURE_S if is_closed or not opened.told_s else 0.0)
         peak = datetime.fromtimestamp(alarm.peak_s, UTC)
         opened.event = replace(opened.event, peak=peak, peak_score=alarm.peak_score)
-        if self._best is not None and self._best[0] == alarm.peak_s:
-            opened.event = replace(opened.event, class_name=self._best[2])
+        if (best := self._best) is not None and best.peak_s == alarm.peak_s:
+            feature = None if best.features is None else pack_vector(best.features.mean(0))
+            opened.event = replace(opened.event, class_name=best.class_name, feature=feature)
         now_s = time.monotonic()
         if is_closed:
             self._finish(opened, alarm)
@@ -239,12 +258,12 @@ class EventMaker:
             Whether there is news of a picture.
         """
         is_news = opened.take_picture(wait_s)
-        if self.recorder is None or self._best is None or self._best[0] != alarm.peak_s:
+        if self.recorder is None or self._best is None or self._best.peak_s != alarm.peak_s:
             return is_news
         if opened.pictured_s == alarm.peak_s or opened.picture is not None:
             return is_news
         opened.pictured_s = alarm.peak_s
-        opened.picture = self.recorder.snapshot(opened.event.event_id, opened.event.started, self._best[1])
+        opened.picture = self.recorder.snapshot(opened.event.event_id, opened.event.started, self._best.picture)
         return opened.take_picture(wait_s) or is_news
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amiss.detection import Detector, OnlineScorer
 from amiss.watch.camera._clips import LiveClip
@@ -35,6 +36,8 @@ class ScoredClip:
     """0 to 1."""
     class_name: str | None = None
     """What it shows if it is anomalous; None where the detector tells no classes apart."""
+    features: NDArray[np.float32] | None = None
+    """Of the clip, [C, D]."""
 
 
 class ClipScorer:
@@ -60,7 +63,8 @@ class ClipScorer:
         """What was wrong with the last of them."""
         self._scorer = OnlineScorer(detector, window=window, lookahead=lookahead)
         self._references = references
-        self._waiting: deque[LiveClip] = deque()  # given to the scorer, not scored yet
+        # given to the scorer, not scored yet; with their features
+        self._waiting: deque[tuple[LiveClip, NDArray[np.float32]]] = deque()
         self._last: LiveClip | None = None  # that was given to it
 
     @property
@@ -97,7 +101,7 @@ class ClipScorer:
             self._fail(caught)
             return scored
         self.failures, self._last = 0, sent.clip
-        self._waiting.append(sent.clip)
+        self._waiting.append((sent.clip, features))
         return scored if score is None else [*scored, *self._scored([score])]
 
     def finish(self) -> list[ScoredClip]:
@@ -108,7 +112,11 @@ class ClipScorer:
     def _scored(self, scores: list[float]) -> list[ScoredClip]:
         """The clips that the scorer gave these scores, the oldest that wait."""
         classes: Sequence[str | None] = self._scorer.classes or [None] * len(scores)
-        return [ScoredClip(self._waiting.popleft(), score, name) for score, name in zip(scores, classes, strict=True)]
+        scored = []
+        for score, name in zip(scores, classes, strict=True):
+            clip, features = self._waiting.popleft()
+            scored.append(ScoredClip(clip, score, name, features))
+        return scored
 
     def _is_after_gap(self, clip: LiveClip) -> bool:
         if self._last is None:

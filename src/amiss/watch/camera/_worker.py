@@ -26,7 +26,6 @@ from amiss.video import (
     showable,
 )
 from amiss.watch._event import CameraEvent
-from amiss.watch.camera._clips import LiveClip
 from amiss.watch.camera._counters import CameraCounters, Progress
 from amiss.watch.camera._events import EventMaker
 from amiss.watch.camera._identity import DetectorIdentity, identify
@@ -323,12 +322,13 @@ class CameraWorker:
 
     def _tell_all(self, scored: list[ScoredClip]) -> None:
         for one in scored:
-            self._scored(one.clip, one.score, one.class_name)
+            self._scored(one)
 
-    def _scored(self, clip: LiveClip, score: float, class_name: str | None) -> None:
+    def _scored(self, one: ScoredClip) -> None:
+        clip, score = one.clip, one.score
         self._scored_s = time.monotonic()
         self._n_scores += 1
-        smoothed = self._events.scored(clip, score, class_name)
+        smoothed = self._events.scored(clip, score, one.class_name, one.features)
         latency_s = max(0.0, time.monotonic() - clip.monotonic_s)
         file, file_s = (clip.origin.file, clip.origin.seconds) if clip.origin is not None else (None, None)
         self._on_score(ClipScored(self.camera, clip.started, clip.ended, score, smoothed, latency_s, file, file_s))

@@ -5,6 +5,7 @@ from amiss.watch.store._archive import Archive, AuditEntry, CameraRow, open_arch
 from amiss.watch.store._deliveries import MAX_DELAY_S, Delivery, DeliveryState
 from amiss.watch.store._event_query import EventOrder, EventPage, EventQuery
 from amiss.watch.store._event_rows import StoredEvent
+from amiss.watch.store._like import LikeEvent, LikeEvents
 from amiss.watch.store._outbox import Claim, Outbox
 from amiss.watch.store._retention import MediaKeeper, Retention, RetentionReport
 from amiss.watch.store._review_rows import Review, Verdict
@@ -22,6 +23,8 @@ __all__ = [
     "EventOrder",
     "EventPage",
     "EventQuery",
+    "LikeEvent",
+    "LikeEvents",
     "MediaKeeper",
     "Outbox",
     "Retention",

@@ -1,22 +1,27 @@
 """What the service has stored: events, deliveries, reviews; read, and annotated, from any process."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, exc, func, insert, select, update
 
 from amiss.errors import StoreError, UsageError
 from amiss.reading import shown
-from amiss.watch._event import CameraState, unpack_trace
+from amiss.watch._event import CameraEvent, CameraState, unpack_trace
+from amiss.watch._vectors import pack_vector, unpack_vector
 from amiss.watch.store._database import describe, make_engine, migrate, reason
 from amiss.watch.store._deliveries import COLUMNS, Delivery, DeliveryState
 from amiss.watch.store._event_query import EventPage, EventQuery, count_found, cursor_of, find_page
 from amiss.watch.store._event_rows import StoredEvent, stored_event
+from amiss.watch.store._like import LikeEvents, find_like
 from amiss.watch.store._review_rows import Review, Verdict, add_reviews, protect_rows, read_reviews, undo_review_row
-from amiss.watch.store._tables import audit, cameras, deliveries, events, traces
+from amiss.watch.store._tables import audit, cameras, deliveries, events, traces, vectors
+from amiss.watch.store._vector_rows import put_vector
 from amiss.yaml import is_fit
 
 MAX_COUNT = 10_000
@@ -113,6 +118,56 @@ class Archive:
             advice = "give more of its id" if found else "give its id, or at least 6 of its first characters"
             raise UsageError(f"{many}: {shown(beginning)}; {advice}")
         return found[0]
+
+    def similar_events(self, event: CameraEvent, query: EventQuery) -> LikeEvents | None:
+        """Which events are most like one, by the features that its detector saw; None where none of it are kept.
+
+        Args:
+            event: which one.
+            query: see `like_events`.
+        """
+        of_it = (vectors.c.event_id == event.event_id, vectors.c.kind == event.feature_spec)
+        with self.reading() as connection:
+            packed = connection.scalar(select(vectors.c.packed).where(*of_it))
+            if packed is None:
+                return None
+            return find_like(connection, event.feature_spec, unpack_vector(packed), query, event.event_id)
+
+    def add_vector(self, kind: str, event: CameraEvent, vector: NDArray[np.float32]) -> None:
+        """Keep an event's vector [D] of a kind, in place of an earlier one."""
+        if (packed := pack_vector(vector)) is not None:
+            with self.writing() as connection:
+                put_vector(connection, kind, event, packed)
+
+    def have_vector(self, kind: str, event_ids: Sequence[str]) -> set[str]:
+        """Those of the events that have a vector of a kind."""
+        of_them = select(vectors.c.event_id).where(vectors.c.event_id.in_(event_ids), vectors.c.kind == kind)
+        with self.reading() as connection:
+            return set(connection.scalars(of_them))
+
+    def like_events(self, kind: str, vector: NDArray[np.float32], query: EventQuery) -> LikeEvents:
+        """Which events are most like a vector, by the cosine, among the newest 200 000 that have one of its kind.
+
+        Args:
+            kind: of vectors: the hash of a FeatureSpec, or which network saw the events' pictures.
+            vector: [D].
+            query: which events are wanted; its text, order and cursor don't matter.
+
+        Raises:
+            UsageError: a filter makes no sense.
+        """
+        with self.reading() as connection:
+            return find_like(connection, kind, vector, query)
+
+    def newest_kinds(self, names: Iterable[str]) -> dict[str, str]:
+        """Camera → the hash of the FeatureSpec of its newest event, of cameras that have events."""
+        found = {}
+        with self.reading() as connection:
+            for name in names:
+                newest = select(events.c.feature_spec).where(events.c.camera == name).order_by(events.c.started.desc())
+                if (kind := connection.scalar(newest.limit(1))) is not None:
+                    found[name] = kind
+        return found
 
     def cameras(self) -> list[CameraRow]:
         """Cameras that were seen, by name."""

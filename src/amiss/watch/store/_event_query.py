@@ -85,7 +85,7 @@ class EventPage:
 
 def find_page(connection: Connection, query: EventQuery) -> list[RowMapping]:
     """Rows of `events` in order, one more than the limit where there are more."""
-    _check(query)
+    check_query(query)
     found = _found(connection, query, query.limit + 1)
     if found is None:
         return []
@@ -96,7 +96,7 @@ def find_page(connection: Connection, query: EventQuery) -> list[RowMapping]:
 
 def count_found(connection: Connection, query: EventQuery, at_most: int) -> int:
     """How many events there are on all pages, `at_most` where there are more."""
-    _check(query)
+    check_query(query)
     found = _found(connection, replace(query, cursor=None), at_most)
     return 0 if found is None else connection.scalar(select(func.count()).select_from(found)) or 0
 
@@ -139,7 +139,7 @@ def _found(connection: Connection, query: EventQuery, most: int) -> Any:
 def _branches(connection: Connection, query: EventQuery) -> list[_Branch]:
     """Statements that together find all; an index has in order what each begins with."""
     place = events.c.peak_score if query.order == "score" else events.c.started
-    some = select(events).where(*_filters(query, events.c.started))
+    some = select(events).where(*conditions(query, events.c.started))
     words = words_of(query.text)
     if query.text is not None and query.text.strip() and not words:
         return []
@@ -162,7 +162,7 @@ def _branches(connection: Connection, query: EventQuery) -> list[_Branch]:
         event_words, and_(in_index.event_id == events.c.event_id, in_index.started == events.c.started)
     )
     of_word = of_word.where(
-        in_index.word == first, _of_cameras(query.cameras), *_filters(query, in_index.started), *others
+        in_index.word == first, _of_cameras(query.cameras), *conditions(query, in_index.started), *others
     )
     by_word = _Branch(of_word, place if query.order == "score" else in_index.started, in_index.event_id)
     of_cameras = _per_camera(some.where(*others), named[first])
@@ -204,8 +204,8 @@ def _is_rare(connection: Connection, min_score: float) -> bool:
     return (connection.scalar(select(func.count()).select_from(some)) or 0) < _RARE
 
 
-def _filters(query: EventQuery, started: ColumnElement[datetime | None]) -> list[ColumnElement[bool]]:
-    """All but cameras and words."""
+def conditions(query: EventQuery, started: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+    """All that it asks for but cameras and words."""
     is_verdict = events.c.verdict.is_(None) if query.verdict == "none" else events.c.verdict == query.verdict
     return [
         *([events.c.state == query.state] if query.state is not None else []),
@@ -239,7 +239,8 @@ def _after(query: EventQuery, key: tuple[Any, Any]) -> ColumnElement[bool]:
     return tuple_(*key) > last if query.order == "oldest" else tuple_(*key) < last
 
 
-def _check(query: EventQuery) -> None:
+def check_query(query: EventQuery) -> None:
+    """Raises UsageError where it makes no sense."""
     if query.order not in get_args(EventOrder):
         raise UsageError(f"order is {shown(query.order)}; it is one of {', '.join(get_args(EventOrder))}")
     if query.verdict is not None and query.verdict not in (*get_args(Verdict), "none"):

@@ -7,15 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from amiss.watch._event import CameraEvent, Trace, pack_trace, unpack_trace
+from amiss.watch._event import NOT_IN_ROWS, CameraEvent, Trace, pack_trace, unpack_trace
 from amiss.watch.config import Rule
 from amiss.watch.store._deliveries import create_deliveries
 from amiss.watch.store._records import AddClip, ForgetMedia, Interrupt, SaveEvent
 from amiss.watch.store._review_rows import Verdict
 from amiss.watch.store._tables import cameras, events, traces
+from amiss.watch.store._vector_rows import put_vector
 from amiss.watch.store._words import put_words
 
-_FIELDS = tuple(name for name in CameraEvent.__dataclass_fields__ if name != "trace")
+_FIELDS = tuple(name for name in CameraEvent.__dataclass_fields__ if name not in NOT_IN_ROWS)
 _SEARCHED = ("started", "class_name", "file", "problem")  # what an event's words come from, and their place in lists
 
 
@@ -65,6 +66,8 @@ def save_event_rows(connection: Connection, record: SaveEvent, node: str, rules:
         connection.execute(update(traces).where(traces.c.event_id == event.event_id).values(packed=packed))
     if stored is None or any(getattr(event, name) != getattr(stored, name) for name in _SEARCHED):
         put_words(connection, event.event_id)
+    if event.feature is not None:
+        put_vector(connection, event.feature_spec, event, event.feature)
     return create_deliveries(connection, event, rules, node, now)
 
 

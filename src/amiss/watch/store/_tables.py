@@ -5,6 +5,7 @@ The schema itself is made by the migrations; a test holds the two together.
     cameras       one row per camera seen: its state now
     events        one row per event, updated while it is open
     traces        score per clip of an event, packed (see `pack_trace`)
+    vectors       of events, by which they are compared (see `_like.py`)
     event_words   the words of an event's texts, for search (see `_words.py`)
     outages       one row per stretch of time in which a camera gave nothing
     deliveries    one row per (event, rule, channel), and per start and end of an outage: the outbox and its log
@@ -132,6 +133,17 @@ event_words = Table(
     Column("word", String(64), primary_key=True),
     Column("started", UTCDateTime, primary_key=True),  # the event's
     Column("event_id", _key, ForeignKey("events.event_id", ondelete="CASCADE"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("kind", _name, primary_key=True),  # hash of a FeatureSpec, or which network saw the picture
+    Column("started", UTCDateTime, primary_key=True),  # the event's
+    Column("event_id", _key, ForeignKey("events.event_id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("camera", _name, nullable=False),
+    Column("packed", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 

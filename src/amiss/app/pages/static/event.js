@@ -62,13 +62,13 @@ export const factsOf = (event) => [
   ["problem", event.problem],
 ];
 
-// A small picture with what matters most, that leads to the event.
-export function cardOf(event) {
+// A small picture with what matters most, that leads to the event. likeness: how like something else it is, in words.
+export function cardOf(event, likeness = null) {
   const verdict = make("span", {});
   showVerdict(verdict, event);
   const picture = event.has_snapshot ? make("img", { src: snapshot(event), alt: "", loading: "lazy" }) : make("div", { className: "blank" });
   return make("li", {}, make("a", { href: `/events/${event.event_id}` },
     picture,
     make("div", { className: "name" }, make("span", {}, event.camera), make("b", { className: "score" }, event.peak_score.toFixed(2))),
-    make("div", { className: "what" }, `${when(event.started)} · ${lengthInWords(event)} `, verdict)));
+    make("div", { className: "what" }, `${likeness ? `${likeness} · ` : ""}${when(event.started)} · ${lengthInWords(event)} `, verdict)));
 }

@@ -1,7 +1,7 @@
 // The queue of events, one after the other under the player, and what people say of them.
 
 import { get, listen, patch, post, remove } from "./api.js";
-import { curveOf, factsOf, lengthInWords, showVerdict, snapshot, spanOf } from "./event.js";
+import { cardOf, curveOf, factsOf, lengthInWords, showVerdict, snapshot, spanOf } from "./event.js";
 import { onKeys } from "./keys.js";
 import { attempt, mayReview, notify, ready } from "./page.js";
 import { Player } from "./player.js";
@@ -152,6 +152,23 @@ function show(row) {
   label.placeholder = event.class_name ?? "fight, fall, …";
   note.value = event.note ?? "";
   drawTriage();
+  showLike();
+}
+
+// Events like the one that is shown, where somebody wants to see them.
+async function showLike() {
+  const box = $("#like"), said = box.querySelector("p"), cards = box.querySelector("ul"), row = current;
+  if (!box.open || !row) return;
+  await attempt(async () => {
+    row.like ??= await get(`events/${row.event.event_id}/similar`);
+    if (row !== current) return;
+    const { events, n_compared: compared, other_kind: other, problem } = row.like;
+    cards.replaceChildren(...events.map(({ event, likeness }) => cardOf(event, `${likeness.toFixed(2)} alike`)));
+    said.textContent = problem ?? [
+      compared ? `The most alike of ${count(compared, "event")}, by what the detector saw at their peaks.` : "There is no other event to compare it with.",
+      other.length ? `Not compared: events of ${other.join(", ")}, whose detector sees other features.` : "",
+    ].join(" ");
+  });
 }
 
 function drawTriage() {
@@ -302,6 +319,7 @@ for (const button of document.querySelectorAll("[data-verdict]")) {
 $("[data-choose=none]").addEventListener("click", chooseNone);
 $("#protect").addEventListener("click", protect);
 $("#undo").addEventListener("click", undo);
+$("#like").addEventListener("toggle", showLike);
 $("#further").addEventListener("click", () => attempt(fetchMore));
 filters.addEventListener("change", () => {
   filters.dataset.changed = "yes";
@@ -323,6 +341,7 @@ onKeys({
   n: ["a note", () => note.focus()],
   p: ["protect its clip from being removed, or no longer", protect],
   z: ["undo", undo],
+  s: ["events like this one", () => { $("#like").open = !$("#like").open; }],
   x: ["choose it, for one verdict on many", () => { if (current && mayReview) { current.box.checked = !current.box.checked; choose(current, false); } }],
   " ": ["play, pause", () => player.toggle()],
   ArrowLeft: ["a second back", () => player.seek(player.position - 1)],
