@@ -29,7 +29,7 @@ from amiss.engines import Engine, Prepared, create_engine
 from amiss.errors import UsageError
 from amiss.features import ExtractedVideo, _readers, extract_videos
 from amiss.jobs import extract
-from amiss.video import VideoWriter
+from amiss.video import VideoWriter, Yuv
 from backbones import draw_clip
 
 NETWORKS = (("r3d_18", 1), ("s3d", 1), ("swin3d_t", 1), ("i3d_resnet50", 1), ("i3d_resnet50", 10))
@@ -37,17 +37,24 @@ SIZE, CLIP_LEN, CLIPS_OF_A_VIDEO = (320, 240), 16, 40
 
 
 class TakesAll(Engine):
-    """As a device that is never busy: it looks at one pixel of each clip."""
+    """As a device that is never busy: it looks at one value of each clip."""
 
     spec = FeatureSpec(backbone="none", weights="none", dim=1)
     name, device, precision, batch = "none", "cuda (none)", "fp32", 64
 
+    def __init__(self, *, takes_planes: bool = True) -> None:
+        self.takes_planes = takes_planes
+
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
-        """One pixel."""
+        """One value."""
         return (torch.from_numpy(frames[:1, :1, :1].copy()),)
 
+    def prepare_planes(self, planes: NDArray[np.uint8], _: Yuv) -> Prepared:
+        """One value."""
+        return (torch.from_numpy(planes[:1, :1, :1].copy()),)
+
     def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
-        """That pixel."""
+        """That value."""
         return np.stack([clip.numpy().reshape(-1)[:1, None] for (clip,) in prepared]).astype(np.float32)
 
 
@@ -87,18 +94,23 @@ def repeated(do: Callable[[], int], seconds: float) -> float:
 
 
 def ceiling(repeats: int) -> dict[str, Any]:
-    """What the readers give an engine that is never busy, beside one decoder that does nothing else."""
-    with tempfile.TemporaryDirectory() as temporary:
-        videos = write_videos(Path(temporary), 4 * (os.cpu_count() or 1))
-        engine = TakesAll()
-        clips_per_second(videos, engine)  # workers have started
-        rates = [CLIP_LEN * clips_per_second(videos, engine) for _ in range(repeats)]
+    """What the readers give an engine that is never busy: the decoder's planes, as a GPU takes them, and RGB."""
     cores = os.cpu_count() or 1
+    engines = {"planes": TakesAll(), "rgb": TakesAll(takes_planes=False)}
+    rates: dict[str, list[float]] = {name: [] for name in engines}
+    with tempfile.TemporaryDirectory() as temporary:
+        videos = write_videos(Path(temporary), 4 * cores)
+        clips_per_second(videos, engines["rgb"])  # workers have started
+        for _ in range(repeats):
+            for name, engine in engines.items():
+                rates[name].append(CLIP_LEN * clips_per_second(videos, engine))
+    ratios = [a / b for a, b in zip(*rates.values(), strict=True)]
     return {
         "cores": cores,
-        "frames_per_s": round(statistics.median(rates)),
-        "spread": [round(min(rates)), round(max(rates))],
-        "frames_per_s_per_core": round(statistics.median(rates) / cores),
+        **{f"frames_per_s_{name}": round(statistics.median(found)) for name, found in rates.items()},
+        **{f"spread_{name}": [round(min(found)), round(max(found))] for name, found in rates.items()},
+        "planes_to_rgb": round(statistics.median(ratios), 2),
+        "frames_per_s_per_core": round(statistics.median(rates["planes"]) / cores),
     }
 
 

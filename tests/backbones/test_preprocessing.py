@@ -1,12 +1,16 @@
+import av
 import numpy as np
 import pytest
 import torch
+from av.video.reformatter import ColorRange
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amiss.backbones import FeatureSpec, Preprocessing, create_backbone, find_backbone
 from amiss.backbones.weights import Unfetched
 from amiss.errors import UsageError
+from amiss.video._planes import PlanesConverter
+from amiss.video._rgb import RgbConverter
 
 
 def clip(height=48, width=64, frames=4, seed=0):
@@ -165,6 +169,18 @@ def test_on_a_device_pixels_are_the_same_to_one_grey_level(height, width, crop, 
     assert found.shape == expected.shape
     assert found.is_contiguous()
     assert (found - expected).abs().max() <= 1 + 1e-3
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+@pytest.mark.parametrize("colourspace", [1, 2, 5, 6, 9])
+@pytest.mark.parametrize(("height", "width"), [(24, 64), (34, 50), (2, 2)])
+def test_planes_give_the_colours_that_libav_makes(height, width, colourspace, is_full):
+    noise = np.random.RandomState(0).randint(0, 256, (height * 3 // 2, width)).astype(np.uint8)
+    picture = av.VideoFrame.from_ndarray(noise, format="yuv420p")
+    picture.colorspace, picture.color_range = colourspace, ColorRange.JPEG if is_full else ColorRange.MPEG
+    converter, plain = PlanesConverter.of(picture), Preprocessing(value_range=(0.0, 255.0))
+    found = plain.on_device(torch.from_numpy(converter(picture)[None]), converter.yuv)
+    assert (found - plain(RgbConverter(picture)(picture)[None])).abs().max() <= 1  # on x86 there is no difference
 
 
 def all_preprocessings():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from amiss.backbones import Backbone, FeatureSpec, create_backbone
+from amiss.backbones import Backbone, FeatureSpec, Preprocessing, create_backbone
 from amiss.engines import TorchEngine, create_engine
 from amiss.errors import VideoError
 from amiss.features import ExtractedVideo, FeatureSetWriter, extract_video, extract_videos, open_feature_set
@@ -64,6 +64,44 @@ def test_every_clip_goes_to_its_video(videos, engine, monkeypatch, readers, batc
         expected = 100 * v + np.minimum(np.arange(-(-n_frames // 16) * 16), n_frames - 1)  # the last frame is repeated
         assert np.array_equal(video.features.ravel(), expected)
         assert np.array_equal(extract_video(videos[name], engine).features, video.features)
+
+
+class Averages(Backbone):
+    """Of the colours in parts of each view."""
+
+    spec = FeatureSpec(backbone="averages", weights="none", dim=3 * 16 * 9, crops=5)
+    preprocessing = Preprocessing(resize=48, crop=36, crops=5, antialias=True)
+
+    def forward(self, clips):
+        return torch.nn.functional.avg_pool3d(clips, (1, 12, 12)).flatten(1)
+
+
+class OnDevice(TorchEngine):
+    """Takes the decoder's planes and makes colours of them in the network's place, as on a GPU; here on the CPU."""
+
+    takes_planes = True
+    n_planes = 0
+
+    def prepare_planes(self, planes, yuv):
+        self.n_planes += 1
+        preprocessing = self._backbone.preprocessing
+        with torch.inference_mode():
+            return (preprocessing.on_device(torch.tensor(preprocessing.used(planes, yuv)), yuv),)
+
+
+@pytest.mark.parametrize("apart", ["1", "0"])
+def test_planes_of_the_decoder_give_the_features_of_its_pictures(tmp_path, monkeypatch, apart):
+    monkeypatch.setenv("AMISS_DECODE_WORKER", apart)
+    blocks = np.random.RandomState(0).randint(0, 256, (40, 12, 16, 3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    turned = write_video(tmp_path / "turned.mp4", blocks[:20], rotation=90)  # comes as RGB
+    videos = {"a": write_video(tmp_path / "a.mp4", blocks), "b": write_video(tmp_path / "b.mp4", 20), "turned": turned}
+    engine = OnDevice(Averages(), "cpu")
+    found = dict(extract_videos(videos.items(), engine))
+    expected = dict(extract_videos(videos.items(), TorchEngine(Averages(), "cpu")))
+    assert engine.n_planes == 3 + 2
+    for name in videos:
+        assert found[name].n_frames == expected[name].n_frames
+        assert np.abs(found[name].features - expected[name].features).max() < 1 / 255
 
 
 def test_one_bad_video_does_not_stop_the_others(videos, engine, tmp_path):

@@ -114,11 +114,13 @@ def test_a_part_whose_process_ends_is_read_again_with_the_whole(path, engine, pa
     assert_same(found, in_one_go(path, engine))
 
 
-def test_one_process_decodes_where_processes_are_not_used(path, engine, parts_read, monkeypatch):
+def test_where_no_processes_are_used_this_is_said_once(path, engine, parts_read, monkeypatch):
     monkeypatch.setenv("AMISS_DECODE_WORKER", "0")
-    with pytest.warns(Notice, match="no process is used that decodes"):
-        found = extract_video(path, engine)
-    assert found.n_frames == N_FRAMES
+    with pytest.warns(Notice, match="^long videos are decoded in one go: .*none are used") as told:
+        found = dict(extract_videos([("a", path), ("b", path)], engine))
+    assert len(told) == 1
+    assert [video.n_frames for video in found.values()] == [N_FRAMES] * 2
+    assert not any(parts_read)
 
 
 def test_workers_that_are_killed_lose_no_finished_video(path, tmp_path, engine, monkeypatch):

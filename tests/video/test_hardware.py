@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
+from av.video.reformatter import ColorRange
 
 from amiss.backbones import create_backbone
 from amiss.engines import create_engine
 from amiss.errors import UsageError, VideoError
 from amiss.features import extract_video
 from amiss.video import ClipReader, VideoReader, use_decoder, video_bounds, why_no_nvdec
+from amiss.video._rgb import RgbConverter
 from helpers.command import amiss
 from helpers.videos import write_video
 
@@ -65,6 +68,19 @@ def test_a_codec_that_it_does_not_have_is_named(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", 20, codec="ffv1")
     with pytest.raises(VideoError, match=r"a\.mkv: NVDEC doesn't decode ffv1 video; leave out decoder cuda"):
         ClipReader(path, 16, 16, "pad")
+
+
+@pytest.mark.parametrize("colour_range", [ColorRange.MPEG, ColorRange.JPEG])
+def test_its_format_gives_the_same_colours(tmp_path: Path, colour_range: ColorRange) -> None:
+    """NVDEC stores what the processor does in another order, of which libav by itself makes other colours."""
+    blocks = np.random.RandomState(0).randint(0, 256, (3, 12, 16, 3)).repeat(4, 1).repeat(4, 2).astype(np.uint8)
+    with av.open(str(write_video(tmp_path / "a.mp4", blocks))) as container:
+        for picture in container.decode(video=0):
+            picture.color_range = colour_range
+            as_nvdec = picture.reformat(format="nv12")
+            expected = RgbConverter(picture)(picture)
+            assert np.array_equal(RgbConverter(as_nvdec)(as_nvdec), expected)
+            assert np.abs(as_nvdec.to_ndarray(format="rgb24").astype(int) - expected).max() > 2
 
 
 @pytest.mark.gpu

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -283,3 +284,29 @@ def test_real_surveillance_clips_read_without_a_problem(shared: Path) -> None:
             for _ in reader:
                 pass
             assert (reader.n_frames, reader.problem) == (reader.stated_frames, None)
+
+
+@pytest.mark.parametrize(
+    ("how", "at_most"),
+    [
+        ({"rotation": 90}, None),
+        ({"images": [numbered(0, 47, 64)], "pix_fmt": "yuv444p"}, None),
+        ({"pix_fmt": "yuv444p"}, None),
+        ({"pix_fmt": "yuv420p10le"}, None),
+        ({}, 1000),
+    ],
+    ids=["turned", "odd", "444", "10 bits", "shrunk"],
+)
+def test_planes_that_would_not_do_come_as_rgb(tmp_path: Path, how: dict[str, Any], at_most: int | None) -> None:
+    path = write_video(tmp_path / "a.mp4", how.pop("images", 3), **how)
+    frames = [VideoReader(path, planes=planes, at_most=at_most) for planes in (True, False)]
+    assert frames[0].yuv is None
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(*frames, strict=True))
+
+
+def test_planes_that_change_size_come_in_the_first_size(tmp_path: Path) -> None:
+    with VideoReader(write_changing_size(tmp_path / "a.m2v", [(48, 64), (96, 80)], each=10), planes=True) as reader:
+        assert reader.yuv is not None
+        planes = [frame.image for frame in reader]
+    assert {each.shape for each in planes} == {(72, 64)}
+    assert read_number(planes[-1][:48, :, None]) == 19

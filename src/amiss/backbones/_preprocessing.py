@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from amiss.backbones._device_preprocessing import resized_on_device
+from amiss.backbones._device_preprocessing import resized_on_device, rgb_of_planes
 from amiss.errors import UsageError
+from amiss.video import Yuv
 
 CROPS = (1, 5, 10)
 
@@ -91,30 +92,36 @@ class Preprocessing:
             frames = frames[..., ::-1]
         return self._normalised(self._views(self._resized(frames)))
 
-    def on_device(self, frames: Tensor) -> Tensor:
+    def on_device(self, frames: Tensor, yuv: Yuv | None = None) -> Tensor:
         """The same from frames that lie on a device, there.
 
         Pixels differ by at most one grey level (of 0..255, before normalisation) from what frames in memory give.
 
         Args:
-            frames: [T, H, W, 3] uint8 RGB, those that `used` gives.
+            frames: [T, H, W, 3] uint8 RGB, or planes [T, H * 3 / 2, W], those that `used` gives.
+            yuv: what planes mean.
 
         Returns:
             [C, 3, T', H', W'] float32, on the same device.
         """
-        size = self._target_size(*frames.shape[1:3])
-        x_TKHW = resized_on_device(self, frames, size)
+        x_TKHW = frames.permute(0, 3, 1, 2) if yuv is None else rgb_of_planes(frames, yuv)
+        x_TKHW = resized_on_device(self, x_TKHW, self._target_size(*x_TKHW.shape[2:]))
         if self.colour == "bgr":
             x_TKHW = x_TKHW.flip(1)
         return self._normalised(self._views(x_TKHW))
 
-    def used(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def used(self, frames: NDArray[np.uint8], yuv: Yuv | None = None) -> NDArray[np.uint8]:
         """Those frames of a clip that the network sees.
+
+        Args:
+            frames: as `on_device` takes them.
+            yuv: what planes mean.
 
         Raises:
             UsageError: not a clip, [T, H, W, 3] uint8.
         """
-        if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
+        is_rgb = frames.ndim == 4 and frames.shape[3] == 3
+        if not (is_rgb or yuv is not None) or frames.dtype != np.uint8 or 0 in frames.shape:
             raise UsageError(f"frames are {frames.dtype} {frames.shape}; a clip is uint8 [T, H, W, 3]")
         if self.sampled is None:
             return frames

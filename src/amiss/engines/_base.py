@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from amiss.backbones import FeatureSpec
+from amiss.video import Yuv
 
 Prepared = tuple[Tensor, ...]
 """A preprocessed clip [C, 3, T', H', W'], one per fused part. It lies where the engine wants it."""
@@ -29,6 +30,8 @@ class Engine(ABC):
     """Of the network's arithmetic: `fp32`, `bf16`, `fp16` or `int8`; joined as the names are. Features are float32."""
     batch: int = 1
     """Clips that are best given to `run` at once."""
+    takes_planes: bool = False
+    """Whether `prepare_planes` may be called: colours are made on the device."""
     bytes_ahead: int = 256 << 20
     """Of prepared clips that may wait for it."""
 
@@ -44,6 +47,10 @@ class Engine(ABC):
     @abstractmethod
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
         """Preprocess one clip [T, H, W, 3] uint8 RGB. May run in another thread than `run`."""
+
+    def prepare_planes(self, planes: NDArray[np.uint8], yuv: Yuv) -> Prepared:
+        """The same from the decoder's planes [T, H * 3 / 2, W] uint8, see `PlanesConverter`."""
+        raise NotImplementedError(f"{self.name} on {self.device} takes RGB")
 
     @abstractmethod
     def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:

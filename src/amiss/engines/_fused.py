@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from amiss.backbones import FeatureSpec, views_of_part
 from amiss.engines._base import Engine, Prepared
+from amiss.video import Yuv
 
 
 class FusedEngine(Engine):
@@ -21,6 +22,7 @@ class FusedEngine(Engine):
         self.device = _joined([engine.device for engine in engines])
         self.name = _joined([engine.name for engine in engines])
         self.precision = _joined([engine.precision for engine in engines])
+        self.takes_planes = all(engine.takes_planes for engine in engines)
         self.batch = max(engine.batch for engine in engines)
         self.bytes_ahead = max(engine.bytes_ahead for engine in engines)
 
@@ -39,6 +41,14 @@ class FusedEngine(Engine):
             for engine in self._engines
             for view in views_of_part(frames, self.spec, engine.spec)
             for tensor in engine.prepare(view)
+        )
+
+    def prepare_planes(self, planes: NDArray[np.uint8], yuv: Yuv) -> Prepared:
+        return tuple(
+            tensor
+            for engine in self._engines
+            for view in views_of_part(planes, self.spec, engine.spec)
+            for tensor in engine.prepare_planes(view, yuv)
         )
 
     def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:

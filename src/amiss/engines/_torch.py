@@ -14,6 +14,7 @@ from amiss.backbones import Backbone
 from amiss.engines._base import Engine, Prepared
 from amiss.engines._upload import Upload
 from amiss.errors import Notice, UsageError
+from amiss.video import Yuv
 
 _CUDA_VIEWS = 64  # clips times crops at once; halved where they don't fit into the device's memory
 _SHARE_AHEAD = 1 / 16  # of the device's memory, for clips that wait
@@ -70,6 +71,7 @@ class TorchEngine(Engine):
             has_its_own = type(backbone).preprocess is not Backbone.preprocess
             if self._backbone.preprocessing is not None and not has_its_own:
                 self._upload = Upload(self._backbone.preprocessing, self._device)
+                self.takes_planes = True
 
     @property
     def description(self) -> str:
@@ -77,16 +79,25 @@ class TorchEngine(Engine):
         return super().description + compiled + (f" batch {self.batch}" if self._is_halved else "")
 
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
+        if self._upload is not None:
+            return self._uploaded(self._upload, frames)
         with torch.inference_mode():
-            if self._upload is None:
-                return (self._backbone.preprocess(frames),)
-            try:
-                return (self._upload(frames),)
-            except torch.OutOfMemoryError as error:
-                raise UsageError(
-                    f"{self._device} has no memory to prepare clips of {frames.shape[2]}x{frames.shape[1]} pixels: end "
-                    "what else uses it, or take the CPU (device cpu)"
-                ) from error
+            return (self._backbone.preprocess(frames),)
+
+    def prepare_planes(self, planes: NDArray[np.uint8], yuv: Yuv) -> Prepared:
+        return (
+            super().prepare_planes(planes, yuv) if self._upload is None else self._uploaded(self._upload, planes, yuv)
+        )
+
+    def _uploaded(self, upload: Upload, frames: NDArray[np.uint8], yuv: Yuv | None = None) -> Prepared:
+        try:
+            with torch.inference_mode():
+                return (upload(frames, yuv),)
+        except torch.OutOfMemoryError as error:
+            raise UsageError(
+                f"{self._device} has no memory to prepare clips of {frames.shape[1]} rows of {frames.shape[2]} pixels: "
+                "end what else uses it, or take the CPU (device cpu)"
+            ) from error
 
     @torch.inference_mode()
     def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:

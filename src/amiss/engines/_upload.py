@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from amiss.backbones import Preprocessing
+from amiss.video import Yuv
 
 
 class Upload:
@@ -21,14 +22,19 @@ class Upload:
         self._preprocessing, self._device = preprocessing, device
         self._of_thread = threading.local()
 
-    def __call__(self, frames: NDArray[np.uint8]) -> Tensor:
-        """One clip [T, H, W, 3] uint8 RGB → the network's input [C, 3, T', H', W'] float32, on the device."""
+    def __call__(self, frames: NDArray[np.uint8], yuv: Yuv | None = None) -> Tensor:
+        """One clip → the network's input [C, 3, T', H', W'] float32, on the device.
+
+        Args:
+            frames: [T, H, W, 3] uint8 RGB, or planes [T, H * 3 / 2, W].
+            yuv: what planes mean.
+        """
         if not hasattr(self._of_thread, "lane"):
             self._of_thread.lane = _Lane(self._device)
         lane: _Lane = self._of_thread.lane
-        frames = self._preprocessing.used(frames)
+        frames = self._preprocessing.used(frames, yuv)
         with torch.cuda.stream(lane.stream):
-            x_CKTHW = self._preprocessing.on_device(lane.copied(frames))
+            x_CKTHW = self._preprocessing.on_device(lane.copied(frames), yuv)
         lane.stream.synchronize()
         return x_CKTHW
 

@@ -17,14 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from queue import Empty, Full, Queue
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amiss.engines import Engine, Prepared
 from amiss.errors import Notice, VideoError
-from amiss.video import ClipReader, FrameTimes, NotSplitError, PartProof, SplitVideo, split_video
+from amiss.reading.apart import is_used
+from amiss.video import ClipReader, FrameTimes, NotSplitError, PartProof, SplitVideo, Yuv, split_video
 
 PathLike = str | os.PathLike[str]
 _VIEWS_AHEAD = 8  # clips times crops that wait for the engine, beside a batch
@@ -32,7 +33,7 @@ _DECODED_BYTES = 1 << 30  # of decoded frames that all readers hold
 _CPU_READERS = 2  # a third one gained nothing: the backbone needs the cores
 _GPU_READERS = 16  # each is a process that decodes; never more than there are cores
 _PART_FRAMES = 3000  # of a part of a video, at least: two minutes, beside which starting a process is little
-_SPLITS_FROM = 3  # readers; with fewer, one process that decodes in threads is as fast
+_SPLITS_FROM = 3  # readers; two parts took longer than one process with two threads (benchmarks/extraction.py --parts)
 
 
 @dataclass
@@ -121,9 +122,10 @@ class Readers:
         spec = engine.spec
         self._videos = iter(videos)
         self._engine = engine
-        self._how = spec.clip_len, spec.stride, spec.tail, spec.frame_rate
-        self._queue: Queue[Item | BaseException | None] = Queue(max(2, _VIEWS_AHEAD // spec.crops) + engine.batch)
         self._stop = threading.Event()
+        self._how = spec.clip_len, spec.stride, spec.tail, spec.frame_rate
+        self._reading: dict[str, Any] = {"stop": self._stop, "planes": engine.takes_planes}
+        self._queue: Queue[Item | BaseException | None] = Queue(max(2, _VIEWS_AHEAD // spec.crops) + engine.batch)
         self._prepared = _Budget(engine.bytes_ahead, self._stop)
         self._decoded = _Budget(_DECODED_BYTES, self._stop)
         count = min(_GPU_READERS, os.cpu_count() or 1) if "cuda" in engine.device else _CPU_READERS
@@ -132,6 +134,7 @@ class Readers:
         self._ahead: deque[tuple[str, PathLike]] = deque()  # videos that come next, as many as there are readers
         self._parts: deque[tuple[_Parts, int]] = deque()  # that nobody has taken
         self._n_opened = 0  # videos of which it isn't known yet whether they are split
+        self._splits = count >= _SPLITS_FROM
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -200,10 +203,15 @@ class Readers:
 
     def _open(self, video: VideoUnderWay) -> ClipReader | None:
         """Begin to read a video; None where its parts are to be read."""
-        reader = ClipReader(video.path, *self._how, stop=self._stop)
+        reader = ClipReader(video.path, *self._how, **self._reading)
         count = len(self._threads)
-        some_are_free = count >= _SPLITS_FROM and len(self._ahead) < count - 1
-        if not some_are_free or (reader.stated_frames or 0) < 2 * _PART_FRAMES:
+        some_are_free = len(self._ahead) < count - 1
+        if not (self._splits and some_are_free) or (reader.stated_frames or 0) < 2 * _PART_FRAMES:
+            return reader
+        if not is_used():
+            self._splits = False
+            reason = "processes would decode their parts, and none are used (on Windows, or AMISS_DECODE_WORKER=0)"
+            warnings.warn(f"long videos are decoded in one go: {reason}", Notice, stacklevel=2)
             return reader
         clip_len, stride, _, rate = self._how
         try:
@@ -241,7 +249,7 @@ class Readers:
 
         try:
             if parts.refused is None:
-                with ClipReader(video.path, *self._how, stop=self._stop, part=part) as reader:
+                with ClipReader(video.path, *self._how, **self._reading, part=part) as reader:
                     if (reader.height, reader.width) != parts.size:
                         raise NotSplitError("its pictures change their size")
                     self._read_clips(video, reader, told)
@@ -265,7 +273,7 @@ class Readers:
             self._tell_one_go(video, error)
             again = VideoUnderWay(video.id, video.path)
             try:
-                reader = ClipReader(again.path, *self._how, stop=self._stop)
+                reader = ClipReader(again.path, *self._how, **self._reading)
             except VideoError as error:
                 again.error = error
                 self._put((again, 0, None))
@@ -281,16 +289,20 @@ class Readers:
 
     def _read_clips(self, video: VideoUnderWay, reader: ClipReader, told: Callable[[], bool]) -> None:
         """Prepare clips, as long as `told` says to go on."""
-        two_clips = 2 * self._how[0] * reader.height * reader.width * 3  # one is filled, one is preprocessed
+        of_a_pixel = 3.0 if reader.yuv is None else 1.5
+        two_clips = int(2 * self._how[0] * reader.height * reader.width * of_a_pixel)  # one is filled, one preprocessed
         with self._decoded.taken(two_clips) as go_on:
             if not go_on:
                 return
             for clip in reader:
-                index, prepared = clip.index, self._engine.prepare(clip.images)
+                index, prepared = clip.index, self._prepare(clip.images, reader.yuv)
                 del clip  # while the next one is read
                 if not (told() and self._prepared.take(_bytes_of(prepared)) and self._put((video, index, prepared))):
                     return
                 del prepared
+
+    def _prepare(self, images: NDArray[np.uint8], yuv: Yuv | None) -> Prepared:
+        return self._engine.prepare(images) if yuv is None else self._engine.prepare_planes(images, yuv)
 
     def _put(self, item: Item | BaseException | None) -> bool:
         while not self._stop.is_set():

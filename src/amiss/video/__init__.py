@@ -9,6 +9,7 @@ from amiss.video._gate import GateSettings, StillnessGate
 from amiss.video._header import VideoHeader, start_in_name
 from amiss.video._packets import EncodedPacket, EncodedStream, PacketWriter
 from amiss.video._parts import NotSplitError, PartProof, SplitVideo, VideoPart
+from amiss.video._planes import Yuv
 from amiss.video._preview import write_preview
 from amiss.video._reader import Frame, StatedLength, VideoCheck, VideoReader
 from amiss.video._redact import redact
@@ -97,6 +98,7 @@ __all__ = [
     "VideoPart",
     "VideoReader",
     "VideoWriter",
+    "Yuv",
     "address_starts",
     "annotate_video",
     "check_video",

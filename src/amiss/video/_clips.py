@@ -24,7 +24,7 @@ class FrameGroup(Generic[Stamp]):
     """The frames of one clip."""
 
     images: Image
-    """[T, H, W, 3] RGB, always a whole clip; what the tail rule says stands where frames are missing."""
+    """[T, H, W, 3] RGB (or planes), always a whole clip; what the tail rule says stands where frames are missing."""
     stamps: tuple[Stamp, ...]
     """What was given with each of its own frames; fewer than T only where the last clip was filled up."""
     first: int = 0
@@ -69,7 +69,7 @@ class FrameGrouper(Generic[Stamp]):
         """Add a frame; returns the clip that it completes.
 
         Args:
-            image: [H, W, 3] RGB, of the same size as those before.
+            image: [H, W, 3] RGB, or planes; of the same size as those before.
             stamp: comes back with the clips that the frame is in.
         """
         if self._skip:
@@ -120,7 +120,7 @@ class Clip:
     end: int
     """Index after its last frame; `end - start` is below the clip length only where the last clip was filled up."""
     images: Image
-    """[T, H, W, 3] RGB, always a whole clip."""
+    """[T, H, W, 3] RGB, always a whole clip; or planes, see `VideoReader`."""
 
 
 def iter_clips(

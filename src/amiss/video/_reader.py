@@ -14,6 +14,7 @@ from amiss.errors import UsageError, VideoError
 from amiss.video._decode import Decoder, problem_of
 from amiss.video._parts import PartDecoder, PartProof, VideoPart
 from amiss.video._pictures import PictureDecoder, open_decoder
+from amiss.video._planes import PlanesConverter, Yuv
 from amiss.video._resample import Resampler, tick_tolerance_s
 from amiss.video._rgb import Image, RgbConverter
 from amiss.video._times import FrameTimes
@@ -28,7 +29,7 @@ class Frame:
     time_s: float
     """Seconds from the first frame; never decreases."""
     image: Image
-    """[H, W, 3] RGB, upright. Not to be written to: repeated frames share it."""
+    """[H, W, 3] RGB, upright; or planes (see VideoReader). Not to be written to: repeated frames share it."""
 
 
 class VideoReader:
@@ -49,6 +50,8 @@ class VideoReader:
             decoded frame.
         threads: decoder threads; 0 = as many as there are cores.
         at_most: pixels of a frame; larger pictures are shrunk to so many. None: all are kept.
+        planes: give the decoder's own planes, [H * 3 / 2, W], where the video's are such that `yuv` can say what they
+            mean: 8 bits, chroma of half the size, even sides, neither turned nor shrunk. Else RGB.
         part: only its frames, which keep their index and time in the whole; see `split`.
 
     Raises:
@@ -64,6 +67,7 @@ class VideoReader:
         frame_rate: float | None = None,
         threads: int = 0,
         at_most: int | None = None,
+        planes: bool = False,
         part: VideoPart | None = None,
     ) -> None:
         if frame_rate is not None and not (math.isfinite(frame_rate) and frame_rate > 0):
@@ -73,7 +77,7 @@ class VideoReader:
         self.frame_rate = frame_rate
         self.problem: str | None = None
         """After a complete iteration: what is missing or damaged, in one line; None where all is well."""
-        self._threads, self._at_most, self._part = threads, at_most, part
+        self._threads, self._at_most, self._planes, self._part = threads, at_most, planes, part
         self._closed = False
         self._fresh = self._start()
 
@@ -89,7 +93,8 @@ class VideoReader:
             decoder.close()
             raise decoder.nothing_decodes()
         self._decoder, self._pictures, self._first = decoder, pictures, first
-        self._convert = RgbConverter(first[0], at_most=self._at_most)
+        planes = PlanesConverter.of(first[0], self._at_most) if self._planes else None
+        self._convert = planes or RgbConverter(first[0], at_most=self._at_most)
         return True
 
     @property
@@ -106,6 +111,11 @@ class VideoReader:
     def height(self) -> int:
         """Pixels, after rotation."""
         return self._convert.height
+
+    @property
+    def yuv(self) -> Yuv | None:
+        """What the planes mean that it gives; None where it gives RGB."""
+        return self._convert.yuv if isinstance(self._convert, PlanesConverter) else None
 
     @property
     def stated_frames(self) -> int | None:

@@ -12,6 +12,15 @@ from amiss.errors import VideoError
 
 Image: TypeAlias = NDArray[np.uint8]
 
+_SAME_AS = {"nv12": "yuv420p"}
+"""NVDEC's format, and the processor's with the same values, of which libav makes RGB in another, coarser way."""
+
+
+def as_from_processor(picture: av.VideoFrame, reformatter: VideoReformatter) -> av.VideoFrame:
+    """A decoded picture in the format in which the processor would have decoded it."""
+    same = _SAME_AS.get(picture.format.name)
+    return picture if same is None else reformatter.reformat(picture, format=same, threads=1)
+
 
 class RgbConverter:
     """Turns decoded pictures into upright RGB arrays [H, W, 3] of one size, that of the first picture.
@@ -36,6 +45,7 @@ class RgbConverter:
         self.height, self.width = (stored_w, stored_h) if sideways else (stored_h, stored_w)
         self._interpolation = Interpolation.AREA if is_scaled else Interpolation.BILINEAR
         self._reformatter = VideoReformatter()
+        self._to_planar = VideoReformatter()
 
     def __call__(self, picture: av.VideoFrame) -> Image:
         """One picture as an array.
@@ -45,6 +55,7 @@ class RgbConverter:
         """
         height, width = self._stored
         try:
+            picture = as_from_processor(picture, self._to_planar)
             # One scaler for the whole video and one thread: starting threads for each picture costs more than it saves.
             rgb = self._reformatter.reformat(
                 picture, width=width, height=height, format="rgb24", interpolation=self._interpolation, threads=1

@@ -13,6 +13,7 @@ from amiss.errors import VideoError
 from amiss.reading.apart import Message, is_used
 from amiss.video._clips import Clip, Tail, iter_clips
 from amiss.video._parts import NotSplitError, PartProof, SplitVideo, VideoPart
+from amiss.video._planes import Yuv
 from amiss.video._reader import VideoReader
 from amiss.video._times import FrameTimes
 from amiss.video.opening import video_bounds
@@ -35,6 +36,7 @@ class ClipReader:
         frame_rate: see `VideoReader`.
         stop: ends it early, also where the worker is silent.
         part: only the clips of this part, see `split_video`; a worker decodes it.
+        planes: see `VideoReader`.
 
     Raises:
         VideoError: as VideoReader; also where the file ends the process that decodes it. Of a part, also where it
@@ -50,6 +52,7 @@ class ClipReader:
         frame_rate: float | None = None,
         stop: threading.Event | None = None,
         part: VideoPart | None = None,
+        planes: bool = False,
     ) -> None:
         self.problem: str | None = None
         """After a complete iteration, see VideoReader."""
@@ -64,7 +67,7 @@ class ClipReader:
         self._answers: Generator[Message, None, None] | None = None
         if is_used():
             request: dict[str, Any] = {"clip_len": clip_len, "stride": stride, "tail": tail}
-            request |= {"frame_rate": frame_rate, "part": part and asdict(part)}
+            request |= {"frame_rate": frame_rate, "part": part and asdict(part), "planes": planes}
             self._answers = run("clips", request, path, CLIPS_AT_ONCE, stop or threading.Event())
             if (first := next(self._answers, None)) is None:
                 raise VideoError(f"{path}: reading it was stopped")
@@ -72,10 +75,13 @@ class ClipReader:
             self.height, self.width = begin["height"], begin["width"]
             self.stated_frames: int | None = begin["stated_frames"]
             """Frames by the header's number or duration; often wrong."""
+            self.yuv = None if begin["yuv"] is None else Yuv(**begin["yuv"])
+            """What the planes mean that it gives; None where it gives RGB."""
         else:
-            self._reader = reader = VideoReader(path, frame_rate=frame_rate, at_most=video_bounds().clip_pixels)
+            at_most = video_bounds().clip_pixels
+            self._reader = reader = VideoReader(path, frame_rate=frame_rate, at_most=at_most, planes=planes)
             self.height, self.width = reader.height, reader.width
-            self.stated_frames = reader.stated_frames
+            self.stated_frames, self.yuv = reader.stated_frames, reader.yuv
 
     def __iter__(self) -> Iterator[Clip]:
         if self._reader is not None:

@@ -57,9 +57,11 @@ def clips(asker: Asker, path: Path, request: dict[str, Any]) -> None:
     part = None if request["part"] is None else VideoPart(**request["part"])
     how = request["clip_len"], request["stride"], request["tail"]
     first_clip, end_clip = (0, None) if part is None else (part.first_clip, part.end_clip)
-    with VideoReader(path, frame_rate=request["frame_rate"], at_most=video_bounds().clip_pixels, part=part) as reader:
+    chosen = {"frame_rate": request["frame_rate"], "planes": request["planes"], "part": part}
+    with VideoReader(path, at_most=video_bounds().clip_pixels, **chosen) as reader:
         length = reader.stated_frames or round((reader.stated_duration_s or 0) * reader.fps) or None
-        asker.tell("begin", height=reader.height, width=reader.width, stated_frames=length)
+        yuv = reader.yuv and asdict(reader.yuv)
+        asker.tell("begin", height=reader.height, width=reader.width, stated_frames=length, yuv=yuv)
 
         def frames() -> Any:
             for frame in reader:
