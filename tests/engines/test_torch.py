@@ -159,7 +159,7 @@ def test_what_cannot_be_compiled_is_told(monkeypatch):
 
 @pytest.mark.parametrize("how", [{"engine": "openvino"}, {"precision": "int8"}])
 def test_compile_is_for_torch(how):
-    with pytest.raises(UsageError, match="--compile is for engine torch"):
+    with pytest.raises(UsageError, match=r"--compile \(workers.compile\) is for engine torch"):
         create_engine(create_backbone("squeezenet1_1", "random"), "cpu", compiled=True, **how)
     assert create_engine(create_backbone("motion"), "cpu", compiled=True).description == "torch cpu fp32"
 

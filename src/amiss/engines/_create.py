@@ -48,7 +48,9 @@ def create_engine(
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
     if compiled and (engine == "openvino" or precision == "int8"):
-        raise UsageError("--compile is for engine torch: OpenVINO compiles by itself. Leave out one of both")
+        raise UsageError(
+            "--compile (workers.compile) is for engine torch: OpenVINO compiles by itself. Leave out one of both"
+        )
     if compiled:
         engine = "torch"
     if device == "auto":

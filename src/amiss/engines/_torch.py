@@ -157,7 +157,9 @@ class TorchEngine(Engine):
             raise
         except Exception as error:  # the compiler, and what it calls, raise what they like
             reason = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
-            raise UsageError(f"torch can't compile {name} here ({reason}): leave out --compile") from error
+            raise UsageError(
+                f"torch can't compile {name} here ({reason}): leave out --compile (workers.compile)"
+            ) from error
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         warnings.warn(f"{name} was compiled in {time.monotonic() - began:.1f} s", Notice, stacklevel=2)

@@ -3,14 +3,20 @@
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from amiss.backbones import create_backbone
+from amiss.detection import Calibration, Detector, Normalisation
 from amiss.engines import Prepared
-from amiss.watch.camera import EnginePool
-from amiss.watch.camera._pool import Lane
+from amiss.errors import UsageError
+from amiss.heads import create_head
+from amiss.watch.camera import EnginePool, Models, model_key
+from amiss.watch.camera._pool import Lane, PoolCounters
+from amiss.watch.config import WorkerSettings
 from helpers.fake_detector import BrightnessEngine
 
 
@@ -206,3 +212,26 @@ def test_what_happens_between_clips_waits_for_no_other_camera(pool: EnginePool, 
         lane.put(index, None, is_kept=True)
     assert [lane.get(0.0) for _ in range(5)] == [(index, None) for index in range(1, 6)]
     gate.event.set()
+
+
+def test_a_network_that_is_compiled_is_so_before_clips_come(pool: EnginePool, engine: BrightnessEngine) -> None:
+    pool.warm_up()
+    assert engine.batches == [[0.0]]
+    assert pool.counters == PoolCounters()
+    lane: Lane[int] = pool.lane()
+    lane.put(0, clip(0.5))
+    assert take(lane, 1)[0][0] == 0
+    engine.fail = lambda value: True
+    with pytest.raises(RuntimeError, match="breaks the engine"):
+        pool.warm_up()
+
+
+def test_the_settings_say_whether_it_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a compiler that isn't there: it is told at the start, not by each clip."""
+    spec = create_backbone("squeezenet1_1", "random").spec
+    head = create_head("sultani", spec.dim)
+    Detector(spec, head, Normalisation("none"), Calibration(0.6, "test", 1)).save(tmp_path / "detector")
+    key = model_key(tmp_path / "detector", None)
+    monkeypatch.setattr(torch, "compile", lambda network, **_: lambda clips: network.no_compiler)
+    with pytest.raises(UsageError, match=r"torch can't compile squeezenet1_1 here .*\(workers.compile\)"):
+        Models(WorkerSettings(device="cpu", compile=True), None).pool(key)

@@ -62,7 +62,8 @@ class Models:
         """The pool that makes the features of this detector; shared by all that take the same ones.
 
         Raises:
-            WeightsError: the backbone's weights are missing. UsageError: no such device.
+            WeightsError: the backbone's weights are missing.
+            UsageError: no such device, or the backbone can't be compiled.
         """
         spec = self.detector(key).spec.of_clips  # scores come clip by clip
         name = spec.hash, key.weights
@@ -70,10 +71,16 @@ class Models:
             engine = self._engine
             if engine is None:
                 backbone = create_backbone_for(spec, key.weights)
-                engine = create_engine(
-                    backbone, self._workers.device, self._workers.threads, precision=self._workers.precision
-                )
-            self._pools[name] = EnginePool(engine)
+                own = self._workers
+                engine = create_engine(backbone, own.device, own.threads, precision=own.precision, compiled=own.compile)
+            pool = EnginePool(engine)
+            if self._workers.compile:
+                try:
+                    pool.warm_up()
+                except BaseException:
+                    pool.close()
+                    raise
+            self._pools[name] = pool
         return self._pools[name]
 
     def keep(self, keys: Iterable[ModelKey]) -> None:

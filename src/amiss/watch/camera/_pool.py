@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from amiss.engines import Engine, Prepared
 
+_USUAL_SIZE = 240, 320  # of pictures; most networks see all in one size
+
 T = TypeVar("T")
 Result = NDArray[np.float32] | Exception | None
 """Features [C, D]; or why there are none; or None where the clip was passed on without running it."""
@@ -67,6 +69,22 @@ class EnginePool:
             lane.is_closed = self._closed
             self._lanes.append(lane)  # type: ignore[arg-type]  # tags are only passed through
         return lane
+
+    def warm_up(self) -> None:
+        """Run a blank clip, in the thread that runs all: a network that is compiled then is so before clips come.
+
+        Raises:
+            Exception: what the engine raises.
+        """
+        lane: Lane[None] = self.lane()
+        lane.put(None, self.engine.prepare(np.zeros((self.engine.spec.clip_len, *_USUAL_SIZE, 3), np.uint8)))
+        found = None
+        while found is None:
+            found = lane.get(1.0)
+        lane.close()
+        self.counters = PoolCounters()
+        if isinstance(found[1], Exception):
+            raise found[1]
 
     def close(self) -> None:
         """End the thread and every lane."""

@@ -167,6 +167,8 @@ class WorkerSettings(Settings):
     """Where the backbone runs: auto, cpu, cuda, cuda:1, …"""
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     """Of the backbone's arithmetic; fp16 runs on CUDA only, int8 needs a network that `amiss weights quantise` made."""
+    compile: bool = False
+    """Compile the backbone by torch before cameras start, which takes seconds to minutes: pays on a GPU."""
     max_restarts: Annotated[int, Field(ge=1, le=10_000)] = 5
     """A camera's worker that fails is started again; after so many failures within `restarts_within_s` …"""
     restarts_within_s: Annotated[Seconds, Field(gt=0)] = 60.0
