@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from amiss._version import __version__
-from amiss.cli import _bench, _convert, _data, _detect, _info, _learn, _serve, _teach, _watch, _weights
+from amiss.cli import _bench, _convert, _data, _detect, _events, _info, _learn, _serve, _teach, _watch, _weights
 
 app = typer.Typer(
     name="amiss",
@@ -32,7 +32,7 @@ def _options(
     pass
 
 
-for _group in (_detect, _data, _learn, _watch, _teach, _serve, _bench, _convert, _weights, _info):
+for _group in (_detect, _data, _learn, _watch, _events, _teach, _serve, _bench, _convert, _weights, _info):
     _group.add_to(app)
 
 

@@ -32,7 +32,7 @@ if typing.TYPE_CHECKING:
     from amiss.jobs._missing import Missing, with_features
     from amiss.jobs._quantise import QuantiseReport, quantise_backbone, quantise_on_targets
     from amiss.jobs._report import PageReport, report_results
-    from amiss.jobs._retrain import Judged, RetrainReport, retrain_detector
+    from amiss.jobs._retrain import Judged, RetrainReport, open_bags, retrain_detector
     from amiss.jobs._score_videos import score_videos, with_lengths
     from amiss.jobs._targets import video_files
     from amiss.jobs._train import train_recipe, why_stored_only
@@ -87,6 +87,7 @@ __all__ = [
     "fetch_weights",
     "import_feature_set",
     "mean_std",
+    "open_bags",
     "quantise_backbone",
     "quantise_on_targets",
     "report_results",

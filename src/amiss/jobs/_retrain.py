@@ -109,7 +109,7 @@ def retrain_detector(
 
     old = Detector.load(detector)
     chosen = load_recipe(recipe) if recipe is not None else _recipe_of(old)
-    sources = [_open(bags, old) for bags in ((reviews,) if base is None else (reviews, base))]
+    sources = [open_bags(bags, old) for bags in ((reviews,) if base is None else (reviews, base))]
     joined = Path(out) / "features"
     try:
         manifest, features = _join(sources, joined)
@@ -163,7 +163,16 @@ def _learned_from(detector: Detector) -> frozenset[str]:
     return frozenset(map(str, detector.provenance.get("videos", ())))
 
 
-def _open(bags: Bags, detector: Detector) -> tuple[Manifest, FeatureSet]:
+def open_bags(bags: Bags, detector: Detector) -> tuple[Manifest, FeatureSet]:
+    """A manifest and the features of its videos, for a detector to learn from.
+
+    Args:
+        bags: manifest and features.
+        detector: that is to be retrained.
+
+    Raises:
+        ManifestError, FeatureError: they can't be read, or features are missing or not of the detector's kind.
+    """
     manifest, features = read_manifest(bags[0]), open_feature_set(bags[1])
     check_same_features(features.spec, detector.spec, str(features.folder))
     return with_features(manifest, features, "error", "train", "val")[0], features

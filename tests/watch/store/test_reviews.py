@@ -14,13 +14,14 @@ pytest.importorskip("alembic", reason="needs amiss[watch]")
 
 import alembic.command
 import alembic.config
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.event import listens_for
 
 from amiss.errors import UsageError
-from amiss.watch import CameraEvent
+from amiss.watch import Archive, CameraEvent
 from amiss.watch.store import EventQuery, Store, StoredEvent, open_archive, open_store
 from amiss.watch.store import _database as database_module
-from amiss.watch.store import _event_query as query_module
+from amiss.watch.store import _event_plan as plan_module
 from amiss.watch.store._database import make_engine
 from amiss.watch.store._tables import event_words
 from amiss.watch.store._words import words_of
@@ -175,7 +176,7 @@ def test_every_filter_and_order_finds_page_by_page_what_it_says(store: Store, mo
     for number, filters in enumerate([{}, *one, *pairs[::3]]):
         order = ("newest", "oldest", "score")[number % 3]
         # few events of a score are put in order at once, many are walked through
-        monkeypatch.setattr(query_module, "_RARE", (2, 5000)[number % 2])
+        monkeypatch.setattr(plan_module, "RARE", (2, 5000)[number % 2])
         query = EventQuery(**filters, order=order, limit=17)
         found = expected(store, query, every)
         assert ids(all_events(store, **filters, order=order, limit=17)) == found, filters
@@ -191,6 +192,32 @@ def test_events_are_found_by_what_the_detector_takes_them_for_now(store: Store) 
     assert [ids(all_events(store, text=word)) for word in ("fire", "fight", "fight fall")] == [
         [], [event.event_id], [event.event_id],
     ]  # fmt: skip
+
+
+def test_an_index_has_the_order_of_every_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite, without statistics, would look one filter up and sort all that it finds."""
+    monkeypatch.setattr(plan_module, "RARE", 0)
+    archive = Archive(make_engine(f"sqlite:///{tmp_path / 'events.db'}"))
+    plans: list[list[str]] = []
+
+    @listens_for(archive.engine, "before_cursor_execute")
+    def explain(connection: Connection, _: Any, statement: str, values: Any, *__: Any) -> None:
+        if statement.startswith("SELECT events.event_id, "):
+            cursor = connection.connection.cursor()
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+            plans.append([row[-1] for row in cursor.fetchall()])
+
+    archive.cameras()  # makes the tables
+    values = {name: value for name, (value, *_) in FILTERS.items() if name != "text"}
+    for n_filters in (0, 1, 2, 3):
+        for names in itertools.combinations(values, n_filters):
+            for order in ("newest", "oldest", "score"):
+                plans.clear()
+                archive.list_events(EventQuery(**{name: values[name] for name in names}, order=order))
+                (plan,) = plans
+                assert plan.count("USE TEMP B-TREE FOR ORDER BY") == 2, (names, order, plan)  # of the page alone
+                assert not [line for line in plan if "events" in line and "INDEX" not in line], (names, order, plan)
+    archive.close()
 
 
 def test_no_cameras_find_nothing_and_no_word_neither(store: Store) -> None:

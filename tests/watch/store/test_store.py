@@ -20,7 +20,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import exc, text
+from sqlalchemy import exc, inspect, text
 
 from amiss.errors import StoreError, UsageError
 from amiss.watch._event import CameraEvent, pack_trace, unpack_trace
@@ -469,6 +469,19 @@ def test_archive_beside_a_running_store(open_it: Open, database_url: str) -> Non
     archive.add_review([event.event_id], "confirmed")
     archive.close()
     assert all_events(store)[0].verdict == "confirmed"
+
+
+def test_a_database_that_is_not_there_is_not_made_by_looking(database_url: str, tmp_path: Path) -> None:
+    if database_url.startswith("sqlite"):
+        with pytest.raises(StoreError, match=r"there are no events in sqlite:.*is `database:` right"):
+            open_archive(f"sqlite:///{tmp_path / 'folder' / 'mistyped.db'}")
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / "events.db").touch()
+    with pytest.raises(StoreError, match="there are no events in"):
+        open_archive(database_url)
+    engine = make_engine(database_url)
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
 
 
 def test_damaged_trace_is_an_error() -> None:

@@ -215,6 +215,16 @@ def test_events_on_the_command_line(house: House, tmp_path: Path) -> None:
         assert (ran.code, message in " ".join(ran.err.split())) == (2, True), ran.err
     ran = amiss("retrain", house.file, "--recipe", "nope")
     assert (ran.code, "nope" in ran.err, "features" in ran.err) == (2, True, False), ran.err
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(
+        house.file.read_text().replace("base.csv", "bsae.csv") + f"database: sqlite:///{house.folder}/amiss.db\n"
+    )
+    ran = amiss("retrain", wrong)
+    assert (ran.code != 0, "bsae.csv" in ran.err, "video" in ran.err) == (True, True, False), ran.err
+    wrong.write_text(house.file.read_text() + "database: sqlite:///mistyped.db\n")
+    ran = amiss("events", "list", wrong)
+    assert (ran.code != 0, "there are no events in" in ran.err) == (True, True), ran.err
+    assert not (tmp_path / "mistyped.db").exists()
 
 
 @pytest.mark.slow

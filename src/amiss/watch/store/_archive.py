@@ -55,18 +55,22 @@ def open_archive(url: str) -> "Archive":
 
     Raises:
         UsageError: the URL can't be read, or its driver is missing.
-        StoreError: the database can't be had, or its schema was made by a newer amiss.
+        StoreError: the database can't be had, there is none, or its schema was made by a newer amiss.
     """
-    archive = Archive(make_engine(url))
-    with archive.reading():
-        return archive
+    archive = Archive(make_engine(url, make=False), make=False)
+    try:
+        with archive.reading():
+            return archive
+    except BaseException:
+        archive.close()
+        raise
 
 
 class Archive:
     """The database; every method may be called from any thread, and raises StoreError where it can't be had."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, *, make: bool = True) -> None:
+        self.engine, self._make = engine, make
         self._ready = False
         self._preparing = threading.Lock()
 
@@ -306,7 +310,7 @@ class Archive:
         """Once, before anything else is done with the database."""
         with self._preparing:
             if not self._ready:
-                migrate(self.engine)
+                migrate(self.engine, make=self._make)
                 self._first_use()
                 self._ready = True
 

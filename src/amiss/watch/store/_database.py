@@ -22,11 +22,16 @@ _MIGRATION_LOCK = 0x616D697373  # PostgreSQL's advisory lock: "amiss"
 _REFUSALS = (exc.DataError, exc.IntegrityError, ValueError, TypeError, KeyError, OverflowError)
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, *, make: bool = True) -> Engine:
     """An engine whose `begin()` on SQLite takes the write lock at once, so that no transaction fails half-way.
+
+    Args:
+        url: of the database.
+        make: an SQLite file that isn't there.
 
     Raises:
         UsageError: the URL can't be read, or its driver isn't installed.
+        StoreError: the file isn't there, and isn't made.
     """
     try:
         parsed = make_url(url)
@@ -34,7 +39,7 @@ def make_engine(url: str) -> Engine:
         raise UsageError("the database URL can't be read; it looks like sqlite:///events.db or "
                          "postgresql://user:password@host/name") from None  # fmt: skip
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(parsed, make)
     if parsed.drivername in {"postgresql", "postgres"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
     arguments: dict[str, Any] = {}
@@ -69,11 +74,15 @@ def reason(error: Exception) -> str:
     return " ".join(str(cause).split()) or type(cause).__name__
 
 
-def migrate(engine: Engine) -> None:
+def migrate(engine: Engine, *, make: bool = True) -> None:
     """Bring the schema up to date.
 
+    Args:
+        engine: of the database.
+        make: a schema in an empty database.
+
     Raises:
-        StoreError: the schema was made by a newer amiss.
+        StoreError: the schema was made by a newer amiss, or there is none and none is made.
         sqlalchemy.exc.SQLAlchemyError: the database can't be had.
     """
     config = alembic.config.Config()
@@ -90,19 +99,29 @@ def migrate(engine: Engine) -> None:
                 f"the database {describe(engine.url)} was made by a newer amiss (schema {', '.join(sorted(found))}; "
                 f"this one knows {max(known)}): upgrade amiss"
             )
+        if not found and not make:
+            raise _none_yet(engine.url)
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, "head")
 
 
-def _sqlite(url: URL) -> Engine:
+def _none_yet(url: URL) -> StoreError:
+    return StoreError(
+        f"there are no events in {describe(url)}: is `database:` right? `amiss watch` and `amiss serve` make a database"
+    )
+
+
+def _sqlite(url: URL, make: bool) -> Engine:
     if not url.database or url.database == ":memory:":
         raise UsageError("an SQLite database in memory would lose its events: give a file, as in sqlite:///events.db")
     path = Path(url.database)
+    if not make and not path.is_file():
+        raise _none_yet(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"can't make the folder of {path}: {error.strerror or error}") from error
-    opened = False
+    opened = not make
 
     def connect() -> sqlite3.Connection:
         # once seen, a database is never made anew: where its disk is gone, events must wait for it

@@ -1,8 +1,8 @@
 """Which events are wanted, and the statements that find a page of them soon, among a million, too.
 
 A page goes on where the one before ended, by the key of its last event, so no page costs more than the first. Each
-statement is made of branches that one index serves in the order of the list: one per camera where cameras are given,
-one for the rarest word where words are. A branch gives a page at most; what they give is put in order and cut.
+statement is made of branches that one index serves (see `_event_plan.py`): one per camera where cameras are given, one
+for the rarest word where words are. A branch gives a page at most; what they give is put in order and cut.
 """
 
 import base64
@@ -18,7 +18,6 @@ from sqlalchemy import (
     Select,
     and_,
     desc,
-    exists,
     false,
     func,
     literal,
@@ -32,6 +31,7 @@ from sqlalchemy import (
 from amiss.errors import UsageError
 from amiss.reading import shown
 from amiss.watch._event import EventState
+from amiss.watch.store import _event_plan as plan
 from amiss.watch.store._event_rows import StoredEvent
 from amiss.watch.store._review_rows import Verdict
 from amiss.watch.store._tables import cameras, event_words, events
@@ -42,7 +42,6 @@ EventOrder = Literal["newest", "oldest", "score"]
 
 MAX_LIMIT = 1000
 _MOST_BRANCHES = 100  # cameras; SQLite takes 500 parts of a statement
-_RARE = 5000  # events that are put in order at once
 
 
 @dataclass(frozen=True)
@@ -86,19 +85,26 @@ class EventPage:
 def find_page(connection: Connection, query: EventQuery) -> list[RowMapping]:
     """Rows of `events` in order, one more than the limit where there are more."""
     check_query(query)
-    found = _found(connection, query, query.limit + 1)
-    if found is None:
+    branches = _branches(connection, query, "peak_score" if query.order == "score" else "started")
+    parts = [branch.first(query, query.limit + 1) for branch in branches]
+    if not parts:
         return []
-    statement = select(events).join(found, found.c.event_id == events.c.event_id)
-    place = events.c.peak_score if query.order == "score" else events.c.started
-    return list(connection.execute(statement.order_by(*_in_order(query.order, place, events.c.event_id))).mappings())
+    found = union(*parts).subquery()
+    order = _in_order(query.order, found.c.place, found.c.event_id)
+    first = select(found.c.event_id).order_by(*order).limit(query.limit + 1)
+    of_first = select(events).where(events.c.event_id.in_(first))
+    place = plan.apart(events.c.peak_score if query.order == "score" else events.c.started)
+    return list(connection.execute(of_first.order_by(*_in_order(query.order, place, events.c.event_id))).mappings())
 
 
 def count_found(connection: Connection, query: EventQuery, at_most: int) -> int:
     """How many events there are on all pages, `at_most` where there are more."""
     check_query(query)
-    found = _found(connection, replace(query, cursor=None), at_most)
-    return 0 if found is None else connection.scalar(select(func.count()).select_from(found)) or 0
+    parts = [branch.some(at_most) for branch in _branches(connection, replace(query, cursor=None), None)]
+    if not parts:
+        return 0
+    found = union(*parts) if len(parts) > 1 else parts[0]
+    return connection.scalar(select(func.count()).select_from(found.limit(at_most).subquery())) or 0
 
 
 def cursor_of(query: EventQuery, last: StoredEvent) -> str:
@@ -114,9 +120,9 @@ class _Branch:
 
     statement: Select[Any]
     """Without columns yet."""
-    place: Any
-    """The column that it is ordered by first, …"""
-    event_id: Any
+    place: ColumnElement[Any]
+    """What it is ordered by first, …"""
+    event_id: ColumnElement[Any]
     """… and then."""
 
     def first(self, query: EventQuery, most: int) -> Select[Any]:
@@ -126,57 +132,58 @@ class _Branch:
         chosen = self.statement.with_only_columns(self.event_id, self.place.label("place")).where(after)
         return select(chosen.order_by(*_in_order(query.order, *key)).limit(most).subquery())
 
-
-def _found(connection: Connection, query: EventQuery, most: int) -> Any:
-    """A subquery of the ids of the first `most` events; None where nothing can be found."""
-    parts = [branch.first(query, most) for branch in _branches(connection, query)]
-    if len(parts) < 2:
-        return parts[0].subquery() if parts else None
-    every = union(*parts).subquery()
-    return select(every).order_by(*_in_order(query.order, every.c.place, every.c.event_id)).limit(most).subquery()
+    def some(self, most: int) -> Select[Any]:
+        """(event_id) of any of its events."""
+        return select(self.statement.with_only_columns(self.event_id).limit(most).subquery())
 
 
-def _branches(connection: Connection, query: EventQuery) -> list[_Branch]:
-    """Statements that together find all; an index has in order what each begins with."""
-    place = events.c.peak_score if query.order == "score" else events.c.started
-    some = select(events).where(*conditions(query, events.c.started))
+def _branches(connection: Connection, query: EventQuery, place: str | None) -> list[_Branch]:
+    """Statements that together find all, each in the order of a column; None = in any."""
     words = words_of(query.text)
     if query.text is not None and query.text.strip() and not words:
         return []
+    asked = conditions(query)
     if not words:
-        if query.min_score is not None and query.order != "score" and _is_rare(connection, query.min_score):
-            rare = select(events.c.event_id).where(events.c.peak_score >= query.min_score)
-            statements = [some.where(events.c.event_id.in_(rare), _of_cameras(query.cameras))]
-        else:
-            statements = _per_camera(some, query.cameras)
-        return [_Branch(statement, place, events.c.event_id) for statement in statements]
+        return [_of_events(connection, some, place) for some in _per_camera(asked, query.cameras)]
     named = {word: _cameras_named(connection, word, query.cameras) for word in words}
-    found = {word: _count_word(connection, word) for word in words}
-    first = min(words, key=lambda word: (len(named[word]) > 0, found[word]))
-    if query.order == "score" and found[first] == _RARE:  # too many to be put in order: the best have it soon
-        some = some.where(*(_has_word(word, named[word]) for word in words))
-        return [_Branch(statement, place, events.c.event_id) for statement in _per_camera(some, query.cameras)]
+    found = {word: _count_word(connection, word, named[word]) for word in words}
+    first = min(words, key=lambda word: (found[word], len(named[word])))
+    if query.order == "score" and found[first] >= plan.RARE:  # too many to be put in order: the best have it soon
+        having = [_has_word(word, named[word]) for word in words]
+        return [_of_events(connection, some, place, *having) for some in _per_camera(asked, query.cameras)]
     others = [_has_word(word, named[word]) for word in words if word != first]
     in_index = event_words.c  # in order of time, as the events' own columns are not where a word is looked up
-    of_word = select(events).join(
-        event_words, and_(in_index.event_id == events.c.event_id, in_index.started == events.c.started)
+    own = {"started": in_index.started}
+    clauses = [one.of(own.get(name, plan.apart(events.c[name]))) for name, one in asked.items()]
+    of_word = (
+        select(events)
+        .join(event_words, and_(in_index.event_id == events.c.event_id, in_index.started == events.c.started))
+        .where(in_index.word == first, _of_cameras(query.cameras), *clauses, *others)
     )
-    of_word = of_word.where(
-        in_index.word == first, _of_cameras(query.cameras), *conditions(query, in_index.started), *others
+    by_word = _Branch(
+        of_word, in_index.started if place == "started" else plan.apart(events.c.peak_score), in_index.event_id
     )
-    by_word = _Branch(of_word, place if query.order == "score" else in_index.started, in_index.event_id)
-    of_cameras = _per_camera(some.where(*others), named[first])
-    return [by_word, *(_Branch(statement, place, events.c.event_id) for statement in of_cameras)]
+    of_cameras = _per_camera(asked, named[first])
+    return [by_word, *(_of_events(connection, some, place, *others) for some in of_cameras)]
 
 
-def _per_camera(statement: Select[Any], names: tuple[str, ...] | None) -> list[Select[Any]]:
-    if names is None or len(names) > _MOST_BRANCHES:
-        return [statement.where(_of_cameras(names))]
-    return [statement.where(events.c.camera == name) for name in names]
+def _of_events(
+    connection: Connection, asked: plan.Conditions, place: str | None, *more: ColumnElement[bool]
+) -> _Branch:
+    reading = plan.plan_count(asked) if place is None else plan.plan_list(connection, asked, place)
+    return _Branch(select(events).where(reading.where, *more), reading.place, events.c.event_id)
+
+
+def _per_camera(asked: plan.Conditions, names: tuple[str, ...] | None) -> list[plan.Conditions]:
+    if names is None:
+        return [asked]
+    if len(names) > _MOST_BRANCHES:
+        return [{**asked, "camera": plan.Condition(False, lambda column: column.in_(names))}]
+    return [{**asked, "camera": _equal(name)} for name in names]
 
 
 def _of_cameras(names: tuple[str, ...] | None) -> ColumnElement[bool]:
-    return true() if names is None else events.c.camera.in_(names) if names else false()
+    return true() if names is None else plan.apart(events.c.camera).in_(names) if names else false()
 
 
 def _cameras_named(connection: Connection, word: str, among: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -186,36 +193,44 @@ def _cameras_named(connection: Connection, word: str, among: tuple[str, ...] | N
 
 def _has_word(word: str, named: tuple[str, ...]) -> ColumnElement[bool]:
     own = event_words.alias()
-    has = (
-        exists(own.c.word)
-        .where(own.c.word == word, own.c.started == events.c.started, own.c.event_id == events.c.event_id)
-        .correlate(events)
-    )
-    return or_(has, events.c.camera.in_(named)) if named else has
+    is_it = own.c.word == word, own.c.started == events.c.started, own.c.event_id == events.c.event_id
+    # not `exists`: PostgreSQL would join all of the word's events, and put these in order
+    has = select(own.c.word).where(*is_it).correlate(events).scalar_subquery().is_not(None)
+    return or_(has, plan.apart(events.c.camera).in_(named)) if named else has
 
 
-def _count_word(connection: Connection, word: str) -> int:
-    some = select(event_words.c.event_id).where(event_words.c.word == word).limit(_RARE).subquery()
-    return connection.scalar(select(func.count()).select_from(some)) or 0
+def _count_word(connection: Connection, word: str, named: tuple[str, ...]) -> int:
+    """How many events have a word, in their texts or their camera's name; `plan.RARE` and more are many."""
+    in_text = plan.count_some(connection, select(event_words.c.event_id).where(event_words.c.word == word))
+    if in_text >= plan.RARE or not named:
+        return in_text
+    return in_text + plan.count_some(connection, select(events.c.event_id).where(events.c.camera.in_(named)))
 
 
-def _is_rare(connection: Connection, min_score: float) -> bool:
-    some = select(events.c.event_id).where(events.c.peak_score >= min_score).limit(_RARE).subquery()
-    return (connection.scalar(select(func.count()).select_from(some)) or 0) < _RARE
+def conditions(query: EventQuery) -> dict[str, plan.Condition]:
+    """All that it asks for but cameras and words, by column."""
+    equal = {"state": query.state, "verdict": query.verdict, "label": query.label, "protected": query.protected}
+    found = {name: _equal(value) for name, value in equal.items() if value is not None}
+    if query.verdict == "none":
+        found["verdict"] = _equal(None)
+    if query.since is not None or query.until is not None:
+        found["started"] = _within(query.since, query.until)
+    if query.min_score is not None:
+        found["peak_score"] = _within(query.min_score, None)
+    return found
 
 
-def conditions(query: EventQuery, started: ColumnElement[Any]) -> list[ColumnElement[bool]]:
-    """All that it asks for but cameras and words."""
-    is_verdict = events.c.verdict.is_(None) if query.verdict == "none" else events.c.verdict == query.verdict
-    return [
-        *([events.c.state == query.state] if query.state is not None else []),
-        *([is_verdict] if query.verdict is not None else []),
-        *([events.c.label == query.label] if query.label is not None else []),
-        *([started >= query.since] if query.since is not None else []),
-        *([started < query.until] if query.until is not None else []),
-        *([events.c.peak_score >= query.min_score] if query.min_score is not None else []),
-        *([events.c.protected.is_(query.protected)] if query.protected is not None else []),
-    ]
+def _equal(value: Any) -> plan.Condition:
+    return plan.Condition(True, lambda column: column == value)
+
+
+def _within(first: Any, end: Any) -> plan.Condition:
+    """From `first` on, and before `end`."""
+
+    def of(column: ColumnElement[Any]) -> ColumnElement[bool]:
+        return and_(true() if first is None else column >= first, true() if end is None else column < end)
+
+    return plan.Condition(False, of)
 
 
 def _in_order(order: EventOrder, place: Any, event_id: Any) -> list[ColumnElement[Any]]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, desc, func, select, true
 
 from amiss.watch._vectors import cosines, packed_length
+from amiss.watch.store import _event_plan as plan
 from amiss.watch.store._event_query import EventQuery, check_query, conditions
 from amiss.watch.store._event_rows import StoredEvent, stored_event
 from amiss.watch.store._tables import events, vectors
@@ -57,8 +58,10 @@ def find_like(
         some.c.event_id != leave_out,
         func.length(some.c.packed) == packed_length(len(vector)),
     )
-    if asked := conditions(query, some.c.started):
-        statement = statement.join(events, events.c.event_id == some.c.event_id).where(*asked)
+    if asked := conditions(query):
+        own = {"started": some.c.started}
+        clauses = [one.of(own.get(name, plan.apart(events.c[name]))) for name, one in asked.items()]
+        statement = statement.join(events, events.c.event_id == some.c.event_id).where(*clauses)
     best: list[tuple[float, str]] = []
     n_compared = 0
     for rows in connection.execution_options(yield_per=_PART).execute(statement).partitions():

@@ -114,17 +114,19 @@ events = Table(
     Column("verdict", String(16)),  # these three: of its newest review
     Column("label", String(64)),
     Column("note", Text),
-    # each ends with what lists are ordered by, and where they go on
-    Index("ix_events_started", "started", "event_id"),
-    Index("ix_events_peak_score", "peak_score", "event_id"),
-    Index("ix_events_camera_started", "camera", "started", "event_id"),
-    Index("ix_events_camera_peak_score", "camera", "peak_score", "event_id"),
-    Index("ix_events_camera_verdict", "camera", "verdict", "started", "event_id"),
-    Index("ix_events_verdict", "verdict", "started", "event_id"),
-    Index("ix_events_verdict_peak_score", "verdict", "peak_score", "event_id"),
-    Index("ix_events_label", "label", "started", "event_id"),
-    Index("ix_events_state", "state", "started", "event_id"),
-    Index("ix_events_protected", "protected", "started", "event_id"),
+    # each has an order of lists, and the key by which they go on; at its end what a walk past many events looks at
+    Index("ix_events_started", "started", "event_id", "peak_score"),
+    Index("ix_events_peak_score", "peak_score", "event_id", "started"),
+    Index("ix_events_camera_started", "camera", "started", "event_id", "peak_score"),
+    Index("ix_events_camera_peak_score", "camera", "peak_score", "event_id", "started"),
+    Index("ix_events_camera_verdict", "camera", "verdict", "started", "event_id", "peak_score"),
+    Index("ix_events_camera_verdict_peak_score", "camera", "verdict", "peak_score", "event_id", "started"),
+    Index("ix_events_verdict", "verdict", "started", "event_id", "peak_score"),
+    Index("ix_events_verdict_peak_score", "verdict", "peak_score", "event_id", "started"),
+    Index("ix_events_label", "label", "started", "event_id", "peak_score"),
+    Index("ix_events_label_peak_score", "label", "peak_score", "event_id", "started"),
+    Index("ix_events_state", "state", "started", "event_id", "peak_score"),
+    Index("ix_events_protected", "protected", "started", "event_id", "peak_score"),
 )
 
 event_words = Table(

@@ -10,7 +10,7 @@ from typing import Any
 
 from amiss.detection import Detector
 from amiss.errors import UsageError
-from amiss.jobs import OnProgress, RetrainReport, retrain_detector, silent
+from amiss.jobs import OnProgress, RetrainReport, open_bags, retrain_detector, silent
 from amiss.training import load_recipe
 from amiss.watch.config import Config
 from amiss.watch.store import Archive
@@ -103,10 +103,14 @@ def retrain(
     if chosen is not None:
         load_recipe(chosen)  # a mistyped one is told before the features are made
     old = teacher.shelf.folder_of_promoted()
+    detector = Detector.load(old)
+    base = None if settings.data is None or settings.features is None else (settings.data, settings.features)
+    if base is not None:
+        open_bags(base, detector)  # likewise
     bags = export_reviews(
         archive,
         config.media,
-        Detector.load(old),
+        detector,
         teacher.bags,
         weights=teacher.weights,
         cameras=teacher.cameras,
@@ -115,7 +119,6 @@ def retrain(
     )
     run = teacher.bags / "run"
     shutil.rmtree(run, ignore_errors=True)
-    base = None if settings.data is None or settings.features is None else (settings.data, settings.features)
     report = retrain_detector(
         old,
         (bags.manifest, bags.features),
