@@ -89,6 +89,17 @@ def test_what_runs_and_what_waits_can_be_stopped(jobs: Jobs) -> None:
     assert jobs.stop("0" * 32) is None
 
 
+def test_nobody_waits_for_what_watches(jobs: Jobs) -> None:
+    end = threading.Event()
+    watching = jobs.submit("calibrate", "door", "ada", lambda _: {"ended": end.wait(WAIT_S)}, watches=True)
+    behind = jobs.submit("calibrate", "yard", "ada", lambda _: None, watches=True)
+    assert over(jobs, jobs.submit("score", "one", "ada", lambda _: None)).state == "done"
+    assert [job.state for job in (jobs.get(watching.job_id), jobs.get(behind.job_id)) if job] == ["running", "waiting"]
+    assert jobs.stop(behind.job_id) is not None
+    end.set()
+    assert over(jobs, watching).state == "done"
+
+
 def test_only_so_many_wait(jobs: Jobs) -> None:
     go = threading.Event()
 
@@ -103,10 +114,10 @@ def test_only_so_many_wait(jobs: Jobs) -> None:
 
 SCRIPT = """
 import os, sys, time
-from amiss.app.jobs import answer
+from amiss.app.jobs import answering
 from amiss.errors import AmissError
 
-def do(request, asker):
+def works(request, asker):
     print("a library says something")
     asker.progress(1, 4, request["what"])
     asker.tell({"begun": 1})
@@ -120,7 +131,7 @@ def do(request, asker):
         asker.progress(2, 4)
     return {"got": request["what"]}
 
-answer(do)
+do = answering(works)
 """
 
 
@@ -128,24 +139,24 @@ answer(do)
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "worked_apart.py").write_text(SCRIPT, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    return "worked_apart"
+    return "worked_apart:do"
 
 
 def test_a_process_answers_tells_and_ends_alone(module: str) -> None:
     progress: list[tuple[float, float, str]] = []
     told: list[object] = []
     work = Work(lambda *values: progress.append(values))
-    assert run_apart(module, {"what": "é"}, work, told.append) == {"got": "é"}
+    assert run_apart(module, {"what": "é"}, "it", work, told.append) == {"got": "é"}
     assert (progress, told) == ([(1, 4, "é")], [{"begun": 1}])
     with pytest.raises(AmissError, match="no such thing"):
-        run_apart(module, {"what": "error"}, work)
-    with pytest.raises(AmissError, match=r"ended early.*out of luck"):
-        run_apart(module, {"what": "crash"}, work)
+        run_apart(module, {"what": "error"}, "it", work)
+    with pytest.raises(AmissError, match=r"the process of it ended early.*out of luck"):
+        run_apart(module, {"what": "crash"}, "it", work)
 
 
 def test_a_process_that_is_stopped_ends(module: str) -> None:
     work = Work(lambda *_: work.stop.set())
     started = time.monotonic()
     with pytest.raises(StoppedError):
-        run_apart(module, {"what": "long"}, work)
+        run_apart(module, {"what": "long"}, "it", work)
     assert time.monotonic() - started < WAIT_S

@@ -100,7 +100,7 @@ def test_what_is_no_video_too_large_or_empty_leaves_nothing(tmp_path: Path, monk
 
 
 @pytest.mark.slow
-def test_a_video_is_scored_apart_and_exported(library: Library) -> None:
+def test_a_video_is_scored_apart_and_exported(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     library.root.mkdir()
     write_video(library.root / "a.avi", 60, fps=15, codec="mpeg4")
     (library.root / "broken.mp4").write_bytes(b"no video")
@@ -129,4 +129,22 @@ def test_a_video_is_scored_apart_and_exported(library: Library) -> None:
         assert check_video(path).n_frames == 60
     with pytest.raises(UsageError, match="no event at 1"), library.export(video, "clips", 1.0):
         pass
+    with monkeypatch.context() as changed:
+        changed.setattr("amiss.app.videos._library._EXPORT_S", 0.01)
+        with pytest.raises(UsageError, match="could not be exported within"), library.export(video, "video", None):
+            pass
+        changed.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**6))
+        with pytest.raises(OutputError, match="too few to export"), library.export(video, "video", None):
+            pass
     assert not list((library.root / ".amiss").glob("export-*"))
+
+    def look() -> dict[str, str]:
+        library.look_again()
+        return {video.name: video.state for video in library.videos()}
+
+    moved = video.path.rename(library.root / "renamed.avi")
+    assert look() == {"broken.mp4": "failed", "renamed.avi": "scored"}
+    write_video(video.path, 30, fps=15, codec="mpeg4")
+    assert look() == {"a.avi": "unscored", "broken.mp4": "failed", "renamed.avi": "scored"}
+    video.path.replace(moved)
+    assert look() == {"broken.mp4": "failed", "renamed.avi": "unscored"}

@@ -229,7 +229,7 @@ def export(video_id: Id, kind: ExportKind, context: Context, threshold: Threshol
 
 def video_of(video: LibraryVideo) -> Video:
     """What the API shows of a video: its name, not its path."""
-    values = {name: value for name, value in vars(video).items() if name not in ("path", "summary")}
+    values = {name: value for name, value in vars(video).items() if name not in ("path", "summary", "key")}
     problem = video.problem and video.problem.replace(str(video.path), video.name)
     summary = None if video.summary is None else Summary(**vars(video.summary) | {"curve": list(video.summary.curve)})
     return Video(**values | {"problem": problem, "summary": summary})

@@ -1,4 +1,8 @@
-"""Jobs that people start: they wait for each other, tell how far they are, and can be stopped."""
+"""Jobs that people start: they wait for each other, tell how far they are, and can be stopped.
+
+Jobs that work wait for each other. Those that mostly wait themselves, such as for what a camera shows, run beside them,
+and wait for their own kind alone.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -83,7 +88,7 @@ class _Entry:
 
 
 class Jobs:
-    """Runs jobs one after the other in a thread.
+    """Runs jobs one after the other, in one thread those that work, and in one those that watch.
 
     Args:
         on_change: told of a job whenever it is another one; from any thread.
@@ -92,13 +97,15 @@ class Jobs:
     def __init__(self, on_change: Callable[[Job], None] = lambda _: None) -> None:
         self._on_change = on_change
         self._entries: dict[str, _Entry] = {}
-        self._queue: deque[str] = deque()
+        self._queues: dict[bool, deque[str]] = {False: deque(), True: deque()}
         self._came = threading.Condition()
         self._told_s = 0.0
         self._is_closed = False
-        self._thread: threading.Thread | None = None
+        self._threads: dict[bool, threading.Thread] = {}
 
-    def submit(self, kind: str, title: str, who: str, does: Callable[[Work], dict[str, Any] | None]) -> Job:
+    def submit(
+        self, kind: str, title: str, who: str, does: Callable[[Work], dict[str, Any] | None], *, watches: bool = False
+    ) -> Job:
         """Start a job when those before it are over.
 
         Args:
@@ -106,6 +113,7 @@ class Jobs:
             title: of the job.
             who: starts it.
             does: does it, in another thread; gives its result.
+            watches: it mostly waits, perhaps for hours: others don't wait for it.
 
         Raises:
             UsageError: too many wait already.
@@ -114,14 +122,16 @@ class Jobs:
         work = Work(lambda done, total, what: self._progress(job_id, done, total, what))
         job = Job(job_id, kind, title, who, datetime.now(UTC))
         with self._came:
-            if len(self._queue) >= _MOST_WAITING:
-                raise UsageError(f"{len(self._queue)} jobs are waiting already: let them end, or stop some")
+            queue = self._queues[watches]
+            if len(queue) >= _MOST_WAITING:
+                raise UsageError(f"{len(queue)} jobs are waiting already: let them end, or stop some")
             self._entries[job_id] = _Entry(job, does, work)
             self._forget_old()
-            self._queue.append(job_id)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="amiss-jobs", daemon=True)
-                self._thread.start()
+            queue.append(job_id)
+            if watches not in self._threads:
+                thread = threading.Thread(target=self._run, args=(queue,), name="amiss-jobs", daemon=True)
+                self._threads[watches] = thread
+                thread.start()
             self._came.notify_all()
         self._on_change(job)
         return job
@@ -145,7 +155,9 @@ class Jobs:
                 return None
             entry.work.stop.set()
             if entry.job.state == "waiting":
-                self._queue.remove(job_id)
+                for queue in self._queues.values():
+                    with suppress(ValueError):
+                        queue.remove(job_id)
                 self._set(job_id, state="stopped", ended=datetime.now(UTC))
             job = entry.job
         self._on_change(job)
@@ -155,21 +167,22 @@ class Jobs:
         """Stop all; those that run are given so long to end."""
         with self._came:
             self._is_closed = True
-            self._queue.clear()
+            for queue in self._queues.values():
+                queue.clear()
             for entry in self._entries.values():
                 entry.work.stop.set()
             self._came.notify_all()
-            thread = self._thread
-        if thread is not None:
+            threads = list(self._threads.values())
+        for thread in threads:
             thread.join(timeout_s)
 
-    def _run(self) -> None:
+    def _run(self, queue: deque[str]) -> None:
         while True:
             with self._came:
-                self._came.wait_for(lambda: self._queue or self._is_closed)
+                self._came.wait_for(lambda: queue or self._is_closed)
                 if self._is_closed:
                     return
-                entry = self._entries[self._queue.popleft()]
+                entry = self._entries[queue.popleft()]
                 job_id = entry.job.job_id
                 job = self._set(job_id, state="running", started=datetime.now(UTC))
             self._on_change(job)

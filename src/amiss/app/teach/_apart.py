@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
+from amiss.app.jobs import Told, answering
 from amiss.watch import load_config, open_archive
 
-MODULE = "amiss.app.teach"
 
-
-class _Asker(Protocol):
-    def progress(self, done: float, total: float, what: str = "") -> None: ...
-
-
-def do(request: dict[str, Any], asker: _Asker) -> dict[str, Any]:
-    """One request."""
-    return {"retrain": _retrain, "calibrate": _calibrate}[request["do"]](request, asker)
-
-
-def _retrain(request: dict[str, Any], asker: _Asker) -> dict[str, Any]:
+def _retrain(request: dict[str, Any], asker: Told) -> dict[str, Any]:
     asker.progress(0, 1, "loading the detector")
-    from amiss.watch.teach import retrain, teacher_of
+    from amiss.watch import teach
 
     config = load_config(request["config"])
     archive = open_archive(config.database.get_secret_value())
     try:
-        teacher = teacher_of(config, request["camera"])
-        done = retrain(archive, config, teacher, by=request["by"], on_progress=asker.progress)
+        teacher = teach.teacher_of(config, request["camera"])
+        done = teach.retrain(archive, config, teacher, by=request["by"], on_progress=asker.progress)
     finally:
         archive.close()
     left_out = len(done.bags.without_clip) + len(done.bags.failed)
     return {"detector": teacher.shelf.key, "version": done.version.number, "left_out": left_out, **done.version.report}
 
 
-def _calibrate(request: dict[str, Any], asker: _Asker) -> dict[str, Any]:
+def _calibrate(request: dict[str, Any], asker: Told) -> dict[str, Any]:
     from amiss.watch import calibrate_camera
 
     config = load_config(request["config"])
@@ -42,3 +32,6 @@ def _calibrate(request: dict[str, Any], asker: _Asker) -> dict[str, Any]:
         config, request["camera"], request["per_hour"], hours=request["hours"], on_progress=asker.progress
     )
     return {"message": found.message, **asdict(found.calibration)}
+
+
+retrain, calibrate = answering(_retrain), answering(_calibrate)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from amiss.app.jobs import Job, Jobs, Work, run_apart
-from amiss.app.teach._apart import MODULE
 
 
 def ask_retrain(jobs: Jobs, config: Path, camera: str | None, who: str) -> Job:
@@ -14,9 +13,9 @@ def ask_retrain(jobs: Jobs, config: Path, camera: str | None, who: str) -> Job:
     Raises:
         UsageError: too many jobs wait already.
     """
-    request: dict[str, object] = {"do": "retrain", "config": str(config.absolute()), "camera": camera, "by": who}
+    request: dict[str, object] = {"config": str(config.absolute()), "camera": camera, "by": who}
     title = "the detector" if camera is None else f"the detector of {camera}"
-    return jobs.submit("retrain", title, who, lambda work: _result(request, work))
+    return jobs.submit("retrain", title, who, lambda work: _result("retrain", request, title, work))
 
 
 def ask_calibrate(jobs: Jobs, config: Path, camera: str, per_hour: float, hours: float, who: str) -> Job:
@@ -26,11 +25,11 @@ def ask_calibrate(jobs: Jobs, config: Path, camera: str, per_hour: float, hours:
         UsageError: too many jobs wait already.
     """
     request: dict[str, object] = {
-        "do": "calibrate", "config": str(config.absolute()), "camera": camera, "per_hour": per_hour, "hours": hours,
+        "config": str(config.absolute()), "camera": camera, "per_hour": per_hour, "hours": hours,
     }  # fmt: skip
-    return jobs.submit("calibrate", camera, who, lambda work: _result(request, work))
+    return jobs.submit("calibrate", camera, who, lambda work: _result("calibrate", request, camera, work), watches=True)
 
 
-def _result(request: dict[str, object], work: Work) -> dict[str, object]:
-    result: dict[str, object] = run_apart(MODULE, request, work)
+def _result(do: str, request: dict[str, object], title: str, work: Work) -> dict[str, object]:
+    result: dict[str, object] = run_apart(f"amiss.app.teach._apart:{do}", request, title, work)
     return result

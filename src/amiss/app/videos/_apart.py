@@ -5,28 +5,17 @@ from __future__ import annotations
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from amiss.app.jobs import Told, answering
 from amiss.detection import ScoreResult, read_score_result
 from amiss.errors import AmissError, OutputError, showable
 from amiss.files import atomic_path
 from amiss.reading import read_json
 from amiss.video import annotate_video, cut_clip, read_header, write_preview
 
-MODULE = "amiss.app.videos"
 
-
-class _Asker(Protocol):
-    def progress(self, done: float, total: float, what: str = "") -> None: ...
-    def tell(self, told: Any) -> None: ...
-
-
-def do(request: dict[str, Any], asker: _Asker) -> Any:
-    """One request."""
-    return {"score": _score, "clips": _clips, "video": _marked}[request["do"]](request, asker)
-
-
-def _score(request: dict[str, Any], asker: _Asker) -> dict[str, Any]:
+def _score(request: dict[str, Any], asker: Told) -> dict[str, Any]:
     """Score videos; one that fails is told, and the rest goes on."""
     asker.progress(0, 1, "loading the detector")
     from amiss.detection import Detector
@@ -57,7 +46,7 @@ def _score(request: dict[str, Any], asker: _Asker) -> dict[str, Any]:
     return {"scored": n_scored, "failed": len(videos) - n_scored}
 
 
-def _clips(request: dict[str, Any], _: _Asker) -> None:
+def _clips(request: dict[str, Any], _: Told) -> None:
     """Its events cut out, in a .zip; what is in it is compressed already."""
     result = _result(request)
     with atomic_path(request["out"]) as temporary, zipfile.ZipFile(temporary, "w") as archive:
@@ -65,22 +54,25 @@ def _clips(request: dict[str, Any], _: _Asker) -> None:
             name = f"{request['name']}.event{number:02d}.mp4"
             cut = temporary.with_name(f"{temporary.stem}-cut.mp4")
             try:
-                cut_clip(request["path"], cut, event.start, event.end)
+                cut_clip(request["video"], cut, event.start, event.end)
                 archive.write(cut, name)
             finally:
                 cut.unlink(missing_ok=True)
 
 
-def _marked(request: dict[str, Any], _: _Asker) -> None:
+def _marked(request: dict[str, Any], _: Told) -> None:
     """A copy with its score burnt in."""
     result = _result(request)
     spans, scores = [(clip.start, clip.end) for clip in result.clips], [clip.score for clip in result.clips]
     events = [(event.start, event.end) for event in result.events]
-    annotate_video(request["path"], request["out"], spans, scores, events, result.threshold, times=result.times)
+    annotate_video(request["video"], request["out"], spans, scores, events, result.threshold, times=result.times)
 
 
 def _result(request: dict[str, Any]) -> ScoreResult:
     return read_score_result(request["result"], request["name"])
+
+
+score, clips, video = answering(_score), answering(_clips), answering(_marked)
 
 
 def read_result(path: Path) -> ScoreResult:

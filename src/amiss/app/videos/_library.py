@@ -1,9 +1,14 @@
-"""The videos of a folder, by ids; their scores lie beside, in a folder of their own."""
+"""The videos of a folder, by ids; their scores lie beside, in a folder of their own.
+
+An id is that of a place in the folder. Scores belong to what a file holds: a file that is renamed keeps its scores, and
+one that takes another's place has none.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -15,10 +20,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from amiss.app.jobs import Job, Jobs, Work, run_apart
-from amiss.app.videos._apart import MODULE, read_result
+from amiss.app.jobs import Job, Jobs, StoppedError, Work, run_apart
+from amiss.app.videos._apart import read_result
 from amiss.detection import ScoreResult, find_events, shipped_detector
-from amiss.errors import AmissError, UsageError, showable
+from amiss.errors import AmissError, OutputError, UsageError, showable
 from amiss.video import VideoHeader, list_videos, read_header
 
 VideoState = Literal["unscored", "waiting", "scoring", "scored", "failed"]
@@ -30,6 +35,9 @@ SUFFIXES: dict[ExportKind, str] = {"json": "json", "csv": "csv", "clips": "zip",
 _LOOK_S = 2.0  # a listing is taken for true for so long
 _CURVE = 96  # points of a small curve
 _EXPORTS_AT_ONCE = 2
+_EXPORT_S = 900.0
+_EXPORT_SHARE, _SPARE = 2, 256 << 20  # what must be free: so many times the video, and bytes besides
+_KEY_PART = 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,8 @@ class LibraryVideo:
     """That scores it, or is going to."""
     summary: VideoSummary | None = None
     """Of its scores, where there are some."""
+    key: str = ""
+    """Made of what the file holds: names its scores; empty = it can't be read."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,7 @@ class Library:
         self._looked_s = -_LOOK_S
         self._summaries: dict[str, tuple[int, VideoSummary]] = {}
         self._headers: dict[tuple[Path, int], VideoHeader] = {}
+        self._keys: dict[Path, tuple[tuple[int, int], str]] = {}
         self._exports = threading.BoundedSemaphore(_EXPORTS_AT_ONCE)
 
     # ---- what there is
@@ -134,15 +145,12 @@ class Library:
             return self._found
 
     def _video(self, video_id: str, path: Path) -> LibraryVideo:
-        summary = self._summary(video_id)
+        n_bytes, key = self._key(path)
+        summary = self._summary(key) if key else None
         doing = self._doing_of(video_id)
         state: VideoState = "scored" if summary else "unscored"
         if doing is not None:
             state = "failed" if doing.job_id is None else "scoring" if video_id == self._begun else "waiting"
-        try:
-            n_bytes = path.stat().st_size
-        except OSError:  # it was removed a moment ago
-            n_bytes = 0
         return LibraryVideo(
             video_id=video_id,
             name=showable(path.relative_to(self.root).as_posix()),
@@ -153,7 +161,20 @@ class Library:
             problem=doing.problem if doing else None,
             job_id=doing.job_id if doing else None,
             summary=summary,
+            key=key,
         )
+
+    def _key(self, path: Path) -> tuple[int, str]:
+        """Size of a file, and the key of what it holds: of its size, and of its first, middle and last bytes."""
+        try:
+            status = path.stat()
+            stamp = status.st_size, status.st_mtime_ns
+            known = self._keys.get(path)
+            if known is None or known[0] != stamp:
+                known = self._keys[path] = stamp, _key_of(path, status.st_size)
+            return status.st_size, known[1]
+        except OSError:  # it was removed a moment ago, or is closed to us
+            return 0, ""
 
     def _doing_of(self, video_id: str) -> _Doing | None:
         with self._lock:
@@ -184,7 +205,7 @@ class Library:
         """
         if self.header(video).plays_in_browsers:
             return video.path
-        copy = self._preview(video.video_id)
+        copy = self._preview(video.key)
         return copy if copy.is_file() else None
 
     # ---- scores
@@ -199,8 +220,8 @@ class Library:
         Raises:
             EvaluationError: they can't be read.
         """
-        path = self._scores(video.video_id)
-        if not path.is_file():
+        path = self._scores(video.key)
+        if not video.key or not path.is_file():
             return None
         result = read_result(path)
         if threshold is None:
@@ -218,17 +239,16 @@ class Library:
         if not videos:
             raise UsageError("no video to score was named")
         title = videos[0].name if len(videos) == 1 else f"{len(videos)} videos"
-        job = self.jobs.submit("score", title, who, lambda work: self._score(videos, work))
+        job = self.jobs.submit("score", title, who, lambda work: self._score(videos, title, work))
         with self._lock:
             for video in videos:
                 self._doing[video.video_id] = _Doing(job.job_id)
         return job
 
-    def _score(self, videos: Sequence[LibraryVideo], work: Work) -> dict[str, Any] | None:
+    def _score(self, videos: Sequence[LibraryVideo], title: str, work: Work) -> dict[str, Any] | None:
         own, weights = self._detector()
         detector = own or shipped_detector()
         request = {
-            "do": "score",
             "detector": str(detector),
             "detector_name": detector.name,
             "weights": None if weights is None else str(weights),
@@ -237,8 +257,8 @@ class Library:
                     "id": video.video_id,
                     "name": video.name,
                     "path": str(video.path),
-                    "out": str(self._scores(video.video_id)),
-                    "preview": str(self._preview(video.video_id)),
+                    "out": str(self._scores(video.key)),
+                    "preview": str(self._preview(video.key)),
                 }
                 for video in videos
             ],
@@ -254,22 +274,22 @@ class Library:
                     video_id, why = told["failed"]
                     self._doing[video_id] = _Doing(None, why)
 
-        result: dict[str, Any] | None = run_apart(MODULE, request, work, on_told)
+        result: dict[str, Any] | None = run_apart("amiss.app.videos._apart:score", request, title, work, on_told)
         return result
 
-    def _summary(self, video_id: str) -> VideoSummary | None:
-        path = self._scores(video_id)
+    def _summary(self, key: str) -> VideoSummary | None:
+        path = self._scores(key)
         try:
             stamp = path.stat().st_mtime_ns
         except OSError:
             return None
-        known = self._summaries.get(video_id)
+        known = self._summaries.get(key)
         if known is None or known[0] != stamp:
             try:
                 known = stamp, _summary_of(read_result(path))
             except AmissError:  # damaged: it is scored anew
                 return None
-            self._summaries[video_id] = known
+            self._summaries[key] = known
         return known[1]
 
     # ---- exports
@@ -295,15 +315,29 @@ class Library:
             elif kind == "csv":
                 result.write_csv(out)
             else:
-                request = {"do": kind, "path": str(video.path), "out": str(out), "result": asdict(result)}
-                request["name"] = Path(video.name).stem
-                if not self._exports.acquire(blocking=False):  # who waits here holds a thread that answers others
-                    raise UsageError("other videos are being exported: try again in a moment")
-                try:
-                    run_apart(MODULE, request, Work(lambda *_: None))
-                finally:
-                    self._exports.release()
+                request = {"video": str(video.path), "out": str(out), "result": asdict(result)}
+                self._export_apart(kind, request | {"name": Path(video.name).stem}, video)
             yield out
+
+    def _export_apart(self, kind: ExportKind, request: dict[str, Any], video: LibraryVideo) -> None:
+        free = shutil.disk_usage(self._own).free
+        if free < _EXPORT_SHARE * video.n_bytes + _SPARE:
+            raise OutputError(f"{free >> 20} MB are free: too few to export {video.name}, of {video.n_bytes >> 20} MB")
+        if not self._exports.acquire(blocking=False):  # who waits here holds a thread that answers others
+            raise UsageError("other videos are being exported: try again in a moment")
+        work = Work(lambda *_: None)
+        timer = threading.Timer(_EXPORT_S, work.stop.set)
+        timer.start()
+        try:
+            run_apart(f"amiss.app.videos._apart:{kind}", request, video.name, work)
+        except StoppedError:
+            raise UsageError(
+                f"{video.name} could not be exported within {_EXPORT_S / 60:g} minutes: `amiss detect` on the command "
+                "line has no such limit"
+            ) from None
+        finally:
+            timer.cancel()
+            self._exports.release()
 
     def remove(self, video: LibraryVideo) -> None:
         """Remove what was uploaded, and its scores.
@@ -315,21 +349,31 @@ class Library:
             raise UsageError(f"{video.name} wasn't uploaded here: remove it from its folder")
         if video.state in ("waiting", "scoring"):
             raise UsageError(f"{video.name} is being scored: stop that first")
-        for path in (video.path, self._scores(video.video_id), self._preview(video.video_id)):
+        is_twice = any(other.key == video.key and other.video_id != video.video_id for other in self.videos())
+        for path in (video.path, *(() if is_twice else (self._scores(video.key), self._preview(video.key)))):
             with suppress(FileNotFoundError):
                 path.unlink()
         self._doing.pop(video.video_id, None)
         self.look_again()
 
-    def _scores(self, video_id: str) -> Path:
-        return self._own / f"{video_id}.json"
+    def _scores(self, key: str) -> Path:
+        return self._own / f"{key}.json"
 
-    def _preview(self, video_id: str) -> Path:
-        return self._own / f"{video_id}.preview.mp4"
+    def _preview(self, key: str) -> Path:
+        return self._own / f"{key}.preview.mp4"
 
 
 def _id_of(name: Path) -> str:
     return hashlib.sha256(os.fsencode(name.as_posix())).hexdigest()[:32]
+
+
+def _key_of(path: Path, n_bytes: int) -> str:
+    digest = hashlib.sha256(str(n_bytes).encode())
+    with path.open("rb") as file:
+        for at in (0, n_bytes // 2, max(n_bytes - _KEY_PART, 0)):
+            file.seek(at)
+            digest.update(file.read(_KEY_PART))
+    return digest.hexdigest()[:32]
 
 
 def _summary_of(result: ScoreResult) -> VideoSummary:

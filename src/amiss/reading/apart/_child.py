@@ -22,6 +22,7 @@ from amiss.reading.apart._process import LENGTHS, Image
 
 _ALIVE_S = 1.0
 _DESCRIPTORS = 64
+_NICE = 5
 
 
 class Asker:
@@ -94,8 +95,12 @@ def _bound_itself() -> None:
         with suppress(ValueError, OSError, AttributeError):  # not on every system
             hard = resource.getrlimit(getattr(resource, name))[1]
             resource.setrlimit(getattr(resource, name), (value, hard))
-    with suppress(OSError):  # of Linux: where memory is short, this process goes first
-        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _give_way() -> None:
+    """Others go first."""
+    with suppress(AttributeError, OSError):
+        os.nice(_NICE)
 
 
 def _end_with(asker: int) -> None:
@@ -120,10 +125,12 @@ def main() -> None:
             del os.environ[name]
         os.environ.update(request["environment"])
         asker.begin()
+        with suppress(OSError):  # of Linux: where memory is short, this process goes first
+            Path("/proc/self/oom_score_adj").write_text("1000")
         try:
             with suppress(OSError):
                 os.chdir(request["cwd"])
-            _bound_itself()
+            _bound_itself() if request["is_bounded"] else _give_way()
             module, _, name = request["do"].partition(":")
             getattr(importlib.import_module(module), name)(asker, Path(request["path"]), request)
         except (AmissError, ReadError) as error:

@@ -7,6 +7,7 @@ that the worker sends is executed.
 
 import atexit
 import json
+import math
 import mmap
 import os
 import select
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 
 from amiss.errors import AmissError
 from amiss.reading._files import ReadError
+from amiss.reading._values import shown
 from amiss.reading.apart._bounds import decode_bounds
 
 Image = NDArray[np.uint8]
@@ -38,6 +40,7 @@ _KEPT = max(4, os.cpu_count() or 1)  # workers that wait for the next file
 _STEP_S = 0.2
 _NEVER = threading.Event()
 _LONGEST = 1 << 28  # bytes of an answer
+_SAID = 500  # bytes of what an unbounded worker said last, told where it ends without an answer
 # With glibc's own choices each picture's memory goes back to the system and comes anew.
 _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
@@ -69,9 +72,10 @@ class Message:
 
 
 class _Worker:
-    """A process that decodes one file after the other."""
+    """A process that decodes one file after the other; without bounds, one that does one thing alone."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, is_bounded: bool = True) -> None:
+        self._said = None if is_bounded else tempfile.TemporaryFile()  # noqa: SIM115  # until `end`
         try:
             self._shared = os.memfd_create("amiss") if hasattr(os, "memfd_create") else _unnamed_file()
         except OSError as error:
@@ -85,9 +89,9 @@ class _Worker:
                 [sys.executable, "-P", "-m", "amiss.reading.apart", str(self._shared), str(os.getpid()), module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL if self._said is None else self._said,
                 pass_fds=(self._shared,),
-                env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": paths},
+                env={**os.environ, **(_ENVIRONMENT if is_bounded else {}), "PYTHONPATH": paths},
                 bufsize=0,
                 process_group=0,  # Ctrl-C is for the asker, which ends it
             )
@@ -155,13 +159,22 @@ class _Worker:
             self._wait(path, wait_s, _NEVER)
             part = os.read(self._output, min(count - len(found), 1 << 20))
             if not part:
-                raise EndedError(f"{path} ended the process that decodes it ({self._how()})")
+                raise EndedError(self._ended(path))
             found += part
         return bytes(found)
 
+    def _ended(self, path: str) -> str:
+        how = self._how()
+        if self._said is None:
+            self.end()
+            return f"{path} ended the process that decodes it ({how})"
+        self._said.seek(-min(_SAID, self._said.seek(0, os.SEEK_END)), os.SEEK_END)
+        said = shown(" ".join(self._said.read().decode(errors="replace").split()), quoted=False, most=_SAID)
+        self.end()
+        return f"the process of {path} ended early ({how}): {said or 'it said nothing'}"
+
     def _how(self) -> str:
         code = self.process.wait()
-        self.end()
         if code >= 0:
             return f"exit code {code}"
         with suppress(ValueError):
@@ -174,7 +187,7 @@ class _Worker:
             return
         self.process.kill()
         self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
+        for pipe in (self.process.stdin, self.process.stdout, self._said):
             if pipe is not None:
                 pipe.close()
         os.close(self._shared)
@@ -250,16 +263,19 @@ def run(
     places: int = 0,
     stop: threading.Event = _NEVER,
     error: Callable[[str], Exception] = ReadError,
+    is_bounded: bool = True,
 ) -> Generator[Message, None, None]:
-    """Have a file worked on, and give what the worker says of it.
+    """Have something done, mostly to a file, and give what the worker says of it.
 
     Args:
         do: the function that works, `module:name`; given the Asker, the path and the request.
         request: what is asked.
-        path: the file.
+        path: the file; where there is none, what is done, in words.
         places: arrays in the shared memory at once; they are given after the first answer.
         stop: ends it at once, and with it the worker.
         error: makes an error of what the worker says that is wrong with the file.
+        is_bounded: its memory is, and the time between its answers. Without bounds, a process of its own does this and
+            nothing else, after all others have had the processor; what it prints is told where it ends early.
 
     Raises:
         EndedError: the file ended the worker, or it was silent for too long.
@@ -267,16 +283,18 @@ def run(
         Exception: `error`, with the system's number in its context where the system couldn't read.
     """
     bounds = decode_bounds()
-    shown = os.fspath(path)
-    own = {name: value for name, value in os.environ.items() if name.startswith("AMISS_")}
-    whole = {**request, "do": do, "path": shown, "cwd": _here(), "environment": own}
-    worker = _take(do.partition(":")[0])
+    name = os.fspath(path)
+    own = {key: value for key, value in os.environ.items() if key.startswith("AMISS_")}
+    whole = {**request, "do": do, "path": name, "cwd": _here(), "environment": own, "is_bounded": is_bounded}
+    module = do.partition(":")[0]
+    worker = _take(module) if is_bounded else _Worker(module, is_bounded=False)
+    wait_s = bounds.decode_wait_s if is_bounded else math.inf
     is_ready = False  # for the next file
     try:
         worker.send(whole)
         message: Message | None = None
         while not stop.is_set():
-            message = worker.receive(shown, bounds.decode_wait_s, stop)
+            message = worker.receive(name, wait_s, stop)
             if message is None or message.kind == "end":
                 break
             if message.kind == "error":
@@ -295,7 +313,7 @@ def run(
             is_ready = True
             yield message
     finally:
-        if is_ready:
+        if is_ready and is_bounded:
             _give(worker)
         else:
             worker.end()
