@@ -3,12 +3,11 @@
 import os
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
-from types import TracebackType
-from typing import Self
 
 import av
 
 from amiss.errors import VideoError
+from amiss.video._closing import Closing
 from amiss.video._decode import Decoder, open_video
 from amiss.video._pictures import open_decoder
 from amiss.video._reader import Frame
@@ -22,7 +21,7 @@ class CannotSeek(Exception):  # noqa: N818  # never leaves this room
     """The packets of this file don't tell the numbers of its frames."""
 
 
-class FramePass:
+class FramePass(Closing):
     """One pass over the frames `[start, end)` of a video, as RGB in the size of the first of them. Iterate it once.
 
     Args:
@@ -79,14 +78,6 @@ class FramePass:
     def close(self) -> None:
         """Close the file."""
         self._decoder.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _too_short(self) -> VideoError:
         decoder = self._decoder

@@ -5,12 +5,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 
 from amiss.errors import UsageError, VideoError
+from amiss.video._closing import Closing
 from amiss.video._decode import Decoder, problem_of
 from amiss.video._parts import PartDecoder, PartProof, VideoPart
 from amiss.video._pictures import PictureDecoder, open_decoder
@@ -32,7 +31,7 @@ class Frame:
     """[H, W, 3] RGB, upright; or planes (see VideoReader). Not to be written to: repeated frames share it."""
 
 
-class VideoReader:
+class VideoReader(Closing):
     """Frames of a video file or a folder of numbered pictures, one after the other, in bounded memory.
 
     An iterable: every iteration starts at the first frame. Frames are RGB in the size of the first one, turned as the
@@ -186,14 +185,6 @@ class VideoReader:
         """Close the file. An iteration that is under way ends."""
         self._closed = True
         self._decoder.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ import os
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from amiss.errors import VideoError
 from amiss.reading.apart import Message, is_used
 from amiss.video._clips import Clip, Tail, iter_clips
+from amiss.video._closing import Closing
 from amiss.video._parts import NotSplitError, PartProof, SplitVideo, VideoPart
 from amiss.video._planes import Yuv
 from amiss.video._reader import VideoReader
@@ -22,7 +22,7 @@ from amiss.video.worker._process import run
 CLIPS_AT_ONCE = 2  # one is filled while one is used
 
 
-class ClipReader:
+class ClipReader(Closing):
     """Clips of a video, one after the other; decoded by a worker where the system can bound one.
 
     Iterate it once. A clip holds until the next one is asked for. Pictures are shrunk as `VideoBounds.clip_pixels`
@@ -110,14 +110,6 @@ class ClipReader:
             self._reader.close()
         if self._answers is not None:
             self._answers.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def split_video(

@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Generator, Iterator
-from types import TracebackType
-from typing import Self
 
 from amiss.errors import VideoError
 from amiss.reading.apart import Message, is_used
+from amiss.video._closing import Closing
 from amiss.video._frames import CannotSeek, FramePass
 from amiss.video._reader import Frame
 from amiss.video.worker._process import run
@@ -14,7 +13,7 @@ from amiss.video.worker._process import run
 FRAMES_AT_ONCE = 2  # one is filled while one is used
 
 
-class FrameReader:
+class FrameReader(Closing):
     """The frames `[start, end)` of a video, one after the other; decoded by a worker where the system can bound one.
 
     Iterate it once. A frame's image holds until the next one is asked for.
@@ -74,14 +73,6 @@ class FrameReader:
             self._here.close()
         if self._answers is not None:
             self._answers.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _checked(answer: Message) -> Message:
