@@ -26,11 +26,11 @@ class Pages:
     Args:
         app: what is served.
         url: where.
-        chromium: Playwright's browser.
+        browser: Playwright's.
     """
 
-    def __init__(self, app: Application, url: str, chromium: Any) -> None:
-        self.app, self.url, self._chromium = app, url, chromium
+    def __init__(self, app: Application, url: str, browser: Any) -> None:
+        self.app, self.url, self._browser = app, url, browser
         self._states: dict[str, Any] = {}
 
     @contextmanager
@@ -39,7 +39,7 @@ class Pages:
         settings = {"viewport": {"width": 1280, "height": 900}, "base_url": self.url} | options
         if name is not None:
             settings["storage_state"] = self._state(name)
-        context = self._chromium.new_context(**settings)
+        context = self._browser.new_context(**settings)
         context.set_default_timeout(10_000)
         page = context.new_page()
         said: list[str] = []
@@ -60,7 +60,7 @@ class Pages:
     def _state(self, name: str) -> Any:
         """A login, once for each person: they are slow on purpose."""
         if name not in self._states:
-            context = self._chromium.new_context(base_url=self.url)
+            context = self._browser.new_context(base_url=self.url)
             page = context.new_page()
             log_in(page, name)
             self._states[name] = context.storage_state()
@@ -77,20 +77,27 @@ def log_in(page: Any, name: str, password: str = PASSWORD) -> None:
 
 
 @contextmanager
-def pages(folder: Path) -> Iterator[Pages]:
-    """The application with some events that have real clips, and Chromium."""
+def chromium() -> Iterator[Any]:
+    """Playwright's browser, over the system's Chromium."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
         pytest.skip("no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def pages(folder: Path) -> Iterator[Pages]:
+    """The application with some events that have real clips, and Chromium."""
     clip = write_video(folder / "clip.mp4", int(CLIP_S * 10), fps=10)
     with application(folder) as app:
         for number in range(N_EVENTS):
             add_event(app, clip, number)
-        with served(app) as server, sync_api.sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-            yield Pages(app, server.url, chromium)
-            chromium.close()
+        with served(app) as server, chromium() as browser:
+            yield Pages(app, server.url, browser)
 
 
 def add_event(app: Application, clip: Path, number: int) -> str:

@@ -1,7 +1,5 @@
 """Live sources on a real RTSP server, GStreamer's."""
 
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,15 +11,10 @@ import numpy as np
 import pytest
 
 from amiss.video import Backoff, LiveFrame, PacketWriter, VideoReader, VideoWriter
-from helpers import ROOT
+from helpers.rtsp import PASSWORD, RtspServer, need_rtsp_server
 from helpers.sources import Watched
-from helpers.streams import free_port
 
 pytestmark = pytest.mark.rtsp
-
-SYSTEM_PYTHON = "/usr/bin/python3"
-NEEDS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
-PASSWORD = "p@ss/w:rd"
 
 
 @pytest.fixture(scope="module")
@@ -40,40 +33,10 @@ def number(frame: LiveFrame) -> int:
     return int(sum(1 << bit for bit, on in enumerate(stripes) if on))
 
 
-class Server:
-    """The server as a process that can be killed and started again on its port."""
-
-    def __init__(self, clip: Path) -> None:
-        self.port = free_port()
-        self._command = [SYSTEM_PYTHON, str(ROOT / "tests/helpers/rtsp_server.py"), str(self.port), f"yard={clip}",
-                         "--user", f"guard:{PASSWORD}"]  # fmt: skip
-        self._process: subprocess.Popen[str] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"rtsp://guard:p%40ss%2Fw%3Ard@127.0.0.1:{self.port}/yard"
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-
-    def signal(self, name: int) -> None:
-        assert self._process is not None
-        self._process.send_signal(name)
-
-
 @pytest.fixture
-def server(clip: Path) -> Iterator[Server]:
-    if not shutil.which(SYSTEM_PYTHON) or subprocess.run([SYSTEM_PYTHON, "-c", NEEDS], capture_output=True).returncode:
-        pytest.skip("GStreamer's RTSP server is missing (apt: gir1.2-gst-rtsp-server-1.0 python3-gi)")
-    made = Server(clip)
+def server(clip: Path) -> Iterator[RtspServer]:
+    need_rtsp_server()
+    made = RtspServer(clip)
     made.start()
     try:
         yield made
@@ -95,7 +58,7 @@ def take(watched: Watched, until: Callable[[list[LiveFrame]], bool], limit_s: fl
     return frames
 
 
-def test_every_frame_of_a_looped_stream_comes_in_order_and_on_time(server: Server, tmp_path: Path) -> None:
+def test_every_frame_of_a_looped_stream_comes_in_order_and_on_time(server: RtspServer, tmp_path: Path) -> None:
     watched = Watched(server.url, open_timeout_s=10, read_timeout_s=10)
     source, packets = watched.source, watched.packets
     frames = take(watched, lambda frames: len(frames) == 130)
@@ -114,7 +77,7 @@ def test_every_frame_of_a_looped_stream_comes_in_order_and_on_time(server: Serve
 
 
 @pytest.mark.faults
-def test_a_server_that_is_killed_and_comes_back_is_found_again(server: Server) -> None:
+def test_a_server_that_is_killed_and_comes_back_is_found_again(server: RtspServer) -> None:
     watched = Watched(server.url, read_timeout_s=2, open_timeout_s=2, backoff=Backoff(first_s=0.2, cap_s=0.5))
     events = iter([lambda: (server.kill(), threading.Timer(1.5, server.start).start())])
 
@@ -133,7 +96,7 @@ def test_a_server_that_is_killed_and_comes_back_is_found_again(server: Server) -
 
 
 @pytest.mark.faults
-def test_a_server_that_freezes_is_left_and_found_again(server: Server) -> None:
+def test_a_server_that_freezes_is_left_and_found_again(server: RtspServer) -> None:
     from signal import SIGCONT, SIGSTOP
 
     watched = Watched(server.url, read_timeout_s=1, open_timeout_s=1, backoff=Backoff(first_s=0.2, cap_s=0.5))
@@ -150,7 +113,7 @@ def test_a_server_that_freezes_is_left_and_found_again(server: Server) -> None:
     assert time.monotonic() - frames[-1].monotonic_s < 1.0  # nothing late
 
 
-def test_wrong_credentials_are_said_and_not_shown(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
+def test_wrong_credentials_are_said_and_not_shown(server: RtspServer, capfd: pytest.CaptureFixture[str]) -> None:
     watched = Watched(
         server.url.replace("p%40ss", "wr0ng"), open_timeout_s=10, read_timeout_s=10,
         backoff=Backoff(first_s=0.1, cap_s=0.2),
