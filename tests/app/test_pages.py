@@ -168,6 +168,26 @@ def test_what_people_write_is_text(shown: Pages) -> None:
         assert page.title() == "Search · amiss"
 
 
+def test_names_of_files_and_browsers_are_text(shown: Pages) -> None:
+    said = "<img src=x onerror=document.title='no'>"
+    library = shown.app.context.library
+    write_video(library.root / f"{said}.mp4", 8)
+    library.look_again()
+    shown.app.client(headers={"User-Agent": said, "Sec-Fetch-Site": "same-origin"}).post(
+        "/api/v1/login", json={"name": "boss", "password": PASSWORD}
+    )
+    try:
+        with shown.open("/videos", "boss") as page:
+            expect(page.locator("#list button").filter(has_text=said)).to_have_count(1)
+            assert page.title() == "Videos · amiss"
+            page.goto("/settings")
+            expect(page.locator("#sessions").get_by_text(said)).to_have_count(1)
+            assert page.title() == "Settings · amiss"
+    finally:
+        (library.root / f"{said}.mp4").unlink()
+        library.look_again()
+
+
 def test_events_are_found_and_the_search_can_be_sent_to_others(shown: Pages) -> None:
     with shown.open("/search") as page:
         found = page.locator("#found li")

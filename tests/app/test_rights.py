@@ -12,7 +12,10 @@ import pytest
 
 pytest.importorskip("argon2", reason="needs amiss[web]")
 
+from amiss.app.jobs import Work
+from amiss.errors import OutputError, StoreError
 from helpers.app import Application, application
+from helpers.waiting import wait_until
 
 V1 = "/api/v1"
 OPEN = {"POST /api/v1/login", "GET /health/live", "GET /health/ready"}
@@ -194,6 +197,63 @@ def test_why_it_is_not_ready_is_told_to_who_sees_all_cameras(app: Application, m
     monkeypatch.setattr(app.context.view, "not_ready", lambda: ["the configuration is wrong: cameras.yard"])
     assert app.program("door-only").get("/api/v1/health").json() == {"ready": False, "reasons": []}
     assert "yard" in app.program("viewer").get("/api/v1/health").text
+
+
+def test_where_files_lie_is_told_to_admins_alone(app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Work) -> None:
+        raise OutputError("can't write /srv/amiss videos/x/night.mp4: no space; see rtsp://door/1")
+
+    monkeypatch.setattr(app.context.view, "not_ready", lambda: ["/srv/amiss/media is full"])
+    job = app.jobs.submit("score", "night.mp4", "boss", fail)
+    wait_until(lambda: app.jobs.get(job.job_id).state == "failed")
+    told = {name: app.program(name) for name in ("reviewer", "boss")}
+    jobs = {name: client.get(f"/api/v1/jobs/{job.job_id}").json()["problem"] for name, client in told.items()}
+    assert jobs["reviewer"] == "can't write night.mp4: no space; see rtsp://door/1"
+    assert "/srv/amiss videos/x/night.mp4" in jobs["boss"]
+    assert "/srv" not in told["reviewer"].get("/api/v1/jobs").text
+    health = {name: client.get("/api/v1/health").json()["reasons"] for name, client in told.items()}
+    assert health == {"reviewer": ["media is full"], "boss": ["/srv/amiss/media is full"]}
+    monkeypatch.setattr(app.context.store, "reviews_of", raising(StoreError("sqlite:////srv/amiss.db can't be used")))
+    url = f"/api/v1/events/{app.events['door'].event_id}/reviews"
+    assert told["reviewer"].get(url).json()["detail"] == "sqlite:amiss.db can't be used"
+    assert "/srv" in told["boss"].get(url).json()["detail"]
+
+
+def raising(error: Exception) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def test_many_events_are_changed_together_or_not_at_all(app: Application) -> None:
+    door, yard = (app.events[name].event_id for name in ("door", "yard"))
+    reviewer, yard_only = app.program("reviewer"), app.program("yard-only")
+    change = {"verdict": "confirmed", "protected": True}
+    for ids, who in (([yard, "0" * 32], reviewer), ([yard, door], yard_only)):
+        assert who.post("/api/v1/events/bulk", json=change | {"ids": ids}).status_code == 404
+    assert (app.store.get_event(yard).verdict, app.store.get_event(yard).protected) == (None, False)
+    assert reviewer.post("/api/v1/events/bulk", json=change | {"ids": [yard, door, yard]}).status_code == 204
+    assert {app.store.get_event(one).verdict for one in (door, yard)} == {"confirmed"}
+    assert {door, yard} <= app.store.protected_ids()
+    assert reviewer.post("/api/v1/events/bulk", json={"ids": [yard, door], "protected": False}).status_code == 204
+    assert not {door, yard} & app.store.protected_ids()
+
+
+def test_reviews_belong_to_the_account_not_to_the_name(app: Application) -> None:
+    boss, url = app.browser("boss"), f"/api/v1/events/{app.events['yard'].event_id}/reviews"
+    for verdict in ("unsure", "confirmed"):
+        new = {"name": "ida", "role": "reviewer", "password": "ida-has-a-password"}
+        ida_id = boss.post("/api/v1/users", json=new).json()["user_id"]
+        ida = app.browser("ida", new["password"])
+        if verdict == "confirmed":  # another one of this name
+            assert ida.delete(f"{url}/last").status_code == 404
+        assert ida.post(url, json={"verdict": verdict}).status_code == 201
+        assert boss.delete(f"{url}/last").status_code == 404
+        if verdict == "confirmed":
+            assert ida.delete(f"{url}/last").status_code == 200
+        assert boss.delete(f"/api/v1/users/{ida_id}").status_code == 204
+    assert [review["verdict"] for review in boss.get(url).json()["reviews"]][-1] == "unsure"
 
 
 def test_a_reviewer_stops_no_job_of_an_admin(app: Application) -> None:

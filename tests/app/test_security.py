@@ -22,6 +22,7 @@ from amiss.errors import ConfigError, UsageError
 from amiss.watch.config import HttpSettings
 from amiss.watch.http import HttpServer
 from helpers.app import CLIP, PASSWORD, Application, application, served
+from helpers.videos import write_video
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +194,35 @@ def test_too_much_is_refused(app: Application) -> None:
     assert browser.post("/api/v1/events/bulk", json={"ids": ["0" * 32] * 501, "protected": True}).status_code == 422
     deep = "[" * 100_000
     assert browser.post(url, content=deep, headers={"Content-Type": "application/json"}).status_code in (400, 422)
+
+
+def test_uploads_are_bounded_and_looked_at(app: Application, tmp_path: Path) -> None:
+    """What comes is decoded in a process of its own before it is a video; what isn't one leaves nothing."""
+    browser, library = app.browser("reviewer"), app.context.library
+    video = write_video(tmp_path / "own.mp4", 8).read_bytes()
+    most = app.settings.max_upload_mb * 10**6
+
+    def upload(name: str, content: object, **headers: str) -> httpx.Response:
+        answer: httpx.Response = browser.post("/api/v1/videos", params={"name": name}, content=content, headers=headers)
+        return answer
+
+    assert upload("big.mp4", b"x", **{"Content-Length": str(most + 1)}).status_code == 413
+    for name, content in (("page.mp4", b"<script>" * 5000), ("cut.mp4", video[:200]), ("none.mp4", b""),
+                          ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"), ("run.sh", b"#!/bin/sh\n"),
+                          ("list.mp4", b"ffconcat version 1.0\nfile /etc/passwd\n")):  # fmt: skip
+        answer = upload(name, content)
+        assert (answer.status_code, "/etc" in answer.text, str(tmp_path) in answer.text) == (422, False, False), name
+    assert not library.uploads.exists() or list(library.uploads.iterdir()) == []
+    answer = upload("../../<b>own.mp4", video)
+    assert (answer.status_code, answer.json()["name"]) == (201, "uploads/_b_own.mp4"), answer.text
+    url = f"/api/v1/videos/{answer.json()['video_id']}"
+    assert browser.get(f"{url}/media", headers={"Range": "bytes=0-9"}).content == video[:10]
+    assert browser.get(f"{url}/media", headers={"Range": "bytes=999999999-"}).status_code == 416
+    for path in ("../uploads/own.mp4", "..%2f..%2famiss.db"):
+        assert browser.get(f"/api/v1/videos/{path}/media").status_code in (404, 422), path
+    assert app.browser("viewer").delete(url).status_code == 403
+    assert browser.delete(url).status_code == 204
+    assert list(library.uploads.iterdir()) == []
 
 
 def test_names_and_notes_are_data(app: Application) -> None:

@@ -6,6 +6,8 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from helpers import ROOT
 
 DOCS = ROOT / "docs"
@@ -18,13 +20,14 @@ def functions_of(file: Path) -> list[str]:
     return [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 
 
-def test_every_test_that_the_page_of_faults_names_exists() -> None:
-    found = _TEST.findall((DOCS / "explanations/faults.md").read_text(encoding="utf-8"))
-    assert len(found) > 60
+@pytest.mark.parametrize(("page", "least"), [("faults.md", 60), ("security.md", 30)])
+def test_every_test_that_a_page_names_exists(page: str, least: int) -> None:
+    found = _TEST.findall((DOCS / "explanations" / page).read_text(encoding="utf-8"))
+    assert len(found) > least
     for path, name in found:
         file = ROOT / "tests" / path
-        assert file.is_file(), f"faults.md names {path}, which isn't there"
-        assert not name or any(fnmatch(test, name) for test in functions_of(file)), f"faults.md names {path}::{name}"
+        assert file.is_file(), f"{page} names {path}, which isn't there"
+        assert not name or any(fnmatch(test, name) for test in functions_of(file)), f"{page} names {path}::{name}"
 
 
 def templates(tree: ast.AST) -> list[str]:

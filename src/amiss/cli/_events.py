@@ -119,8 +119,7 @@ def review(
         if verdict is not None:
             archive.add_review(ids, verdict, label=label, note=note, reviewer=by)
         else:
-            for event_id in ids:
-                archive.undo_review(event_id, reviewer=by)
+            archive.undo_review(ids, reviewer=by)
     console.note(f"{console.counted(len(ids), 'event')}: {verdict or 'review taken back'}")
 
 

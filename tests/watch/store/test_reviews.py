@@ -65,13 +65,13 @@ def test_newest_review_counts_and_can_be_taken_back(store: Store) -> None:
     assert ids(all_events(store, verdict="confirmed")) == ids(all_events(store, label="fall")) == [event_id]
     assert all_events(store, verdict="false-alarm") == []
 
-    before = store.undo_review(event_id, reviewer="bob")
+    (before,) = store.undo_review([event_id], reviewer="bob")
     assert before == store.reviews_of(event_id)[0]
     (stored,) = all_events(store, verdict="false-alarm")
     assert (stored.label, stored.note) == (None, "a cat")
     with pytest.raises(UsageError, match="'bob' has said nothing"):
-        store.undo_review(event_id, reviewer="bob")
-    assert store.undo_review(event_id, reviewer="ann") is None
+        store.undo_review([event_id], reviewer="bob")
+    assert store.undo_review([event_id], reviewer="ann") == (None,)
     assert len(all_events(store, verdict="none")) == 2
     assert [(entry.actor, entry.action, entry.detail) for entry in store.audit_log()] == [
         ("ann", "undo-review", event_id), ("bob", "undo-review", event_id),
@@ -100,6 +100,14 @@ def test_many_events_at_once_or_none(store: Store) -> None:
             store.protect_events(wrong)
     assert len(all_events(store, verdict="unsure")) == 3
     assert all_events(store, protected=True) == []
+    store.add_review(several[:2], "confirmed", reviewer="ann", reviewer_id="a1")
+    with pytest.raises(UsageError, match="'ann' has said nothing"):
+        store.undo_review(several, reviewer="ann")
+    with pytest.raises(UsageError, match="has said nothing"):
+        store.undo_review(several[:2], reviewer="ann", reviewer_id="a2")
+    assert len(all_events(store, verdict="confirmed")) == 2
+    assert [r and r.verdict for r in store.undo_review(several[:2], reviewer="", reviewer_id="a1")] == ["unsure"] * 2
+    assert store.cameras_of([several[0], "nothing"]) == {several[0]: "gate"}
     store.protect_events(several[:2], actor="ann")
     assert set(ids(all_events(store, protected=True))) == set(several[:2])
     assert ids(all_events(store, protected=False)) == several[2:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Path, Request
@@ -34,13 +34,16 @@ class Model(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", allow_inf_nan=False)
 
 
-def _context(request: Request) -> AppContext:
+# These are `async`, as FastAPI would have each done by a thread: a turn of the system's scheduler every time.
+
+
+async def _context(request: Request) -> AppContext:
     context: AppContext = request.app.state.context
     return context
 
 
-def _at_least(role: Role) -> Callable[[Request], Identity]:
-    def identity(request: Request) -> Identity:
+def _at_least(role: Role) -> Callable[[Request], Awaitable[Identity]]:
+    async def identity(request: Request) -> Identity:
         found: Identity | None = request.state.identity
         if found is None:
             raise HTTPException(401, "log in first")
@@ -51,14 +54,13 @@ def _at_least(role: Role) -> Callable[[Request], Identity]:
     return identity
 
 
-def _person(request: Request) -> Identity:
-    who = _at_least("viewer")(request)
+async def _person(who: Annotated[Identity, Depends(_at_least("viewer"))]) -> Identity:
     if who.token_id is not None:
         raise HTTPException(403, "this is for people who log in, not for tokens")
     return who
 
 
-def _admin_person(who: Annotated[Identity, Depends(_at_least("admin"))]) -> Identity:
+async def _admin_person(who: Annotated[Identity, Depends(_at_least("admin"))]) -> Identity:
     if who.token_id is not None:
         raise HTTPException(403, "this is for admins who log in, not for tokens")
     return who
@@ -74,7 +76,7 @@ AdminPerson = Annotated[Identity, Depends(_admin_person)]
 """An admin who has logged in: what would outlast a stolen token."""
 
 
-def _all_cameras(who: Viewer) -> None:
+async def _all_cameras(who: Viewer) -> None:
     if who.cameras is not None:
         raise HTTPException(403, "recorded videos are for who may see all cameras")
 

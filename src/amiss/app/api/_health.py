@@ -6,6 +6,7 @@ from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import PlainTextResponse
 
 from amiss.app.api._answers import Context, Model, Viewer
+from amiss.app.security import told_to
 
 open_router = APIRouter(tags=["health"])
 router = APIRouter(tags=["health"])
@@ -18,8 +19,8 @@ class Health(Model):
 
     ready: bool
     reasons: list[str]
-    """What keeps it from being ready; a camera that is away is no reason. They name cameras and folders: told to who
-    may see all cameras."""
+    """What keeps it from being ready; a camera that is away is no reason. They name cameras: told to who may see all.
+    Where files lie is told to admins."""
 
 
 @open_router.get("/health/live", response_class=PlainTextResponse)
@@ -38,7 +39,8 @@ def ready(context: Context) -> Response:
 def health(who: Viewer, context: Context) -> Health:
     """How the service is, and why it isn't ready."""
     reasons = context.view.not_ready()
-    return Health(ready=not reasons, reasons=reasons if who.cameras is None else [])
+    told = [told_to(who, reason) for reason in reasons] if who.cameras is None else []
+    return Health(ready=not reasons, reasons=told)
 
 
 @open_router.get("/metrics", response_class=PlainTextResponse)

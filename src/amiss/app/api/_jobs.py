@@ -12,6 +12,7 @@ from amiss.app import jobs
 from amiss.app._context import AppContext
 from amiss.app.accounts import Identity
 from amiss.app.api._answers import ALL_CAMERAS, Context, Id, Model, Reviewer, none_such
+from amiss.app.security import told_to
 from amiss.app.teach import ask_calibrate, ask_retrain
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[ALL_CAMERAS])
@@ -95,7 +96,7 @@ class CalibrateJob(Model):
 @router.get("")
 def all_jobs(who: Reviewer, context: Context) -> Jobs:
     """What was started, waits, runs, or has ended."""
-    return Jobs(jobs=[job_of(job) for job in context.jobs.all()])
+    return Jobs(jobs=[job_of(job, who) for job in context.jobs.all()])
 
 
 @router.get("/{job_id}")
@@ -104,7 +105,7 @@ def one(job_id: Id, who: Reviewer, context: Context) -> Job:
     job = context.jobs.get(job_id)
     if job is None:
         raise none_such("job")
-    return job_of(job)
+    return job_of(job, who)
 
 
 @router.post("", status_code=202)
@@ -123,8 +124,9 @@ def start(
     if wanted.camera is not None and wanted.camera not in config.cameras:
         raise none_such("camera")
     if isinstance(wanted, RetrainJob):
-        return job_of(ask_retrain(context.jobs, file.path, wanted.camera, who.name))
-    return job_of(ask_calibrate(context.jobs, file.path, wanted.camera, wanted.per_hour, wanted.hours, who.name))
+        return job_of(ask_retrain(context.jobs, file.path, wanted.camera, who.name), who)
+    job = ask_calibrate(context.jobs, file.path, wanted.camera, wanted.per_hour, wanted.hours, who.name)
+    return job_of(job, who)
 
 
 def _require_admin(who: Identity) -> None:
@@ -140,7 +142,7 @@ def _start_score(wanted: ScoreJob, who: Identity, context: AppContext) -> Job:
     waiting = [video for video in found if video.state not in ("waiting", "scoring")]
     if not waiting:
         raise HTTPException(409, "they are being scored already")
-    return job_of(context.library.score(waiting, who.name))
+    return job_of(context.library.score(waiting, who.name), who)
 
 
 @router.delete("/{job_id}")
@@ -152,14 +154,15 @@ def stop(job_id: Id, who: Reviewer, context: Context) -> Job:
     job = context.jobs.stop(job_id)
     if job is None:
         raise none_such("job")
-    return job_of(job)
+    return job_of(job, who)
 
 
-def job_of(job: jobs.Job) -> Job:
-    """What the API shows of a job."""
-    return Job(**vars(job))
+def job_of(job: jobs.Job, who: Identity | None) -> Job:
+    """What the API shows of a job; who is no admin isn't told where files lie."""
+    problem = None if job.problem is None else told_to(who, job.problem)
+    return Job(**vars(job) | {"problem": problem})
 
 
 def job_news(job: jobs.Job) -> dict[str, Any]:
     """The same for the stream of news."""
-    return job_of(job).model_dump(mode="json")
+    return job_of(job, None).model_dump(mode="json")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from amiss.app.api._answers import Context, Id, Model, Reviewer, Viewer
+from amiss.app.api._answers import Context, Id, Model, Reviewer, Viewer, none_such
 from amiss.app.api._events import Event, event_of, visible_event
 from amiss.watch import store
 from amiss.watch.store import Verdict
@@ -76,13 +76,15 @@ class Bulk(Model):
 @router.post("/bulk", status_code=204)
 def bulk(change: Bulk, who: Reviewer, context: Context) -> None:
     """Review, protect, or both, many events at once."""
-    for event_id in change.ids:
-        visible_event(event_id, who, context)
+    cameras = context.store.cameras_of(change.ids)
+    if any(event_id not in cameras or not who.may_see(cameras[event_id]) for event_id in change.ids):
+        raise none_such("event")
     if change.verdict is not None:
         context.store.add_review(
-            change.ids, change.verdict, label=change.label, note=change.note, reviewer=who.name
+            change.ids, change.verdict, label=change.label, note=change.note, reviewer=who.name,
+            reviewer_id=who.user_id or None, protected=change.protected,
         )  # fmt: skip
-    if change.protected is not None:
+    elif change.protected is not None:
         context.store.protect_events(change.ids, change.protected, actor=who.name)
 
 
@@ -106,7 +108,7 @@ def review(event_id: Id, said: Verdicts, who: Reviewer, context: Context) -> Rev
     """Say what it is; the newest review counts."""
     visible_event(event_id, who, context)
     (made,) = context.store.add_review(
-        [event_id], said.verdict, label=said.label, note=said.note, reviewer=who.name
+        [event_id], said.verdict, label=said.label, note=said.note, reviewer=who.name, reviewer_id=who.user_id or None
     )  # fmt: skip
     return _review_of(made)
 
@@ -115,9 +117,10 @@ def review(event_id: Id, said: Verdicts, who: Reviewer, context: Context) -> Rev
 def undo(event_id: Id, who: Reviewer, context: Context) -> Event:
     """Take one's own newest review back."""
     visible_event(event_id, who, context)
-    if not any(review.reviewer == who.name for review in context.store.reviews_of(event_id)):
+    own = (review.reviewer_id or "" for review in context.store.reviews_of(event_id))
+    if who.user_id not in own:
         raise HTTPException(404, "you have not reviewed this event")
-    context.store.undo_review(event_id, reviewer=who.name)
+    context.store.undo_review([event_id], reviewer=who.name, reviewer_id=who.user_id or None)
     return event_of(visible_event(event_id, who, context))
 
 

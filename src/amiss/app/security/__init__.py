@@ -3,6 +3,7 @@
 from amiss.app.security._addresses import check_camera_address
 from amiss.app.security._authentication import COOKIE, SECURE_COOKIE, Authentication, cookie_name
 from amiss.app.security._body_limit import BodyLimit
+from amiss.app.security._folders import told_to
 from amiss.app.security._headers import SafeHeaders
 from amiss.app.security._problems import PROBLEM_TYPE, Problem, add_problem_handlers, problem
 
@@ -18,4 +19,5 @@ __all__ = [
     "check_camera_address",
     "cookie_name",
     "problem",
+    "told_to",
 ]

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from amiss.app.accounts import LOCAL_ADMIN, Accounts, Identity
+from amiss.app.security._folders import told_to
 from amiss.app.security._problems import problem
 from amiss.errors import StoreError
 from amiss.watch.config import HttpSettings
@@ -52,7 +53,7 @@ class Authentication:
             identity = await self._who(headers)
         except StoreError as error:
             if not _is_open(scope):
-                await problem(503, str(error))(scope, receive, send)
+                await problem(503, told_to(None, str(error)))(scope, receive, send)
                 return
             identity = None
         refusal = self._refusal(scope, headers, identity)

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from amiss.app.accounts import LoginRefusedError, TooManyAttemptsError
+from amiss.app.security._folders import told_to
 from amiss.errors import AmissError, OutputError, StoreError, showable
 from amiss.video import redact
 
@@ -62,17 +63,18 @@ def add_problem_handlers(app: FastAPI) -> None:
         return problem(422, "; ".join(map(_in_words, error.errors()[:_MOST_MISTAKES])))
 
     @app.exception_handler(AmissError)
-    async def _amiss(_: Request, error: AmissError) -> Response:
+    async def _amiss(request: Request, error: AmissError) -> Response:
+        text = told_to(getattr(request.state, "identity", None), str(error))
         match error:
             case LoginRefusedError():
-                return problem(401, str(error))
+                return problem(401, text)
             case TooManyAttemptsError():
-                return problem(429, str(error), {"Retry-After": str(round(error.wait_s) + 1)})
+                return problem(429, text, {"Retry-After": str(round(error.wait_s) + 1)})
             case StoreError() | OutputError():
                 log.error("a request failed: %s", error)
-                return problem(503, str(error))
+                return problem(503, text)
             case _:
-                return problem(400, str(error))
+                return problem(400, text)
 
     @app.exception_handler(Exception)
     async def _unforeseen(_: Request, error: Exception) -> Response:

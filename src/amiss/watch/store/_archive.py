@@ -19,7 +19,7 @@ from amiss.watch.store._deliveries import COLUMNS, Delivery, DeliveryState
 from amiss.watch.store._event_query import EventPage, EventQuery, count_found, cursor_of, find_page
 from amiss.watch.store._event_rows import StoredEvent, stored_event
 from amiss.watch.store._like import LikeEvents, find_like
-from amiss.watch.store._review_rows import Review, Verdict, add_reviews, protect_rows, read_reviews, undo_review_row
+from amiss.watch.store._review_rows import Review, Verdict, add_reviews, protect_rows, read_reviews, undo_review_rows
 from amiss.watch.store._tables import audit, cameras, deliveries, events, traces, vectors
 from amiss.watch.store._vector_rows import put_vector
 from amiss.yaml import is_fit
@@ -240,6 +240,8 @@ class Archive:
         label: str | None = None,
         note: str = "",
         reviewer: str = "",
+        reviewer_id: str | None = None,
+        protected: bool | None = None,
     ) -> tuple[Review, ...]:
         """Say what events were; of each, the newest review counts. All of them are reviewed, or none.
 
@@ -249,24 +251,43 @@ class Archive:
             label: what it was, in a word or two; 64 characters at most.
             note: 4000 characters at most.
             reviewer: who says so.
+            reviewer_id: of the account of who says so.
+            protected: keep their media from now on, or no longer; None = as it is.
 
         Raises:
             UsageError: there is no such event or verdict, or a text is too long.
         """
         with self.writing() as connection:
-            return add_reviews(connection, event_ids, verdict, label, note, reviewer)
+            said = add_reviews(connection, event_ids, verdict, label, note, reviewer, reviewer_id)
+            if protected is not None:
+                protect_rows(connection, event_ids, protected, reviewer)
+            return said
 
-    def undo_review(self, event_id: str, *, reviewer: str = "") -> Review | None:
-        """Take this reviewer's newest review of an event back.
+    def undo_review(
+        self, event_ids: Sequence[str], *, reviewer: str = "", reviewer_id: str | None = None
+    ) -> tuple[Review | None, ...]:
+        """Take this reviewer's newest review of each event back; of all of them, or of none.
+
+        Args:
+            event_ids: 1000 at most.
+            reviewer: whose, by name …
+            reviewer_id: … or by account, whatever its name.
 
         Returns:
-            The review that counts now; None = the event is unreviewed again.
+            The reviews that count now; None = the event is unreviewed again.
 
         Raises:
             UsageError: there is no such event, or no review of it by this reviewer.
         """
         with self.writing() as connection:
-            return undo_review_row(connection, event_id, reviewer)
+            return undo_review_rows(connection, event_ids, reviewer, reviewer_id)
+
+    def cameras_of(self, event_ids: Sequence[str]) -> dict[str, str]:
+        """Event → its camera; without those that don't exist."""
+        ids = [event_id for event_id in event_ids if is_fit(event_id)]
+        with self.reading() as connection:
+            rows = connection.execute(select(events.c.event_id, events.c.camera).where(events.c.event_id.in_(ids)))
+            return {row.event_id: row.camera for row in rows}
 
     def reviews_of(self, event_id: str) -> tuple[Review, ...]:
         """What was said of an event, oldest first."""

@@ -140,7 +140,9 @@ def _sqlite(url: URL, make: bool) -> Engine:
         opened = True
         return connection
 
-    engine = create_engine(url.set(query={}), creator=connect, poolclass=QueuePool, pool_timeout=BUSY_S)
+    # none is closed after use: opening one takes longer than most questions
+    pool: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 15, "max_overflow": 0, "pool_timeout": BUSY_S}
+    engine = create_engine(url.set(query={}), creator=connect, **pool)
     event.listen(engine, "connect", lambda _, record: record.info.update(file=_identity(path)))
     event.listen(engine, "checkout", lambda _, record, __: _same_file(path, record.info["file"]))
     event.listen(engine, "begin", _begin)

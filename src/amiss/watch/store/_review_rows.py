@@ -38,10 +38,18 @@ class Review:
     reviewer: str
     made: datetime
     """Aware, UTC."""
+    reviewer_id: str | None = None
+    """Of the reviewer's account; None = from the command line."""
 
 
 def add_reviews(
-    connection: Connection, event_ids: Sequence[str], verdict: Verdict, label: str | None, note: str, reviewer: str
+    connection: Connection,
+    event_ids: Sequence[str],
+    verdict: Verdict,
+    label: str | None,
+    note: str,
+    reviewer: str,
+    reviewer_id: str | None,
 ) -> tuple[Review, ...]:
     """Say the same of events; of each, the newest review counts."""
     if verdict not in get_args(Verdict):
@@ -49,7 +57,7 @@ def add_reviews(
     label = _checked("class", label or "", MAX_LABEL) or None
     note, reviewer = _checked("note", note, MAX_NOTE), _checked("reviewer", reviewer, MAX_NAME)
     made = datetime.now(UTC)
-    said = tuple(Review(i, verdict, label, note, reviewer, made) for i in _existing(connection, event_ids))
+    said = tuple(Review(i, verdict, label, note, reviewer, made, reviewer_id) for i in _existing(connection, event_ids))
     if said:
         connection.execute(insert(reviews), [vars(review) for review in said])
         what = verdict if label is None else f"{verdict}, {label}"
@@ -59,10 +67,18 @@ def add_reviews(
     return said
 
 
-def undo_review_row(connection: Connection, event_id: str, reviewer: str) -> Review | None:
-    """Take a reviewer's newest review of an event back; returns the review that counts now."""
-    _existing(connection, [event_id])
-    own = select(reviews.c.review_id).where(reviews.c.event_id == event_id, reviews.c.reviewer == reviewer)
+def undo_review_rows(
+    connection: Connection, event_ids: Sequence[str], reviewer: str, reviewer_id: str | None
+) -> tuple[Review | None, ...]:
+    """Take a reviewer's newest review of each event back; returns the reviews that count now."""
+    return tuple(
+        _undo_review(connection, event_id, reviewer, reviewer_id) for event_id in _existing(connection, event_ids)
+    )
+
+
+def _undo_review(connection: Connection, event_id: str, reviewer: str, reviewer_id: str | None) -> Review | None:
+    is_own = reviews.c.reviewer == reviewer if reviewer_id is None else reviews.c.reviewer_id == reviewer_id
+    own = select(reviews.c.review_id).where(reviews.c.event_id == event_id, is_own)
     newest = connection.scalar(own.order_by(reviews.c.review_id.desc()).limit(1))
     if newest is None:
         others = sorted({shown(one.reviewer) for one in read_reviews(connection, event_id)})

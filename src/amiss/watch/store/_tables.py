@@ -214,6 +214,7 @@ reviews = Table(
     Column("label", String(64)),
     Column("note", Text, nullable=False),
     Column("reviewer", _name, nullable=False),
+    Column("reviewer_id", _key),  # the user, also when another one has the name by now; null: from the command line
     Column("made", UTCDateTime, nullable=False),
 )
 
