@@ -3,8 +3,9 @@
     amiss demo --out demo
     python docs/_generate/app_pictures.py demo [--all FOLDER]
 
-The cameras are the demo's unseen videos, replayed in loops; the events are what its detector finds in them. It needs
-Chromium and the extra `dev`. With --all, every page is also written in light, dark and as a phone shows it.
+The cameras are the demo's unseen videos, replayed in loops; the events are what its detector finds in them. The week of
+the page Calibrate is made of its scores of all unseen videos, in a random order. It needs Chromium and the extra `dev`.
+With --all, every page is also written in light, dark and as a phone shows it.
 """
 
 from __future__ import annotations
@@ -19,18 +20,25 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from amiss.detection import AlarmSettings, AlarmTracker, Detector, ScoreResult, detector_digest
+from amiss.watch._score_history import ScoreHistory
+from amiss.watch.camera import ClipScored
+
 IMAGES = Path(__file__).parents[1] / "images"
 PAGES = {"live": "/", "review": "/review", "search": "/search", "videos": "/videos", "teach": "/teach",
-         "system": "/system", "settings": "/settings"}  # fmt: skip
+         "calibrate": "/calibrate", "system": "/system", "settings": "/settings"}  # fmt: skip
 CAMERAS = {"car-park": "parking", "plaza": "plaza"}
 LARGE, PHONE = {"width": 1280, "height": 820}, {"width": 390, "height": 844}
 EVENTS, WAIT_S = 9, 1200.0
+WEEK_S, NORMAL = 7 * 86400, 60  # so many normal videos for each anomalous one
 
 
 @contextmanager
@@ -50,6 +58,7 @@ def serving(demo: Path) -> Iterator[tuple[str, str]]:
             encoding="utf-8",
         )
         (folder / "state/videos").mkdir(parents=True)
+        make_week(folder / "state", demo / "detector", videos)
         for video in unseen[:3]:
             shutil.copy(video, folder / "state/videos")
         with (folder / "said.txt").open("w+") as said:
@@ -60,6 +69,31 @@ def serving(demo: Path) -> Iterator[tuple[str, str]]:
             finally:
                 process.terminate()
                 process.wait()
+
+
+def make_week(state: Path, folder: Path, videos: list[Path]) -> None:
+    """Scores of a week for each camera: a video a minute, mostly normal ones, by day."""
+    detector, digest = Detector.load(folder), detector_digest(folder)
+    scored: dict[bool, list[ScoreResult]] = {True: [], False: []}
+    for video in videos:
+        scored[video.stem.endswith("_normal")].append(detector.score(video))
+    random, began, history = (
+        np.random.RandomState(0),
+        datetime.now(UTC) - timedelta(seconds=WEEK_S),
+        ScoreHistory(state),
+    )
+    for camera in CAMERAS:
+        for minute in range(WEEK_S // 60):
+            start = began + timedelta(minutes=minute)
+            if not 7 <= start.hour < 20:
+                continue
+            of_kind = scored[random.randint(NORMAL) > 0]
+            result, tracker = of_kind[random.randint(len(of_kind))], AlarmTracker(AlarmSettings(on=0.4, smoothing_s=1))
+            for clip in result.clips:
+                tracker.update(clip.start_s, clip.end_s, clip.score)
+                times = (start + timedelta(seconds=clip.start_s), start + timedelta(seconds=clip.end_s))
+                history.write(ClipScored(camera, *times, clip.score, tracker.smoothed or 0.0, 0.0), digest, 8)
+    history.close()
 
 
 def _first_words(said: Path, process: subprocess.Popen[bytes]) -> tuple[str, str]:
@@ -100,9 +134,13 @@ def prepare(page: Page) -> None:
     wait_for(page, f"{asked.format('videos')}.then(({{ videos }}) => videos.every((video) => video.summary))")
     page.goto("/review?")
     page.wait_for_selector("body[data-ready]")
-    for key in "cfc":
+    for key in "cfcfcf":
         page.keyboard.press(key)
         page.wait_for_timeout(1500)
+    page.goto("/teach")
+    page.wait_for_selector("body[data-ready]")
+    page.get_by_role("button", name="Retrain").click()
+    wait_for(page, f"{asked.format('jobs')}.then(({{ jobs }}) => jobs.every((job) => job.ended))")
 
 
 def show(page: Page, name: str) -> None:
@@ -114,6 +152,10 @@ def show(page: Page, name: str) -> None:
         page.wait_for_timeout(1500)
         for key in ("Home", "ArrowRight", "ArrowRight"):
             page.keyboard.press(key)
+        page.keyboard.press("s")
+    if name == "calibrate":
+        page.get_by_label("False alarms an hour, at most").first.fill("0.5")
+        page.get_by_role("button", name="Find the threshold").click()
     if name == "videos":
         page.locator("#list button").filter(has_text="blast").first.click()
         page.wait_for_timeout(1500)
@@ -167,7 +209,7 @@ def main() -> None:
                 shots[name, look] = page.screenshot()
             context.close()
         browser.close()
-    for name in ("live", "review", "search", "videos"):
+    for name in ("live", "review", "search", "videos", "teach", "calibrate"):
         save(shots[name, "dark" if name == "live" else "light"], IMAGES / f"app-{name}.png")
     phones([shots[name, "phone"] for name in ("live", "review", "search")], IMAGES / "app-phone.png")
     if given.all is not None:

@@ -23,7 +23,7 @@ from helpers.waiting import wait_until
 pytestmark = pytest.mark.browser
 expect = pytest.importorskip("playwright.sync_api", reason="needs playwright").expect
 
-PATHS = ["/login", "/", "/review", "/search", "/videos", "/teach", "/system", "/settings"]
+PATHS = ["/login", "/", "/review", "/search", "/videos", "/teach", "/calibrate", "/system", "/settings"]
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +186,37 @@ def test_names_of_files_and_browsers_are_text(shown: Pages) -> None:
     finally:
         (library.root / f"{said}.mp4").unlink()
         library.look_again()
+
+
+def test_thresholds_say_what_they_would_have_raised(shown: Pages) -> None:
+    with shown.open("/calibrate", "boss") as page:
+        alarms, said = page.locator("#alarms tbody tr"), page.locator("#said")
+        expect(alarms).to_have_count(2)
+        page.get_by_label("threshold, as a number").fill("0.3")
+        page.keyboard.press("Enter")
+        expect(alarms).to_have_count(12)
+        expect(said).to_contain_text("12 alarms")
+        assert "12 alarms" in page.get_by_role("img", name="highest scores of door").get_attribute("aria-label")
+        page.get_by_label("False alarms an hour, at most").first.fill("2")
+        page.get_by_role("button", name="Find the threshold").click()
+        expect(alarms).to_have_count(0)
+        expect(page.locator("#message")).to_contain_text("0 alarms in 2.00 h of normal footage")
+        page.locator("#asked [name=camera]").select_option("yard")
+        expect(page.get_by_text("no scores of this camera are kept yet")).to_be_visible()
+
+
+def test_events_are_found_by_what_their_pictures_show(shown: Pages) -> None:
+    wait_until(lambda: not shown.app.words.state.is_behind)
+    with shown.open("/search?words=grey") as page:
+        cards = page.locator("#found li")
+        expect(cards).to_have_count(8)
+        expect(cards.first).to_contain_text("fits 1.00")
+        expect(page.get_by_text("the best of 8 pictures")).to_be_visible()
+        expect(page.get_by_label("Order")).to_be_disabled()
+        page.get_by_label("Camera").select_option("yard")
+        expect(cards).to_have_count(4)
+        page.get_by_label("In the picture").fill("")
+        expect(page.get_by_label("Order")).to_be_enabled()
 
 
 def test_events_are_found_and_the_search_can_be_sent_to_others(shown: Pages) -> None:

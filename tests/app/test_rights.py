@@ -39,6 +39,7 @@ ROUTES = {
     "DELETE /cameras/{camera}/snooze": "reviewer",
     "GET /cameras/{camera}/picture.jpg": "camera",
     "GET /cameras/{camera}/live.mjpg": "camera",
+    "GET /cameras/{camera}/raised": "reviewer",
     "GET /events": "viewer",
     "GET /events/{event_id}": "camera",
     "GET /events/{event_id}/trace": "camera",
@@ -46,6 +47,7 @@ ROUTES = {
     "GET /events/{event_id}/clip.mp4": "camera",
     "GET /events/{event_id}/reviews": "camera",
     "GET /events/{event_id}/similar": "camera",
+    "GET /events/showing": "viewer",
     "POST /events/{event_id}/reviews": "reviewer",
     "DELETE /events/{event_id}/reviews/last": "reviewer",
     "PATCH /events/{event_id}": "reviewer",
@@ -155,7 +157,7 @@ def test_who_may(route: str, app: Application, clients: dict[str, Any]) -> None:
             assert (answer.status_code, problem) == (404 if hidden else 403, True), (name, answer.text)
         elif "{" in path.replace("{camera}", "").replace("{event_id}", ""):
             assert answer.status_code in (404, 422), (name, answer.text)  # there is no such user, session, token
-        elif path.startswith("/settings/"):
+        elif path.startswith("/settings/") or path.endswith("/raised"):
             assert answer.status_code in (400, 404, 422), (name, answer.text)  # there is no file
         elif options and full not in BODIES and method != "DELETE" and path != "/logout":
             assert answer.status_code == 422, (name, answer.text)  # the body is empty

@@ -98,6 +98,10 @@ def test_a_folder_of_videos_is_served_without_cameras(tmp_path: Path) -> None:
         with httpx.Client(base_url=service.url, headers={"Sec-Fetch-Site": "same-origin"}) as client:
             assert client.post("/api/v1/login", json=dict(zip(("name", "password"), first[0], strict=True))).is_success
             assert client.get("/api/v1/cameras").json() == {"cameras": []}
+            for page in ("/", "/review", "/search", "/teach", "/calibrate"):  # they make no sense without cameras
+                assert client.get(page).headers["location"] == "/videos", page
+            shown = client.get("/videos").text
+            assert ("/system" in shown, "Live" in shown, "/calibrate" in shown) == (True, False, False)
             assert client.get("/api/v1/settings/cameras").status_code == 404
             assert client.get("/api/v1/system").json()["database"] == "sqlite"
             other = new_password(media_database(tmp_path), "admin")

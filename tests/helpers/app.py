@@ -6,16 +6,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from argon2 import PasswordHasher
+from numpy.typing import NDArray
 from PIL import Image
 from starlette.types import ASGIApp
 
 from amiss.app._application import create_app, create_routes
 from amiss.app._context import AppContext
 from amiss.app._feed import Feed, News
+from amiss.app._words import Words
 from amiss.app.accounts import Accounts, Passwords
 from amiss.app.api import job_news
 from amiss.app.jobs import Jobs
@@ -36,6 +38,19 @@ class Picture:
 
     time = START
     image = np.full((48, 64, 3), 90, np.uint8)
+
+
+class ColourSeer:
+    """Sees colours, and reads their names."""
+
+    kind = "colours"
+    names: ClassVar = {"red": (1, 0, 0), "green": (0, 1, 0), "grey": (1, 1, 1)}
+
+    def of_picture(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return picture.reshape(-1, 3).mean(0).astype(np.float32)
+
+    def of_words(self, words: str) -> NDArray[np.float32]:
+        return np.array(self.names.get(words, (1, 0, 1)), np.float32)
 
 
 class Application:
@@ -64,7 +79,9 @@ class Application:
         feed = Feed()
         self.jobs = Jobs(lambda job: feed.publish(News("job", None, job_news(job))))
         library = Library(folder / "videos", folder / "scores", self.jobs)
-        self.context = AppContext(WatcherView(watched), self.settings, self.accounts, feed, self.jobs, library)
+        view = WatcherView(watched)
+        self.words = Words(view, ColourSeer)
+        self.context = AppContext(view, self.settings, self.accounts, feed, self.jobs, library, self.words)
         self.app: ASGIApp = create_app(self.context)
         self.routes = create_routes(self.context)
         self.events = {name: self.add_event(name) for name in CAMERAS}
@@ -108,6 +125,7 @@ class Application:
         return self.accounts.add_token(who, "tests", role or user.role, days)[0]
 
     def close(self) -> None:
+        self.words.close()
         self.jobs.close()
         self.store.close(1)
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from amiss.app._application import create_app
 from helpers.app import PASSWORD, Application, application, later, served
 from helpers.browser import CHROMIUM
 from helpers.events import make_event
+from helpers.scores import config_with_scores
 from helpers.videos import write_video
 
 CLIP_S = 30.0
@@ -94,8 +98,11 @@ def pages(folder: Path) -> Iterator[Pages]:
     """The application with some events that have real clips, and Chromium."""
     clip = write_video(folder / "clip.mp4", int(CLIP_S * 10), fps=10)
     with application(folder) as app:
+        config = config_with_scores(folder, datetime.now(UTC) - timedelta(hours=3))
+        app.app = create_app(replace(app.context, config=lambda: config))
         for number in range(N_EVENTS):
             add_event(app, clip, number)
+        app.words.start()
         with served(app) as server, chromium() as browser:
             yield Pages(app, server.url, browser)
 

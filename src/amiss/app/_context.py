@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from amiss.app._config_file import ConfigFile
 from amiss.app._feed import Feed
+from amiss.app._words import Words
 from amiss.app.accounts import Accounts
 from amiss.app.jobs import Jobs
 from amiss.app.videos import Library
@@ -30,6 +31,8 @@ class AppContext:
     """What people started."""
     library: Library
     """Recorded videos."""
+    words: Words | None = None
+    """Finds events by words; None: there are none."""
     config_file: ConfigFile | None = None
     """Where cameras, channels and rules are changed; None: nowhere."""
     config: Callable[[], Config | None] = lambda: None

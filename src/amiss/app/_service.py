@@ -14,10 +14,12 @@ from amiss.app._application import create_app
 from amiss.app._config_file import ConfigFile
 from amiss.app._context import AppContext
 from amiss.app._feed import Feed, News
+from amiss.app._words import Words
 from amiss.app.accounts import Accounts
 from amiss.app.api import job_news
 from amiss.app.jobs import Job, Jobs
 from amiss.app.videos import Library
+from amiss.backbones import ClipWords, find_clip
 from amiss.detection import check_detector_folder
 from amiss.errors import StoreError
 from amiss.watch import CameraEvent, Config, ScoreLog, WatchService
@@ -58,6 +60,7 @@ class AppService:
         self._on_first = on_first
         self._file = None if file is None else ConfigFile(file)
         self._accounts: Accounts | None = None  # one for all the servers that follow each other
+        self._words: Words | None = None
         self.watcher = WatchService(config, file, score_log=score_log, make_app=self._make_app, on_event=self._publish)
 
     @property
@@ -67,9 +70,13 @@ class AppService:
 
     def run(self, on_started: Callable[[], None] = lambda: None) -> None:
         """Watch and serve until `ask_to_stop`."""
+        if self._words is not None:
+            self._words.start()
         try:
             self.watcher.run(on_started)
         finally:
+            if self._words is not None:
+                self._words.close()
             self._jobs.close()
 
     def ask_to_stop(self) -> None:
@@ -84,10 +91,19 @@ class AppService:
         if self._accounts is None:
             self._accounts = Accounts(view.watched.store, self._on_first)
             _first_admin(self._accounts, settings)
+            self._words = Words(view, lambda: ClipWords(find_clip(self.watcher.config.search.clip)))
         state = view.watched.state
         library = Library(state / "videos", state / "scores", self._jobs, self._detector)
         context = AppContext(
-            view, settings, self._accounts, self._feed, self._jobs, library, self._file, lambda: self.watcher.config
+            view,
+            settings,
+            self._accounts,
+            self._feed,
+            self._jobs,
+            library,
+            self._words,
+            self._file,
+            lambda: self.watcher.config,
         )
         return create_app(context)
 
@@ -97,6 +113,8 @@ class AppService:
         return own, config.weights
 
     def _publish(self, event: CameraEvent) -> None:
+        if event.state != "open" and self._words is not None:
+            self._words.note()
         told = {"event_id": event.event_id, "camera": event.camera, "state": event.state}
         self._feed.publish(News("event", event.camera, told))
 

@@ -6,6 +6,7 @@ from amiss.late import import_late as _import_late
 
 if typing.TYPE_CHECKING:
     from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
+    from amiss.backbones._clip_words import ClipWords, find_clip
     from amiss.backbones._fusion import FusedBackbone, fused_spec, views_of_part
     from amiss.backbones._names import check_backbone_name
     from amiss.backbones._preprocessing import Preprocessing
@@ -32,6 +33,7 @@ __all__ = [
     "Backbone",
     "BackboneEntry",
     "BackboneInfo",
+    "ClipWords",
     "FeatureSpec",
     "FusedBackbone",
     "Preprocessing",
@@ -45,6 +47,7 @@ __all__ = [
     "describe_presets",
     "fetch_weights",
     "find_backbone",
+    "find_clip",
     "find_weights",
     "fused_spec",
     "list_architectures",

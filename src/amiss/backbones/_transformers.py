@@ -29,13 +29,14 @@ from amiss.errors import UsageError, WeightsError
 
 _SAMPLED = 4  # frames of a clip that CLIP sees
 _IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-_CLIP: dict[str, Any] = {
+CLIP_COLOURS: dict[str, Any] = {
     "mean": (0.48145466, 0.4578275, 0.40821073),
     "std": (0.26862954, 0.26130258, 0.27577711),
 }
 
 
-def _package() -> ModuleType:
+def transformers_package() -> ModuleType:
+    """The package; UsageError where it is missing."""
     try:
         module = importlib.import_module("transformers")
     except ImportError as error:
@@ -106,7 +107,7 @@ def _is_plain(tensor: Tensor) -> bool:
 def _load(tensors: Mapping[str, Tensor] | None, source: str, *what: Any) -> nn.Module:
     """A network of the package with these tensors (None = drawn from a fixed seed)."""
     network_class, config_class, unused, settings = what
-    package = _package()
+    package = transformers_package()
     network, config = getattr(package, network_class), getattr(package, config_class)(**settings)
     if tensors is None:
         with random_weights():
@@ -197,7 +198,7 @@ def _clip(name: str, published: PublishedWeights, note: str, **config: Any) -> _
         config=config,
         dim=config["projection_dim"],
         preprocessing=Preprocessing(
-            resize=224, interpolation="bicubic", antialias=True, crop=224, sampled=_SAMPLED, **_CLIP
+            resize=224, interpolation="bicubic", antialias=True, crop=224, sampled=_SAMPLED, **CLIP_COLOURS
         ),
         published=published,
         licence="MIT (weights of OpenAI); code Apache-2.0",

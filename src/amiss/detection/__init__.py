@@ -26,6 +26,7 @@ if typing.TYPE_CHECKING:
     from amiss.detection._normalisation import Normalisation, NormalisationKind
     from amiss.detection._online import OnlineScorer, causal_offline_scores
     from amiss.detection._score_result import ClipScore, Event, ScoreResult, clip_scores, find_events, read_score_result
+    from amiss.detection._score_track import ScoreTrack
     from amiss.detection._scoring import Scoring
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "OperatingPoint",
     "ScoreMap",
     "ScoreResult",
+    "ScoreTrack",
     "Scoring",
     "calibrate",
     "causal_offline_scores",

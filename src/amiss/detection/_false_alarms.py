@@ -1,7 +1,7 @@
 """Thresholds from normal footage: at most so many false alarms an hour, as far as the hours can tell."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
@@ -15,6 +15,7 @@ from amiss.errors import EvaluationError, UsageError
 
 _EVERY = 20.0  # false alarms up to which each number has its threshold; from there on each that is so much larger:
 _STEP = 1.05
+_NO_SCORES = "no scores to find a threshold on; give some hours of normal footage"
 
 
 @dataclass(frozen=True)
@@ -133,27 +134,61 @@ def false_alarm_threshold(
         EvaluationError: no scores, or scores outside 0..1.
         UsageError: a number that makes no sense.
     """
-    if not (per_hour > 0 and 0 < confidence < 1):
-        raise UsageError(f"per_hour is {per_hour}, it must be above 0; confidence is {confidence}, it must be in 0..1")
     clips = [recording for recording in recordings if recording]
     hours = sum(recording[-1][1] - recording[0][0] for recording in clips) / 3600
     if not hours > 0:
-        raise EvaluationError("no scores to find a threshold on; give some hours of normal footage")
+        raise EvaluationError(_NO_SCORES)
     if not all(0 <= score <= 1 for recording in clips for _, _, score in recording):
         raise EvaluationError("scores are not all in 0..1")
+    levels = np.unique(np.concatenate([_smoothed(recording, settings) for recording in clips]))
+    return lowest_quiet_threshold(
+        levels,
+        lambda tried: sum(len(find_alarms(recording, tried)) for recording in clips),
+        hours,
+        per_hour,
+        settings,
+        confidence=confidence,
+    )
+
+
+def lowest_quiet_threshold(
+    levels: NDArray[np.float64],
+    count: Callable[[AlarmSettings], int],
+    hours: float,
+    per_hour: float,
+    settings: AlarmSettings,
+    *,
+    confidence: float = 0.95,
+) -> FalseAlarmThreshold:
+    """The search of `false_alarm_threshold`, whatever counts the alarms.
+
+    Args:
+        levels: the smoothed scores that there are, each once, rising.
+        count: how many alarms settings give.
+        hours: in which they are counted.
+        per_hour: alarms an hour, at most.
+        settings: its thresholds only give the ratio of off to on.
+        confidence: of the upper bound.
+
+    Raises:
+        EvaluationError: no scores.
+        UsageError: a number that makes no sense.
+    """
+    if not (per_hour > 0 and 0 < confidence < 1):
+        raise UsageError(f"per_hour is {per_hour}, it must be above 0; confidence is {confidence}, it must be in 0..1")
+    if not hours > 0 or not len(levels):
+        raise EvaluationError(_NO_SCORES)
     start, end = settings.thresholds
     ratio = end / start if start else 1.0
 
     def counted(on: float) -> int:
-        tried = settings.with_thresholds(on, on * ratio)
-        return sum(len(find_alarms(recording, tried)) for recording in clips)
+        return count(settings.with_thresholds(on, on * ratio))
 
     def is_quiet(on: float) -> bool:
         return poisson_upper(counted(on), confidence) / hours <= per_hour
 
     # An alarm starts at one of these values or at none; above the last there is none. From there down to the first that
     # is too loud, in growing steps, then back in halves. Not lower: far down, merged alarms get few again, but endless.
-    levels = np.unique(np.concatenate([_smoothed(recording, settings) for recording in clips]))
     above = np.nextafter(levels, 2.0)[::-1]
     is_enough = poisson_upper(0, confidence) / hours <= per_hour
     quiet, loud = 0, len(above)

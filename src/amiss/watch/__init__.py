@@ -13,6 +13,7 @@ from amiss.watch.config import Config, ConfigProblem, load_config, read_config
 if typing.TYPE_CHECKING:
     from amiss.watch._calibrate import calibrate_camera
     from amiss.watch._replay import single_video
+    from amiss.watch._score_history import read_history
     from amiss.watch._score_log import ScoreLog
     from amiss.watch._service import WatchService
     from amiss.watch.alerts import MqttChannel, send_test
@@ -34,6 +35,7 @@ __all__ = [
     "open_archive",
     "open_store",
     "read_config",
+    "read_history",
     "send_test",
     "single_video",
 ]
@@ -47,6 +49,7 @@ _ROOMS = {
     "calibrate_camera": "_calibrate",
     "open_archive": "store",
     "open_store": "store",
+    "read_history": "_score_history",
     "send_test": "alerts",
     "single_video": "_replay",
 }

@@ -19,11 +19,13 @@ from amiss.watch._config_reader import ConfigReader
 from amiss.watch._event import CameraEvent
 from amiss.watch._outage_watch import OutageWatch
 from amiss.watch._reporter import Reporter
+from amiss.watch._score_history import ScoreHistory
 from amiss.watch._score_log import ScoreLog
 from amiss.watch.alerts import Channel, Dispatcher, StatePublisher, make_channels
 from amiss.watch.camera import (
     CameraStatus,
     CameraWorker,
+    ClipScored,
     DetectorIdentity,
     ModelKey,
     Models,
@@ -134,6 +136,7 @@ class WatchService:
                 self._http.stop()
             self.store.close(0)
             raise
+        self._history = ScoreHistory(config.state)
         self._media = MediaKeeper(self._make_retention(config))
         self._outages = OutageWatch(self.store)
 
@@ -280,6 +283,7 @@ class WatchService:
         self.store.close(left())
         if self.score_log is not None:
             self.score_log.close()
+        self._history.close()
         log.info("stopped")
 
     def _resolve(self, config: Config) -> dict[str, WatchedCamera]:
@@ -314,7 +318,7 @@ class WatchService:
             once=self._once,
             on_event=lambda event: self._reporter.event(status, event),
             on_state=lambda _, state, reason: self._reporter.state(status, state, reason),
-            on_score=lambda scored: self._reporter.score(status, scored),
+            on_score=lambda scored: self._scored(status, camera, scored),
             identity=DetectorIdentity(str(camera.model.folder), camera.model.sha256, self._spec_hash(camera)),
         )
         status.lookahead_clips = worker.lookahead_clips
@@ -324,6 +328,10 @@ class WatchService:
         else:  # whoever looks goes on looking
             preview.status = status
         return worker
+
+    def _scored(self, status: CameraStatus, camera: WatchedCamera, scored: ClipScored) -> None:
+        self._reporter.score(status, scored)
+        self._history.write(scored, camera.model.sha256, self.config.retention.scores_days)
 
     def _latest(self, name: str) -> LiveFrame | None:
         worker = self._workers.get(name)

@@ -10,6 +10,7 @@ from amiss.app.api import (
     _jobs,
     _keys,
     _me,
+    _raised,
     _reviews,
     _settings,
     _similar,
@@ -17,6 +18,7 @@ from amiss.app.api import (
     _system,
     _users,
     _videos,
+    _words,
 )
 from amiss.app.api._answers import PROBLEMS
 from amiss.app.api._jobs import job_news
@@ -27,8 +29,8 @@ open_router = _health.open_router
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 """All others."""
-_SUBJECTS = (_me, _cameras, _events, _similar, _reviews, _videos, _detectors, _jobs, _users, _keys, _settings, _stream,
-             _system, _health)  # fmt: skip
+_SUBJECTS = (_me, _cameras, _raised, _words, _events, _similar, _reviews, _videos, _detectors, _jobs, _users, _keys,
+             _settings, _stream, _system, _health)  # fmt: skip
 for _subject in _SUBJECTS:
     router.include_router(_subject.router)
 

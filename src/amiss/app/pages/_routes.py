@@ -20,9 +20,9 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 _RENDERED = ("app.css", "drawing.js", "events.js", "player.js")  # made of what other rooms' pages use, too
 _PAGES = {"live": "/", "review": "/review", "search": "/search", "videos": "/videos", "teach": "/teach",
-          "system": "/system", "settings": "/settings"}  # fmt: skip
-_LEAST: dict[str, Role] = {"teach": "reviewer", "system": "admin"}
-_OF_CAMERAS = ("live", "review", "search", "teach")
+          "calibrate": "/calibrate", "system": "/system", "settings": "/settings"}  # fmt: skip
+_LEAST: dict[str, Role] = {"teach": "reviewer", "calibrate": "reviewer", "system": "admin"}
+_OF_CAMERAS = ("live", "review", "search", "teach", "calibrate")
 mimetypes.add_type("text/javascript", ".js")
 
 
@@ -35,7 +35,7 @@ def login() -> str:
 @router.get("/")
 def live(request: Request) -> Response:
     """Cameras; recorded videos where there are none."""
-    return _page("live", request) if _has_cameras(request) else RedirectResponse("/videos", 303)
+    return _page("live", request)
 
 
 @router.get("/review")
@@ -62,6 +62,12 @@ def videos(request: Request) -> Response:
 def teach(request: Request) -> Response:
     """Versions of detectors, learned from reviews."""
     return _page("teach", request)
+
+
+@router.get("/calibrate")
+def calibrate(request: Request) -> Response:
+    """What thresholds would have raised."""
+    return _page("calibrate", request)
 
 
 @router.get("/system")
@@ -101,6 +107,8 @@ def _page(name: str, request: Request) -> Response:
         raise HTTPException(401, "log in first")
     if not who.is_at_least(least := _LEAST.get(name, "viewer")):
         raise HTTPException(403, f"this page takes a {least}; you are a {who.role}")
+    if name in _OF_CAMERAS and not _has_cameras(request):
+        return RedirectResponse("/videos", 303)
     left_out = {page for page, role in _LEAST.items() if not who.is_at_least(role)}
     if not _has_cameras(request):
         left_out.update(_OF_CAMERAS)
@@ -112,7 +120,9 @@ def _page(name: str, request: Request) -> Response:
 
 
 def _has_cameras(request: Request) -> bool:
-    return bool(_context(request).view.watched.cameras())
+    """Also where none of the configuration's is watched now: their events are there."""
+    context = _context(request)
+    return context.config() is not None or bool(context.view.watched.cameras())
 
 
 def _context(request: Request) -> AppContext:

@@ -12,7 +12,14 @@ from amiss.watch.config._channels import (
     MqttSettings,
     WebhookSettings,
 )
-from amiss.watch.config._config import Config, HttpSettings, RetentionSettings, TeachSettings, WorkerSettings
+from amiss.watch.config._config import (
+    Config,
+    HttpSettings,
+    RetentionSettings,
+    SearchSettings,
+    TeachSettings,
+    WorkerSettings,
+)
 from amiss.watch.config._file import ConfigProblem, load_config, read_config
 from amiss.watch.config._rules import Rule
 from amiss.watch.config._thresholds import (
@@ -23,7 +30,7 @@ from amiss.watch.config._thresholds import (
     resolve_thresholds,
     write_calibration,
 )
-from amiss.watch.config._webhook_address import embedded_v4
+from amiss.watch.config._webhook_address import WebhookAddress, embedded_v4
 
 __all__ = [
     "CHANNEL_KINDS",
@@ -44,7 +51,9 @@ __all__ = [
     "RecordSettings",
     "RetentionSettings",
     "Rule",
+    "SearchSettings",
     "TeachSettings",
+    "WebhookAddress",
     "WebhookSettings",
     "WorkerSettings",
     "calibration_file",

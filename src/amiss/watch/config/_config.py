@@ -31,6 +31,10 @@ class RetentionSettings(Settings):
     min_free_gb: Annotated[float, Field(ge=0, le=1e9)] = 1.0
     """When the disk has less than this left, the oldest go at once, until twice as much is free."""
 
+    scores_days: Annotated[float, Field(ge=0, le=366)] = 8.0
+    """For how long the score of every clip is kept, to say what other thresholds would have raised (12 bytes a clip);
+    0 = none are kept."""
+
     @property
     def max_bytes(self) -> int | None:
         """`max_gb` in bytes."""
@@ -158,6 +162,14 @@ class TeachSettings(Settings):
         return self
 
 
+class SearchSettings(Settings):
+    """How `amiss serve` finds events."""
+
+    clip: Path | None = None
+    """Folder of a CLIP as Hugging Face keeps it, by which events are found by words of what their pictures show (needs
+    amiss[transformers]); null = looked for in `$AMISS_WEIGHTS` and in Hugging Face's cache."""
+
+
 class WorkerSettings(Settings):
     """How the work is done."""
 
@@ -206,6 +218,8 @@ class Config(Settings):
     """How the work is done."""
     teach: TeachSettings = TeachSettings()
     """What detectors learn from, besides reviewed events."""
+    search: SearchSettings = SearchSettings()
+    """How events are found."""
 
     @field_validator("cameras")
     @classmethod

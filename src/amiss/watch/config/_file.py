@@ -183,6 +183,9 @@ def _validated(text: str, read: _Read, folder: Path) -> Config | None:
             "database": SecretStr(_absolute_database(config.database.get_secret_value(), folder)),
             "media": folder / config.media,
             "state": folder / config.state,
+            "search": config.search.model_copy(
+                update={"clip": folder / config.search.clip} if config.search.clip is not None else {}
+            ),
             "teach": _teach_with_absolute_paths(config.teach, folder),
             "http": config.http.model_copy(
                 update={

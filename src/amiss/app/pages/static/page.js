@@ -54,7 +54,7 @@ document.querySelector("#help-button").addEventListener("click", showHelp);
 document.querySelector("#sign-out").addEventListener("click", () => attempt(signOut));
 
 let isGoing = false; // "g" was pressed: the next letter says where to
-const PLACES = { l: "/", r: "/review", s: "/search", v: "/videos", t: "/teach", y: "/system", e: "/settings" };
+const PLACES = { l: "/", r: "/review", s: "/search", v: "/videos", t: "/teach", c: "/calibrate", y: "/system", e: "/settings" };
 document.addEventListener("keydown", (event) => {
   if (!isGoing) return;
   isGoing = false;
@@ -67,7 +67,7 @@ document.addEventListener("keydown", (event) => {
 
 onKeys({
   "?": ["this list", showHelp],
-  g: ["go to: l live, r review, s search, v videos, t teach, y system, e settings", () => {
+  g: ["go to: l live, r review, s search, v videos, t teach, c calibrate, y system, e settings", () => {
     isGoing = true;
     setTimeout(() => { isGoing = false; }, 1500);
   }],

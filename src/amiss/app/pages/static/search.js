@@ -9,6 +9,7 @@ import { count, make } from "./words.js";
 const $ = (selector) => document.querySelector(selector);
 const form = $("#filters"), found = $("#found");
 let next = null, asked = 0;
+let wordsProblem = null; // why pictures aren't found by words
 
 const given = () => Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
 
@@ -20,7 +21,30 @@ function query() {
   return { ...values, limit: 48 };
 }
 
+// By words of what pictures show; what fits best comes first, whatever the order.
+async function searchPictures() {
+  const mine = ++asked, { q: _q, order: _order, ...wanted } = query();
+  const { events, problem, n_compared: compared, is_behind: isBehind } = await get("events/showing", wanted);
+  if (mine !== asked) return;
+  next = null;
+  found.replaceChildren(...events.map(({ event, likeness }) => cardOf(event, `fits ${likeness.toFixed(2)}`)));
+  $("#none").hidden = events.length > 0;
+  $("#further").hidden = true;
+  $("#summary").textContent = `the best of ${count(compared, "picture")}`;
+  sayWords(problem, isBehind);
+}
+
+function sayWords(problem, isBehind) {
+  form.elements.words.disabled = problem !== null && !form.elements.words.value;
+  const isUsed = !!form.elements.words.value;
+  for (const field of [form.elements.q, form.elements.order]) field.disabled = isUsed && problem === null;
+  $("#words-said").textContent = problem !== null ? `Pictures aren't found by words here: ${problem}`
+    : isUsed ? `Simple English works best. The order is that of how well pictures fit.${isBehind ? " Not all pictures were seen yet." : ""}` : "";
+}
+
 async function search(isFurther = false) {
+  if (form.elements.words.value.trim()) return searchPictures();
+  sayWords(wordsProblem, false);
   const mine = ++asked;
   const page = await get("events", { ...query(), cursor: isFurther ? next : null });
   if (mine !== asked) return; // something else was asked meanwhile
@@ -61,6 +85,7 @@ function move(step) {
 }
 onKeys({
   "/": ["search for words", () => form.elements.q.focus()],
+  w: ["words of what pictures show", () => form.elements.words.focus()],
   j: ["next event; enter opens it", () => move(1)],
   k: ["event before", () => move(-1)],
 });
@@ -69,6 +94,7 @@ await attempt(async () => {
   const { cameras } = await get("cameras");
   form.elements.camera.append(...cameras.map(({ name }) => make("option", { value: name }, name)));
 });
+await attempt(async () => { wordsProblem = (await get("events/showing")).problem; });
 for (const [name, value] of new URLSearchParams(location.search)) {
   const field = form.elements[name];
   if (field?.type === "checkbox") field.checked = true;

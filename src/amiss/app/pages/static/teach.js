@@ -135,15 +135,7 @@ async function load() {
   $("#summary").textContent = `${count(total - open, "event")} reviewed, ${open} not yet`;
 }
 
-function followCalibration(job) {
-  const said = $("#calibration .what");
-  if (!said) return;
-  const share = job.n_total ? `, ${Math.floor((100 * job.n_done) / job.n_total)} %` : "";
-  said.textContent = job.problem ?? job.result?.message ?? `${job.title}: ${job.what || job.state}${job.ended ? "" : share}`;
-}
-
 function follow(job) {
-  if (job.kind === "calibrate") followCalibration(job);
   if (job.kind !== "retrain") return;
   const part = [...parts.values()].find((one) => one.job?.job_id === job.job_id || one.detector.cameras.some((name) => job.title.includes(name))) ?? [...parts.values()][0];
   if (!part) return;
@@ -163,24 +155,11 @@ function follow(job) {
   }
 }
 
-$("#calibration form")?.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const { camera, per_hour: perHour, hours } = Object.fromEntries(new FormData(event.target));
-  attempt(async () => followCalibration(await post("jobs", { kind: "calibrate", camera, per_hour: Number(perHour), hours: Number(hours) })));
-});
-
 await attempt(load);
 await attempt(async () => {
   const { jobs } = await get("jobs").catch(() => ({ jobs: [] })); // who doesn't see all cameras sees none
-  for (const kind of ["retrain", "calibrate"]) {
-    const newest = jobs.find((job) => job.kind === kind);
-    if (newest && (!newest.ended || kind === "calibrate")) follow(newest);
-  }
-});
-if ($("#calibration")) await attempt(async () => {
-  const { cameras } = await get("cameras");
-  $("#calibration").hidden = !cameras.length;
-  $("#calibration select").append(...cameras.map(({ name }) => make("option", {}, name)));
+  const newest = jobs.find((job) => job.kind === "retrain");
+  if (newest && !newest.ended) follow(newest);
 });
 listen({ job: follow });
 ready();
