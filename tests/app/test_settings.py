@@ -214,3 +214,65 @@ def test_a_file_that_cannot_be_written_is_told(boss: Any, file: Path) -> None:
     assert file.read_text() == "cameras: ["
     file.unlink()
     assert boss.put("/api/v1/settings/rules", json={"rules": []}).status_code in (400, 503)
+
+
+def test_rules_that_are_changed_keep_what_people_wrote_beside_them(boss: Any, file: Path) -> None:
+    own = CONFIG.split("rules:\n")[0] + (
+        "rules:\n  # at night\n  - {name: all, channels: [hook], on: closed, hours: 22:00-06:00}  # loud\n"
+        "  # the bins alone\n  - name: bins\n    channels: [hook]\n    on: opened  # at once\n    min_score: 0.9\n"
+        "    days: [mon, tue]\n"
+    )
+    file.write_text(own)
+    rules = boss.get("/api/v1/settings/rules").json()["rules"]
+    assert boss.put("/api/v1/settings/rules", json={"rules": rules}).status_code == 200
+    assert file.read_text() == own  # nothing was changed
+    rules[1] |= {"min_score": 0.8, "days": None, "cameras": ["yard"]}
+    rules.append({"name": "away", "channels": ["hook"], "on": "offline"})
+    assert boss.put("/api/v1/settings/rules", json={"rules": rules}).status_code == 200
+    text = file.read_text()
+    for said in (
+        "# at night",
+        "# loud",
+        "# the bins alone",
+        "on: opened  # at once",
+        "min_score: 0.8",
+        "# by the bins",
+    ):
+        assert said in text
+    assert "days" not in text
+    found = load_config(file).rules
+    assert [(rule.name, rule.on, rule.cameras) for rule in found] == [
+        ("all", "closed", None), ("bins", "opened", ("yard",)), ("away", "offline", None)
+    ]  # fmt: skip
+    assert boss.put("/api/v1/settings/rules", json={"rules": rules[1:]}).status_code == 200
+    assert [rule.name for rule in load_config(file).rules] == ["bins", "away"]
+    assert boss.put("/api/v1/settings/rules", json={"rules": rules[:0:-1]}).status_code == 200  # in another order
+    assert [rule.name for rule in load_config(file).rules] == ["away", "bins"]
+    secret = {"name": "bins", "channels": ["hook"], "time_zone": "${YARD_PASSWORD}"}
+    answer = boss.put("/api/v1/settings/rules", json={"rules": [secret]})
+    assert answer.status_code in (400, 422)
+    assert "s3cret" not in answer.text
+
+
+def test_ntfy_is_made_of_its_parts_and_its_topic_is_never_shown(boss: Any, file: Path) -> None:
+    url = "/api/v1/settings/channels/"
+    new = {"kind": "ntfy", "topic": "my-doors-x7Kq2", "server": "ntfy.example.org", "token": "tk_abc123"}
+    assert boss.put(url + "phone", json=new).status_code == 204
+    (channel,) = [channel for name, channel in load_config(file).channels.items() if name == "phone"]
+    assert channel.url.get_secret_value() == "ntfys://tk_abc123@ntfy.example.org/my-doors-x7Kq2"
+    listed = boss.get(url.rstrip("/"))
+    assert [(one["name"], one["kind"]) for one in listed.json()["channels"]][1] == ("phone", "apprise")
+    assert "x7Kq2" not in listed.text
+    assert boss.put(url + "phone", json={"kind": "ntfy", "topic": "other"}).status_code == 204
+    for wrong in (
+        {"topic": "a/b"},
+        {"topic": "x?click=y"},
+        {"topic": ""},
+        {"topic": "x", "token": "p@w"},
+        {"topic": "x", "server": "127.0.0.1"},
+        {"topic": "x", "server": "192.168.1.1:99"},
+        {"topic": "x", "server": "user@host"},
+    ):
+        answer = boss.put(url + "phone", json={"kind": "ntfy"} | wrong)
+        assert answer.status_code == 400, wrong
+    assert boss.put(url + "hook", json={"kind": "ntfy", "topic": "other"}).status_code == 400

@@ -20,6 +20,7 @@ from amiss.errors import ConfigError, UsageError
 from amiss.files import atomic_path
 from amiss.reading import ReadError, read_text
 from amiss.watch import Config, load_config, read_config
+from amiss.watch.config import Rule
 from amiss.yaml import MAX_LENGTH
 
 _WIDTH = 120
@@ -80,9 +81,25 @@ class ConfigFile:
         """Take a channel out; no rule may name it. Raises: see `set_camera`."""
         self._change(lambda whole: whole["channels"].pop(name))
 
-    def set_rules(self, rules: Sequence[Mapping[str, Any]]) -> None:
-        """Replace all rules. Raises: see `set_camera`."""
-        self._change(lambda whole: whole.__setitem__("rules", [dict(rule) for rule in rules]))
+    def set_rules(self, rules: Sequence[Rule]) -> None:
+        """Make these all rules: those of the same name are changed where they stand. Raises: see `set_camera`."""
+
+        def edit(whole: Any) -> None:
+            stored = whole.get("rules") or []
+            wanted = {rule.name: _values(rule) for rule in rules}
+            kept = [rule["name"] for rule in stored if rule["name"] in wanted]
+            if kept != [name for name in wanted if name in kept] or len(wanted) < len(rules):
+                whole["rules"] = [_update({}, _values(rule)) for rule in rules]  # another order, or two of one name
+                return
+            for i in reversed(range(len(stored))):
+                if stored[i]["name"] in wanted:
+                    _update(stored[i], wanted.pop(stored[i]["name"]))
+                else:
+                    del stored[i]
+            stored.extend(_update({}, values) for values in wanted.values())
+            whole["rules"] = stored
+
+        self._change(edit)
 
     def _change(self, edit: Callable[[Any], None]) -> None:
         yaml = YAML()
@@ -105,6 +122,25 @@ class ConfigFile:
                 _, problems = read_config(temporary)
                 if problems:
                     raise UsageError("; ".join(f"{problem.where}: {problem.message}" for problem in problems[:5]))
+
+
+def _values(rule: Rule) -> dict[str, Any]:
+    values = rule.model_dump(mode="json").items()
+    return {name: [_plain(one) for one in v] if isinstance(v, list) else _plain(v) for name, v in values}
+
+
+def _update(stored: Any, values: Mapping[str, Any]) -> Any:
+    """Make these the values of a rule in the file: what is as it was stays as it was written."""
+    for name, value in values.items():
+        is_usual = value == Rule.model_fields[name].default
+        if name in stored and stored[name] != value:
+            if is_usual:
+                del stored[name]
+            else:
+                stored[name] = value
+        elif name not in stored and not is_usual:
+            stored[name] = value
+    return stored
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import threading
 import time
 from typing import Annotated, Any, Literal
@@ -16,10 +17,10 @@ from amiss.app._config_file import ConfigFile
 from amiss.app._context import AppContext
 from amiss.app.api._answers import Admin, CameraName, Context, Model, none_such
 from amiss.app.security import check_camera_address
-from amiss.errors import AmissError
+from amiss.errors import AmissError, UsageError
 from amiss.video import LiveFrame, SourceSettings, StateChange, open_source, redact
 from amiss.watch import send_test
-from amiss.watch.config import CHANNEL_KINDS, CameraSettings, Rule
+from amiss.watch.config import CHANNEL_KINDS, CameraSettings, Rule, WebhookAddress
 
 router = APIRouter(prefix="/settings", tags=["settings"])
 
@@ -85,12 +86,43 @@ class CameraTested(Model):
 
 
 class Webhook(Model):
-    """A channel: an HTTP POST of the event as JSON to a public address. Others are made in the file."""
+    """A channel: an HTTP POST of the event as JSON to a public address."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://example.org/hook"}]})
 
     kind: Literal["webhook"] = "webhook"
     url: Annotated[SecretStr, Field(max_length=2000)]
+
+
+class Ntfy(Model):
+    """A channel: messages to phones by ntfy, with the event's picture; a tap opens the event."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "ntfy", "topic": "my-doors-x7Kq2"}]})
+
+    kind: Literal["ntfy"]
+    topic: Annotated[SecretStr, Field(max_length=64)]
+    """Letters, digits, - and _. On ntfy.sh whoever knows it reads along."""
+    server: Annotated[str, Field(max_length=255)] = "ntfy.sh"
+    """Its host, with HTTPS."""
+    token: Annotated[SecretStr | None, Field(max_length=200)] = None
+    """Access token, if the server wants one."""
+
+    @property
+    def url(self) -> SecretStr:
+        """Apprise's address of it.
+
+        Raises:
+            UsageError: it can't be one.
+        """
+        topic, token = self.topic.get_secret_value(), "" if self.token is None else self.token.get_secret_value()
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", topic):
+            raise UsageError("a topic of ntfy has letters, digits, - and _")
+        if not re.fullmatch(r"(tk_[A-Za-z0-9]+)?", token):
+            raise UsageError("an access token of ntfy begins with tk_, and has letters and digits")
+        if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?", self.server):
+            raise UsageError("give the host of ntfy's server alone, such as ntfy.sh")
+        WebhookAddress(f"https://{self.server}/")  # not in this network
+        return SecretStr(f"ntfys://{token}{'@' if token else ''}{self.server}/{topic}")
 
 
 class Channel(Model):
@@ -184,13 +216,14 @@ def channels(who: Admin, context: Context) -> Channels:
 
 
 @router.put("/channels/{channel}", status_code=204)
-def set_channel(channel: CameraName, new: Webhook, who: Admin, context: Context) -> None:
-    """Add a webhook, or replace one."""
+def set_channel(channel: CameraName, new: Webhook | Ntfy, who: Admin, context: Context) -> None:
+    """Add a webhook or ntfy, or replace one."""
     file = _file(context)
     before = file.read().channels.get(channel)
-    if before is not None and before.kind != "webhook":
+    kind = {"ntfy": "apprise"}.get(new.kind, new.kind)
+    if before is not None and before.kind != kind:
         raise HTTPException(400, f"{channel} is of the kind {before.kind}: change it in the file")
-    file.set_channel(channel, {"kind": new.kind, "url": new.url.get_secret_value()})
+    file.set_channel(channel, {"kind": kind, "url": new.url.get_secret_value()})
     context.store.audit("channel set", channel, actor=who.name)
 
 
@@ -224,7 +257,7 @@ def rules(who: Admin, context: Context) -> Rules:
 def set_rules(new: Rules, who: Admin, context: Context) -> Rules:
     """Replace all rules."""
     file = _file(context)
-    file.set_rules([rule.model_dump(mode="json", exclude_unset=True) for rule in new.rules])
+    file.set_rules(new.rules)
     context.store.audit("rules set", ", ".join(rule.name for rule in new.rules), actor=who.name)
     return Rules(rules=list(file.read().rules))
 

@@ -58,12 +58,42 @@ async function showChannels() {
     }))]));
 }
 
+let rules = [];
+
+async function setRules(wanted) {
+  await put("settings/rules", { rules: wanted });
+  await showRules();
+}
+
 async function showRules() {
-  const { rules } = await get("settings/rules");
+  ({ rules } = await get("settings/rules"));
+  const [{ channels }, { cameras }] = await Promise.all([get("settings/channels"), get("settings/cameras")]), form = $("#rule");
+  for (const [name, found] of [["channels", channels], ["cameras", cameras]]) {
+    form.elements[name].replaceChildren(...found.map((one) => make("option", {}, one.name)));
+    form.elements[name].size = Math.min(Math.max(found.length, 2), 5);
+  }
   fill($("#rules"), rules.map((rule) => [
     rule.name, rule.channels.join(", "), rule.cameras?.join(", ") ?? "all", rule.on, rule.min_score ? rule.min_score.toFixed(2) : "any",
-    rule.hours ?? "all day", rule.cooldown_s ? span(rule.cooldown_s) : "",
+    rule.hours ?? "all day", rule.cooldown_s ? span(rule.cooldown_s) : "", make("span", {},
+      button("Change", () => editRule(rule), false), " ",
+      button("Remove", () => setRules(rules.filter((one) => one !== rule)))),
   ]));
+}
+
+function editRule(rule) {
+  const form = $("#rule"), { elements } = form;
+  for (const name of ["name", "on", "min_score", "hours", "cooldown_s"]) elements[name].value = rule[name] || "";
+  for (const name of ["channels", "cameras"]) for (const option of elements[name].options) option.selected = !!rule[name]?.includes(option.value);
+  form.querySelector("button").textContent = "Change";
+  elements.name.focus();
+}
+
+function writtenRule(form) {
+  const { elements } = form, chosen = (name) => [...elements[name].selectedOptions].map((option) => option.value);
+  const before = rules.find((rule) => rule.name === elements.name.value) ?? {}, cameras = chosen("cameras");
+  const said = { name: elements.name.value, channels: chosen("channels"), cameras: cameras.length ? cameras : null, on: elements.on.value,
+    min_score: Number(elements.min_score.value), hours: elements.hours.value || null, cooldown_s: Number(elements.cooldown_s.value) };
+  return { ...before, ...said };
 }
 
 export async function showConfiguration() {
@@ -77,7 +107,20 @@ onSubmit($("#camera"), async ({ name, address }) => {
   notify(`${name} is added; it is watched within seconds.`);
   await showCameras();
 });
-onSubmit($("#channel"), async ({ name, url }) => {
-  await put(`settings/channels/${at(name)}`, { kind: "webhook", url });
-  await showChannels();
+$("#channel")?.elements.kind.addEventListener("change", showKind);
+function showKind() {
+  for (const label of $("#channel").querySelectorAll("[data-kind]")) {
+    label.hidden = label.dataset.kind !== $("#channel").elements.kind.value;
+    for (const input of label.querySelectorAll("input")) input.disabled = label.hidden;
+  }
+}
+onSubmit($("#channel"), async ({ name, token, ...channel }) => {
+  await put(`settings/channels/${at(name)}`, token ? { token, ...channel } : channel);
+  setTimeout(showKind); // the form is as it was by then
+  await Promise.all([showChannels(), showRules()]);
+});
+onSubmit($("#rule"), async () => {
+  const rule = writtenRule($("#rule")), place = rules.findIndex((one) => one.name === rule.name);
+  await setRules(place < 0 ? [...rules, rule] : rules.with(place, rule));
+  $("#rule button").textContent = "Add";
 });
