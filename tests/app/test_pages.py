@@ -205,6 +205,35 @@ def test_thresholds_say_what_they_would_have_raised(shown: Pages) -> None:
         expect(page.get_by_text("no scores of this camera are kept yet")).to_be_visible()
 
 
+def test_a_channel_and_a_rule_are_made_changed_and_removed(shown: Pages) -> None:
+    with shown.open("/settings", "boss") as page:
+        channel, rule, rules = page.locator("#channel"), page.locator("#rule"), page.locator("#rules tbody tr")
+        channel.get_by_label("Name").fill("phone")
+        channel.get_by_label("Topic").fill("my-doors-x7Kq2")
+        channel.get_by_role("button", name="Add").click()
+        expect(page.locator("#channels tbody tr")).to_contain_text("phone")
+        channel.get_by_label("Kind").select_option("webhook")
+        expect(channel.get_by_label("Topic")).to_be_hidden()
+        expect(channel.get_by_label("Address")).to_be_visible()
+        rule.get_by_label("Name").fill("night")
+        rule.get_by_label("To channels").select_option("phone")
+        rule.get_by_label("In the hours").fill("22:00-06:00")
+        rule.get_by_role("button", name="Add").click()
+        expect(rules).to_contain_text(["night"])
+        assert rules.inner_text().split("\t")[:6] == ["night", "phone", "all", "opened", "any", "22:00-06:00"]
+        rules.get_by_role("button", name="Change").click()
+        assert rule.get_by_label("In the hours").input_value() == "22:00-06:00"
+        rule.get_by_label("Of cameras").select_option(["yard"])
+        rule.get_by_label("Score from").fill("0.8")
+        rule.get_by_role("button", name="Change").click()
+        expect(rules).to_contain_text(["0.80"])
+        assert rules.inner_text().split("\t")[:6] == ["night", "phone", "yard", "opened", "0.80", "22:00-06:00"]
+        assert serious(page) == []
+        rules.get_by_role("button", name="Remove").click()
+        rules.get_by_role("button", name="sure?").click()
+        expect(rules).to_have_count(0)
+
+
 def test_events_are_found_by_what_their_pictures_show(shown: Pages) -> None:
     wait_until(lambda: not shown.app.words.state.is_behind)
     with shown.open("/search?words=grey") as page:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from amiss.app._application import create_app
+from amiss.app._config_file import ConfigFile
 from helpers.app import PASSWORD, Application, application, later, served
 from helpers.browser import CHROMIUM
 from helpers.events import make_event
@@ -99,7 +100,7 @@ def pages(folder: Path) -> Iterator[Pages]:
     clip = write_video(folder / "clip.mp4", int(CLIP_S * 10), fps=10)
     with application(folder) as app:
         config = config_with_scores(folder, datetime.now(UTC) - timedelta(hours=3))
-        app.app = create_app(replace(app.context, config=lambda: config))
+        app.app = create_app(replace(app.context, config=lambda: config, config_file=ConfigFile(folder / "watch.yaml")))
         for number in range(N_EVENTS):
             add_event(app, clip, number)
         app.words.start()
