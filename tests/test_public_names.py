@@ -8,8 +8,9 @@ import amiss
 
 PACKAGES = ("app", "app.accounts", "app.security",
             "backbones", "backbones.weights", "bench", "convert", "datasets", "demo", "detection", "engines",
-            "evaluation", "features", "heads", "jobs", "pages", "reading", "results", "training", "video", "watch",
-            "watch.alerts", "watch.camera", "watch.config", "watch.http", "watch.store", "watch.teach")  # fmt: skip
+            "evaluation", "executors", "features", "heads", "jobs", "pages", "reading", "results", "training",
+            "video", "watch", "watch.alerts", "watch.camera", "watch.config", "watch.http", "watch.store",
+            "watch.teach")  # fmt: skip
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -49,6 +49,8 @@ class AmissError(Exception):
     and of a line that is too long the middle is left out."""
 
     exit_code = 1
+    transient: bool = False
+    """Whether trying the same again may help after a while: a store that doesn't answer, a disk that is full."""
 
     def __str__(self) -> str:
         return "\n".join(map(_short, super().__str__().split("\n")))

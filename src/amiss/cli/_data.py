@@ -7,6 +7,7 @@ import typer
 
 from amiss.cli import _console as console
 from amiss.cli._options import (
+    Cluster,
     Compiled,
     DecoderName,
     EngineName,
@@ -17,6 +18,7 @@ from amiss.cli._options import (
     Preset,
     Targets,
     Weights,
+    Workers,
     decode_with,
     weight_choice,
 )
@@ -120,6 +122,8 @@ def extract(
     compiled: Compiled = False,
     decoder: DecoderName = None,
     fps: PictureFps = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
 ) -> None:
     """Extract features of videos into a feature set."""
     from amiss.jobs import extract_targets
@@ -140,6 +144,8 @@ def extract(
             precision=precision,
             compiled=compiled,
             picture_fps=fps,
+            cluster=cluster,
+            workers=workers,
             on_start=lambda chosen: console.note(f"engine: {chosen.description}"),
             on_progress=on_progress,
         )

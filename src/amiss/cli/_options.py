@@ -52,6 +52,20 @@ Compiled = Annotated[
     typer.Option("--compile", help="Compile networks in engine torch: pays on a GPU and many videos; takes minutes."),
 ]
 
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="Work on a Ray cluster: `local` (this machine), `auto` (the one that it is part of), HOST:PORT or "
+        "ray://HOST:PORT."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that work at a time; default: this one alone, or as many as the cluster has room for."
+    ),
+]
+
 
 def decode_with(decoder: str | None) -> None:
     """What `--decoder` says; without it the environment decides.

@@ -8,7 +8,7 @@ if typing.TYPE_CHECKING:
     from amiss.backbones import FeatureSpec
     from amiss.features._axes import Axes, parse_axes
     from amiss.features._concat import JoinedVideo, join_video, joined_spec
-    from amiss.features._extraction import ExtractedVideo, extract_video, extract_videos
+    from amiss.features._extraction import Extracted, ExtractedRange, ExtractedVideo, extract_video, extract_videos
     from amiss.features._feature_set import (
         TIMES,
         FeatureRecord,
@@ -20,6 +20,8 @@ if typing.TYPE_CHECKING:
     from amiss.features._layouts import Ids, export_features, import_features, list_layouts
     from amiss.features._near_duplicates import NearDuplicate, near_duplicates
     from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool, pool_as
+    from amiss.features._ranges import RangedVideo
+    from amiss.features._readers import SplittableVideo, VideoRange
     from amiss.features._row_spans import row_spans, video_times
 
 __all__ = [
@@ -27,6 +29,8 @@ __all__ = [
     "TIMES",
     "UNIT_LENGTH_RULES",
     "Axes",
+    "Extracted",
+    "ExtractedRange",
     "ExtractedVideo",
     "FeatureRecord",
     "FeatureSet",
@@ -37,6 +41,9 @@ __all__ = [
     "JoinedVideo",
     "NearDuplicate",
     "PoolingRule",
+    "RangedVideo",
+    "SplittableVideo",
+    "VideoRange",
     "export_features",
     "extract_video",
     "extract_videos",

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from amiss.engines import Engine, Prepared
 from amiss.errors import VideoError
-from amiss.features._readers import PathLike, Readers, VideoUnderWay
-from amiss.video import FrameTimes
+from amiss.features._readers import PathLike, Readers, Source, VideoUnderWay
+from amiss.video import FrameTimes, PartProof, SplitVideo
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,21 @@ class ExtractedVideo:
         return self.times.rate
 
 
+@dataclass(frozen=True)
+class ExtractedRange:
+    """Features of a part of a video."""
+
+    rows: NDArray[np.float32]
+    """[N, C, D]: of the clips that begin in it."""
+    proof: PartProof | None
+    """What decoding it showed, see `SplitVideo.check`."""
+    size: tuple[int, int]
+    """Height and width of its pictures."""
+
+
+Extracted = ExtractedVideo | ExtractedRange | SplitVideo | VideoError
+
+
 def extract_video(path: PathLike, engine: Engine, on_progress: Callable[[float], None] | None = None) -> ExtractedVideo:
     """Decode a video and run the engine's backbone over its clips.
 
@@ -54,27 +69,38 @@ def extract_video(path: PathLike, engine: Engine, on_progress: Callable[[float],
     for _, result in extract_videos([("", path)], engine, told):
         if isinstance(result, VideoError):
             raise result
+        assert isinstance(result, ExtractedVideo)
         return result
     raise AssertionError("every video gives a result")
 
 
 def extract_videos(
-    videos: Iterable[tuple[str, PathLike]], engine: Engine, on_progress: Callable[[str, float], None] | None = None
-) -> Iterator[tuple[str, ExtractedVideo | VideoError]]:
+    videos: Iterable[tuple[str, Source] | None],
+    engine: Engine,
+    on_progress: Callable[[str, float], None] | None = None,
+) -> Iterator[tuple[str, Extracted]]:
     """Decode videos, several at once, and run the engine's backbone over their clips.
 
     Args:
-        videos: ids and files.
+        videos: ids and files, files that may be split, or ranges of them. None where there is none at the moment: what
+            is begun is finished, and they are asked again.
         engine: runs the backbone.
         on_progress: called with a video's id and the share of it that is done, 0..1, as far as its header tells.
 
     Yields:
-        Id and features, or what was wrong, of each video as soon as it is done: not always in the order given.
+        Id and features, or what was wrong, of each video as soon as it is done: not always in the order given. Of a
+        range its rows, of a video that was split its parts.
     """
     with Readers(videos, engine) as readers:
         waiting: list[tuple[VideoUnderWay, int, Prepared]] = []
         read: list[VideoUnderWay] = []  # to their end; some of their clips may still wait
-        for video, clip, prepared in readers:
+        for item in readers:
+            if item is None:
+                if waiting:
+                    _run(engine, waiting)
+                yield from _done(read, engine)
+                continue
+            video, clip, prepared = item
             if prepared is None:
                 read.append(video)
             else:
@@ -92,17 +118,22 @@ def extract_videos(
         yield from _done(read, engine)
 
 
-def _done(read: list["VideoUnderWay"], engine: Engine) -> Iterator[tuple[str, ExtractedVideo | VideoError]]:
+def _done(read: list["VideoUnderWay"], engine: Engine) -> Iterator[tuple[str, Extracted]]:
     """Those of the videos read whose clips have all been run; they leave the list."""
     for video in [video for video in read if not video.n_waiting]:
         read.remove(video)
         yield video.id, _result(video, engine)
 
 
-def _result(video: VideoUnderWay, engine: Engine) -> ExtractedVideo | VideoError:
+def _result(video: VideoUnderWay, engine: Engine) -> Extracted:
     if video.error is not None:
         return video.error
-    if not video.rows:
+    if video.split is not None:
+        return video.split
+    rows = [video.rows[clip] for clip in sorted(video.rows)]
+    if video.part is not None:
+        return ExtractedRange(np.stack(rows), video.proof, video.size)
+    if not rows:
         spec = engine.spec
         preset = (spec.parts or (spec,))[0].preset
         resampled = "" if spec.frame_rate is None else f", taken at {spec.frame_rate:g} a second,"
@@ -111,7 +142,7 @@ def _result(video: VideoUnderWay, engine: Engine) -> ExtractedVideo | VideoError
             f"rule is 'drop' (preset {preset!r}): leave out the video, or extract with a preset that pads it "
             "(`amiss presets`; 'default' does)"
         )
-    return ExtractedVideo(np.stack([video.rows[clip] for clip in sorted(video.rows)]), video.times, video.problem)
+    return ExtractedVideo(np.stack(rows), video.times, video.problem)
 
 
 def _run(engine: Engine, waiting: list[tuple[VideoUnderWay, int, Prepared]]) -> None:

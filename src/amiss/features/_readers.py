@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from queue import Empty, Full, Queue
 from typing import Any, Self
 
@@ -25,11 +24,33 @@ from numpy.typing import NDArray
 from amiss.engines import Engine, Prepared
 from amiss.errors import Notice, VideoError
 from amiss.reading.apart import is_used
-from amiss.video import ClipReader, FrameTimes, NotSplitError, PartProof, SplitVideo, Yuv, split_video
+from amiss.video import ClipReader, FrameTimes, NotSplitError, PartProof, SplitVideo, VideoPart, Yuv, split_video
 
 PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class SplittableVideo:
+    """A video that is split, where it is long, for others to read its ranges; else it is read."""
+
+    path: PathLike
+    range_frames: int
+    """Native frames of a range, about; a video of fewer than two ranges is read."""
+
+
+@dataclass(frozen=True)
+class VideoRange:
+    """A part of a long video, which is read by itself."""
+
+    path: PathLike
+    part: VideoPart
+
+
+Source = PathLike | SplittableVideo | VideoRange
+
 _VIEWS_AHEAD = 8  # clips times crops that wait for the engine, beside a batch
 _DECODED_BYTES = 1 << 30  # of decoded frames that all readers hold
+_PATIENCE_S = 0.2  # without a clip; then those that wait for a batch to be full are run
 _CPU_READERS = 2  # a third one gained nothing: the backbone needs the cores
 _GPU_READERS = 16  # each is a process that decodes; never more than there are cores
 _PART_FRAMES = 3000  # of a part of a video, at least: two minutes, beside which starting a process is little
@@ -41,7 +62,7 @@ class VideoUnderWay:
     """A video that is read, or whose clips wait for the backbone."""
 
     id: str
-    path: PathLike
+    source: Source
     rows: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     """Clip → its features."""
     n_waiting: int = 0
@@ -51,6 +72,22 @@ class VideoUnderWay:
     """Of it that is read, 0..1, as far as its header tells."""
     problem: str | None = None
     error: VideoError | None = None
+    proof: PartProof | None = None
+    """Of a range."""
+    size: tuple[int, int] = (0, 0)
+    """Height and width of its pictures."""
+    split: SplitVideo | None = None
+    """What is handed back of a long video, instead of its features."""
+
+    @property
+    def path(self) -> PathLike:
+        """Its file."""
+        return self.source.path if isinstance(self.source, SplittableVideo | VideoRange) else self.source
+
+    @property
+    def part(self) -> VideoPart | None:
+        """Where only a range is read."""
+        return self.source.part if isinstance(self.source, VideoRange) else None
 
 
 class _Parts:
@@ -111,16 +148,18 @@ Item = tuple[VideoUnderWay, int, Prepared | None]
 
 
 class Readers:
-    """Threads that decode and preprocess. Iterating gives the clips of videos, then None for the end of each.
+    """Threads that decode and preprocess. Iterating gives the clips of videos, then None for the end of each; None
+    instead of all that where nothing has come for a while.
 
     Args:
-        videos: ids and files.
+        videos: ids and files, or ranges of them; None where there is none at the moment.
         engine: prepares the clips; its spec says which.
     """
 
-    def __init__(self, videos: Iterable[tuple[str, PathLike]], engine: Engine) -> None:
+    def __init__(self, videos: Iterable[tuple[str, Source] | None], engine: Engine) -> None:
         spec = engine.spec
         self._videos = iter(videos)
+        self._is_over = False
         self._engine = engine
         self._stop = threading.Event()
         self._how = spec.clip_len, spec.stride, spec.tail, spec.frame_rate
@@ -131,7 +170,7 @@ class Readers:
         count = min(_GPU_READERS, os.cpu_count() or 1) if "cuda" in engine.device else _CPU_READERS
         self._threads = [threading.Thread(target=self._read, name="amiss-decode", daemon=True) for _ in range(count)]
         self._changed = threading.Condition()  # guards the next three
-        self._ahead: deque[tuple[str, PathLike]] = deque()  # videos that come next, as many as there are readers
+        self._ahead: deque[tuple[str, Source]] = deque()  # videos that come next, as many as there are readers
         self._parts: deque[tuple[_Parts, int]] = deque()  # that nobody has taken
         self._n_opened = 0  # videos of which it isn't known yet whether they are split
         self._splits = count >= _SPLITS_FROM
@@ -146,12 +185,13 @@ class Readers:
         for thread in self._threads:
             thread.join()
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[Item | None]:
         reading = len(self._threads)
         while reading:
             try:
-                item = self._queue.get(timeout=1)  # so that Ctrl-C comes through
+                item = self._queue.get(timeout=_PATIENCE_S)  # so that Ctrl-C comes through
             except Empty:
+                yield None
                 continue
             if item is None:
                 reading -= 1
@@ -178,14 +218,25 @@ class Readers:
             while not self._stop.is_set():
                 if self._parts:
                     return self._parts.popleft()
-                self._ahead.extend(islice(self._videos, len(self._threads) - len(self._ahead)))
+                self._look_ahead()
                 if self._ahead:
                     self._n_opened += 1
                     return VideoUnderWay(*self._ahead.popleft())
-                if not self._n_opened:
+                if self._is_over and not self._n_opened:
                     return None
                 self._changed.wait(0.1)
         return None
+
+    def _look_ahead(self) -> None:
+        while not self._is_over and len(self._ahead) < len(self._threads):
+            try:
+                video = next(self._videos)
+            except StopIteration:
+                self._is_over = True
+                return
+            if video is None:
+                return
+            self._ahead.append(video)
 
     def _read_video(self, video: VideoUnderWay) -> None:
         reader = None
@@ -203,7 +254,12 @@ class Readers:
 
     def _open(self, video: VideoUnderWay) -> ClipReader | None:
         """Begin to read a video; None where its parts are to be read."""
-        reader = ClipReader(video.path, *self._how, **self._reading)
+        reader = ClipReader(video.path, *self._how, **self._reading, part=video.part)
+        video.size = reader.height, reader.width
+        if video.part is not None:
+            return reader
+        if isinstance(video.source, SplittableVideo):
+            return self._split_apart(video, reader, video.source.range_frames)
         count = len(self._threads)
         some_are_free = len(self._ahead) < count - 1
         if not (self._splits and some_are_free) or (reader.stated_frames or 0) < 2 * _PART_FRAMES:
@@ -225,16 +281,31 @@ class Readers:
         reader.close()
         return None
 
+    def _split_apart(self, video: VideoUnderWay, reader: ClipReader, frames: int) -> ClipReader | None:
+        """Find the ranges of a long video, which others read; where it has none it is read here."""
+        clip_len, stride, _, rate = self._how
+        n_parts = (reader.stated_frames or 0) // frames
+        if n_parts < 2 or not is_used():
+            return reader
+        try:
+            video.split = split_video(video.path, n_parts, frames // 2, clip_len, stride, rate, self._stop)
+        except VideoError as error:
+            self._tell_one_go(video, error)
+            return reader
+        reader.close()
+        self._put((video, 0, None))
+        return None
+
     def _read_in_one_go(self, video: VideoUnderWay, reader: ClipReader) -> None:
         def told() -> bool:
-            if reader.stated_frames:
+            if reader.stated_frames and video.part is None:
                 video.share = min(1.0, reader.n_frames / reader.stated_frames)
             return True
 
         try:
             with reader:
                 self._read_clips(video, reader, told)
-            video.times, video.problem = reader.times, reader.problem
+            video.times, video.problem, video.proof = reader.times, reader.problem, reader.proof
         except VideoError as error:
             video.error = error
         self._put((video, 0, None))
@@ -271,7 +342,7 @@ class Readers:
             parts.split.check(parts.proofs)
         except NotSplitError as error:
             self._tell_one_go(video, error)
-            again = VideoUnderWay(video.id, video.path)
+            again = VideoUnderWay(video.id, video.source)
             try:
                 reader = ClipReader(again.path, *self._how, **self._reading)
             except VideoError as error:

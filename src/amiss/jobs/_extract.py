@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from amiss.backbones import check_backbone_name
-from amiss.errors import FeatureError, OutputError, VideoError
+from amiss.errors import AmissError, FeatureError, OutputError, VideoError
+from amiss.executors import Executor, InProcess, Run, TaskLostError, executor_for
 from amiss.features import FeatureSetWriter
 from amiss.files import is_about_name
+from amiss.jobs._extraction import EngineChoice, Extraction, extract_on, video_of
 from amiss.jobs._progress import JobReport, OnProgress, silent
 from amiss.jobs._targets import video_files
 from amiss.video import warm_up
@@ -35,6 +38,8 @@ def extract_targets(
     precision: str = "auto",
     compiled: bool = False,
     picture_fps: float | None = None,
+    cluster: str | None = None,
+    workers: int | None = None,
     on_start: Callable[[Engine], object] = lambda _: None,
     on_progress: OnProgress = silent,
 ) -> JobReport:
@@ -54,7 +59,9 @@ def extract_targets(
         precision: of the network.
         compiled: by torch, see `amiss.engines.create_engine`.
         picture_fps: see `video_files`.
-        on_start: given the engine before the first video.
+        cluster: of Ray, see `executor_for`, as the next; videos and weights must have the same paths on its machines.
+        workers: processes that extract; None = this one, or what the cluster has room for.
+        on_start: given the engine before the first video; not where other processes work, which have their own.
         on_progress: told videos done, of how many, and which one it is.
 
     Raises:
@@ -68,17 +75,30 @@ def extract_targets(
     check_backbone_name(backbone)
     videos = video_files(targets, notes.append, picture_fps)
     warm_up()  # while torch is imported
-    from amiss.backbones import create_backbone
-    from amiss.engines import check_names, create_engine
+    from amiss.engines import check_names
 
     check_names(engine, precision)
-    output: Literal["features", "logits"] = "logits" if logits else "features"
-    built = create_backbone(
-        backbone, weights, crops=crops, stride=stride, frame_rate=frame_rate, preset=preset, output=output
+    choice = EngineChoice(
+        backbone=backbone,
+        weights=weights,
+        crops=crops,
+        stride=stride,
+        frame_rate=frame_rate,
+        preset=preset,
+        output="logits" if logits else "features",
+        engine=engine,
+        precision=precision,
+        compiled=compiled,
     )
-    chosen = create_engine(built, engine=engine, precision=precision, compiled=compiled)
-    on_start(chosen)
-    report = extract(videos, chosen, out, on_progress)
+    executor = executor_for(cluster, workers)
+    built = choice.create_backbone()
+    if executor.is_here:
+        chosen = choice.create_engine(built)
+        on_start(chosen)
+        report = extract(videos, chosen, out, on_progress)
+    else:
+        with FeatureSetWriter(out, built.spec) as writer:
+            report = _extract(videos, Extraction(choice, built.spec), executor, writer, on_progress)
     report.notes = notes
     return report
 
@@ -104,45 +124,74 @@ def extract(
         OutputError: it can't be written.
     """
     with FeatureSetWriter(out, engine.spec) as writer:
-        return _extract(videos, engine, writer, on_progress)
+        _tell_other_engines(writer, engine.description, any(video_id not in writer.done for video_id in videos))
+        return _extract(videos, Extraction(engine, engine.spec), InProcess(), writer, on_progress)
+
+
+def _tell_other_engines(writer: FeatureSetWriter, engine: str, there_is_more: bool) -> None:
+    if there_is_more and (others := sorted(writer.engines - {engine})):
+        warnings.warn(
+            f"{writer.folder} has features from {', '.join(others)}; the rest comes from {engine}, which differs a "
+            "little. For one kind throughout, choose engine and precision, or another folder",
+            stacklevel=4,
+        )
 
 
 def _extract(
-    videos: Mapping[str, Path], engine: Engine, writer: FeatureSetWriter, on_progress: OnProgress
+    videos: Mapping[str, Path], job: Extraction, executor: Executor, writer: FeatureSetWriter, on_progress: OnProgress
 ) -> JobReport:
-    from amiss.features import extract_videos
-
     report = JobReport(skipped=[video_id for video_id in videos if video_id in writer.done])
     todo = {video_id: path for video_id, path in videos.items() if video_id not in writer.done}
-    if todo and (others := sorted(writer.engines - {engine.description})):
-        warnings.warn(
-            f"{writer.folder} has features from {', '.join(others)}; the rest comes from {engine.description}, which "
-            "differs a little. For one kind throughout, choose engine and precision, or another folder",
-            stacklevel=3,
-        )
-    shares: dict[str, float] = {}  # of the videos under way
-
-    def tell(video_id: str, share: float) -> None:
-        shares[video_id] = share
-        on_progress(len(report.done) + len(report.failed) + sum(shares.values()), len(todo), video_id)
-
-    for video_id, video in extract_videos(todo.items(), engine, tell):
-        shares.pop(video_id, None)
-        try:
-            if isinstance(video, VideoError):
-                raise video
-            writer.add(video_id, video.features, video.n_frames, video.fps, engine.description, times=video.times)
-        except (VideoError, FeatureError) as error:  # FeatureError: values that aren't finite
-            report.failed[video_id] = str(error)
-        except OutputError as error:
-            if not is_about_name(error):
-                raise  # the next video would fail alike
-            report.failed[video_id] = str(error)
-        else:
-            report.done.append(video_id)
-            if video.problem:
-                report.warnings[video_id] = video.problem
-        tell(video_id, 0.0)
-        del shares[video_id]
+    progress = _Progress(len(todo), report, on_progress)
+    with executor.start(job, progress.share) as run:
+        progress.run = run
+        for video_id, video, engine in extract_on(run, todo, splits=not executor.is_here):
+            progress.finished(video_id)
+            try:
+                if isinstance(video, AmissError):
+                    raise video
+                writer.add(video_id, video.features, video.n_frames, video.fps, engine, times=video.times)
+            except (VideoError, FeatureError, TaskLostError) as error:  # FeatureError: values that aren't finite
+                report.failed[video_id] = str(error)
+            except OutputError as error:
+                if not is_about_name(error):
+                    raise  # the next video would fail alike
+                report.failed[video_id] = str(error)
+            else:
+                report.done.append(video_id)
+                progress.n_clips += len(video.features)
+                if video.problem:
+                    report.warnings[video_id] = video.problem
+            progress.show(video_id)
     on_progress(len(todo), len(todo), "")
     return report
+
+
+class _Progress:
+    """How far all workers are, together."""
+
+    def __init__(self, total: int, report: JobReport, on_progress: OnProgress) -> None:
+        self._total, self._report, self._on_progress = total, report, on_progress
+        self.run: Run | None = None
+        self.n_clips = 0
+        self._began_s = time.monotonic()
+        self._shares: dict[str, dict[str, float]] = {}  # of the tasks of videos under way
+
+    def share(self, task: str, share: float) -> None:
+        video_id = video_of(task)
+        self._shares.setdefault(video_id, {})[task] = share
+        self.show(video_id)
+
+    def finished(self, video_id: str) -> None:
+        self._shares.pop(video_id, None)
+
+    def show(self, video_id: str) -> None:
+        done = len(self._report.done) + len(self._report.failed)
+        under_way = sum(sum(shares.values()) / len(shares) for shares in self._shares.values())
+        words = [video_id]
+        if self.run is not None and self.run.n_workers > 1:
+            rate = self.n_clips / max(time.monotonic() - self._began_s, 1e-3)
+            words = [f"{self.run.n_workers} workers, {rate:.0f} clips/s, {video_id}"]
+        if self._report.failed:
+            words.append(f"{len(self._report.failed)} failed")
+        self._on_progress(done + under_way, self._total, ", ".join(words))

@@ -77,6 +77,8 @@ class ClipReader(Closing):
             """Frames by the header's number or duration; often wrong."""
             self.yuv = None if begin["yuv"] is None else Yuv(**begin["yuv"])
             """What the planes mean that it gives; None where it gives RGB."""
+        elif part is not None:
+            raise NotSplitError(f"{path}: no process is used that decodes (AMISS_DECODE_WORKER)")
         else:
             at_most = video_bounds().clip_pixels
             self._reader = reader = VideoReader(path, frame_rate=frame_rate, at_most=at_most, planes=planes)

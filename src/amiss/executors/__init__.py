@@ -1,0 +1,36 @@
+"""Executors: tasks in, outcomes out as they are finished; in this process, in local processes, or on a Ray cluster.
+
+    class Sums(Job):
+        def start(self, cpus):                       # once on each worker: load what all tasks need
+            return one_by_one(sum)
+
+    with executor_for(cluster="auto").start(Sums()) as run:
+        run.add("first", [1, 2])
+        for outcome in run:                          # as they are finished; more may be added meanwhile
+            print(outcome.id, outcome.result, outcome.error)
+
+The results don't depend on the executor. A worker that dies is replaced, and what it had is done again elsewhere; a
+task that ends its workers is set aside, with the reason. Nothing in here knows of video.
+"""
+
+from amiss.executors._base import Executor, Feed, Job, Outcome, Perform, Run, TaskLostError, Tell, one_by_one
+from amiss.executors._choice import executor_for
+from amiss.executors._in_process import InProcess
+from amiss.executors._processes import LocalProcesses
+from amiss.executors._ray import RayCluster
+
+__all__ = [
+    "Executor",
+    "Feed",
+    "InProcess",
+    "Job",
+    "LocalProcesses",
+    "Outcome",
+    "Perform",
+    "RayCluster",
+    "Run",
+    "TaskLostError",
+    "Tell",
+    "executor_for",
+    "one_by_one",
+]

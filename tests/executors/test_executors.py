@@ -1,0 +1,86 @@
+"""Executors: the same outcomes wherever tasks run; what dies with a worker is done again."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amiss.errors import AmissError, Notice, UsageError
+from amiss.executors import Executor, InProcess, LocalProcesses, Outcome, Run, TaskLostError, executor_for
+from helpers.jobs import Trouble
+
+
+def outcomes(run: Run, work: dict[str, Any]) -> dict[str, Outcome]:
+    for task, what in work.items():
+        run.add(task, what)
+    found = list(run)
+    assert sorted(one.id for one in found) == sorted(work)
+    return {one.id: one for one in found}
+
+
+@pytest.mark.parametrize("executor", [InProcess(), LocalProcesses(2)], ids=["here", "processes"])
+def test_outcomes_are_the_same_everywhere(executor: Executor, tmp_path: Path) -> None:
+    shares: dict[str, float] = {}
+    with executor.start(Trouble(tmp_path), shares.__setitem__) as run:
+        found = outcomes(run, {"a": 3, "b": "wrong", "c": "slow"})
+        assert {one.id: one.result for one in found.values()} == {"a": 9, "b": None, "c": "slept"}
+        assert str(found["b"].error) == "it is wrong"
+        assert shares == {"a": 0.5, "b": 0.5, "c": 0.5}
+        run.add("d", 5)
+        seen = []
+        for outcome in run:  # more may come meanwhile
+            seen.append(outcome.result)
+            if outcome.id == "d":
+                run.add("e", 6)
+        assert seen == [25, 36]
+        with pytest.raises(KeyError, match="no work 'nonsense'"):
+            outcomes(run, {"f": "nonsense"})
+    assert Trouble(tmp_path).attempts("starts") <= 2
+
+
+def test_processes_outlive_each_other(tmp_path: Path) -> None:
+    job = Trouble(tmp_path)
+    with LocalProcesses(2).start(job) as run:
+        with pytest.warns(Notice) as told:
+            found = outcomes(
+                run, {"once": "kills once", "bad": "kills", "w": "warns", **{f"n{i}": i for i in range(6)}}
+            )
+        assert {task: one.result for task, one in found.items() if task.startswith("n")} == {
+            f"n{i}": i * i for i in range(6)
+        }
+        assert found["once"].result == "survived"
+        assert isinstance(found["bad"].error, TaskLostError)
+        assert "set aside: 3 workers ended" in str(found["bad"].error)
+        assert "SIGKILL" in str(found["bad"].error)
+        assert job.attempts("bad") in (2, 3), "the first of them may have died of another task"
+        assert job.attempts("once") <= 3
+        texts = {str(one.message) for one in told}
+        assert "look here" in texts
+        assert any("what it had is done again" in text for text in texts)
+        workers = {one.result for one in outcomes(run, {"p": "process"}).values()}
+        assert os.getpid() not in workers
+    with pytest.raises(ProcessLookupError):
+        os.kill(workers.pop(), 0)
+
+
+def test_what_may_go_away_is_tried_again(tmp_path: Path) -> None:
+    job = Trouble(tmp_path)
+    with LocalProcesses(1).start(job) as run:
+        assert outcomes(run, {"b": "busy"})["b"].result == "then"
+        assert job.attempts("b") == 2
+
+
+def test_a_job_that_no_worker_can_start_is_told(tmp_path: Path) -> None:
+    (tmp_path / "unable").touch()
+    for executor in InProcess(), LocalProcesses(1):
+        with executor.start(Trouble(tmp_path)) as run, pytest.raises(AmissError, match="the weights are missing"):
+            outcomes(run, {"a": 1})
+
+
+def test_choosing() -> None:
+    assert executor_for().is_here
+    assert executor_for(workers=1).is_here
+    assert not executor_for(workers=2).is_here
+    with pytest.raises(UsageError, match="workers is 0"):
+        executor_for(workers=0)

@@ -1,0 +1,177 @@
+"""A Ray cluster of three nodes on this machine: the same features as in process; workers, nodes and the driver die."""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amiss.errors import Notice
+from amiss.executors import TaskLostError, executor_for
+from amiss.jobs import _extraction, extract_targets
+from helpers.jobs import Trouble
+from helpers.videos import write_video
+from helpers.waiting import wait_until
+
+ray = pytest.importorskip("ray")
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
+HEAD = "127.0.0.2"  # Ray takes 127.0.0.1 for the machine's name in its network
+QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
+DRIVER = f"""
+import ray, sys
+from amiss.jobs import extract_targets
+ray.init(address=sys.argv[1], _node_ip_address={HEAD!r}, **{QUIET!r})
+extract_targets([sys.argv[2]], "motion", sys.argv[3], cluster="auto")
+"""
+
+
+def node(number: int, cpus: int) -> dict[str, Any]:
+    """Cheap, silent, and reached from this machine alone."""
+    return {
+        "num_cpus": cpus,
+        "node_ip_address": f"127.0.0.{number}",
+        "object_store_memory": 80 << 20,
+        "include_dashboard": False,
+        "include_log_monitor": False,
+    }
+
+
+class Nodes:
+    """A head on which nothing is run, and two nodes with one CPU each."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.cluster = Cluster(initialize_head=True, head_node_args=node(2, 0))
+        self.lost = self.cluster.add_node(**node(3, 1))
+        self.cluster.add_node(**node(4, 1))
+        ray.init(address=self.cluster.address, _node_ip_address=HEAD, **QUIET)
+
+    def replace(self) -> None:
+        """One is lost, a new one comes."""
+        self.cluster.remove_node(self.lost, allow_graceful=False)
+        self.lost = self.cluster.add_node(**node(5, 1))
+
+    def workers(self) -> list[int]:
+        """Processes that work, of these nodes."""
+        raylets = {
+            process.process.pid for one in self.cluster.list_all_nodes() for process in one.all_processes["raylet"]
+        }
+        return [
+            int(folder.name)
+            for folder in Path("/proc").glob("[0-9]*")
+            if b"RayWorker" in read(folder / "cmdline")
+            and int(read(folder / "stat").rpartition(b")")[2].split()[1]) in raylets
+        ]
+
+    def close(self) -> None:
+        ray.shutdown()
+        self.cluster.shutdown()
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has just ended
+        return b""
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    nodes = Nodes()
+    yield nodes
+    nodes.close()
+
+
+@pytest.fixture(scope="module")
+def videos(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real ones, a long one, short ones and one that is damaged."""
+    folder = tmp_path_factory.mktemp("videos")
+    real = [next((shared / "data" / name / "videos").glob("*.*")) for name in ("ucsd_ped2", "hockey_fights")]
+    for path in real:
+        shutil.copy(path, folder)
+    write_video(folder / "long.mp4", 420, options={"x264-params": "keyint=25"})
+    for number in range(6):
+        write_video(folder / f"short{number}.mp4", 40 + 7 * number)
+    (folder / "broken.mp4").write_bytes((folder / "short0.mp4").read_bytes()[:500])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Their features, extracted in this process."""
+    out = tmp_path_factory.mktemp("expected") / "features"
+    report = extract_targets([videos], "motion", out)
+    assert list(report.failed) == ["broken"]
+    return out
+
+
+@pytest.fixture(autouse=True)
+def _short_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_extraction, "RANGE_FRAMES", 130)
+
+
+def assert_same(found: Path, expected: Path) -> None:
+    """The same files, byte for byte, and no others."""
+    files = [{path.relative_to(root): path.read_bytes() for path in root.rglob("*.*")} for root in (found, expected)]
+    assert files[0].keys() == files[1].keys()
+    assert [name for name, data in files[0].items() if data != files[1][name]] == []
+
+
+def test_the_same_bytes_though_a_worker_and_a_node_are_lost(
+    nodes: Nodes, videos: Path, expected: Path, tmp_path: Path
+) -> None:
+    faults = iter([lambda: os.kill(nodes.workers()[0], signal.SIGKILL), nodes.replace])
+    told: list[str] = []
+    threads: list[threading.Thread] = []
+
+    def on_progress(done: float, total: float, what: str) -> None:
+        told.append(what)
+        if int(done) >= 1 + 2 * len(threads) and (fault := next(faults, None)) is not None:
+            threads.append(threading.Thread(target=fault))
+            threads[-1].start()
+
+    with pytest.warns(Notice, match="what it had is done again"):
+        report = extract_targets([videos], "motion", tmp_path / "out", cluster="auto", on_progress=on_progress)
+    for thread in threads:
+        thread.join()
+    assert len(threads) == 2
+    assert list(report.failed) == ["broken"]
+    assert len(report.done) == 9
+    assert any(text.startswith("2 workers, ") for text in told)
+    assert_same(tmp_path / "out", expected)
+
+
+def test_a_driver_that_is_killed_goes_on(nodes: Nodes, videos: Path, expected: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = [nodes.cluster.address, str(videos), str(out)]
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, *arguments], stdout=subprocess.DEVNULL)
+    wait_until(lambda: driver.poll() is not None or len(list(out.glob("*.npy"))) >= 2, 120)
+    driver.kill()
+    driver.wait()
+    there = {path.name for path in out.glob("[!.]*.npy")}
+    assert 2 <= len(there) < 9
+    report = extract_targets([videos], "motion", out, cluster="auto")
+    assert {f"{video_id}.npy" for video_id in report.skipped} >= there - {".npy"}
+    assert_same(out, expected)
+
+
+def test_what_ends_its_workers_is_set_aside(nodes: Nodes, tmp_path: Path) -> None:
+    job = Trouble(tmp_path)
+    with executor_for("auto").start(job) as run:
+        for task, work in {"a": 3, "once": "kills once", "bad": "kills", "wrong": "wrong", "busy": "busy"}.items():
+            run.add(task, work)
+        with pytest.warns(Notice, match="what it had is done again"):
+            found = {outcome.id: outcome for outcome in run}
+    assert (found["a"].result, found["once"].result, found["busy"].result) == (9, "survived", "then")
+    assert isinstance(found["bad"].error, TaskLostError)
+    assert str(found["wrong"].error) == "it is wrong"
