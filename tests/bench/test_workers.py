@@ -1,62 +1,34 @@
-"""Worker processes: outcomes in order, none left behind, a death told in words."""
+"""Functions called on an executor: results in order, one thread each, what fails told."""
 
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from amiss.bench._workers import Workers
-from amiss.errors import AmissError
+from amiss.errors import AmissError, Notice
+from amiss.executors import InProcess, LocalProcesses
 
 
-def children() -> set[str]:
-    """Processes that this one started, by id."""
-    found: set[str] = set()
-    for task in Path("/proc/self/task").iterdir():
-        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
-            found.update((task / "children").read_text().split())
-    return found
+def threads(_: Any) -> int:
+    return torch.get_num_threads()
 
 
-def test_outcomes_are_in_order_and_no_worker_is_left() -> None:
-    with Workers(2) as workers:
-        assert workers.map(math.sqrt, [1.0, 4.0, 9.0, 16.0]) == [1, 2, 3, 4]
-        first = children()
-        assert workers.map(math.sqrt, [25.0, 36.0]) == [5, 6]
-        assert children() == first, "the same workers serve the next tasks"
-    assert len(first - children()) >= 2
-
-
-def test_no_more_are_started_than_there_are_tasks() -> None:
-    with Workers(4) as workers:
-        workers.map(math.sqrt, [1.0, 4.0])
-        first = children()
+def test_results_are_in_order_and_of_one_thread_each() -> None:
+    before = torch.get_num_threads()
+    with Workers(InProcess()) as workers:
         assert workers.map(math.sqrt, [1.0, 4.0, 9.0]) == [1, 2, 3]
-        assert first < children()
-        assert len(children()) == len(first) + 1
+        assert workers.map(threads, [None]) == [1]
+    assert torch.get_num_threads() == before
 
 
-def test_one_worker_is_this_process() -> None:
-    with Workers(1) as workers:
-        before = children()
-        assert dict(workers.each(id, [workers, before])) == {0: id(workers), 1: id(before)}
-        assert children() == before
-
-
-def test_a_worker_that_dies_is_told() -> None:
-    with Workers(2) as workers, pytest.raises(AmissError, match=r"a worker process died.*fewer --workers"):
-        workers.map(os._exit, [1, 1, 1])
-    with Workers(2) as workers:
-        assert workers.map(math.sqrt, [1.0, 4.0]) == [1, 2]
-
-
-def test_workers_can_be_used_beside_the_main_thread() -> None:
-    def use() -> list[float]:
-        with Workers(2) as workers:
-            return workers.map(math.sqrt, [1.0, 4.0])
-
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(use).result() == [1, 2]
+def test_processes_stay_and_one_that_dies_takes_nothing_with_it() -> None:
+    with Workers(LocalProcesses(2)) as workers:
+        assert workers.map(math.sqrt, [1.0, 4.0, 9.0, 16.0]) == [1, 2, 3, 4]
+        assert workers.map(threads, [None]) == [1]
+        with pytest.warns(Notice, match="what it had is done again"), pytest.raises(AmissError, match="set aside"):
+            workers.map(os._exit, [1])
+        found = dict(workers.each(math.sqrt, [25.0, 36.0], ["a", "b"]))
+        assert found == {0: 5, 1: 6}

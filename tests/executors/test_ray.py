@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from amiss.errors import Notice
 from amiss.executors import TaskLostError, executor_for
 from amiss.jobs import _extraction, extract_targets
+from helpers import ROOT
 from helpers.jobs import Trouble
 from helpers.videos import write_video
 from helpers.waiting import wait_until
@@ -86,10 +86,14 @@ def read(path: Path) -> bytes:
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    nodes = Nodes()
-    yield nodes
-    nodes.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv(
+            "PYTHONPATH", os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
+        )
+        nodes = Nodes()
+        yield nodes
+        nodes.close()
 
 
 @pytest.fixture(scope="module")
@@ -130,21 +134,17 @@ def assert_same(found: Path, expected: Path) -> None:
 def test_the_same_bytes_though_a_worker_and_a_node_are_lost(
     nodes: Nodes, videos: Path, expected: Path, tmp_path: Path
 ) -> None:
-    faults = iter([lambda: os.kill(nodes.workers()[0], signal.SIGKILL), nodes.replace])
+    faults = [nodes.replace, lambda: os.kill(nodes.workers()[0], signal.SIGKILL)]
     told: list[str] = []
-    threads: list[threading.Thread] = []
 
     def on_progress(done: float, total: float, what: str) -> None:
         told.append(what)
-        if int(done) >= 1 + 2 * len(threads) and (fault := next(faults, None)) is not None:
-            threads.append(threading.Thread(target=fault))
-            threads[-1].start()
+        if faults and int(done) >= 5 - 2 * len(faults) and nodes.workers():
+            faults.pop()()
 
     with pytest.warns(Notice, match="what it had is done again"):
         report = extract_targets([videos], "motion", tmp_path / "out", cluster="auto", on_progress=on_progress)
-    for thread in threads:
-        thread.join()
-    assert len(threads) == 2
+    assert not faults
     assert list(report.failed) == ["broken"]
     assert len(report.done) == 9
     assert any(text.startswith("2 workers, ") for text in told)
@@ -155,7 +155,7 @@ def test_a_driver_that_is_killed_goes_on(nodes: Nodes, videos: Path, expected: P
     out = tmp_path / "out"
     arguments = [nodes.cluster.address, str(videos), str(out)]
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, *arguments], stdout=subprocess.DEVNULL)
-    wait_until(lambda: driver.poll() is not None or len(list(out.glob("*.npy"))) >= 2, 120)
+    wait_until(lambda: driver.poll() is not None or len(list(out.glob("[!.]*.npy"))) >= 2, 120)
     driver.kill()
     driver.wait()
     there = {path.name for path in out.glob("[!.]*.npy")}

@@ -19,6 +19,7 @@ from amiss.bench._tables import to_markdown
 from amiss.bench._workers import Workers
 from amiss.errors import AmissError, EvaluationError, OutputError, UsageError
 from amiss.evaluation import Comparison
+from amiss.executors import executor_for
 from amiss.features import FeatureSet
 from amiss.files import write_json, write_text
 from amiss.jobs import OnProgress, silent
@@ -32,6 +33,7 @@ def run_bench(
     out: str | os.PathLike[str],
     *,
     workers: int | None = None,
+    cluster: str | None = None,
     minutes: float | None = None,
     on_progress: OnProgress = silent,
 ) -> BenchResult:
@@ -44,7 +46,9 @@ def run_bench(
     Args:
         suite: YAML file, see `load_suite`.
         out: folder, new or of an earlier run.
-        workers: cells trained at a time, one CPU thread each; None = one per core, fewer where memory is short.
+        workers: cells trained at a time, one CPU thread each; None = one per core, fewer where memory is short, or
+            what the cluster has room for.
+        cluster: of Ray, see `executor_for`; `out`, features and videos must have the same paths on its machines.
         minutes: after so many no further cell is begun, and what is finished is reported, by whole seeds; 0 = only
             report, None = run all.
         on_progress: told cells done, of how many, and what is being done.
@@ -70,7 +74,9 @@ def run_bench(
     plan = make_plan(checked, file, folder, tell)
     todo = [cell for cell in plan.cells if not cell.is_done]
     _tell_of_earlier(todo)
-    with Workers(workers or default_workers(plan.data)) as pool:
+    if workers is None and cluster is None:
+        workers = min(default_workers(plan.data), max(len(todo), len(plan.systems)))
+    with Workers(executor_for(cluster, workers, cpus=1)) as pool:
         failed = _train(todo, plan, pool, None if minutes is None else time.time() + 60 * minutes, on_progress)
         whole, plan = plan, plan.finished(failed)
         subjects, marks = _subjects_of(plan)
@@ -148,10 +154,11 @@ def _train(
     total = len(plan.cells)
     done, failed = total - len(todo), {}
     on_progress(done, max(total, 1), "cells")
-    for number, error in pool.each(_run_cell, [(cell, until) for cell in todo]):
+    names = [f"{cell.system.name} {cell.name} {cell.key[:10]}" for cell in todo]
+    for number, error in pool.each(_run_cell, [(cell, until) for cell in todo], names):
         cell = todo[number]
         if error is not None:
-            failed[cell.key] = error
+            failed[cell.key] = str(error)
         elif not cell.is_done:
             continue  # its time was over
         done += 1
@@ -159,14 +166,10 @@ def _train(
     return failed
 
 
-def _run_cell(task: tuple[Cell, float | None]) -> str | None:
+def _run_cell(task: tuple[Cell, float | None]) -> None:
     cell, until = task
-    try:
-        if until is None or time.time() < until:
-            cell.run()
-    except AmissError as error:
-        return str(error)
-    return None
+    if until is None or time.time() < until:
+        cell.run()
 
 
 def _measure(task: tuple[Subject, int]) -> Measurement | str:

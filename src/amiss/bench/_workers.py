@@ -1,86 +1,76 @@
-"""Tasks in processes of their own: one thread each, so that numbers don't depend on how many there are."""
+"""Calls on an executor: one thread each, so that numbers don't depend on how many there are."""
 
-import signal
-import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
-from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky import get_reusable_executor
 
 from amiss.errors import AmissError
+from amiss.executors import Executor, Feed, Job, Perform, Tell, one_by_one
 
 Task = TypeVar("Task")
-Outcome = TypeVar("Outcome")
+Result = TypeVar("Result")
 
 
 class Workers:
-    """Up to so many worker processes, as many as there are tasks at a time; none where one is enough.
+    """Calls functions with what they are given, on the workers of an executor, which stay until the block ends."""
 
-    They are started by the first tasks that need them, and ended with the block.
-    """
+    def __init__(self, executor: Executor) -> None:
+        self._run = executor.start(_Calls())
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self._n_started = 0
-        self._warnings = warnings.catch_warnings()
-
-    def __enter__(self) -> "Workers":
-        self._warnings.__enter__()
-        # joblib starts a worker anew that has come to hold much more memory than at first; no one need know
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._n_started:
-            get_reusable_executor(reuse=True, kill_workers=True).shutdown(wait=True, kill_workers=True)
-        self._warnings.__exit__(None, None, None)
+        self._run.close()
 
-    def each(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[tuple[int, Outcome]]:
-        """(number of the task, its outcome) as they are finished.
+    def each(
+        self, function: Callable[[Task], Result], tasks: Sequence[Task], names: Sequence[str] | None = None
+    ) -> Iterator[tuple[int, Result | AmissError]]:
+        """(number of the task, what the function returned, or the AmissError), as they are finished.
+
+        Args:
+            function: one that can be imported.
+            tasks: what it is called with.
+            names: of the tasks, each another one; None = their numbers.
+        """
+        ids = [str(number) for number in range(len(tasks))] if names is None else list(names)
+        numbers = {name: number for number, name in enumerate(ids)}
+        for name, task in zip(ids, tasks, strict=True):
+            self._run.add(name, (function, task))
+        for outcome in self._run:
+            yield numbers[outcome.id], outcome.error or outcome.result
+
+    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+        """What the function returned, in the order of the tasks.
 
         Raises:
-            AmissError: a worker died.
+            AmissError: of the first one that failed.
         """
-        if self.count == 1 or len(tasks) < 2:
-            with _one_thread():
-                yield from ((number, function(task)) for number, task in enumerate(tasks))
-            return
-        self._n_started = max(self._n_started, min(self.count, len(tasks)))
-        # One at a time and no arrays in shared files: a task is minutes long, its outcome small.
-        options = {"batch_size": 1, "pre_dispatch": "all", "return_as": "generator_unordered", "max_nbytes": None}
-        outcomes: Generator[tuple[int, Outcome], None, None] | None = None
-        with parallel_config("loky", n_jobs=self._n_started, initializer=_start_worker):
-            try:
-                with _interrupts_held():
-                    calls = (delayed(_numbered)(function, number, task) for number, task in enumerate(tasks))
-                    outcomes = Parallel(**options)(calls)
-                yield from outcomes
-            except BrokenProcessPool:
-                raise AmissError(
-                    "a worker process died, most likely for want of memory: run again with fewer --workers; "
-                    "what was finished is kept"
-                ) from None
-            finally:
-                if outcomes is not None:
-                    with warnings.catch_warnings(action="ignore"):  # that tasks are cancelled: it is what is wanted
-                        outcomes.close()
-
-    def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> list[Outcome]:
-        """Outcomes in the order of the tasks.
-
-        Raises:
-            AmissError: a worker died.
-        """
-        return [outcome for _, outcome in sorted(self.each(function, tasks), key=lambda pair: pair[0])]
+        results: dict[int, Result] = {}
+        for number, result in self.each(function, tasks):
+            if isinstance(result, AmissError):
+                raise result
+            results[number] = result
+        return [results[number] for number in range(len(tasks))]
 
 
-def _numbered(function: Callable[[Task], Outcome], number: int, task: Task) -> tuple[int, Outcome]:
-    return number, function(task)
+class _Calls(Job):
+    name = "bench"
+
+    def start(self, cpus: int | None) -> Perform:
+        return _perform
+
+
+def _perform(feed: Feed, tell: Tell) -> Iterator[tuple[str, Any]]:
+    with _one_thread():
+        yield from one_by_one(_call)(feed, tell)
+
+
+def _call(work: tuple[Callable[[Any], Any], Any]) -> Any:
+    function, task = work
+    return function(task)
 
 
 @contextmanager
@@ -91,20 +81,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """While workers start, Ctrl-C waits: one that still imports then ends in `_start_worker`, without a traceback."""
-    resource_tracker.ensure_running()  # where joblib starts it, Python 3.11 lets interrupts through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_worker() -> None:
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends workers at once; files are whole or not there
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import Json
+from amiss.cli._options import Cluster, Json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def bench(
         int | None,
         typer.Option(help="Trainings at a time, a CPU thread each; default: one per core, as memory allows."),
     ] = None,
+    cluster: Cluster = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -37,7 +38,7 @@ def bench(
     from amiss.bench import bench_tables, run_bench  # with torch, which takes seconds: a wrong suite is told before
 
     with console.progress("bench") as on_progress:
-        results = run_bench(suite, out, workers=workers, minutes=minutes, on_progress=on_progress)
+        results = run_bench(suite, out, workers=workers, cluster=cluster, minutes=minutes, on_progress=on_progress)
     for mark in results.marks:
         console.warn(mark)
     if as_json:

@@ -166,8 +166,8 @@ class PoolRun(Run):
             self._n_unable += 1
             if self._n_unable >= _UNABLE:
                 raise AmissError(
-                    f"{_UNABLE} workers in a row ended before they could do anything ({reason}), most likely for want "
-                    "of memory: take fewer (--workers)"
+                    f"{_UNABLE} workers in a row ended before they could do anything ({reason}): see that amiss runs "
+                    "there; where memory is short, take fewer workers (--workers)"
                 )
         had = list(worker.tasks.values())
         if not had:

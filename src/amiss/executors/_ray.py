@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from typing import Any
 
 from amiss.errors import UsageError
@@ -143,15 +144,20 @@ def _cpus_of_nodes(ray: Any) -> list[float]:
     return [count for count in found if count >= 1] or [1.0]
 
 
+_SIGNS = {
+    "node died": "its node was lost",
+    "NODE_DIED": "its node was lost",
+    "OUT_OF_MEMORY": "it was ended for want of memory",
+    "ray.kill": "it was ended",
+}
+_ERROR = re.compile(r"^\w+(?:\.\w+)*(?:Error|Exception): .+", re.MULTILINE)
+
+
 def _reason(error: Exception) -> str:
     """What Ray says of a worker's end, in few words."""
     text = str(error)
-    for sign, words in (
-        ("node died", "its node was lost"),
-        ("NODE_DIED", "its node was lost"),
-        ("OOM", "it was ended for want of memory"),
-        ("memory", "it was ended for want of memory"),
-    ):
+    for sign, words in _SIGNS.items():
         if sign in text:
             return words
-    return "its process ended" if "worker process" in text or "died" in text else type(error).__name__
+    raised: list[str] = _ERROR.findall(text)
+    return raised[-1].strip() if raised else "its process ended"

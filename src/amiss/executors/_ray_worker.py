@@ -21,6 +21,8 @@ class RayWorker:
         environment: variables that hold here, where the node doesn't say otherwise.
     """
 
+    _name = ""  # Ray shows it also where the job can't be read
+
     def __init__(self, job: Job, cpus: int | None, environment: dict[str, str]) -> None:
         for name, value in environment.items():
             os.environ.setdefault(name, value)
