@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import Compiled, DecoderName, EngineName, Json, PerHour, Precision, Threshold, decode_with
+from amiss.cli._options import (
+    Cluster,
+    Compiled,
+    DecoderName,
+    EngineName,
+    Json,
+    PerHour,
+    Precision,
+    Threshold,
+    Workers,
+    decode_with,
+)
 from amiss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +66,8 @@ def detect(
             min=1e-3,
         ),
     ] = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Score videos: when does something anomalous happen?"""
@@ -83,11 +96,15 @@ def detect(
                 precision=precision,
                 compiled=compiled,
                 fps=fps,
+                cluster=cluster,
+                workers=workers,
                 on_progress=on_progress,
                 on_result=results.__setitem__,
                 on_page=pages.append,
             )
     finally:  # what is done is told though a disk is full or Ctrl-C ends it
+        if report is not None:  # workers finish videos in another order
+            results = {video_id: results[video_id] for video_id in [*report.done, *results]}
         if as_json and (results or report):
             console.print_json([result.to_dict() for result in results.values()])
         elif not as_json:

@@ -222,6 +222,7 @@ class Detector:
         engine: str = "auto",
         precision: str = "auto",
         compiled: bool = False,
+        threads: int | None = None,
     ) -> Engine:
         """Build the backbone and its engine, once; `score` does it by itself where the weights are found by name.
 
@@ -229,7 +230,8 @@ class Detector:
             weights: file of the backbone's weights; None = found by their name.
             engine: `auto`, `torch` or `openvino`.
             precision: `auto`, `fp32`, `bf16`, `fp16` (CUDA only) or `int8`.
-            compiled: by torch, see `amiss.engines.create_engine`.
+            compiled: by torch, see `amiss.engines.create_engine`, as the next.
+            threads: of the CPU.
 
         Raises:
             UsageError: this engine or precision isn't possible here.
@@ -237,7 +239,9 @@ class Detector:
         """
         if self._engine is None:
             backbone = create_backbone_for(self.spec.of_clips, weights)
-            self._engine = create_engine(backbone, engine=engine, precision=precision, compiled=compiled)
+            self._engine = create_engine(
+                backbone, threads=threads, engine=engine, precision=precision, compiled=compiled
+            )
         return self._engine
 
     def score(self, video: str | os.PathLike[str], on_progress: Callable[[float], None] | None = None) -> ScoreResult:

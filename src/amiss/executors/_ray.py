@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 from amiss.errors import UsageError
@@ -82,7 +83,7 @@ class _Actors(Pool):
             max_concurrency=1 + self._job.ahead + OTHER_CALLS,
             max_restarts=0,  # a worker that died is another one afterwards: what it had is looked at
         )
-        worker = _Actor(number, actor.remote(self._job, self._n_cpus, self._environment))
+        worker = _Actor(number, actor.remote(self._job, self._n_cpus, self._environment, str(Path.cwd())))
         self._calls[worker.handle.ready.remote()] = worker
         return worker
 

@@ -4,6 +4,7 @@ import os
 import queue
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from amiss.executors._base import Job
@@ -19,13 +20,16 @@ class RayWorker:
         job: what is done.
         cpus: see `Job.start`.
         environment: variables that hold here, where the node doesn't say otherwise.
+        folder: that relative paths are meant from.
     """
 
     _name = ""  # Ray shows it also where the job can't be read
 
-    def __init__(self, job: Job, cpus: int | None, environment: dict[str, str]) -> None:
+    def __init__(self, job: Job, cpus: int | None, environment: dict[str, str], folder: str) -> None:
         for name, value in environment.items():
             os.environ.setdefault(name, value)
+        with suppress(OSError):  # it isn't there: paths are absolute then
+            os.chdir(folder)
         self._name = job.name
         self._inbox = Inbox()
         self._begun: Future[Message] = Future()

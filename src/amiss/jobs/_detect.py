@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +15,11 @@ from amiss.backbones import check_same_features
 from amiss.datasets import Manifest, Video, read_manifest
 from amiss.detection import ScoreResult, check_detector_folder
 from amiss.errors import AmissError, OutputError, UsageError
+from amiss.executors import Executor, InProcess, executor_for
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import NamesInFolder, atomic_path, is_about_name
-from amiss.jobs._progress import JobReport, OnProgress, silent
+from amiss.jobs._detection import Detection, DetectorChoice
+from amiss.jobs._progress import JobReport, OnProgress, TaskProgress, silent
 from amiss.jobs._report import PageReport, report_results
 from amiss.jobs._targets import video_files
 from amiss.video import FrameTimes, annotate_video, check_video, cut_clip, read_frames_at, warm_up
@@ -58,6 +60,8 @@ def detect_targets(
     precision: str = "auto",
     compiled: bool = False,
     fps: float | None = None,
+    cluster: str | None = None,
+    workers: int | None = None,
     on_progress: OnProgress = silent,
     on_result: Callable[[str, ScoreResult], object] = lambda *_: None,
     on_page: Callable[[PageReport], object] = lambda _: None,
@@ -78,6 +82,9 @@ def detect_targets(
         compiled: by torch, see `amiss.engines.create_engine`.
         fps: native frames per second of folders of pictures, see `video_files`; with `features`, of videos of which
             nobody says it.
+        cluster: of Ray, see `executor_for`, as the next; videos, detector and weights must have the same paths on its
+            machines. Not with `features`.
+        workers: processes that score; None = this one, or what the cluster has room for.
         on_progress: told videos done, of how many, and which one it is.
         on_result: given each video's id and result as soon as it is there.
         on_page: given what the page shows, when it is written.
@@ -90,19 +97,30 @@ def detect_targets(
     stored = open_feature_set(features) if features is not None else None
     notes: list[str] = []
     videos, manifest = _targets_of(targets, stored, notes, fps)
-    if targets:
+    if stored is not None and (cluster is not None or workers is not None):
+        raise UsageError("stored features are scored in a moment: leave out --cluster and --workers, or --features")
+    executor = executor_for(cluster, workers)
+    if targets and executor.is_here:
         warm_up()  # while torch is imported
-    from amiss.detection import Detector
-
-    loaded = Detector.load(detector)
-    loaded.calibration = loaded.calibration.chosen(threshold, per_hour)
+    choice = DetectorChoice(
+        folder=Path(detector),
+        threshold=threshold,
+        per_hour=per_hour,
+        weights=None if weights is None else Path(weights),
+        engine=engine,
+        precision=precision,
+        compiled=compiled,
+    )
+    loaded = choice.load()
     if (threshold, per_hour) != (None, None) and (doubt := loaded.calibration.doubt()):
         warnings.warn(doubt, stacklevel=2)
-    if stored is None:
-        loaded.prepare(weights, engine=engine, precision=precision, compiled=compiled)
-    report = detect(
+    if stored is None and executor.is_here:
+        choice.prepare(loaded)
+    report = _detect(
         videos,
         loaded,
+        executor,
+        Detection(loaded if executor.is_here else choice),
         out=out,
         outputs=outputs,
         features=stored,
@@ -149,47 +167,105 @@ def detect(
         SpecMismatchError: `features` are of another kind than the detector's.
         OutputError: `out` can't be written.
     """
+    if features is None:
+        detector.prepare()
+    return _detect(
+        videos,
+        detector,
+        InProcess(),
+        Detection(detector),
+        out=out,
+        outputs=outputs,
+        features=features,
+        manifest=manifest,
+        fps=fps,
+        on_progress=on_progress,
+        on_result=on_result,
+        on_page=on_page,
+    )
+
+
+def _detect(
+    videos: Mapping[str, Path | None],
+    detector: Detector,
+    executor: Executor,
+    job: Detection,
+    *,
+    out: str | os.PathLike[str] | None,
+    outputs: DetectOutputs | None,
+    features: FeatureSet | None,
+    manifest: Manifest | None,
+    fps: float | None,
+    on_progress: OnProgress,
+    on_result: Callable[[str, ScoreResult], object],
+    on_page: Callable[[PageReport], object],
+) -> JobReport:
     wanted = outputs or DetectOutputs()
     if features is not None:
         check_same_features(features.spec, detector.spec, str(features.folder))
-    else:
-        detector.prepare()
     if without := [video_id for video_id, path in videos.items() if path is None and (wanted.annotate or wanted.clips)]:
         raise UsageError(f"marked videos and event clips need the video itself: give the file of {without[0]}")
-    known = {} if manifest is None else {v.video_id: replace(v, fps=v.fps or fps) for v in manifest.videos}
     report = JobReport()
     names = NamesInFolder(out or ".")
-    for count, (video_id, path) in enumerate(videos.items()):
-        on_progress(count, len(videos), video_id)
-        try:
-            if features is None:
-
-                def on_share(share: float, done: int = count, name: str = video_id) -> None:
-                    on_progress(done + share, len(videos), name)
-
-                result = detector.score(path or video_id, on_share)
-            else:
-                result = _score_stored(path, detector, features, known.get(video_id) or _unknown(video_id, fps))
-        except AmissError as error:
-            report.failed[video_id] = str(error)
+    progress = TaskProgress(len(videos), report, on_progress)
+    if features is None:
+        scored = _scored(videos, executor, job, progress)
+    else:
+        scored = _scored_stored(videos, detector, features, manifest, fps, progress)
+    for video_id, result in scored:
+        progress.finished(video_id)
+        if isinstance(result, AmissError):
+            report.failed[video_id] = str(result)
             continue
         on_result(video_id, result)
         try:
             if out is not None:
                 names.claim(video_id)
-                _write(Path(out), video_id, path, result, wanted)
+                _write(Path(out), video_id, videos[video_id], result, wanted)
         except AmissError as error:
             if isinstance(error, OutputError) and not is_about_name(error):
                 raise  # the next video would fail alike
             report.failed[video_id] = str(error)
             continue
         report.done.append(video_id)
+        progress.n_clips += len(result.clips)
         if result.problem:
             report.warnings[video_id] = result.problem
+    order = {video_id: number for number, video_id in enumerate(videos)}
+    report.done.sort(key=order.__getitem__)
     on_progress(len(videos), len(videos), "")
     if out is not None and wanted.page and report.done:
         on_page(report_results(out, videos=videos, preview=wanted.previews, problems=report.failed))
     return report
+
+
+def _scored(
+    videos: Mapping[str, Path | None], executor: Executor, job: Detection, progress: TaskProgress
+) -> Iterator[tuple[str, ScoreResult | AmissError]]:
+    """As they are finished."""
+    with executor.start(job, progress.share) as run:
+        progress.run = run
+        for video_id, path in videos.items():
+            run.add(video_id, path or video_id)
+        for outcome in run:
+            yield outcome.id, outcome.error or outcome.result
+
+
+def _scored_stored(
+    videos: Mapping[str, Path | None],
+    detector: Detector,
+    features: FeatureSet,
+    manifest: Manifest | None,
+    fps: float | None,
+    progress: TaskProgress,
+) -> Iterator[tuple[str, ScoreResult | AmissError]]:
+    known = {} if manifest is None else {v.video_id: replace(v, fps=v.fps or fps) for v in manifest.videos}
+    for video_id, path in videos.items():
+        progress.share(video_id, 0.0)
+        try:
+            yield video_id, _score_stored(path, detector, features, known.get(video_id) or _unknown(video_id, fps))
+        except AmissError as error:
+            yield video_id, error
 
 
 def _targets_of(

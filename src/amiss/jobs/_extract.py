@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from amiss.backbones import check_backbone_name
 from amiss.errors import AmissError, FeatureError, OutputError, VideoError
-from amiss.executors import Executor, InProcess, Run, TaskLostError, executor_for
+from amiss.executors import Executor, InProcess, TaskLostError, executor_for
 from amiss.features import FeatureSetWriter
 from amiss.files import is_about_name
 from amiss.jobs._extraction import EngineChoice, Extraction, extract_on, video_of
-from amiss.jobs._progress import JobReport, OnProgress, silent
+from amiss.jobs._progress import JobReport, OnProgress, TaskProgress, silent
 from amiss.jobs._targets import video_files
 from amiss.video import warm_up
 
@@ -142,7 +141,7 @@ def _extract(
 ) -> JobReport:
     report = JobReport(skipped=[video_id for video_id in videos if video_id in writer.done])
     todo = {video_id: path for video_id, path in videos.items() if video_id not in writer.done}
-    progress = _Progress(len(todo), report, on_progress)
+    progress = TaskProgress(len(todo), report, on_progress, video_of)
     with executor.start(job, progress.share) as run:
         progress.run = run
         for video_id, video, engine in extract_on(run, todo, splits=not executor.is_here):
@@ -165,33 +164,3 @@ def _extract(
             progress.show(video_id)
     on_progress(len(todo), len(todo), "")
     return report
-
-
-class _Progress:
-    """How far all workers are, together."""
-
-    def __init__(self, total: int, report: JobReport, on_progress: OnProgress) -> None:
-        self._total, self._report, self._on_progress = total, report, on_progress
-        self.run: Run | None = None
-        self.n_clips = 0
-        self._began_s = time.monotonic()
-        self._shares: dict[str, dict[str, float]] = {}  # of the tasks of videos under way
-
-    def share(self, task: str, share: float) -> None:
-        video_id = video_of(task)
-        self._shares.setdefault(video_id, {})[task] = share
-        self.show(video_id)
-
-    def finished(self, video_id: str) -> None:
-        self._shares.pop(video_id, None)
-
-    def show(self, video_id: str) -> None:
-        done = len(self._report.done) + len(self._report.failed)
-        under_way = sum(sum(shares.values()) / len(shares) for shares in self._shares.values())
-        words = [video_id]
-        if self.run is not None and self.run.n_workers > 1:
-            rate = self.n_clips / max(time.monotonic() - self._began_s, 1e-3)
-            words = [f"{self.run.n_workers} workers, {rate:.0f} clips/s, {video_id}"]
-        if self._report.failed:
-            words.append(f"{len(self._report.failed)} failed")
-        self._on_progress(done + under_way, self._total, ", ".join(words))
