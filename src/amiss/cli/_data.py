@@ -1,7 +1,8 @@
 """Commands about data: dataset, extract, features."""
 
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +23,10 @@ from amiss.cli._options import (
     decode_with,
     weight_choice,
 )
+from amiss.errors import UsageError
+
+if TYPE_CHECKING:
+    from amiss.jobs import ExtractionPlan
 
 _LENGTHS = ("shortest_s", "median_s", "longest_s")
 
@@ -124,25 +129,51 @@ def extract(
     fps: PictureFps = None,
     cluster: Cluster = None,
     workers: Workers = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what it would take: work, time by a probe of 20 s, disk.")
+    ] = False,
+    price_per_hour: Annotated[
+        float | None, typer.Option(help="With --plan: what a worker costs an hour, for the price of all.", min=0)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --plan: print JSON on stdout.")] = False,
 ) -> None:
     """Extract features of videos into a feature set."""
-    from amiss.jobs import extract_targets
+    from amiss.jobs import EngineChoice, extract_targets, plan_extraction
 
     decode_with(decoder)
+    choice = EngineChoice(
+        backbone=backbone,
+        weights=weight_choice(weights),
+        crops=crops,
+        stride=stride,
+        frame_rate=frame_rate,
+        preset=preset,
+        output="logits" if logits else "features",
+        engine=engine,
+        precision=precision,
+        compiled=compiled,
+    )
+    if plan:
+        with console.progress("look") as on_progress:
+            planned = plan_extraction(
+                targets,
+                choice,
+                out,
+                workers=workers or 1,
+                price_per_hour=price_per_hour,
+                picture_fps=fps,
+                on_note=console.note,
+                on_progress=on_progress,
+            )
+        _print_plan(planned, as_json)
+        return
+    if price_per_hour is not None or as_json:
+        raise UsageError("--price-per-hour and --json belong to --plan")
     with console.progress("extract") as on_progress:
         report = extract_targets(
             targets,
-            backbone,
+            choice,
             out,
-            weights=weight_choice(weights),
-            crops=crops,
-            stride=stride,
-            frame_rate=frame_rate,
-            preset=preset,
-            logits=logits,
-            engine=engine,
-            precision=precision,
-            compiled=compiled,
             picture_fps=fps,
             cluster=cluster,
             workers=workers,
@@ -150,6 +181,25 @@ def extract(
             on_progress=on_progress,
         )
     console.finish(report, f"extracted to {out}")
+
+
+def _print_plan(plan: "ExtractionPlan", as_json: bool) -> None:
+    if as_json:
+        console.print_json(plan.to_dict())
+        return
+    taken = "" if plan.looked_at >= plan.videos else f", by {plan.looked_at} that were looked at"
+    rows = [
+        ["videos", f"{plan.videos}{taken}" + (f"; {plan.already_there} already there" if plan.already_there else "")],
+        ["can't be read", str(plan.unreadable)],
+        ["length", f"{plan.hours:.1f} hours"],
+        ["clips", str(plan.clips)],
+        ["one worker", "-" if plan.clips_per_s is None else f"{plan.clips_per_s:.3g} clips/s ({plan.engine})"],
+        ["time", f"{timedelta(seconds=round(plan.seconds))} with {console.counted(plan.workers, 'worker')}"],
+        ["disk", f"{plan.disk_bytes / 1e6:.1f} MB"],
+    ]
+    if plan.price is not None:
+        rows.append(["price", f"{plan.price:.2f}"])
+    console.print_table(["", "it takes"], rows)
 
 
 def import_(

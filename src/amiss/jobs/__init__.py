@@ -25,11 +25,13 @@ if typing.TYPE_CHECKING:
     from amiss.jobs._doctor import diagnose
     from amiss.jobs._evaluate import detector_folders, evaluate_any, evaluate_detector, evaluate_run, mean_std
     from amiss.jobs._extract import extract, extract_targets
+    from amiss.jobs._extraction import EngineChoice
     from amiss.jobs._feature_check import FeatureCheck, check_feature_set, compare_feature_sets
     from amiss.jobs._feature_concat import concat_feature_sets
     from amiss.jobs._feature_layouts import export_feature_set, import_feature_set
     from amiss.jobs._manifests import ManifestReport, build_manifest, check_manifest
     from amiss.jobs._missing import Missing, with_features
+    from amiss.jobs._plan import ExtractionPlan, plan_extraction
     from amiss.jobs._quantise import QuantiseReport, quantise_backbone, quantise_on_targets
     from amiss.jobs._report import PageReport, report_results
     from amiss.jobs._retrain import Judged, RetrainReport, open_bags, retrain_detector
@@ -48,6 +50,8 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "CalibratedDetector",
     "DetectOutputs",
+    "EngineChoice",
+    "ExtractionPlan",
     "FeatureCheck",
     "JobReport",
     "Judged",
@@ -88,6 +92,7 @@ __all__ = [
     "import_feature_set",
     "mean_std",
     "open_bags",
+    "plan_extraction",
     "quantise_backbone",
     "quantise_on_targets",
     "report_results",

@@ -228,7 +228,7 @@ def _detect(
             report.failed[video_id] = str(error)
             continue
         report.done.append(video_id)
-        progress.n_clips += len(result.clips)
+        progress.n_clips += len(result.clips) if features is None else 0
         if result.problem:
             report.warnings[video_id] = result.problem
     order = {video_id: number for number, video_id in enumerate(videos)}

@@ -24,18 +24,9 @@ if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
 
 def extract_targets(
     targets: Sequence[str | os.PathLike[str]],
-    backbone: str,
+    choice: EngineChoice | str,
     out: str | os.PathLike[str],
     *,
-    weights: str | Mapping[str, str] = "default",
-    crops: int = 1,
-    stride: int | None = None,
-    frame_rate: float | None = None,
-    preset: str = "default",
-    logits: bool = False,
-    engine: str = "auto",
-    precision: str = "auto",
-    compiled: bool = False,
     picture_fps: float | None = None,
     cluster: str | None = None,
     workers: int | None = None,
@@ -46,49 +37,28 @@ def extract_targets(
 
     Args:
         targets: video files, folders of them, or a manifest.
-        backbone: see `amiss.create_backbone`, as the next six.
+        choice: what extracts; or the name of a backbone, the rest by default.
         out: folder of the feature set, new or of the same spec.
-        weights: which.
-        crops: spatial views of each clip.
-        stride: frames from one clip to the next; None = the preset's.
-        frame_rate: that videos are resampled to; None = their own.
-        preset: preprocessing of a named project.
-        logits: of the network's classifier, instead of features.
-        engine: see `amiss.engines.create_engine`, as the next.
-        precision: of the network.
-        compiled: by torch, see `amiss.engines.create_engine`.
         picture_fps: see `video_files`.
         cluster: of Ray, see `executor_for`, as the next; videos and weights must have the same paths on its machines.
         workers: processes that extract; None = this one, or what the cluster has room for.
         on_start: given the engine before the first video; not where other processes work, which have their own.
-        on_progress: told videos done, of how many, and which one it is.
+        on_progress: told videos done, of how many, and what is being done.
 
     Raises:
-        UsageError: no target, an unknown name, or another process is writing into `out`.
+        UsageError: no target, an unknown name, no such cluster, or another process is writing into `out`.
         VideoError, ManifestError: a target is missing or wrong.
         WeightsError: the weights are missing or damaged.
         FeatureError: `out` holds features of another spec.
         OutputError: it can't be written.
     """
+    if isinstance(choice, str):
+        choice = EngineChoice(backbone=choice)
     notes: list[str] = []
-    check_backbone_name(backbone)
+    check_backbone_name(choice.backbone)
     videos = video_files(targets, notes.append, picture_fps)
     warm_up()  # while torch is imported
-    from amiss.engines import check_names
-
-    check_names(engine, precision)
-    choice = EngineChoice(
-        backbone=backbone,
-        weights=weights,
-        crops=crops,
-        stride=stride,
-        frame_rate=frame_rate,
-        preset=preset,
-        output="logits" if logits else "features",
-        engine=engine,
-        precision=precision,
-        compiled=compiled,
-    )
+    choice.check()
     executor = executor_for(cluster, workers)
     built = choice.create_backbone()
     if executor.is_here:

@@ -26,18 +26,35 @@ _RANGE = "\n"  # before the number of a range, in ids of tasks: no id of a video
 
 @dataclass(frozen=True, kw_only=True)
 class EngineChoice:
-    """What an engine is made of, on any machine; see `extract_targets`."""
+    """What an engine is made of, on any machine."""
 
     backbone: str
+    """See `amiss.create_backbone`, as the next six."""
     weights: str | Mapping[str, str] = "default"
     crops: int = 1
+    """Spatial views of each clip."""
     stride: int | None = None
+    """Frames from one clip to the next; None = the preset's."""
     frame_rate: float | None = None
+    """That videos are resampled to; None = their own."""
     preset: str = "default"
+    """Preprocessing of a named project."""
     output: Literal["features", "logits"] = "features"
+    """`logits`: of the network's classifier."""
     engine: str = "auto"
+    """See `amiss.engines.create_engine`, as the next two."""
     precision: str = "auto"
     compiled: bool = False
+
+    def check(self) -> None:
+        """Refuse names that nothing has, before weights are fetched for them.
+
+        Raises:
+            UsageError: no such engine or precision.
+        """
+        from amiss.engines import check_names
+
+        check_names(self.engine, self.precision)
 
     def create_backbone(self) -> Backbone:
         """The network with its weights."""

@@ -74,8 +74,9 @@ class TaskProgress:
         under_way = sum(sum(shares.values()) / len(shares) for shares in self._shares.values())
         words = [video_id]
         if self.run is not None and self.run.n_workers > 1:
-            rate = self.n_clips / max(time.monotonic() - self._began_s, 1e-3)
-            words = [f"{self.run.n_workers} workers, {rate:.0f} clips/s, {video_id}"]
+            words.insert(0, f"{self.run.n_workers} workers")
+        if self.n_clips:
+            words.append(f"{self.n_clips / max(time.monotonic() - self._began_s, 1e-3):.3g} clips/s")
         if self._report.failed:
             words.append(f"{len(self._report.failed)} failed")
         self._on_progress(done + under_way, self._total, ", ".join(words))
