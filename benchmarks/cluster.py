@@ -23,6 +23,7 @@ from rich.table import Table
 from amiss.executors import Executor, InProcess, LocalProcesses, RayCluster
 from amiss.jobs._extraction import EngineChoice, Extraction, extract_on
 
+CPUS = len(os.sched_getaffinity(0))
 WAYS: dict[str, Callable[[], Executor]] = {
     "here": InProcess,
     "1 process": lambda: LocalProcesses(1),
@@ -30,7 +31,6 @@ WAYS: dict[str, Callable[[], Executor]] = {
     "2 processes": lambda: LocalProcesses(2, max(1, CPUS // 2)),
     "2 Ray workers": lambda: RayCluster("local", 2, max(1, CPUS // 2)),
 }
-CPUS = len(os.sched_getaffinity(0))
 
 
 def measure(executor: Executor, job: Extraction, videos: dict[str, Path]) -> tuple[float, float, int]:
