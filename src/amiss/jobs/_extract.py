@@ -93,17 +93,7 @@ def extract(
         OutputError: it can't be written.
     """
     with FeatureSetWriter(out, engine.spec) as writer:
-        _tell_other_engines(writer, engine.description, any(video_id not in writer.done for video_id in videos))
         return _extract(videos, Extraction(engine, engine.spec), InProcess(), writer, on_progress)
-
-
-def _tell_other_engines(writer: FeatureSetWriter, engine: str, there_is_more: bool) -> None:
-    if there_is_more and (others := sorted(writer.engines - {engine})):
-        warnings.warn(
-            f"{writer.folder} has features from {', '.join(others)}; the rest comes from {engine}, which differs a "
-            "little. For one kind throughout, choose engine and precision, or another folder",
-            stacklevel=4,
-        )
 
 
 def _extract(
@@ -112,10 +102,13 @@ def _extract(
     report = JobReport(skipped=[video_id for video_id in videos if video_id in writer.done])
     todo = {video_id: path for video_id, path in videos.items() if video_id not in writer.done}
     progress = TaskProgress(len(todo), report, on_progress, video_of)
+    engines = set[str]()
     with executor.start(job, progress.share) as run:
         progress.run = run
         for video_id, video, engine in extract_on(run, todo, splits=not executor.is_here):
             progress.finished(video_id)
+            if engine and engine not in engines:
+                _tell_others(writer, engine, engines)
             try:
                 if isinstance(video, AmissError):
                     raise video
@@ -134,3 +127,14 @@ def _extract(
             progress.show(video_id)
     on_progress(len(todo), len(todo), "")
     return report
+
+
+def _tell_others(writer: FeatureSetWriter, engine: str, engines: set[str]) -> None:
+    """Whether others than this one made features of the set; this one is added to those that are known."""
+    if others := sorted((writer.engines | engines) - {engine}):
+        warnings.warn(
+            f"{writer.folder} has features from {', '.join(others)}; the rest comes from {engine}, which differs a "
+            "little. For one kind throughout, choose engine and precision, or another folder",
+            stacklevel=3,
+        )
+    engines.add(engine)
