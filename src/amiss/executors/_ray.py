@@ -15,6 +15,7 @@ from amiss.executors._worker import Message
 _CPUS_PER_WORKER = 2  # one that decodes, one for the network
 _MOST_CPUS = 16  # of a worker with a GPU: so many processes decode for one at most
 _TOLD_S = 5.0
+_PATIENCE = "RAY_gcs_server_port_wait_time_s"
 
 
 class RayCluster(Executor):
@@ -41,6 +42,7 @@ class RayCluster(Executor):
 
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -130,6 +132,8 @@ class _Actors(Pool):
 
 
 def _connect(ray: Any, address: str) -> None:
+    was_patient = os.environ.get(_PATIENCE)
+    os.environ[_PATIENCE] = was_patient or "1"  # where nobody is there, Ray would ask for ten minutes
     try:
         ray.init(address=address, namespace="amiss", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError, OSError, TimeoutError) as error:
@@ -137,6 +141,9 @@ def _connect(ray: Any, address: str) -> None:
         raise UsageError(
             f"no Ray cluster at {address!r} ({reason}): start one (`ray start --head`), or take --cluster local"
         ) from error
+    finally:
+        if was_patient is None:
+            del os.environ[_PATIENCE]
 
 
 def _cpus_of_nodes(ray: Any) -> list[float]:
