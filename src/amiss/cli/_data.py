@@ -129,6 +129,13 @@ def extract(
     fps: PictureFps = None,
     cluster: Cluster = None,
     workers: Workers = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="CPU threads of each process; default: all, on a cluster 2. A network's last digits depend on it.",
+            min=1,
+        ),
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what it would take: work, time by a probe of 20 s, disk.")
     ] = False,
@@ -152,6 +159,7 @@ def extract(
         engine=engine,
         precision=precision,
         compiled=compiled,
+        threads=threads,
     )
     if plan:
         with console.progress("look") as on_progress:

@@ -59,7 +59,7 @@ def extract_targets(
     videos = video_files(targets, notes.append, picture_fps)
     warm_up()  # while torch is imported
     choice.check()
-    executor = executor_for(cluster, workers)
+    executor = executor_for(cluster, workers, choice.threads)
     built = choice.create_backbone()
     if executor.is_here:
         chosen = choice.create_engine(built)

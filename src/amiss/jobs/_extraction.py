@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from amiss.backbones import check_same_features
-from amiss.errors import AmissError, Notice, VideoError
+from amiss.errors import AmissError, Notice, UsageError, VideoError
 from amiss.executors import Feed, Job, Perform, Run, Tell
 from amiss.video import NotSplitError, SplitVideo
 
@@ -45,15 +45,19 @@ class EngineChoice:
     """See `amiss.engines.create_engine`, as the next two."""
     precision: str = "auto"
     compiled: bool = False
+    threads: int | None = None
+    """Of the CPU, in each process; None = all, or what Ray gives a worker. A network's last digits depend on it."""
 
     def check(self) -> None:
         """Refuse names that nothing has, before weights are fetched for them.
 
         Raises:
-            UsageError: no such engine or precision.
+            UsageError: no such engine or precision, or not one thread.
         """
         from amiss.engines import check_names
 
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"threads is {self.threads}; it must be at least 1")
         check_names(self.engine, self.precision)
 
     def create_backbone(self) -> Backbone:
@@ -70,12 +74,16 @@ class EngineChoice:
             output=self.output,
         )
 
-    def create_engine(self, backbone: Backbone, threads: int | None = None) -> Engine:
-        """What runs it here."""
+    def create_engine(self, backbone: Backbone, cpus: int | None = None) -> Engine:
+        """What runs it here, on so many CPUs where `threads` says nothing."""
         from amiss.engines import create_engine
 
         return create_engine(
-            backbone, threads=threads, engine=self.engine, precision=self.precision, compiled=self.compiled
+            backbone,
+            threads=self.threads or cpus,
+            engine=self.engine,
+            precision=self.precision,
+            compiled=self.compiled,
         )
 
 
