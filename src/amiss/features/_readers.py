@@ -50,7 +50,7 @@ Source = PathLike | SplittableVideo | VideoRange
 
 _VIEWS_AHEAD = 8  # clips times crops that wait for the engine, beside a batch
 _DECODED_BYTES = 1 << 30  # of decoded frames that all readers hold
-_PATIENCE_S = 0.2  # without a clip; then those that wait for a batch to be full are run
+_PATIENCE_S = 0.2  # without a clip
 _CPU_READERS = 2  # a third one gained nothing: the backbone needs the cores
 _GPU_READERS = 16  # each is a process that decodes; never more than there are cores
 _PART_FRAMES = 3000  # of a part of a video, at least: two minutes, beside which starting a process is little
@@ -149,7 +149,7 @@ Item = tuple[VideoUnderWay, int, Prepared | None]
 
 class Readers:
     """Threads that decode and preprocess. Iterating gives the clips of videos, then None for the end of each; None
-    instead of all that where nothing has come for a while.
+    instead of all that where nothing is read, since no video is there at the moment.
 
     Args:
         videos: ids and files, or ranges of them; None where there is none at the moment.
@@ -169,10 +169,12 @@ class Readers:
         self._decoded = _Budget(_DECODED_BYTES, self._stop)
         count = min(_GPU_READERS, os.cpu_count() or 1) if "cuda" in engine.device else _CPU_READERS
         self._threads = [threading.Thread(target=self._read, name="amiss-decode", daemon=True) for _ in range(count)]
-        self._changed = threading.Condition()  # guards the next three
+        self._changed = threading.Condition()  # guards the next five
         self._ahead: deque[tuple[str, Source]] = deque()  # videos that come next, as many as there are readers
         self._parts: deque[tuple[_Parts, int]] = deque()  # that nobody has taken
         self._n_opened = 0  # videos of which it isn't known yet whether they are split
+        self._n_read = 0  # videos and parts that are read
+        self._is_starved = False  # nothing is read, and no video is there at the moment
         self._splits = count >= _SPLITS_FROM
 
     def __enter__(self) -> Self:
@@ -191,7 +193,8 @@ class Readers:
             try:
                 item = self._queue.get(timeout=_PATIENCE_S)  # so that Ctrl-C comes through
             except Empty:
-                yield None
+                if self._is_starved and self._queue.empty():
+                    yield None
                 continue
             if item is None:
                 reading -= 1
@@ -208,6 +211,8 @@ class Readers:
                     self._read_video(work)
                 else:
                     self._read_part(*work)
+                with self._changed:
+                    self._n_read -= 1
             self._put(None)
         except BaseException as error:
             self._put(error)
@@ -217,10 +222,13 @@ class Readers:
         with self._changed:
             while not self._stop.is_set():
                 if self._parts:
+                    self._n_read += 1
                     return self._parts.popleft()
                 self._look_ahead()
+                self._is_starved = not self._ahead and not self._n_read
                 if self._ahead:
                     self._n_opened += 1
+                    self._n_read += 1
                     return VideoUnderWay(*self._ahead.popleft())
                 if self._is_over and not self._n_opened:
                     return None
