@@ -9,7 +9,7 @@ import typer
 from amiss.cli import _console as console
 from amiss.cli._options import Json
 from amiss.cli._stored import ConfigFile, Reviewer, archive_of, local
-from amiss.errors import UsageError
+from amiss.errors import StoreError, UsageError
 from amiss.reading import shown
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ Words = Annotated[str | None, typer.Option("--text", help="Words of class, note,
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    events = typer.Typer(help="List, show, review, protect and export events of cameras.", no_args_is_help=True)
+    help_text = "List, show, review, protect, export and check events of cameras."
+    events = typer.Typer(help=help_text, no_args_is_help=True)
     events.command("list")(console.guarded(list_events))
     events.command("show")(console.guarded(show_event))
     events.command("review")(console.guarded(review))
     events.command("protect")(console.guarded(protect))
     events.command("export")(console.guarded(export))
+    events.command("check")(console.guarded(check))
     app.add_typer(events, name="events")
 
 
@@ -164,6 +166,32 @@ def export(
         console.warn(f"{console.counted(len(done.missing), 'event')} without files that are gone, such as "
                      f"{done.missing[0]}")  # fmt: skip
     console.note(f"{console.counted(done.n_events, 'event')}, {console.counted(done.n_files, 'file')} in {out}")
+
+
+def check(config: ConfigFile, as_json: Json = False) -> None:
+    """Look whether all that was stored is there and whole, as after restoring a backup."""
+    from dataclasses import asdict
+
+    from amiss.watch import check_stored, load_config
+
+    found = check_stored(load_config(config))
+    if as_json:
+        newest = None if found.newest is None else found.newest.isoformat()
+        console.print_json(asdict(found) | {"newest": newest})
+    else:
+        newest = "" if found.newest is None else f", the newest of {local(found.newest)}"
+        console.note(f"{console.counted(found.events, 'event')}{newest}; {console.counted(found.reviews, 'review')}; "
+                     f"{console.counted(found.users, 'user')}; {found.files} clips and pictures")  # fmt: skip
+        if found.waiting:
+            console.note(f"{console.counted(found.waiting, 'record')} of the spool come in at the next start")
+        if found.missing:
+            console.warn(
+                f"files of {console.counted(len(found.missing), 'event')} are gone, such as {found.missing[0]}"
+            )
+        for problem in found.problems:
+            console.warn(problem)
+    if not found.is_whole:
+        raise StoreError("what was stored is not whole")
 
 
 def _check_cameras(settings: "Config", archive: "Archive", names: list[str] | None) -> None:

@@ -12,6 +12,7 @@ from amiss.watch.config import Config, ConfigProblem, load_config, read_config
 
 if typing.TYPE_CHECKING:
     from amiss.watch._calibrate import calibrate_camera
+    from amiss.watch._check import StoredCheck, check_stored
     from amiss.watch._replay import single_video
     from amiss.watch._score_history import read_history
     from amiss.watch._score_log import ScoreLog
@@ -29,8 +30,10 @@ __all__ = [
     "MqttChannel",
     "ScoreLog",
     "Store",
+    "StoredCheck",
     "WatchService",
     "calibrate_camera",
+    "check_stored",
     "load_config",
     "open_archive",
     "open_store",
@@ -45,8 +48,10 @@ _ROOMS = {
     "MqttChannel": "alerts",
     "ScoreLog": "_score_log",
     "Store": "store",
+    "StoredCheck": "_check",
     "WatchService": "_service",
     "calibrate_camera": "_calibrate",
+    "check_stored": "_check",
     "open_archive": "store",
     "open_store": "store",
     "read_history": "_score_history",

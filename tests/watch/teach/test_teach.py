@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,6 +184,28 @@ def test_events_on_the_command_line(house: House, tmp_path: Path) -> None:
     ran = amiss("events", "list", wrong)
     assert (ran.code != 0, "there are no events in" in ran.err) == (True, True), ran.err
     assert not (tmp_path / "mistyped.db").exists()
+
+
+def test_what_was_stored_is_checked(house: House, tmp_path: Path) -> None:
+    """As after restoring a backup: of the database by its own backup, of a folder by copying it."""
+    copy = tmp_path / "restored"
+    copy.mkdir()
+    shutil.copytree(house.folder / "media", copy / "media")
+    shutil.copy(house.file, copy)
+    with sqlite3.connect(house.folder / "amiss.db") as own, sqlite3.connect(copy / "amiss.db") as other:
+        own.backup(other)
+    config = copy / "watch.yaml"
+    ran = amiss("events", "check", config)
+    assert (ran.code, f"{2 * DAYS} events, the newest of" in ran.err, f"{2 * DAYS} clips" in ran.err) == (0, True, True)
+    next(copy.glob("media/*/*/*.mp4")).unlink()
+    ran = amiss("events", "check", config, "--json")
+    found = json.loads(ran.out)
+    assert (ran.code != 0, found["files"], len(found["missing"])) == (True, 2 * DAYS - 1, 1)
+    assert found["missing"][0] in house.events
+    with sqlite3.connect(copy / "amiss.db") as other:
+        other.execute("DELETE FROM events WHERE event_id = ?", found["missing"])  # past the rules of the tables
+    ran = amiss("events", "check", config)
+    assert (ran.code != 0, "rows of traces belong to no event" in ran.err, "not whole" in ran.err) == (True, True, True)
 
 
 @pytest.mark.slow
