@@ -21,6 +21,11 @@ _LONGEST_ANSWER = 1000
 _LONGEST_LINE = 2000  # of a message; characters
 
 
+def how_to_install(extra: str) -> str:
+    """What brings an extra of this package. By its name alone, pip might fetch a package of somebody else."""
+    return f"pip install -c constraints.txt '.[{extra}]' in the folder of amiss"
+
+
 def showable(text: str, most: int | None = None) -> str:
     """`text` as one line that can be shown and stored: what is no text (in a file's name), or not printable, is written
     as Python does (`\\x1b`).

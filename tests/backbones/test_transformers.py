@@ -170,5 +170,5 @@ def test_weights_in_hugging_faces_cache_are_found(nothing_here):
 def test_without_the_package_the_extra_is_named(monkeypatch):
     assert {card.name for card in module.NETWORKS} <= {info.name for info in list_backbones()}
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(UsageError, match=r"needs transformers: pip install 'amiss\[transformers\]'"):
+    with pytest.raises(UsageError, match=r"needs transformers: pip install -c constraints.txt '\.\[transformers\]'"):
         create_backbone("clip_vit_b_16", "random")

@@ -56,7 +56,7 @@ def test_what_is_not_possible(asked, match):
 
 def test_without_openvino_torch_is_used_and_this_is_said(monkeypatch):
     monkeypatch.setattr(module, "openvino_version", lambda: None)
-    with pytest.raises(UsageError, match=r"not installed: pip install 'amiss\[openvino\]'"):
+    with pytest.raises(UsageError, match=r"not installed: pip install -c constraints.txt '\.\[openvino\]'"):
         choose("r3d_18", "cpu", "openvino")
     assert choose("mvit_v2_s", "cpu").fallback is None
     with pytest.warns(UserWarning, match=r"squeezenet1_1 runs in torch, which is slower: pip install"):

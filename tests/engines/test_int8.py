@@ -140,7 +140,7 @@ def test_what_cannot_be_quantised(
         quantise_backbone(backbone, some)
     assert list(weights.iterdir()) == []
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"pip install 'amiss\[int8\]'"):
+    with pytest.raises(UsageError, match=r"pip install -c constraints.txt '\.\[int8\]'"):
         quantise(backbone, [clip] * 9)
 
 

@@ -25,7 +25,7 @@ from amiss.backbones._base import Backbone, BackboneEntry, BackboneInfo
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._spec import FeatureSpec
 from amiss.backbones.weights import PublishedWeights, choose_weights, random_weights, read_weights
-from amiss.errors import UsageError, WeightsError
+from amiss.errors import UsageError, WeightsError, how_to_install
 
 _SAMPLED = 4  # frames of a clip that CLIP sees
 _IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -40,7 +40,7 @@ def transformers_package() -> ModuleType:
     try:
         module = importlib.import_module("transformers")
     except ImportError as error:
-        raise UsageError(f"this backbone needs transformers: pip install 'amiss[transformers]' ({error})") from error
+        raise UsageError(f"this backbone needs transformers: {how_to_install('transformers')} ({error})") from error
     module.utils.logging.disable_progress_bar()
     module.utils.logging.set_verbosity_error()  # what doesn't fit is told as an error
     return module

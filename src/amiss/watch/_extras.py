@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from amiss.errors import UsageError
+from amiss.errors import UsageError, how_to_install
 
 _EXTRAS = {"paho": "mqtt", "argon2": "web"}
 _WATCH = ("alembic", "apprise", "fastapi", "prometheus_client", "psycopg", "sqlalchemy", "starlette", "uvicorn")
@@ -22,7 +22,7 @@ def naming_extras() -> Iterator[None]:
             raise
         extra = _EXTRAS.get(package, "watch")
         what = "the application" if extra == "web" else "watching cameras"
-        raise UsageError(f"{package} is not installed; {what} needs pip install 'amiss[{extra}]'") from None
+        raise UsageError(f"{package} is not installed; {what} needs {how_to_install(extra)}") from None
 
 
 def import_name(module: str, name: str) -> Any:

