@@ -5,17 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, text
-
 from amiss.detection import check_detector_folder
 from amiss.errors import DetectorError
 from amiss.watch._event import clip_parts
 from amiss.watch.config import Config
-from amiss.watch.store import Archive, EventQuery, open_archive
-from amiss.watch.store._tables import metadata, reviews, users
+from amiss.watch.store import EventQuery, check_database, open_archive
 from amiss.watch.teach import Shelf, walk_events
-
-_MOST_TOLD = 20  # faults that SQLite tells
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ def check_stored(config: Config) -> StoredCheck:
     """
     archive = open_archive(config.database.get_secret_value())
     try:
-        problems = [*_damage(archive), *_lost_detectors(config)]
+        database = check_database(archive)
         n_events, n_files, newest, missing = 0, 0, None, []
         for stored in walk_events(archive, EventQuery(order="oldest", limit=1000)):
             event = stored.event
@@ -60,27 +55,18 @@ def check_stored(config: Config) -> StoredCheck:
             n_files += len(found)
             if len(found) < len(named):
                 missing.append(event.event_id)
-        with archive.reading() as connection:
-            n_reviews, n_users = (connection.scalar(select(func.count()).select_from(t)) or 0 for t in (reviews, users))
     finally:
         archive.close()
     return StoredCheck(
-        n_events, newest, n_reviews, n_users, n_files, tuple(missing), _waiting(config), tuple(problems)
-    )  # fmt: skip
-
-
-def _damage(archive: Archive) -> list[str]:
-    """What the database says of itself; every row is read."""
-    with archive.reading() as connection:
-        if archive.engine.dialect.name != "sqlite":
-            for table in metadata.sorted_tables:
-                connection.execute(select(func.count()).select_from(table))
-            return []
-        said = list(connection.scalars(text(f"PRAGMA integrity_check({_MOST_TOLD})")))
-        lost = connection.execute(text("PRAGMA foreign_key_check")).all()
-    broken = [f"the database is damaged: {line}" for line in said if line != "ok"]
-    tables = sorted({row[0] for row in lost})
-    return broken + [f"rows of {table} belong to no event or user" for table in tables]
+        events=n_events,
+        newest=newest,
+        reviews=database.reviews,
+        users=database.users,
+        files=n_files,
+        missing=tuple(missing),
+        waiting=_waiting(config),
+        problems=(*database.problems, *_lost_detectors(config)),
+    )
 
 
 def _lost_detectors(config: Config) -> list[str]:

@@ -2,6 +2,7 @@
 
 from amiss.watch.store._accounts import AccountRows, Role, Session, Token, User
 from amiss.watch.store._archive import Archive, AuditEntry, CameraRow, open_archive
+from amiss.watch.store._check import DatabaseCheck, check_database
 from amiss.watch.store._deliveries import MAX_DELAY_S, Delivery, DeliveryState
 from amiss.watch.store._event_query import EventOrder, EventPage, EventQuery
 from amiss.watch.store._event_rows import StoredEvent
@@ -18,6 +19,7 @@ __all__ = [
     "AuditEntry",
     "CameraRow",
     "Claim",
+    "DatabaseCheck",
     "Delivery",
     "DeliveryState",
     "EventOrder",
@@ -38,6 +40,7 @@ __all__ = [
     "Token",
     "User",
     "Verdict",
+    "check_database",
     "open_archive",
     "open_store",
 ]

@@ -7,6 +7,7 @@ for the rarest word where words are. A branch gives a page at most; what they gi
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     Select,
+    Table,
     and_,
     desc,
     false,
@@ -148,23 +150,31 @@ def _branches(connection: Connection, query: EventQuery, place: str | None) -> l
     named = {word: _cameras_named(connection, word, query.cameras) for word in words}
     found = {word: _count_word(connection, word, named[word]) for word in words}
     first = min(words, key=lambda word: (found[word], len(named[word])))
-    if query.order == "score" and found[first] >= plan.RARE:  # too many to be put in order: the best have it soon
+    if place == "peak_score" and found[first] >= plan.RARE:  # too many to be put in order: the best have it soon
         having = [_has_word(word, named[word]) for word in words]
         return [_of_events(connection, some, place, *having) for some in _per_camera(asked, query.cameras)]
-    others = [_has_word(word, named[word]) for word in words if word != first]
-    in_index = event_words.c  # in order of time, as the events' own columns are not where a word is looked up
-    own = {"started": in_index.started}
-    clauses = [one.of(own.get(name, plan.apart(events.c[name]))) for name, one in asked.items()]
-    of_word = (
-        select(events)
-        .join(event_words, and_(in_index.event_id == events.c.event_id, in_index.started == events.c.started))
-        .where(in_index.word == first, _of_cameras(query.cameras), *clauses, *others)
-    )
-    by_word = _Branch(
-        of_word, in_index.started if place == "started" else plan.apart(events.c.peak_score), in_index.event_id
-    )
-    of_cameras = _per_camera(asked, named[first])
-    return [by_word, *(_of_events(connection, some, place, *others) for some in of_cameras)]
+    others = {word: named[word] for word in words if word != first}
+    by_word = _of_word(query, asked, first, others, place)
+    having = [_has_word(*other) for other in others.items()]
+    return [by_word, *(_of_events(connection, some, place, *having) for some in _per_camera(asked, named[first]))]
+
+
+def _of_word(
+    query: EventQuery, asked: plan.Conditions, word: str, others: Mapping[str, tuple[str, ...]], place: str | None
+) -> _Branch:
+    """Events whose texts have a word, and others; their own rows are looked at where that is needed alone."""
+    in_index = event_words.c  # in order of time
+    having = [_has_word(*other, event_words) for other in others.items()]
+    of_word = select(event_words).where(in_index.word == word, *having)
+    if "started" in asked:
+        of_word = of_word.where(asked["started"].of(in_index.started))
+    rest = asked.keys() - {"started"}
+    if rest or query.cameras is not None or place == "peak_score" or any(others.values()):
+        clauses = [asked[name].of(plan.apart(events.c[name])) for name in sorted(rest)]
+        both = and_(in_index.event_id == events.c.event_id, in_index.started == events.c.started)
+        of_word = of_word.join(events, both).where(_of_cameras(query.cameras), *clauses)
+    by = plan.apart(events.c.peak_score) if place == "peak_score" else in_index.started
+    return _Branch(of_word, by, in_index.event_id)
 
 
 def _of_events(
@@ -191,11 +201,12 @@ def _cameras_named(connection: Connection, word: str, among: tuple[str, ...] | N
     return tuple(name for name in names if word in words_of(name) and (among is None or name in among))
 
 
-def _has_word(word: str, named: tuple[str, ...]) -> ColumnElement[bool]:
+def _has_word(word: str, named: tuple[str, ...], of: Table = events) -> ColumnElement[bool]:
+    """Whether an event has a word; `of` is whose columns name it."""
     own = event_words.alias()
-    is_it = own.c.word == word, own.c.started == events.c.started, own.c.event_id == events.c.event_id
+    is_it = own.c.word == word, own.c.started == of.c.started, own.c.event_id == of.c.event_id
     # not `exists`: PostgreSQL would join all of the word's events, and put these in order
-    has = select(own.c.word).where(*is_it).correlate(events).scalar_subquery().is_not(None)
+    has = select(own.c.word).where(*is_it).correlate(of).scalar_subquery().is_not(None)
     return or_(has, plan.apart(events.c.camera).in_(named)) if named else has
 
 
