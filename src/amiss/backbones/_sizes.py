@@ -30,6 +30,7 @@ SIZES = {
     "efficientnet_b6": (40.74, 152.5),
     "efficientnet_b7": (63.79, 301.9),
     "efficientnet_lite0": (3.37, 3.071),
+    "efficientnet_lite0_zoom": (3.37, 3.071),
     "efficientnet_v2_l": (117.23, 448.6),
     "efficientnet_v2_m": (52.86, 196.6),
     "efficientnet_v2_s": (20.18, 66.91),

@@ -71,7 +71,7 @@ class TorchEngine(Engine):
             has_its_own = type(backbone).preprocess is not Backbone.preprocess
             if self._backbone.preprocessing is not None and not has_its_own:
                 self._upload = Upload(self._backbone.preprocessing, self._device)
-                self.takes_planes = True
+                self.takes_planes = not self._backbone.preprocessing.zoom  # which looks at whole RGB frames
 
     @property
     def description(self) -> str:
