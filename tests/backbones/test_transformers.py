@@ -13,6 +13,7 @@ from amiss.backbones import _transformers as module
 from amiss.backbones import create_backbone, list_backbones, list_weights
 from amiss.engines import TorchEngine, create_engine
 from amiss.errors import UsageError, WeightsError
+from helpers import ROOT
 
 transformers = pytest.importorskip("transformers")
 FRAMES = np.random.RandomState(0).randint(0, 256, (16, 40, 60, 3)).astype(np.uint8)
@@ -147,6 +148,15 @@ def test_the_error_says_which_file_to_save_where(nothing_here, card):
     address = f"{weights.megabytes:.0f} MB, {weights.url}, saved under that name"
     assert f"put {file} ({address}) into {nothing_here / 'TORCH_HOME'}" in said
     assert f"weights {weights.id} of {card.name} are not on this machine" in said
+
+
+def test_the_page_of_weights_says_which_file_to_save_under_which_name():
+    page = (ROOT / "docs/how-to/own-weights.md").read_text(encoding="utf-8")
+    for card in module.NETWORKS:
+        weights = card.published
+        repository, revision = weights.url.removeprefix("https://huggingface.co/").split("/resolve/")
+        cells = f"`{repository}`, `{revision.split('/')[1]}` | `{weights.file_name}` | {weights.megabytes:.0f} |"
+        assert f"| `{card.name}` | {cells}" in page
 
 
 def test_weights_in_hugging_faces_cache_are_found(nothing_here):
