@@ -8,8 +8,8 @@ import amiss
 
 PACKAGES = ("app", "app.accounts", "app.security",
             "backbones", "backbones.weights", "bench", "convert", "datasets", "demo", "detection", "engines",
-            "evaluation", "executors", "features", "heads", "jobs", "pages", "reading", "results", "training",
-            "video", "watch", "watch.alerts", "watch.camera", "watch.config", "watch.http", "watch.store",
+            "evaluation", "executors", "features", "heads", "jobs", "pages", "reading", "results", "storage",
+            "training", "video", "watch", "watch.alerts", "watch.camera", "watch.config", "watch.http", "watch.store",
             "watch.teach")  # fmt: skip
 
 

@@ -26,6 +26,7 @@ _WAITS_S = 0.05, 0.1, 0.2, 0.4, 0.8
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[1-9¹²³]|lpt[1-9¹²³]|conin\$|conout\$) *(\.|$)", re.IGNORECASE)
 _NOT_IN_NAMES = re.compile(r'[<>:"|?*\\\x00-\x1f]')
 _DOTS = ".", ".."
+_ADDRESS = re.compile(r"(s3a?|gc?s|az|abfs|https?|memory):/")
 
 
 @contextmanager
@@ -38,6 +39,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         OutputError: the folder can't be created or written, or the disk is full. `path` is then as it was before.
     """
     target = Path(path)
+    if is_address(path):
+        raise _about_name(target, "this can be written to this machine only, not to a URL")
     if _IS_WINDOWS and (part := next(filter(is_reserved, target.parts[bool(target.anchor) :]), None)) is not None:
         raise _about_name(target, f"Windows can't have a file or folder named {part}")
     temporary = target.with_name(_temporary_name(target.name))
@@ -54,6 +57,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def is_address(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of a URL, which can't be written like a file: `s3://bucket/file`, or what became of it as
+    a path, `s3:/bucket/file`.
+    """
+    return _ADDRESS.match(os.fspath(path)) is not None
 
 
 def _replace(temporary: Path, target: Path) -> None:
@@ -252,7 +262,8 @@ def _is_same(path: Path, descriptor: int) -> bool:
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file's bytes, as 64 hex digits."""
-    with Path(path).open("rb") as file:
+    file_path = path if isinstance(path, Path) else Path(path)  # of a store, it opens itself
+    with file_path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from amiss.errors import AmissError, Notice, showable
+from amiss.errors import AmissError, Notice, UsageError, showable
 
 if TYPE_CHECKING:  # commands import what they run when they run: torch takes seconds
     from amiss.jobs import JobReport, OnProgress
@@ -38,6 +38,8 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
+            for name, value in kwargs.items():
+                _check_path(name, value)
             with warnings.catch_warnings():
                 warnings.showwarning = _show_warning
                 return command(*args, **kwargs)
@@ -51,6 +53,19 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             _tell_counts()
 
     return run
+
+
+def _check_path(name: str, value: object) -> None:
+    """Refuse a URL where a path of this machine is meant: pathlib would take it for a folder called `s3:`.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if isinstance(value, Path) and ":" in str(value):
+        from amiss.storage import is_address
+
+        if is_address(value):
+            raise UsageError(f"--{name.replace('_', '-')} {value}: here a path of this machine is meant, not a URL")
 
 
 # What differs between warnings of one kind: what stands in quotes, and names and numbers.

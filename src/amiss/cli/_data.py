@@ -8,11 +8,13 @@ import typer
 
 from amiss.cli import _console as console
 from amiss.cli._options import (
+    PLACE,
     Cluster,
     Compiled,
     DecoderName,
     EngineName,
     FeatureFolder,
+    FeaturesOut,
     Json,
     PictureFps,
     Precision,
@@ -38,11 +40,14 @@ def add_to(app: typer.Typer) -> None:
     dataset.command("check")(console.guarded(check))
     app.add_typer(dataset, name="dataset")
     app.command()(console.guarded(extract))
-    features = typer.Typer(help="Import, export, join and check feature sets.", no_args_is_help=True)
+    features = typer.Typer(help="Import, export, join, copy and check feature sets.", no_args_is_help=True)
     features.command("import")(console.guarded(import_))
     features.command("export")(console.guarded(export))
     features.command("concat")(console.guarded(concat))
     features.command("check")(console.guarded(check_features))
+    features.command("verify")(console.guarded(verify))
+    features.command("stats")(console.guarded(stats))
+    features.command("copy")(console.guarded(copy))
     app.add_typer(features, name="features")
 
 
@@ -68,9 +73,9 @@ def build(
 
 
 def check(
-    manifest: Annotated[Path, typer.Argument(help="Manifest to check.")],
+    manifest: Annotated[str, typer.Argument(help="Manifest to check.", metavar=PLACE)],
     features: Annotated[
-        Path | None, typer.Option(help="Feature set in which to look for copies, also re-encoded ones.")
+        str | None, typer.Option(help="Feature set in which to look for copies, also re-encoded ones.", metavar=PLACE)
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -111,7 +116,7 @@ def _seconds(seconds: float | None) -> str | None:
 def extract(
     targets: Targets,
     backbone: Annotated[str, typer.Option(help="Backbone, see `amiss backbones`; join with `+` to fuse.")],
-    out: Annotated[Path, typer.Option(help="Folder of the feature set; a stopped run goes on where it was.")],
+    out: FeaturesOut,
     weights: Weights = None,
     crops: Annotated[int, typer.Option(help="Spatial views per clip: 1, 5 or 10.")] = 1,
     stride: Annotated[int | None, typer.Option(help="Frames between clip starts; default: the preset's.")] = None,
@@ -212,7 +217,7 @@ def _print_plan(plan: "ExtractionPlan", as_json: bool) -> None:
 
 def import_(
     path: Annotated[Path, typer.Argument(help="File or folder of features in another project's layout.")],
-    out: Annotated[Path, typer.Option(help="Folder of the feature set.")],
+    out: FeaturesOut,
     layout: Annotated[
         str | None,
         typer.Option(
@@ -279,8 +284,10 @@ def export(
 
 
 def concat(
-    features: Annotated[list[Path], typer.Argument(help="Feature sets, two or more; rows and times are the first's.")],
-    out: Annotated[Path, typer.Option(help="Folder of the joined set; a stopped run goes on where it was.")],
+    features: Annotated[
+        list[str], typer.Argument(help="Feature sets, two or more; rows and times are the first's.", metavar=PLACE)
+    ],
+    out: FeaturesOut,
     fps: Annotated[
         float | None,
         typer.Option(help="Frames per second of the videos, where sets of different rates don't say it."),
@@ -296,7 +303,7 @@ def concat(
 
 def check_features(
     features: FeatureFolder,
-    other: Annotated[Path | None, typer.Argument(help="Another feature set to compare it with.")] = None,
+    other: Annotated[str | None, typer.Argument(help="Another feature set to compare it with.", metavar=PLACE)] = None,
     as_json: Json = False,
 ) -> None:
     """Check every file of a feature set; with another one, compare the two."""
@@ -313,3 +320,66 @@ def check_features(
         console.fail(message)
     if check.problems:
         raise typer.Exit(1)
+
+
+def verify(
+    features: FeatureFolder,
+    sample: Annotated[
+        int | None, typer.Option(help="Read so many videos, drawn anew each time; default: all.", min=1)
+    ] = None,
+    mend: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Take what is missing or damaged off the index, set its files aside, and put whole files into it.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare the files of a feature set with its index: all or some; repair it."""
+    from amiss.jobs import verify_feature_set
+
+    with console.progress("verify") as on_progress:
+        found = verify_feature_set(features, sample, mend=mend, on_progress=on_progress)
+    if as_json:
+        console.print_json(found.to_dict())
+    if found.repair is not None:
+        for fault in found.repair.set_aside:
+            console.warn(f"set aside: {fault.text}")
+        for video_id in found.repair.added:
+            console.note(f"in the index again: {video_id}")
+    for text in found.faults:
+        console.fail(text)
+    checked = f"{found.n_checked} of {console.counted(found.n_videos, 'video')} checked"
+    console.note(f"{checked}: {console.counted(len(found.faults), 'fault') if found.faults else 'all whole'}")
+    if found.faults:
+        raise typer.Exit(1)
+
+
+def stats(features: FeatureFolder, as_json: Json = False) -> None:
+    """What is in a feature set, by its index: videos, clips, hours, size. No features are read."""
+    from amiss.jobs import feature_statistics
+
+    found = feature_statistics(features)
+    if as_json:
+        console.print_json(found)
+    else:
+        console.print_table(["field", "value"], list(found.items()))
+
+
+def copy(
+    features: FeatureFolder,
+    out: FeaturesOut,
+    shard_mb: Annotated[
+        int | None,
+        typer.Option(
+            help="Put many small videos into one file of about so many megabytes; default: a file each.", min=1
+        ),
+    ] = None,
+) -> None:
+    """Copy a feature set: to or from a store, into shards or out of them."""
+    from amiss.jobs import copy_feature_set
+
+    with console.progress("copy") as on_progress:
+        count = copy_feature_set(features, out, shard_mb, on_progress)
+    console.note(f"{console.counted(count, 'video')} copied to {out}")

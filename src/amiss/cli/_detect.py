@@ -8,6 +8,7 @@ import typer
 
 from amiss.cli import _console as console
 from amiss.cli._options import (
+    PLACE,
     Cluster,
     Compiled,
     DecoderName,
@@ -39,7 +40,10 @@ def add_to(app: typer.Typer) -> None:
 
 def detect(
     videos: Annotated[
-        list[Path] | None, typer.Argument(help="Video files, folders of pictures or videos, or a manifest.csv.")
+        list[str] | None,
+        typer.Argument(
+            help="Video files, folders of pictures or videos, or a manifest.csv; paths or URLs.", metavar=PLACE
+        ),
     ] = None,
     detector: Annotated[
         Path | None,
@@ -51,7 +55,9 @@ def detect(
     clips: Annotated[bool, typer.Option("--clips", help="Events cut out, <video_id>.event01.mp4 …")] = False,
     page: Annotated[bool, typer.Option("--report", help="A page on which to look at all of it, report.html.")] = False,
     preview: Preview = False,
-    features: Annotated[Path | None, typer.Option(help="Score these stored features instead of the videos.")] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Score these stored features instead of the videos.", metavar=PLACE)
+    ] = None,
     threshold: Threshold = None,
     per_hour: PerHour = None,
     weights: Annotated[Path | None, typer.Option(help="File of the backbone's weights, if not found by name.")] = None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import Json, Manifest, MissingFeatures
+from amiss.cli._options import PLACE, Json, Manifest, MissingFeatures
 from amiss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 def train(
     recipe: Annotated[str, typer.Argument(help="Recipe, see `amiss recipes`; or a recipe.yaml.")],
     data: Manifest,
-    features: Annotated[Path, typer.Option(help="Feature set.")],
+    features: Annotated[str, typer.Option(help="Feature set.", metavar=PLACE)],
     out: Annotated[Path, typer.Option(help="Run directory.")],
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; default 0.", min=0)] = None,
     seeds: Annotated[int | None, typer.Option(help="Train with seeds 0..N-1, each in its own directory.")] = None,
@@ -147,7 +147,7 @@ def _tell_source(recipe: "Recipe") -> None:
 def evaluate(
     what: Annotated[Path, typer.Argument(help="Run directory, detector, or scores (.json, .npz, .npy).")],
     data: Manifest,
-    features: Annotated[Path | None, typer.Option(help="Feature set, for runs and detectors.")] = None,
+    features: Annotated[str | None, typer.Option(help="Feature set, for runs and detectors.", metavar=PLACE)] = None,
     protocol: Annotated[str, typer.Option(help="Protocol, see `amiss protocols`.")] = "exact",
     missing: MissingFeatures = "error",
     out: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,

@@ -7,14 +7,23 @@ import typer
 
 from amiss.errors import UsageError
 
+PLACE = "PATH|URL"
+"""What stands for a file or folder of this machine, or in a store."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Targets = Annotated[list[Path], typer.Argument(help="Video files, folders of pictures or videos, or a manifest.csv.")]
+Targets = Annotated[
+    list[str],
+    typer.Argument(help="Video files, folders of pictures or videos, or a manifest.csv; paths or URLs.", metavar=PLACE),
+]
 PictureFps = Annotated[
     float | None,
     typer.Option("--fps", help="Pictures per second of folders of numbered pictures, which don't tell it.", min=1e-3),
 ]
-Manifest = Annotated[Path, typer.Option("--data", help="Manifest.")]
-FeatureFolder = Annotated[Path, typer.Argument(help="Feature set.")]
+Manifest = Annotated[str, typer.Option("--data", help="Manifest.", metavar=PLACE)]
+FeatureFolder = Annotated[str, typer.Argument(help="Feature set.", metavar=PLACE)]
+FeaturesOut = Annotated[
+    str,
+    typer.Option("--out", help="Place of the feature set; a stopped run goes on where it was.", metavar=PLACE),
+]
 Preset = Annotated[
     str, typer.Option(help="Preprocessing of a named project, see `amiss presets`; default: the weights' own.")
 ]

@@ -4,12 +4,12 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 
 from amiss.datasets._manifest import Manifest
 from amiss.datasets._problems import first_names
 from amiss.errors import ManifestError
 from amiss.reading import check_id, read_table, refusing, shown, to_whole_number
+from amiss.storage import located
 
 Glances = Mapping[str, tuple[int, ...]]
 """Video id → clicked native frames, from 0, rising."""
@@ -29,7 +29,7 @@ def read_glances(path: str | os.PathLike[str], manifest: Manifest) -> Glances:
         ManifestError: unreadable, a row is malformed, a click lies past the end of its video or in a normal one, or no
             training video has any; names the line.
     """
-    file = Path(path)
+    file = located(path)
     with refusing(ManifestError, f"glances {file}"):
         table = read_table(file)
         column = "glance" if "glance" in table.columns and "frame" not in table.columns else "frame"

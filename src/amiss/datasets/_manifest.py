@@ -24,6 +24,7 @@ from amiss.reading import (
     to_number,
     to_whole_number,
 )
+from amiss.storage import Url, is_allowed, located
 from amiss.video import VIDEO_SUFFIXES, PictureFolder
 
 Split = Literal["train", "val", "test"]
@@ -157,7 +158,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     Raises:
         ManifestError: unreadable, unknown or missing columns, duplicate ids, bad values; names the line.
     """
-    file = Path(path)
+    file = located(path)
     with refusing(ManifestError, f"manifest {file}"):
         table = read_table(file)
     return _parsed(file, table)
@@ -218,9 +219,21 @@ def _parse_row(row: dict[str, str], folder: Path) -> Video:
 
 
 def _path(text: str, folder: Path, fps: float | None) -> Path:
-    """Of a file, or of a folder of pictures, which have the rate that the manifest says."""
+    """Of a file, or of a folder of pictures, which have the rate that the manifest says; or in a store, where that may
+    be: who wrote the manifest may be a stranger.
+    """
     if "\0" in text:
         raise ValueError(f"path is {shown(text)}, which no file can be called")
+    if "://" in text:
+        url = located(text)
+        if isinstance(url, Url) and not is_allowed(url, folder):
+            raise ValueError(
+                f"path is {shown(str(url))}, in another store than the manifest; if it is meant, allow it by "
+                f"AMISS_STORAGE_ALLOW={url.scheme}://{url.place}/"
+            )
+        return url
+    if isinstance(folder, Url):
+        return _below(folder, text.replace("\\", "/"))
     path = folder / text
     try:
         if "\\" in text and os.name != "nt" and not path.exists():  # written on Windows
@@ -231,6 +244,21 @@ def _path(text: str, folder: Path, fps: float | None) -> Path:
     except OSError as error:  # the name is too long, or leads in a circle
         raise ValueError(f"path is {shown(text)}: {error.strerror}") from None
     return path
+
+
+def _below(folder: Url, text: str) -> Url:
+    """The file of a path from the manifest's folder in a store. It stays in this store."""
+    if text.startswith("/") or _WINDOWS.match(text):
+        raise ValueError(f"path is {shown(text)}; in a store, paths are relative to the manifest's folder, or URLs")
+    url = folder
+    for part in text.split("/"):
+        if part == "..":
+            if url == url.parent:
+                raise ValueError(f"path is {shown(text)}, which leads out of the store")
+            url = url.parent
+        else:
+            url = url / part
+    return url
 
 
 def write_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:

@@ -8,21 +8,18 @@ if typing.TYPE_CHECKING:
     from amiss.backbones import FeatureSpec
     from amiss.features._axes import Axes, parse_axes
     from amiss.features._concat import JoinedVideo, join_video, joined_spec
+    from amiss.features._copy import copy_features
     from amiss.features._extraction import Extracted, ExtractedRange, ExtractedVideo, extract_video, extract_videos
-    from amiss.features._feature_set import (
-        TIMES,
-        FeatureRecord,
-        Features,
-        FeatureSet,
-        FeatureSetWriter,
-        open_feature_set,
-    )
+    from amiss.features._feature_set import Features, FeatureSet, open_feature_set
+    from amiss.features._index import TIMES, FeatureRecord
     from amiss.features._layouts import Ids, export_features, import_features, list_layouts
     from amiss.features._near_duplicates import NearDuplicate, near_duplicates
     from amiss.features._pooling import POOLING_RULES, UNIT_LENGTH_RULES, PoolingRule, pool, pool_as
     from amiss.features._ranges import RangedVideo
     from amiss.features._readers import SplittableVideo, VideoRange
     from amiss.features._row_spans import row_spans, video_times
+    from amiss.features._verify import Fault, Repair, repair, verify
+    from amiss.features._writer import FeatureSetWriter
 
 __all__ = [
     "POOLING_RULES",
@@ -32,6 +29,7 @@ __all__ = [
     "Extracted",
     "ExtractedRange",
     "ExtractedVideo",
+    "Fault",
     "FeatureRecord",
     "FeatureSet",
     "FeatureSetWriter",
@@ -42,8 +40,10 @@ __all__ = [
     "NearDuplicate",
     "PoolingRule",
     "RangedVideo",
+    "Repair",
     "SplittableVideo",
     "VideoRange",
+    "copy_features",
     "export_features",
     "extract_video",
     "extract_videos",
@@ -56,7 +56,9 @@ __all__ = [
     "parse_axes",
     "pool",
     "pool_as",
+    "repair",
     "row_spans",
+    "verify",
     "video_times",
 ]
 

@@ -15,8 +15,9 @@ from amiss.backbones import FeatureSpec
 from amiss.datasets import are_sorted_by_label
 from amiss.errors import FeatureError, OutputError, UsageError
 from amiss.features._axes import USUAL, Axes
-from amiss.features._feature_set import Features, FeatureSet, FeatureSetWriter, check_rows
+from amiss.features._feature_set import Features, FeatureSet, check_rows
 from amiss.features._pooling import PoolingRule, pool
+from amiss.features._writer import FeatureSetWriter
 from amiss.files import atomic_path
 from amiss.reading import ReadError, check_file, refusing
 from amiss.registry import Registry

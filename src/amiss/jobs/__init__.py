@@ -29,6 +29,7 @@ if typing.TYPE_CHECKING:
     from amiss.jobs._feature_check import FeatureCheck, check_feature_set, compare_feature_sets
     from amiss.jobs._feature_concat import concat_feature_sets
     from amiss.jobs._feature_layouts import export_feature_set, import_feature_set
+    from amiss.jobs._feature_sets import Verification, copy_feature_set, feature_statistics, verify_feature_set
     from amiss.jobs._manifests import ManifestReport, build_manifest, check_manifest
     from amiss.jobs._missing import Missing, with_features
     from amiss.jobs._plan import ExtractionPlan, plan_extraction
@@ -61,6 +62,7 @@ __all__ = [
     "PageReport",
     "QuantiseReport",
     "RetrainReport",
+    "Verification",
     "WeightsCheck",
     "build_manifest",
     "calibrate_detector",
@@ -69,6 +71,7 @@ __all__ = [
     "compare_feature_sets",
     "concat_feature_sets",
     "convert_checkpoint",
+    "copy_feature_set",
     "describe_backbones",
     "describe_datasets",
     "describe_heads",
@@ -88,6 +91,7 @@ __all__ = [
     "export_feature_set",
     "extract",
     "extract_targets",
+    "feature_statistics",
     "fetch_weights",
     "import_feature_set",
     "mean_std",
@@ -103,6 +107,7 @@ __all__ = [
     "silent",
     "train_recipe",
     "use_decoder",
+    "verify_feature_set",
     "verify_weights",
     "video_files",
     "why_stored_only",

@@ -16,6 +16,7 @@ from amiss.errors import EvaluationError, FeatureError, ManifestError, UsageErro
 from amiss.features import FeatureSet, open_feature_set
 from amiss.jobs._progress import OnProgress, silent
 from amiss.jobs._targets import video_files
+from amiss.storage import located
 
 if TYPE_CHECKING:  # torch takes seconds: a wrong path is told before
     from amiss.detection import Calibration, ScoreResult
@@ -75,7 +76,7 @@ def calibrate_detector(
     """
     check_detector_folder(detector)
     stored = open_feature_set(features) if features is not None else None
-    videos = _normal_videos([Path(target) for target in targets], stored)
+    videos = _normal_videos([located(target) for target in targets], stored)
     from amiss.detection import Detector, FalseAlarms
     from amiss.jobs._detect import detect
 

@@ -22,6 +22,7 @@ from amiss.jobs._detection import Detection, DetectorChoice
 from amiss.jobs._progress import JobReport, OnProgress, TaskProgress, silent
 from amiss.jobs._report import PageReport, report_results
 from amiss.jobs._targets import video_files
+from amiss.storage import located
 from amiss.video import FrameTimes, annotate_video, check_video, cut_clip, read_frames_at, warm_up
 
 if TYPE_CHECKING:  # torch and matplotlib take seconds: a wrong path is told before
@@ -276,7 +277,7 @@ def _targets_of(
         return {**video_files(targets, notes.append, fps)}, None
     if not targets:
         return dict.fromkeys(stored.records), None
-    if len(targets) == 1 and Path(targets[0]).suffix.lower() == ".csv":
+    if len(targets) == 1 and located(targets[0]).suffix.lower() == ".csv":
         manifest = read_manifest(targets[0])
         return {video.video_id: video.path for video in manifest.videos}, manifest
     return {**video_files(targets, notes.append)}, None

@@ -1,14 +1,14 @@
 """amiss features check: is a feature set whole, and do two of them agree?"""
 
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from amiss.errors import FeatureError
-from amiss.features import TIMES, FeatureSet, open_feature_set
-from amiss.files import sha256_file
+from amiss.features import FeatureSet, open_feature_set, verify
 
 
 @dataclass(frozen=True)
@@ -36,24 +36,14 @@ def check_feature_set(folder: str | os.PathLike[str], other: str | os.PathLike[s
         FeatureError: not a feature set, or the two share no video.
     """
     features = open_feature_set(folder)
-    problems, zero_videos, rows = [], 0, 0
-    norms: list[float] = []
-    for video_id, record in features.records.items():
-        try:
+    problems = [fault.text for fault in verify(features)]
+    zero_videos, rows, norms = 0, 0, []
+    for video_id in features.records:
+        with suppress(FeatureError):  # told above
             array = features.load(video_id)
-        except FeatureError as error:
-            problems.append(str(error))
-            continue
-        if sha256_file(features.folder / f"{video_id}.npy") != record.sha256:
-            problems.append(f"{video_id}: the file's checksum is not the one in the index: extract it again")
-        elif not np.isfinite(array).all():
-            problems.append(f"{video_id}: has values that are not finite")
-        problems += _times_problems(features, video_id)
-        rows += len(array)
-        zero_videos += not array.any()
-        norms.append(float(np.linalg.norm(array, axis=-1).mean()))
-    strays = {path.stem for path in features.folder.glob("*.npy")} - set(features.records)
-    problems += [f"{stray}.npy is not in the index" for stray in sorted(strays)]
+            rows += len(array)
+            zero_videos += not array.any()
+            norms.append(float(np.linalg.norm(array, axis=-1).mean()))
     summary = {
         "backbone": features.spec.backbone,
         "weights": features.spec.weights,
@@ -67,19 +57,6 @@ def check_feature_set(folder: str | os.PathLike[str], other: str | os.PathLike[s
         "spec hash": features.spec.hash[:12],
     }
     return FeatureCheck(summary, tuple(problems), compare_feature_sets(folder, other) if other is not None else None)
-
-
-def _times_problems(features: FeatureSet, video_id: str) -> list[str]:
-    stated = features.records[video_id].times_sha256
-    if stated is None:
-        return []
-    try:
-        features.times(video_id)
-    except FeatureError as error:
-        return [str(error)]
-    if sha256_file(features.folder / TIMES / f"{video_id}.npy") != stated:
-        return [f"{video_id}: the checksum of its times is not the one in the index: extract it again"]
-    return []
 
 
 def compare_feature_sets(folder: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str, Any]:

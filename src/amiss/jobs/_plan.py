@@ -18,6 +18,7 @@ from amiss.features import open_feature_set
 from amiss.jobs._extraction import EngineChoice
 from amiss.jobs._progress import OnProgress, silent
 from amiss.jobs._targets import video_files
+from amiss.storage import located
 from amiss.video import StatedLength, read_stated
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def plan_extraction(
     choice.check()
     backbone = choice.create_backbone()
     spec = backbone.spec
-    done = _done(Path(out), spec)
+    done = _done(located(out), spec)
     todo = {video_id: path for video_id, path in videos.items() if video_id not in done}
     engine = choice.create_engine(backbone)
     lengths, unreadable = _lengths(todo, on_progress)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from amiss.datasets import read_manifest, unique_ids, video_id_of
 from amiss.errors import ManifestError, UsageError, VideoError
-from amiss.video import RATE_UNKNOWN, PictureFolder, list_videos
+from amiss.storage import Url, located
+from amiss.video import RATE_UNKNOWN, VIDEO_SUFFIXES, PictureFolder, list_urls, list_videos
 
 OnNote = Callable[[str], object]
 
@@ -29,7 +30,7 @@ def video_files(
         VideoError: a file or folder doesn't exist, or a folder has no video.
         ManifestError: a manifest is wrong or has no paths.
     """
-    found = unique_ids(video for target in map(Path, targets) for video in _videos_of(target, on_note))
+    found = unique_ids(video for target in map(located, targets) for video in _videos_of(target, on_note))
     if not found:
         raise UsageError("no video given")
     return _with_rate(found, on_note, picture_fps)
@@ -54,6 +55,8 @@ def _videos_of(target: Path, on_note: OnNote) -> list[tuple[str, Path]]:
         if not videos:
             raise ManifestError(f"{target} names no video files (column path)")
         return videos
+    if isinstance(target, Url) and target.suffix.lower() in VIDEO_SUFFIXES:
+        return [(target.stem, target)]  # reading it tells whether it is there
     if target.is_dir():
         return [(video_id_of(path, target), path) for path in _listed(target, on_note)]
     if not target.exists():
@@ -63,7 +66,7 @@ def _videos_of(target: Path, on_note: OnNote) -> list[tuple[str, Path]]:
 
 def _listed(folder: Path, on_note: OnNote) -> list[Path]:
     try:
-        listing = list_videos(folder)
+        listing = list_urls(folder) if isinstance(folder, Url) else list_videos(folder)
     except OSError as error:
         raise VideoError(f"{folder} can't be read: {error.strerror}") from None
     if not listing.videos:

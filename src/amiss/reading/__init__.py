@@ -19,10 +19,10 @@ from amiss.reading._files import (
     reading_bounds,
     refusing,
 )
-from amiss.reading._lines import JsonLine, JsonLines, read_json_lines
+from amiss.reading._lines import JsonLine, JsonLines, parse_json_lines, read_json_lines
 from amiss.reading._matlab import read_matlab
 from amiss.reading._tables import Row, Table, read_columns, read_table
-from amiss.reading._values import check_id, check_values, shown, to_label, to_number, to_whole_number
+from amiss.reading._values import check_id, check_json_lines, check_values, shown, to_label, to_number, to_whole_number
 
 __all__ = [
     "JsonLine",
@@ -34,10 +34,12 @@ __all__ = [
     "check_file",
     "check_folder",
     "check_id",
+    "check_json_lines",
     "check_values",
     "load_array",
     "load_arrays",
     "parse_json",
+    "parse_json_lines",
     "read_bytes",
     "read_columns",
     "read_json",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amiss.reading._files import MEGABYTE, ReadError, check_file, reading_bounds
+from amiss.storage import Url, cached
 
 
 def load_array(path: str | os.PathLike[str], *, mapped: bool = False) -> NDArray[Any]:
@@ -21,9 +22,11 @@ def load_array(path: str | os.PathLike[str], *, mapped: bool = False) -> NDArray
     Raises:
         ReadError: no such file, no real one, damaged, or without an array of plain numbers or texts.
     """
-    file = check_file(path)
     try:
+        file = cached(path) if isinstance(path, Url) else check_file(path)
         array: Any = np.load(file, mmap_mode="r", allow_pickle=False)
+    except ReadError:
+        raise
     except Exception as error:  # numpy raises five kinds of errors over bad headers
         if "pickle" in str(error):
             raise ReadError("it holds no array of numbers") from None
@@ -43,8 +46,9 @@ def load_arrays(path: str | os.PathLike[str], names: Collection[str] | None = No
     Raises:
         ReadError: as `load_array`; or they are larger than the bound once unpacked, or one isn't there.
     """
-    file, most, at = check_file(path), reading_bounds().max_array_mb, ""
+    most, at = reading_bounds().max_array_mb, ""
     try:
+        file = cached(path) if isinstance(path, Url) else check_file(path)
         with zipfile.ZipFile(file) as archive:
             sizes = {member.filename.removesuffix(".npy"): member.file_size for member in archive.infolist()}
         if lacking := [name for name in names or () if name not in sizes]:

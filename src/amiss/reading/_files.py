@@ -14,6 +14,7 @@ from pydantic import Field
 from amiss.errors import AmissError
 from amiss.reading._values import shown
 from amiss.settings import Settings, from_environment
+from amiss.storage import Url, content, located
 
 MEGABYTE = 1 << 20
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFREG: "a file", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
@@ -103,12 +104,12 @@ def check_file(path: str | os.PathLike[str]) -> Path:
         ReadError: it isn't.
     """
     try:
-        mode = Path(path).stat().st_mode
+        mode = located(path).stat().st_mode
     except (OSError, ValueError) as error:
         _refuse_open(error)
     if not stat.S_ISREG(mode):
         _refuse_kind(mode)
-    return Path(path)
+    return located(path)
 
 
 def check_folder(path: str | os.PathLike[str]) -> Path:
@@ -118,12 +119,12 @@ def check_folder(path: str | os.PathLike[str]) -> Path:
         ReadError: it isn't.
     """
     try:
-        mode = Path(path).stat().st_mode
+        mode = located(path).stat().st_mode
     except (OSError, ValueError) as error:
         _refuse_open(error)
     if not stat.S_ISDIR(mode):
         _refuse_kind(mode, "a folder")
-    return Path(path)
+    return located(path)
 
 
 def read_bytes(path: str | os.PathLike[str], most: int | None = None) -> bytes:
@@ -141,20 +142,24 @@ def read_bytes(path: str | os.PathLike[str], most: int | None = None) -> bytes:
         most = reading_bounds().max_text_mb * MEGABYTE
         bound = f"{most / MEGABYTE:g} MB; if it is meant, raise the bound by AMISS_MAX_TEXT_MB"
     try:
-        # a pipe is opened without waiting for whoever would write into it
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        try:
-            if not stat.S_ISREG(mode := os.fstat(descriptor).st_mode):
-                _refuse_kind(mode)
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read(most + 1) or b""  # None: of what looks like a file, and waits for somebody to write
-        finally:
-            os.close(descriptor)
+        data = content(path, most) if isinstance(path, Url) else _read_here(path, most)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         _refuse_open(error)
     if len(data) > most:
         raise ReadError(f"it is larger than {bound}")
     return data
+
+
+def _read_here(path: str | os.PathLike[str], most: int) -> bytes:
+    # a pipe is opened without waiting for whoever would write into it
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(mode := os.fstat(descriptor).st_mode):
+            _refuse_kind(mode)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(most + 1) or b""  # None: of what looks like a file, and waits for somebody to write
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_open(error: Exception) -> NoReturn:

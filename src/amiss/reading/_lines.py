@@ -69,13 +69,18 @@ def read_json_lines(path: str | os.PathLike[str], make: Callable[[Any], T], most
         ReadError: it can't be read, is no file, or too large.
     """
     try:
-        data = read_bytes(path, most).removeprefix(_MARK)
+        data = read_bytes(path, most)
     except ReadError as error:
         if error.is_missing:
             return JsonLines()
         raise
+    return parse_json_lines(data, make)
+
+
+def parse_json_lines(data: bytes, make: Callable[[Any], T]) -> JsonLines[T]:
+    """The lines of a file's bytes, see `read_json_lines`."""
     lines = []
-    for number, raw in enumerate(io.BytesIO(data), start=1):
+    for number, raw in enumerate(io.BytesIO(data.removeprefix(_MARK)), start=1):
         parts = _ZEROS.split(raw) if b"\0" in raw else [raw]
         lines += [_read(number, part, make) for part in parts if part.strip()]
     return JsonLines(tuple(lines))

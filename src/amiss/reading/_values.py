@@ -104,6 +104,20 @@ def check_values(kind: type[T], values: Any) -> T:
         raise ValueError(shown(f"{'; '.join(problems[:_MOST_PROBLEMS])}{more}", quoted=False, most=600)) from None
 
 
+def check_json_lines(kind: type[T], data: bytes) -> list[T]:
+    """What lines of JSON say, all of them at once; each as `check_values` takes it.
+
+    Raises:
+        ValueError: something is wrong with one of them, or one is empty; doesn't say which.
+    """
+    listed = b",".join(data.removesuffix(b"\n").split(b"\n")) if data else b""
+    try:
+        made: list[T] = _checked(list[kind]).model_validate_json(b'{"value": [' + listed + b"]}").value  # type: ignore
+    except ValidationError as error:
+        raise ValueError(f"{error.error_count()} mistakes") from None
+    return made
+
+
 @cache
 def _checked(kind: type) -> type[BaseModel]:
     """A model around it, whose strictness holds in dataclasses within, too."""

@@ -12,6 +12,7 @@ from amiss.errors import EvaluationError, VideoError
 from amiss.files import write_text
 from amiss.pages import render
 from amiss.results._stretches import stretches_of
+from amiss.storage import Url
 from amiss.video import VideoHeader, read_header, start_in_name
 
 
@@ -72,14 +73,15 @@ def _entry(video_id: str, video: ShownVideo, folder: Path) -> tuple[dict[str, An
     sources = [
         {"name": name, "link": _link(path, folder), "offset": 0.0} for name, path in (video.copies or {}).items()
     ]
-    if video.path is not None and header is not None:
+    is_in_a_store = isinstance(video.path, Url) and not video.path.scheme.startswith("http")  # out of a browser's reach
+    if video.path is not None and header is not None and not is_in_a_store:
         original = {"name": "original", "link": _link(video.path, folder), "offset": header.offset_s}
         sources.insert(0 if header.plays_in_browsers else len(sources), original)
     return {
         "id": video_id,
         "file": result.video,
         "form": header and header.form,
-        "plays": bool(header and header.plays_in_browsers) or bool(video.copies),
+        "plays": bool(header and header.plays_in_browsers and not is_in_a_store) or bool(video.copies),
         "sources": sources,
         "started": started and started.isoformat(),
         "startedFrom": header.started_from if header else started and "file name",
@@ -96,6 +98,8 @@ def _entry(video_id: str, video: ShownVideo, folder: Path) -> tuple[dict[str, An
 
 def _link(path: Path, folder: Path) -> str:
     """An address relative to the page, so that folder and page can be moved together."""
+    if isinstance(path, Url):
+        return str(path)
     try:
         relative = os.path.relpath(path.absolute(), folder)
     except ValueError:  # another drive

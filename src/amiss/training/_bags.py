@@ -4,6 +4,7 @@ Shape letters: B bags · C crops · T segments (or clips) · D feature dim.
 """
 
 import hashlib
+import mmap
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,6 +46,18 @@ class Bags:
     """What the clips of each bag shall score, [T] 0..1, empty where nobody says; no arrays where none are taught."""
     stacked: Tensor | None = None
     """The same bags as one tensor [B, C * T * D], where all have the same length: it is gathered from in parallel."""
+    on_disk: mmap.mmap | None = None
+    """The file that holds the bags, where they are too many for memory; None: they are in memory."""
+    places: tuple[tuple[int, int], ...] = ()
+    """Of each bag, the first byte and the byte after the last, in `on_disk`."""
+
+    def expect(self, indices: Iterable[int]) -> None:
+        """These bags will be asked for soon: where they are on the disk, the system begins to read them."""
+        if self.on_disk is None or not hasattr(mmap, "MADV_WILLNEED"):
+            return
+        for start, end in (self.places[i] for i in indices):
+            first = start - start % mmap.PAGESIZE
+            self.on_disk.madvise(mmap.MADV_WILLNEED, first, end - first)
 
     def on(self, device: torch.device) -> Self:
         """These bags, kept on a GPU where they take at most half of its free memory: a step then copies nothing."""
@@ -182,20 +195,22 @@ def load_bags(
     """
     spec = features.spec
     lengths = [features.records[v.video_id].n_clips if recipe.pooling == "none" else recipe.segments for v in videos]
-    storage = _allocate(sum(lengths) * spec.crops * spec.dim)
-    bags, at = [], 0
+    storage, on_disk = _allocate(sum(lengths) * spec.crops * spec.dim)
+    bags, places, at = [], [], 0
     for video, length in zip(videos, lengths, strict=True):
         pooled = pool(features.load(video.video_id), recipe.pooling, recipe.segments)
         size = length * spec.crops * spec.dim
         bag = storage[at : at + size].reshape(spec.crops, length, spec.dim)
         bag[:] = normalisation.apply(pooled).swapaxes(0, 1)
         bags.append(bag)
+        places.append((4 * at, 4 * (at + size)))
         at += size
     labels = np.array([v.label for v in videos], dtype=np.intp)
     even = bool(bags) and len(set(lengths)) == 1
     clicks = tuple(_click_positions(video, features, glances) for video in videos) if glances else ()
     stacked = torch.from_numpy(storage).view(len(bags), -1) if even else None
-    return Bags(tuple(bags), labels, clicks, class_numbers(recipe, videos), stacked=stacked)
+    targets = class_numbers(recipe, videos)
+    return Bags(tuple(bags), labels, clicks, targets, stacked=stacked, on_disk=on_disk, places=tuple(places))
 
 
 def _click_positions(video: Video, features: FeatureSet, glances: Glances) -> NDArray[np.float64]:
@@ -206,8 +221,11 @@ def _click_positions(video: Video, features: FeatureSet, glances: Glances) -> ND
     return (np.array([clicked(spans, frame) for frame in frames]) + 0.5) / len(spans)
 
 
-def _allocate(size: int) -> NDArray[np.float32]:
+def _allocate(size: int) -> tuple[NDArray[np.float32], mmap.mmap | None]:
+    """Room for values: in memory, or in a file without a name, which goes with the last that refers to it."""
     if size * 4 <= _IN_MEMORY:
-        return np.empty(size, np.float32)
+        return np.empty(size, np.float32), None
     with tempfile.TemporaryFile(prefix="amiss-bags-") as file:  # the mapping outlives the handle
-        return np.memmap(file, np.float32, mode="w+", shape=(size,))
+        file.truncate(size * 4)
+        mapped = mmap.mmap(file.fileno(), size * 4)
+    return np.frombuffer(mapped, np.float32), mapped

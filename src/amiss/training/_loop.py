@@ -149,15 +149,18 @@ class TrainingLoop:
                 parameter.grad = torch.where(is_finite, parameter.grad, 0.0)
 
     def _batch(self) -> "_Batch":
-        """The bags of this step; on a GPU those of the next one are prepared meanwhile."""
+        """The bags of this step; on a GPU, or where bags lie on the disk, the next ones are prepared meanwhile."""
         coming, self._coming = self._coming, None
         batch = self._draw(self.step) if coming is None or coming[0] != self.step else coming[1].result()
-        if self.device.type in _PREPARES_AHEAD and self.step < self.n_steps:
+        pays = self.device.type in _PREPARES_AHEAD or self.fit.on_disk is not None
+        if pays and self.step < self.n_steps:
             self._coming = self.step + 1, self._preparing.submit(self._draw, self.step + 1)
         return batch
 
     def _draw(self, step: int) -> "_Batch":
         indices = draw_batch(self.normal, self.anomalous, self.recipe.batch, self.seed, step)
+        if self.fit.on_disk is not None:
+            self.fit.expect(draw_batch(self.normal, self.anomalous, self.recipe.batch, self.seed, step + 1))
         return _Batch(indices, *(self._moved(tensor) for tensor in self.fit.batch(indices)))
 
     def _moved(self, tensor: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Video files to frames with times and clips, and back: annotated videos and cut-out clips. No torch."""
 
+from amiss.backoff import Backoff
 from amiss.errors import showable
 from amiss.video._annotate import annotate_video
-from amiss.video._backoff import Backoff
 from amiss.video._clips import Clip, FrameGroup, FrameGrouper, iter_clips
 from amiss.video._cut import cut_clip
 from amiss.video._gate import GateSettings, StillnessGate
@@ -45,6 +45,7 @@ from amiss.video.opening import (
     PictureFolder,
     VideoBounds,
     VideoListing,
+    list_urls,
     list_videos,
     use_decoder,
     video_bounds,
@@ -105,6 +106,7 @@ __all__ = [
     "cut_clip",
     "has_known_start",
     "iter_clips",
+    "list_urls",
     "list_videos",
     "open_source",
     "read_frames_at",

@@ -1,5 +1,6 @@
 """Decoding a video file into libav pictures with times: the part that knows containers, timestamps and damage."""
 
+import stat
 import statistics
 from array import array
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from amiss.errors import VideoError
+from amiss.storage import StorageError
 from amiss.video._file_clock import FileClock, Stamped, too_long
 from amiss.video._times import FrameTimes
 from amiss.video.opening import (
@@ -194,6 +196,8 @@ class Decoder:
             except av.FFmpegError as error:
                 errors += 1
                 self._note(error)
+            except StorageError as error:  # no damage: what comes after it may be there
+                raise VideoError(f"{self.path} can't be read: {error.strerror}") from None
             else:
                 return
 
@@ -247,16 +251,16 @@ def open_video(path: Path, hwaccel: HWAccel | None = None) -> tuple[InputContain
         VideoError: see Decoder.
     """
     try:
-        size = path.stat().st_size
+        status = path.stat()
     except FileNotFoundError:
         raise VideoError(f"{path} does not exist") from None
     except (OSError, ValueError) as error:
         raise VideoError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
-    if path.is_dir():
+    if stat.S_ISDIR(status.st_mode):
         raise VideoError(f"{path} is a directory, not a video")
-    if not path.is_file():
+    if not stat.S_ISREG(status.st_mode):
         raise VideoError(f"{path} is not a file")
-    if size == 0:
+    if status.st_size == 0:
         raise VideoError(f"{path} is empty (0 bytes)")
     bounds = video_bounds()
     try:
@@ -265,6 +269,8 @@ def open_video(path: Path, hwaccel: HWAccel | None = None) -> tuple[InputContain
         if _is_mp4_without_index(path):
             raise VideoError(f"{path} is cut off: its index (moov box) is missing, so nothing can be decoded") from None
         raise VideoError(f"{path} can't be read as a video: {error.strerror}") from None
+    except StorageError as error:
+        raise VideoError(f"{path} can't be read: {error.strerror}") from None
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         kinds = sorted({stream.type for stream in container.streams})

@@ -4,9 +4,9 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
+from amiss.storage import located
 from amiss.video._decode import open_video
 from amiss.video._packets import FIRST_PICTURE
 from amiss.video._pictures import open_decoder
@@ -49,7 +49,7 @@ def read_header(path: str | os.PathLike[str]) -> VideoHeader:
     Raises:
         VideoError: missing, empty, not a video, or of an unknown codec.
     """
-    file = Path(path)
+    file = located(path)
     if file.is_dir():
         open_decoder(file).close()
         return VideoHeader("pictures in a folder", False, 0.0, None, None)

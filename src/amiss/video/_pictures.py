@@ -10,10 +10,11 @@ from PIL import Image as PilImage
 from PIL import ImageOps
 
 from amiss.errors import VideoError
+from amiss.storage import Url, located
 from amiss.video._decode import Decoder
 from amiss.video._rgb import Image
 from amiss.video._times import FrameTimes
-from amiss.video.opening import FALLBACK_FPS, PictureFolder, allowed, numbered, video_bounds
+from amiss.video.opening import FALLBACK_FPS, allowed, numbered, video_bounds
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
 
@@ -107,9 +108,9 @@ def open_decoder(path: str | os.PathLike[str], threads: int = 0) -> Decoder | Pi
     Raises:
         VideoError: see both.
     """
-    file = path if isinstance(path, PictureFolder) else Path(path)
+    file = located(path)
     try:
-        is_folder = file.is_dir()
+        is_folder = not isinstance(file, Url) and file.is_dir()
     except (OSError, ValueError):
         is_folder = False
     return PictureDecoder(file) if is_folder else Decoder(file, threads)

@@ -4,11 +4,11 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import av
 
 from amiss.errors import UsageError, VideoError
+from amiss.storage import located
 from amiss.video._closing import Closing
 from amiss.video._decode import Decoder, problem_of
 from amiss.video._parts import PartDecoder, PartProof, VideoPart
@@ -71,8 +71,8 @@ class VideoReader(Closing):
     ) -> None:
         if frame_rate is not None and not (math.isfinite(frame_rate) and frame_rate > 0):
             raise UsageError(f"frame_rate is {frame_rate}; it must be a number above 0")
-        self.path = Path(path)
-        self._source = path
+        self.path = located(path)
+        self._source = self.path
         self.frame_rate = frame_rate
         self.problem: str | None = None
         """After a complete iteration: what is missing or damaged, in one line; None where all is well."""

@@ -18,7 +18,8 @@ import numpy as np
 from amiss.errors import AmissError
 from amiss.reading._files import ReadError
 from amiss.reading.apart._bounds import decode_bounds
-from amiss.reading.apart._process import LENGTHS, Image
+from amiss.reading.apart._process import LENGTHS, OWN_VARIABLES, Image
+from amiss.storage import Url, while_waiting
 
 _ALIVE_S = 1.0
 _DESCRIPTORS = 64
@@ -121,7 +122,7 @@ def main() -> None:
     os.dup2(2, 1)
     asker = Asker(output, int(sys.argv[1]))
     for request in asker.requests():
-        for name in [name for name in os.environ if name.startswith("AMISS_")]:
+        for name in [name for name in os.environ if name.startswith(OWN_VARIABLES)]:
             del os.environ[name]
         os.environ.update(request["environment"])
         asker.begin()
@@ -132,7 +133,9 @@ def main() -> None:
                 os.chdir(request["cwd"])
             _bound_itself() if request["is_bounded"] else _give_way()
             module, _, name = request["do"].partition(":")
-            getattr(importlib.import_module(module), name)(asker, Path(request["path"]), request)
+            path = Path(request["path"]) if request["address"] is None else Url(request["address"])
+            with while_waiting(asker.alive):
+                getattr(importlib.import_module(module), name)(asker, path, request)
         except (AmissError, ReadError) as error:
             asker.tell("error", text=str(error), errno=getattr(error, "errno", None))
         except MemoryError:

@@ -32,10 +32,13 @@ from amiss.errors import AmissError
 from amiss.reading._files import ReadError
 from amiss.reading._values import shown
 from amiss.reading.apart._bounds import decode_bounds
+from amiss.storage import Url, located
 
 Image = NDArray[np.uint8]
 
 LENGTHS = struct.Struct("<II")
+OWN_VARIABLES = ("AMISS_", "AWS_", "FSSPEC_", "GOOGLE_", "AZURE_")
+"""Beginnings of variables of the environment that the worker gets with every request: bounds, and keys of stores."""
 _KEPT = max(4, os.cpu_count() or 1)  # workers that wait for the next file
 _STEP_S = 0.2
 _NEVER = threading.Event()
@@ -283,9 +286,12 @@ def run(
         Exception: `error`, with the system's number in its context where the system couldn't read.
     """
     bounds = decode_bounds()
+    path = located(path)
     name = os.fspath(path)
-    own = {key: value for key, value in os.environ.items() if key.startswith("AMISS_")}
-    whole = {**request, "do": do, "path": name, "cwd": _here(), "environment": own, "is_bounded": is_bounded}
+    own = {key: value for key, value in os.environ.items() if key.startswith(OWN_VARIABLES)}
+    address = path.address if isinstance(path, Url) else None
+    whole = {**request, "do": do, "path": name, "address": address, "cwd": _here(), "environment": own}
+    whole |= {"is_bounded": is_bounded}
     module = do.partition(":")[0]
     worker = _take(module) if is_bounded else _Worker(module, is_bounded=False)
     wait_s = bounds.decode_wait_s if is_bounded else math.inf

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from amiss.backoff import Backoff
 from amiss.errors import UsageError
 from amiss.registry import Registry
-from amiss.video._backoff import Backoff
 from amiss.video._redact import redact
 from amiss.video._source_settings import SourceSettings
 from amiss.video.live._options import SourceOptions

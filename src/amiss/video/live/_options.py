@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from amiss.video._backoff import Backoff
+from amiss.backoff import Backoff
 from amiss.video._source_settings import SourceSettings
 from amiss.video.live._timeline import utc_now
 

@@ -3,7 +3,7 @@
 from amiss.video.opening._bounds import VideoBounds, video_bounds
 from amiss.video.opening._containers import FORMATS, VIDEO_SUFFIXES, allowed, bound_pictures, open_container
 from amiss.video.opening._hardware import accelerator, not_accelerated, use_decoder, why_no_nvdec
-from amiss.video.opening._listing import VideoListing, list_videos
+from amiss.video.opening._listing import VideoListing, list_urls, list_videos
 from amiss.video.opening._pictures import (
     FALLBACK_FPS,
     PICTURE_SUFFIXES,
@@ -24,6 +24,7 @@ __all__ = [
     "accelerator",
     "allowed",
     "bound_pictures",
+    "list_urls",
     "list_videos",
     "not_accelerated",
     "numbered",

@@ -1,6 +1,7 @@
 """Which files are opened as videos, by name and by content, and how: no bytes of a file lead to another."""
 
 from pathlib import Path
+from typing import Any
 
 import av
 from av.codec.hwaccel import HWAccel
@@ -8,6 +9,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from amiss.errors import VideoError
+from amiss.storage import StreamedFile, Url
 from amiss.video.opening._bounds import VideoBounds
 from amiss.video.opening._hardware import why_no_nvdec
 
@@ -194,7 +196,9 @@ def open_container(path: Path, bounds: VideoBounds, hwaccel: HWAccel | None = No
     }
     try:
         # Without `file:`, a name with a colon would be taken for a network address. Titles in odd encodings are common.
-        return av.open(f"file:{path}", options=options, metadata_errors="replace", hwaccel=hwaccel)
+        file: Any = StreamedFile(path) if isinstance(path, Url) else f"file:{path}"
+        container: InputContainer = av.open(file, "r", options=options, metadata_errors="replace", hwaccel=hwaccel)
+        return container
     except av.FFmpegError as error:
         if hwaccel is not None and (reason := why_no_nvdec()) is not None:
             raise VideoError(f"{path}: NVDEC can't be used here ({reason}); leave out decoder cuda") from None

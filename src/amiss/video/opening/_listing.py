@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from amiss.files import TEMPORARY_PREFIX
+from amiss.storage import Url, listed
 from amiss.video.opening._containers import VIDEO_SUFFIXES
 from amiss.video.opening._pictures import PictureFolder, are_masks, numbered
 
@@ -194,6 +195,24 @@ def list_videos(root: Path, kind: Callable[[Path], Hashable] = lambda _: None, *
         _sort_in(listing, entry, path, taken[what])
     for paths in (listing.videos, listing.others, listing.own):
         paths.sort()
+    return listing
+
+
+def list_urls(root: Url) -> VideoListing:
+    """The videos below a place in a store. Folders of pictures are none there.
+
+    Raises:
+        OSError: it can't be listed.
+    """
+    listing = VideoListing(root)
+    for name in sorted(listed(root)):
+        path = root / name
+        if any(part.startswith((".", "~")) for part in name.split("/")):
+            listing.hidden.append(path)
+        elif path.suffix.lower() not in VIDEO_SUFFIXES:
+            listing.others.append(path)
+        else:
+            (listing.own if _OWN.search(path.name) else listing.videos).append(path)
     return listing
 
 

@@ -1,0 +1,94 @@
+"""Copies of files in stores, in a folder that stays within its bound. Several processes may use it at once."""
+
+import errno
+import hashlib
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from amiss.files import TEMPORARY_PREFIX, atomic_path, cache_folder, lock_file, sha256_file
+from amiss.storage._settings import storage_settings
+from amiss.storage._store import StorageError, asked, info, version_in
+from amiss.storage._url import Url
+
+_FOLDER = "storage"
+_LOCK = ".lock"
+_SLACK = 0.05  # of the bound: so much may be added before the folder is measured again
+_added: dict[Path, float] = {}  # bytes since this process measured the folder; at first without end
+_guard = threading.Lock()
+
+
+def cached(url: Url, sha256: str | None = None) -> Path:
+    """A copy of a file on this machine. It may be removed once others are used: open it at once.
+
+    Args:
+        url: of the file.
+        sha256: of its bytes, where it is known: then the store isn't asked whether the copy is the newest.
+
+    Raises:
+        StorageError: there is no such file, it isn't what `sha256` says, it is larger than the cache may become, the
+            cache can't be written, or the store can't be asked.
+    """
+    name = sha256 or hashlib.sha256(f"{url} {version_in(info(url))}".encode()).hexdigest()
+    root = cache_folder() / _FOLDER
+    path = root / name[:2] / f"{name}{url.suffix[:16]}"
+    if not _is_used(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with lock_file(path.with_name(path.name + _LOCK), lambda: None):
+                if not _is_used(path):
+                    _fetch(url, path, sha256)
+                    _make_room(root, path)
+        except StorageError:
+            raise
+        except OSError as error:
+            raise StorageError(url, f"its copy can't be written to {root}: {error.strerror}", error.errno) from None
+    return path
+
+
+def _is_used(path: Path) -> bool:
+    """Whether it is there; then it counts as used just now."""
+    try:
+        os.utime(path)
+    except OSError:
+        return False
+    return True
+
+
+def _fetch(url: Url, path: Path, sha256: str | None) -> None:
+    bound = storage_settings().storage_cache_mb << 20
+    if (size := info(url).get("size") or 0) > bound:
+        raise StorageError(
+            url,
+            f"it has {size >> 20} MB, and copies may have {bound >> 20}: AMISS_STORAGE_CACHE_MB allows more",
+            errno.EFBIG,
+        )
+    with atomic_path(path) as temporary:
+        asked(url, lambda store: store.get_file(url.address, os.fspath(temporary)))
+        if sha256 is not None and sha256_file(temporary) != sha256:
+            raise StorageError(url, "its checksum is not the one on record: it is damaged, or of another run")
+
+
+def _make_room(root: Path, newest: Path) -> None:
+    """Remove what was not used for the longest time, if there is too much."""
+    bound = storage_settings().storage_cache_mb << 20
+    with _guard:
+        _added[root] = _added.get(root, float("inf")) + newest.stat().st_size
+        if _added[root] <= _SLACK * bound:
+            return
+        _added[root] = 0.0
+    found = []
+    for path in root.glob("*/*"):
+        if not path.name.endswith(_LOCK) and not path.name.startswith(TEMPORARY_PREFIX):
+            with suppress(OSError):  # removed by another process meanwhile
+                status = path.stat()
+                found.append((status.st_mtime_ns, status.st_size, path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= (1 - _SLACK) * bound:
+            return
+        if path != newest:
+            with suppress(OSError):  # in use, on Windows
+                path.unlink()
+                total -= size

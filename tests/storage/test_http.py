@@ -1,0 +1,98 @@
+"""Web servers: with parts and without, signed addresses, and where a server may lead."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amiss.backbones import FeatureSpec
+from amiss.features import FeatureSetWriter, open_feature_set
+from amiss.storage import StorageError, Url, content, located, publish
+from amiss.video import VideoReader, check_video
+from helpers.videos import numbered, read_number, write_video
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler] | partial[SimpleHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)  # type: ignore[arg-type]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Python's own server, which gives whole files only."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_server_that_gives_whole_files_only(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", [numbered(i) for i in range(40)])
+    with FeatureSetWriter(tmp_path / "set", FeatureSpec(backbone="numbers", weights="none", dim=4)) as writer:
+        writer.add("v", np.ones((3, 1, 4), np.float32), 48, 25.0)
+    with serving(partial(Quiet, directory=str(tmp_path))) as address:
+        assert [read_number(frame.image) for frame in VideoReader(f"{address}/v.mp4")] == list(range(40))
+        assert check_video(f"{address}/v.mp4").n_frames == 40
+        features = open_feature_set(f"{address}/set")
+        assert features.load("v").tolist() == np.ones((3, 1, 4)).tolist()
+        with pytest.raises(StorageError, match="does not exist"):
+            content(Url(f"{address}/nothing"), 10)
+
+
+def test_a_signed_address_is_read_and_not_shown(bucket: str, tmp_path: Path) -> None:
+    import s3fs
+
+    path = write_video(tmp_path / "v.mp4", [numbered(i) for i in range(20)])
+    publish(Url(bucket) / "v.mp4", path.read_bytes())
+    signed = s3fs.S3FileSystem().sign(f"{bucket}/v.mp4")
+    assert "Signature" in signed
+    reader = VideoReader(signed)
+    assert [read_number(frame.image) for frame in reader] == list(range(20))
+    assert "Signature" not in str(reader.path)
+
+
+def test_a_server_that_is_busy_for_a_while_is_asked_again() -> None:
+    asked = []
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.command)
+            self.send_response(503 if len(asked) < 5 else 200)
+            self.send_header("Content-Length", "0" if len(asked) < 5 else "4")
+            self.end_headers()
+            if len(asked) >= 5 and self.command == "GET":
+                self.wfile.write(b"here")
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with serving(Busy) as address:
+        assert content(Url(f"{address}/file"), 10) == b"here"
+
+
+@pytest.mark.parametrize("target", ["http://169.254.169.254/latest/meta-data", "http://localhost:9/x"])
+def test_a_server_may_not_lead_into_a_private_network(target: str) -> None:
+    class Leading(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", target)
+            self.end_headers()
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with serving(Leading) as address, pytest.raises(StorageError, match="private network"):
+        content(located(f"{address}/v.mp4"), 10)  # type: ignore[arg-type]
