@@ -191,3 +191,23 @@ def test_features_of_others_take_length_and_rate_from_the_video(tmp_path: Path) 
     clips = results["a"].clips
     assert (results["a"].n_frames, results["a"].fps) == (70, 10)
     assert [(clip.start, clip.end) for clip in (clips[0], clips[31])] == [(0, 2), (67, 70)]
+
+
+@pytest.mark.slow
+def test_processes_score_and_extract_as_this_one_does(tmp_path: Path, detector: Detector) -> None:
+    (tmp_path / "v" / "pictures").mkdir(parents=True)
+    for i in range(40):
+        Image.fromarray(numbered(i)).save(tmp_path / "v" / "pictures" / f"{i}.png")
+    for name in "abc":
+        write_video(tmp_path / "v" / f"{name}.mp4", 50)
+    (tmp_path / "v" / "wrong.mp4").write_bytes(b"no video")
+    detector.spec = create_backbone("motion").spec
+    detector.save(tmp_path / "detector")
+    for workers in (1, 2):
+        out = tmp_path / f"scores{workers}"
+        report = detect_targets([tmp_path / "v"], tmp_path / "detector", out=out, workers=workers, fps=12.5)
+        assert (report.done, list(report.failed)) == (["a", "b", "c", "pictures"], ["wrong"])
+        extract_targets([tmp_path / "v"], "motion", tmp_path / f"features{workers}", workers=workers, picture_fps=12.5)
+    for kind in "scores", "features":
+        one, two = ({p.name: p.read_bytes() for p in (tmp_path / f"{kind}{n}").iterdir()} for n in (1, 2))
+        assert one == two

@@ -13,6 +13,7 @@ MOTION = EngineChoice(backbone="motion")
 
 
 def test_a_plan_is_what_extraction_then_takes(tmp_path: Path) -> None:
+    (tmp_path / "v").mkdir()
     for number in range(3):
         write_video(tmp_path / "v" / f"{number}.mp4", 50)
     (tmp_path / "v" / "broken.mp4").write_bytes(b"no video")

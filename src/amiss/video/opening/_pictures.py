@@ -42,6 +42,10 @@ class PictureFolder(_Path):
         def __init__(self, path: str | Path, fps: float | None = None) -> None:
             super().__init__(path)  # type: ignore[call-arg]  # object's, until 3.12
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, float | None]]:
+        """Another process gets the rate, too."""
+        return type(self), (str(self), self.fps)
+
     @property
     def stem(self) -> str:
         """A folder's name has no suffix."""
