@@ -1,7 +1,7 @@
 """Tasks in this process."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from amiss.errors import AmissError
@@ -21,6 +21,7 @@ class _Run(Run):
     def __init__(self, job: Job, on_share: Tell) -> None:
         self._job, self._on_share = job, on_share
         self._perform: Perform | None = None
+        self._results: Generator[tuple[str, Any], None, None] | None = None
         self._waiting: deque[tuple[str, Any]] = deque()
         self._n_left = 0  # not finished, or finished and not yet dealt with by who iterates
 
@@ -33,7 +34,9 @@ class _Run(Run):
             return
         if self._perform is None:
             self._perform = self._job.start(None)
-        for task, result in self._perform(self._feed(), self._on_share):
+        perform, feed, on_share = self._perform, self._feed(), self._on_share
+        self._results = (one for one in perform(feed, on_share))  # one that can be closed
+        for task, result in self._results:
             is_error = isinstance(result, AmissError)
             yield Outcome(task, error=result) if is_error else Outcome(task, result)
             self._n_left -= 1
@@ -44,3 +47,5 @@ class _Run(Run):
 
     def close(self) -> None:
         self._waiting.clear()
+        if self._results is not None:
+            self._results.close()
