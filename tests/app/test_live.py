@@ -59,6 +59,16 @@ def test_news_come_to_who_may_see_them_until_the_session_ends(
         wait_for(lambda: app.context.feed.n_listeners == 0, 5)
 
 
+def test_a_stop_ends_listeners_without_a_word(app: Application, caplog: pytest.LogCaptureFixture) -> None:
+    cookie = dict(app.browser("viewer").cookies)
+    with served(app) as server, httpx.Client(base_url=server.url, cookies=cookie, timeout=10) as client:
+        with client.stream("GET", "/api/v1/stream"):
+            wait_for(lambda: app.context.feed.n_listeners == 1, 5)
+            server.stop()
+        wait_for(lambda: app.context.feed.n_listeners == 0, 5)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_who_does_not_listen_holds_nobody_up(app: Application) -> None:
     cookie = dict(app.browser("viewer").cookies)
     with (

@@ -42,14 +42,14 @@ class Connection(H11Protocol):
         self._wait_for_request()
         if _is_scarce(transport):
             log.warning("file descriptors are nearly used up: HTTP connections are refused, recording goes on")
-            self._cut_off()
+            self.cut_off()
         elif len(self.connections) > self._settings.max_connections:
             others = [other for other in self.connections if isinstance(other, Connection) and other is not self]
             since = {other: other._waits_since for other in others if other._waits_since is not None}
             if since:
-                min(since, key=since.__getitem__)._cut_off()
+                min(since, key=since.__getitem__).cut_off()
             elif len(self.connections) > self._settings.max_connections + _OVER:
-                self._cut_off()
+                self.cut_off()
 
     def connection_lost(self, exc: Exception | None) -> None:
         _cancel(self._request_timer)
@@ -69,7 +69,7 @@ class Connection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._send_timer = self.loop.call_later(self._settings.send_timeout_s, self._cut_off)
+        self._send_timer = self.loop.call_later(self._settings.send_timeout_s, self.cut_off)
 
     def resume_writing(self) -> None:
         _cancel(self._send_timer)
@@ -78,9 +78,10 @@ class Connection(H11Protocol):
     def _wait_for_request(self) -> None:
         _cancel(self._request_timer)
         self._waits_since = self.loop.time()
-        self._request_timer = self.loop.call_later(self._settings.request_timeout_s, self._cut_off)
+        self._request_timer = self.loop.call_later(self._settings.request_timeout_s, self.cut_off)
 
-    def _cut_off(self) -> None:
+    def cut_off(self) -> None:
+        """End it now."""
         self.connections.discard(self)
         self.transport.abort()  # `close` would wait until all is sent
 

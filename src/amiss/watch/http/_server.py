@@ -22,6 +22,7 @@ from amiss.watch.http._connections import BACKLOG, Connection, KnownHosts
 
 log = logging.getLogger("amiss.watch")
 
+_LOOK_S, _LAST_S = 0.1, 0.4  # how often it is asked whether to end; what answers that are under way have then
 _SEND_BUFFER = 256 * 1024  # bytes that the system takes for a client that doesn't read
 
 
@@ -84,9 +85,20 @@ class HttpServer:
     def _run(self) -> None:
         async def serve() -> None:
             asyncio.get_running_loop().set_exception_handler(_say)
+            cutting_off = asyncio.create_task(self._cut_off_at_the_end())
             await self._server.serve([self._socket])
+            cutting_off.cancel()
 
         asyncio.run(serve())
+
+    async def _cut_off_at_the_end(self) -> None:
+        """Answers without end, as news and live pictures are, end with their connections; uvicorn would cancel them."""
+        while not self._server.should_exit:
+            await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_LAST_S)
+        for connection in list(self._server.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.cut_off()
 
 
 def _say(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
