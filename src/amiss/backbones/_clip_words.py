@@ -5,7 +5,6 @@ A folder as Hugging Face keeps it: config.json, the weights, the tokenizer's fil
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from amiss.backbones._preprocessing import Preprocessing
 from amiss.backbones._transformers import CLIP_COLOURS, transformers_package
-from amiss.backbones.weights import weights_folders
+from amiss.backbones.weights import hugging_face_cache, weights_folders
 from amiss.errors import WeightsError
 from amiss.files import sha256_file
 
@@ -35,11 +34,9 @@ def find_clip(folder: Path | None = None) -> Path:
         if lacking := _lacking(folder):
             raise WeightsError(f"{folder} holds no CLIP: it lacks {lacking}")
         return folder
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home, "hub")).expanduser()
     for name in _NAMES:
         places = [place / name for place in weights_folders()]
-        places += sorted((cache / f"models--openai--{name}" / "snapshots").glob("*"))
+        places += sorted((hugging_face_cache() / f"models--openai--{name}" / "snapshots").glob("*"))
         for place in places:
             if not _lacking(place):
                 return place

@@ -5,7 +5,7 @@ from amiss.backbones.weights._choice import Unfetched, Weights, choose_weights, 
 from amiss.backbones.weights._download import OnBytes, download
 from amiss.backbones.weights._fetching import fetch_published, find_published, how_to_replace
 from amiss.backbones.weights._filling import fill_network, load_weights
-from amiss.backbones.weights._folders import find_weights, locate, weights_folders
+from amiss.backbones.weights._folders import find_weights, hugging_face_cache, locate, weights_folders
 from amiss.backbones.weights._published import PublishedWeights
 from amiss.backbones.weights._reading import first_line, read_weights, unwrap
 
@@ -22,6 +22,7 @@ __all__ = [
     "find_weights",
     "first_line",
     "how_to_replace",
+    "hugging_face_cache",
     "is_caffe2",
     "load_weights",
     "locate",

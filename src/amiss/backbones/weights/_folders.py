@@ -79,3 +79,9 @@ def where_to_put() -> str:
 def hub_folder() -> Path:
     """Torch hub's folder of weights, into which downloads go."""
     return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def hugging_face_cache() -> Path:
+    """Where `transformers` and its kin keep what they downloaded: `models--OWNER--NAME/snapshots/COMMIT/FILE`."""
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home, "hub")).expanduser()

@@ -1,11 +1,12 @@
 """Published weights: where they are, and what their file is called on this machine."""
 
 import importlib.util
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
+
+from amiss.backbones.weights._folders import hugging_face_cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +49,11 @@ class PublishedWeights:
         return next((path for place in places if (path := Path(place, folder, self.file_name)).is_file()), None)
 
     def _in_hugging_face_cache(self) -> Path | None:
-        """The file as `transformers` and its kin keep it: `models--OWNER--NAME/snapshots/COMMIT/FILE`."""
         address = re.fullmatch(r"https://huggingface\.co/(.+?)/(.+?)/resolve/(.+?)/(.+)", self.url)
         if address is None:
             return None
         owner, name, revision, file = address.groups()
-        home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-        cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home, "hub")).expanduser()
-        model = cache / f"models--{owner}--{name}"
+        model = hugging_face_cache() / f"models--{owner}--{name}"
         named = model / "refs" / revision
         commit = named.read_text(encoding="utf-8").strip() if named.is_file() else revision
         path = model / "snapshots" / commit / file
