@@ -137,7 +137,9 @@ $("#calibration form")?.addEventListener("submit", (event) => {
 await attempt(async () => {
   const { cameras } = await get("cameras");
   for (const select of document.querySelectorAll("select[name=camera]")) select.append(...cameras.map(({ name }) => make("option", {}, name)));
-  if (cameras.length) await load();
+  if (cameras.length) return load();
+  $("#problem").hidden = false;
+  $("#problem").textContent = "There is no camera that you may see.";
 });
 if (mayAdminister) await attempt(async () => {
   const { jobs } = await get("jobs").catch(() => ({ jobs: [] })); // who doesn't see all cameras sees none
