@@ -72,28 +72,32 @@ function drawCurve(context, video, events, threshold, width, top, bottom, from =
   context.lineTo(width, y(threshold));
   context.stroke();
   context.setLineDash([]);
-  context.beginPath();
-  let first = indexAt(video, from), left = 0, right = width; // between which there are scores
-  for (let column = 0, isBegun = false; column < width; column++) {
+  const larger = (a, b) => (a > b || Number.isNaN(b) ? a : b);
+  const stretches = []; // of columns that have scores: [[x, y], …]
+  let first = indexAt(video, from), isBegun = false;
+  for (let column = 0; column < width; column++) {
     const end = from + ((column + 1) / width) * (to - from);
     let highest = score[first];
-    while (first + 1 < score.length && time[first + 1] < end) highest = Math.max(highest, score[++first]);
-    if (Number.isFinite(highest)) {
-      context.lineTo(column + 0.5, y(highest));
-      if (!isBegun) left = column;
-      [isBegun, right] = [true, column + 1];
-    }
+    while (first + 1 < score.length && time[first + 1] < end) highest = larger(highest, score[++first]);
+    const hasScore = Number.isFinite(highest);
+    if (hasScore && !isBegun) stretches.push([]);
+    if (hasScore) stretches.at(-1).push([column + 0.5, y(highest)]);
+    isBegun = hasScore;
   }
-  context.strokeStyle = colours.score;
   context.lineWidth = 1.6;
   context.lineJoin = "round";
-  context.stroke();
-  context.lineTo(right, bottom);
-  context.lineTo(left, bottom);
-  context.globalAlpha = 0.1;
-  context.fillStyle = colours.score;
-  context.fill();
-  context.globalAlpha = 1;
+  context.strokeStyle = context.fillStyle = colours.score;
+  for (const points of stretches) {
+    context.beginPath();
+    for (const point of points) context.lineTo(...point);
+    if (points.length === 1) context.lineTo(points[0][0] + 1, points[0][1]);
+    context.stroke();
+    context.lineTo(points.at(-1)[0] + 0.5, bottom);
+    context.lineTo(points[0][0] - 0.5, bottom);
+    context.globalAlpha = 0.1;
+    context.fill();
+    context.globalAlpha = 1;
+  }
 }
 
 // The curve, a scale of time, and where the player is, in seconds; of a part of the video, also which part it is.

@@ -341,7 +341,10 @@ onKeys({
   n: ["a note", () => note.focus()],
   p: ["protect its clip from being removed, or no longer", protect],
   z: ["undo", undo],
-  s: ["events like this one", () => { $("#like").open = !$("#like").open; }],
+  s: ["events like this one", () => {
+    $("#like").open = !$("#like").open;
+    $("#like").scrollIntoView({ block: "nearest" });
+  }],
   x: ["choose it, for one verdict on many", () => { if (current && mayReview) { current.box.checked = !current.box.checked; choose(current, false); } }],
   " ": ["play, pause", () => player.toggle()],
   ArrowLeft: ["a second back", () => player.seek(player.position - 1)],

@@ -49,7 +49,7 @@ async function search(isFurther = false) {
   const page = await get("events", { ...query(), cursor: isFurther ? next : null });
   if (mine !== asked) return; // something else was asked meanwhile
   next = page.next;
-  const cards = page.events.map(cardOf);
+  const cards = page.events.map((event) => cardOf(event));
   if (isFurther) found.append(...cards);
   else found.replaceChildren(...cards);
   const number = found.children.length;
