@@ -30,7 +30,8 @@ function draw() {
   [slider.value, exact.value] = [on, Number(on.toFixed(4))];
   const rate = hours ? number / hours : 0;
   $("#said").textContent = `From ${on.toFixed(3)}, until ${off.toFixed(3)}: ${count(number, "alarm")}, ${rate.toFixed(rate < 1 ? 2 : 1)} an hour. `
-    + (confirmed ? `Of ${count(confirmed, "confirmed event")} it would have raised ${met}.` : "No event of that time was confirmed.");
+    + (confirmed ? `Of ${count(confirmed, "confirmed event")} it would have raised ${met}.` : "No event of that time was confirmed.")
+    + (number > shown.alarms.length ? ` The newest ${shown.alarms.length} are listed and shaded.` : "");
   $("#message").textContent = message ? `Without what was confirmed: ${message}.` : "";
   if ($("#use")) $("#use").disabled = on >= 1;
   drawWeek();
