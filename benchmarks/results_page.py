@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from amiss.bench import BenchResult, DatasetResult, SystemResult
-from amiss.evaluation import METRIC_NAMES
+from amiss.evaluation import METRIC_NAMES, Comparison
 from amiss.files import write_text
 
 BLOCK = re.compile(r"(<!-- (?P<suite>\S+) (?P<dataset>\S+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 OF_FRAMES = ("auc", "ano_auc", "within", "ap")
 NOT_BEATEN = " ✗"
+SIGNIFICANT = 0.05  # marked by a star
 
 
 def write_page(page: Path, folders: Sequence[Path]) -> list[str]:
@@ -50,11 +51,16 @@ def write_page(page: Path, folders: Sequence[Path]) -> list[str]:
 
 
 def _lines(dataset: DatasetResult) -> Iterator[str]:
-    """Two tables: all systems with the shortcuts, and the comparisons."""
+    """All systems with the shortcuts; then the comparisons, where not all of them are with the first system."""
     has_frames = any("auc" in row.rows[row.shown][row.protocol] for row in dataset.systems)
     metrics = OF_FRAMES if has_frames else ("video_auc",)
     has_glances = any(row.glances for row in dataset.systems)
+    first = dataset.systems[0].name
+    with_first = {(found.a, found.metric): found for found in dataset.comparisons if found.b == first}
+    is_column = len(with_first) == len(dataset.comparisons) > 1
+    compared = list(dict.fromkeys(found.metric for found in dataset.comparisons)) if is_column else []
     header = ["system", "seeds", *(METRIC_NAMES[name] for name in metrics), f"95 %, {METRIC_NAMES[metrics[0]]}"]
+    header += [f"{METRIC_NAMES[metric]} - that of {first}, in points" for metric in compared]
     yield from _head([*header, *(["glance rank"] if has_glances else []), "parameters", "s per training"])
     for row in dataset.systems:
         values = row.rows[row.shown][row.protocol]
@@ -64,6 +70,10 @@ def _lines(dataset: DatasetResult) -> Iterator[str]:
             spread = f" ± {values[name].std:.3f}" if values[name].std else ""
             cells.append(f"{values[name].mean:.3f}{spread}{'' if beaten else NOT_BEATEN}")
         cells.append(_interval(values[metrics[0]].ci95))
+        for metric in compared:
+            found = with_first.get((row.name, metric))
+            clear = " \\*" if found and found.p_holm < SIGNIFICANT else ""
+            cells.append(f"{_points(found.difference)} ({_span(found)}){clear}" if found else "")
         if has_glances:
             cells.append(f"{row.glances.rank.mean:.3f}" if row.glances else "")
         yield _row([*cells, *_costs(row)])
@@ -71,18 +81,24 @@ def _lines(dataset: DatasetResult) -> Iterator[str]:
         reached = ["" if own[metric] is None else f"{own[metric]:.3f}" for metric in metrics]
         middle = next((row.glances.middle_rank for row in dataset.systems if row.glances), None)
         glances = [f"{middle:.3f}" if middle and name == "middle first" else ""] if has_glances else []
-        yield _row([f"*{name}*", "", *reached, _interval(own["ci95"].get(metrics[0])), *glances, "", ""])
+        interval = _interval(own["ci95"].get(metrics[0]))
+        yield _row([f"*{name}*", "", *reached, interval, *([""] * len(compared)), *glances, "", ""])
     yield ""
-    if not dataset.comparisons:
+    if is_column or not dataset.comparisons:
         return
     yield from _head(["paired, in points", "metric", "difference", "95 %", "p (Holm)"])
     for found in dataset.comparisons:
-        difference = f"{100 * found.difference:+.1f}"
-        low, high = (100 * end for end in found.ci95)
-        pair = f"{found.a} - {found.b}"
         p = "< 0.001" if found.p_holm < 0.001 else f"{found.p_holm:.3f}"
-        yield _row([pair, METRIC_NAMES[found.metric], difference, f"{low:+.1f} to {high:+.1f}", p])
+        yield _row([f"{found.a} - {found.b}", METRIC_NAMES[found.metric], _points(found.difference), _span(found), p])
     yield ""
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.1f}"
+
+
+def _span(found: Comparison) -> str:
+    return " to ".join(map(_points, found.ci95))
 
 
 def _costs(row: SystemResult) -> list[str]:

@@ -345,6 +345,24 @@ def test_one_failing_system_does_not_stop_the_others(tmp_path: Path) -> None:
     assert "the loss is" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_what_failed_is_told_and_run_again_only_on_request(tmp_path: Path) -> None:
+    make_data(tmp_path)
+    wild = {"recipe": "topk", "name": "wild", "set": {**QUICK, "optimiser.lr": 1e30}}
+    suite = write_suite(tmp_path, recipes=[{"recipe": "topk", "set": QUICK}, wild], seeds=1)
+    run_bench(suite, tmp_path / "out", workers=1)
+    (file,) = (tmp_path / "out" / "runs").glob("*/*/wild/*/failed.json")
+    told = json.loads(file.read_text())
+    assert "the loss is" in told["why"]
+    file.write_text(json.dumps({**told, "why": "it was too wild"}))
+    (failure,) = run_bench(suite, tmp_path / "out", workers=1)["failures"]
+    assert failure == "made-up, wild: it was too wild (failed before, and isn't run again without --retry)"
+    (failure,) = run_bench(suite, tmp_path / "out", workers=1, retry=True)["failures"]
+    assert "the loss is" in failure
+    file.write_text("{")  # damaged: nobody knows
+    (failure,) = run_bench(suite, tmp_path / "out", workers=1)["failures"]
+    assert "the loss is" in failure
+
+
 def test_command_prints_one_table(bench: tuple[Path, dict[str, Any]]) -> None:
     root, _ = bench
     result = CliRunner().invoke(app, ["bench", str(root / "suite.yaml"), "--out", str(root / "out"), "--workers", "1"])

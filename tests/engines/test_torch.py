@@ -161,7 +161,8 @@ def test_what_cannot_be_compiled_is_told(monkeypatch):
 def test_compile_is_for_torch(how):
     with pytest.raises(UsageError, match=r"--compile \(workers.compile\) is for engine torch"):
         create_engine(create_backbone("squeezenet1_1", "random"), "cpu", compiled=True, **how)
-    assert create_engine(create_backbone("motion"), "cpu", compiled=True).description == "torch cpu fp32"
+    with pytest.warns(UserWarning, match="--compile changes nothing: motion is a formula"):
+        assert create_engine(create_backbone("motion"), "cpu", compiled=True).description == "torch cpu fp32"
 
 
 KINDS = ("motion+r3d_18", "s3d", "swin3d_t", "mvit_v2_s", "i3d", "i3d_resnet50", "c3d", "mfnet", "resnet3d_18")

@@ -11,14 +11,16 @@ import torch
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
-from amiss.backbones import FeatureSpec
+from amiss.backbones import FeatureSpec, create_backbone
 from amiss.cli import app
-from amiss.datasets import Manifest, Video, read_manifest
+from amiss.datasets import Manifest, Video, read_manifest, write_manifest
 from amiss.detection import Calibration, Detector, Normalisation, Scoring
+from amiss.engines import create_engine
+from amiss.errors import UsageError
 from amiss.evaluation import ground_truth_vector
-from amiss.features import FeatureSetWriter, open_feature_set
+from amiss.features import FeatureSetWriter, import_features, open_feature_set
 from amiss.heads import create_head
-from amiss.jobs import evaluate_any, with_lengths
+from amiss.jobs import evaluate_any, extract, with_lengths
 from helpers.bench import make_data
 from helpers.videos import write_video
 
@@ -155,3 +157,60 @@ def test_smoothed_scores_are_also_measured_without(data: tuple[Path, Manifest]) 
     assert result["rows"]["smooth"]["within"] == result["within"] != plain["within"]
     assert result["rows"]["smooth, not smoothed"]["within"] == plain["within"]
     assert "rows" not in plain
+
+
+def some_detector(folder: Path, spec: FeatureSpec) -> Detector:
+    torch.manual_seed(0)
+    head = create_head("topk", spec.dim).eval()
+    made = Detector(spec, head, Normalisation("l2"), Calibration(0.5, "test", 1), {"videos": ["train01", "other"]})
+    made.save(folder)
+    return made
+
+
+def test_features_as_others_store_them_are_read_as_they_are(data: tuple[Path, Manifest]) -> None:
+    folder, manifest = data
+    stored = open_feature_set(folder / "features")
+    for video_id in stored.records:
+        (folder / "theirs").mkdir(exist_ok=True)
+        np.save(folder / "theirs" / f"{video_id}.npy", stored.load(video_id)[:, 0])
+    made = some_detector(folder / "made", imported_spec(folder / "theirs", folder / "imported"))
+    expected = evaluate_any(folder / "made", manifest, folder / "imported")
+    arguments = ["evaluate", str(folder / "made"), "--data", str(folder / "manifest.csv"), "--json"]
+    ran = CliRunner().invoke(app, [*arguments, "--features", str(folder / "theirs")])
+    assert ran.exit_code == 0, ran.stderr
+    assert json.loads(ran.stdout)["auc"] == expected["auc"]
+    assert made.spec.dim == stored.spec.dim
+
+
+def imported_spec(theirs: Path, out: Path) -> FeatureSpec:
+    """Import features; their spec."""
+    import_features(theirs, out)
+    return open_feature_set(out).spec
+
+
+def noise(seed: int) -> list[np.ndarray]:
+    pictures = np.random.default_rng(seed).integers(0, 256, (36, 48, 64, 3), dtype=np.uint8)
+    return list(pictures)
+
+
+def test_videos_without_a_split_are_measured_from_their_files(tmp_path: Path) -> None:
+    """Their features are those that `amiss extract` makes."""
+    videos = tuple(
+        Video(video_id=name, split="train", label=i % 2, path=write_video(tmp_path / f"{name}.mp4", noise(i)))
+        for i, name in enumerate(("train01", "b", "c", "d"))
+    )
+    write_manifest(Manifest(videos), tmp_path / "manifest.csv")
+    files = {video.video_id: video.path for video in videos if video.path is not None}
+    backbone = create_backbone("motion", stride=8)
+    extract(files, create_engine(backbone), tmp_path / "features")
+    some_detector(tmp_path / "made", backbone.spec)
+    arguments = ["evaluate", str(tmp_path / "made"), "--data", str(tmp_path / "manifest.csv"), "--json"]
+    with pytest.warns(UserWarning, match=r"trained on videos of the same ids as 1 of these \(train01\)"):
+        ran = CliRunner().invoke(app, [*arguments, "--split", "all"], catch_exceptions=False)
+    assert ran.exit_code == 0, ran.stderr
+    as_test = Manifest(tuple(replace(video, split="test") for video in videos))
+    expected = evaluate_any(tmp_path / "made", as_test, tmp_path / "features")
+    assert json.loads(ran.stdout)["video_auc"] == expected["video_auc"] != 0.5
+    moved = Manifest(tuple(replace(video, split="test", path=None) for video in videos))
+    with pytest.raises(UsageError, match="no video files of its test videos: name their features with --features"):
+        evaluate_any(tmp_path / "made", moved)

@@ -13,7 +13,7 @@ from amiss.detection import Detector, OnlineScorer
 from amiss.errors import UsageError
 from amiss.evaluation import glance_rank
 from amiss.features import FeatureSet
-from amiss.heads import HeadOutput
+from amiss.heads import HeadOutput, moments, top_quarter_means
 from amiss.training import PLUGINS, load_recipe, train
 from amiss.training._bags import resolve_recipe
 from amiss.training._clip_loss import clip_loss
@@ -117,6 +117,40 @@ def test_a_causal_student_learns_what_an_offline_teacher_scores(
     assert report.recipe == "tca-causal"
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     assert told[0][2] == "scoring clips to teach them"
+
+
+def test_where_nothing_can_be_held_out_a_teacher_trains_no_longer_either(tmp_path: Path) -> None:
+    data = make_data(tmp_path / "features", n=6)
+    teacher = load_recipe("topk", [*QUICK, "selection.holdout=0.15", "steps=400", "calibration.folds=0"])
+    teaching = {"teacher": teacher, "rounds": 0, "weight": 1.0}
+    recipe = teacher.model_copy(update={"teaching": load_recipe("topk").teaching.model_copy(update=teaching)})
+    selection = recipe.selection.model_copy(update={"fallback_steps": 20})
+    recipe = recipe.model_copy(update={"selection": selection})
+    assert train(recipe, *data, tmp_path / "run").steps == 20
+    trained = Detector.load(tmp_path / "run" / "last")
+    videos, own = data[0].split("train"), load_recipe(str(tmp_path / "run" / "recipe.yaml"))
+    assert own.teaching.teacher is not None
+    assert own.teaching.teacher.steps == 20
+    short = teacher.model_copy(update={"steps": 20})
+    expected = recipe.model_copy(update={"teaching": recipe.teaching.model_copy(update={"teacher": short})})
+    targets, others = (clip_targets(resolve_recipe(one, data[1]), videos, data[1], 20, 0) for one in (own, expected))
+    assert all((targets[video_id] == others[video_id]).all() for video_id in targets)
+    assert trained.provenance["step"] == 20
+
+
+def test_the_last_step_has_the_parts_of_the_selected_one_in_a_scale_of_its_own(
+    data: tuple[Manifest, FeatureSet], tmp_path: Path
+) -> None:
+    settings = ["selection.holdout=0.25", "selection.min_gain=0.9", "selection.smoothing=1", "optimiser.lr=0.05"]
+    recipe = load_recipe("topk", [*FEW_FOLDS, *settings, "scoring.change=always", "scoring.level=always"])
+    report = train(recipe, *data, tmp_path / "run")
+    assert report.selected_step < report.steps
+    last, selected = (Detector.load(tmp_path / "run" / name) for name in ("last", "selected"))
+    assert last.scoring.change == selected.scoring.change
+    logits = [last.head_logits(data[1].load(video_id)) for video_id in report.held_out]
+    assert last.scoring.logit == pytest.approx(moments(logits))
+    assert last.scoring.level == pytest.approx(moments(top_quarter_means(logits)))
+    assert last.scoring.logit[1] > selected.scoring.logit[1]
 
 
 def test_the_change_counts_where_labels_show_that_it_helps(data: tuple[Manifest, FeatureSet], tmp_path: Path) -> None:

@@ -20,15 +20,25 @@ from amiss.evaluation import bootstrap_metrics, score_frames, write_scores
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import append_line, write_json
 from amiss.jobs import score_videos
-from amiss.reading import check_values, read_json_lines, refusing
+from amiss.reading import check_values, read_json, read_json_lines, refusing
 from amiss.training import Recipe, train
 
-RESULTS = 4
+RESULTS = 5
 """Version of the code that decides a cell's numbers: heads, training, features, detection, evaluation, and this file.
 
 Raise it with every change of them after which a cell's numbers differ; cells of an earlier version are then run again.
 `tests/bench/test_numbers.py` pins the numbers of a small cell, and fails where it was forgotten.
 """
+
+_FAILURE = "failed.json"
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What a cell that failed left."""
+
+    key: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,19 @@ class Cell:
                     return True
         return False
 
+    @property
+    def failure(self) -> str | None:
+        """Why it failed when it was run last; None where it didn't, or nobody knows."""
+        try:
+            told = check_values(_Failure, read_json(self.folder / _FAILURE))
+        except ValueError:  # there is none, or it is damaged
+            return None
+        return told.why if told.key == self.key else None
+
+    def remember(self, why: str) -> None:
+        """Keep why it failed, so that it isn't run again before somebody asks for it."""
+        write_json(self.folder / _FAILURE, {"key": self.key, "why": why})
+
     def read(self) -> CellResult:
         """What it came to.
 
@@ -91,6 +114,7 @@ class Cell:
         its last checkpoint.
         """
         began = time.monotonic()
+        (self.folder / _FAILURE).unlink(missing_ok=True)
         features = open_feature_set(self.features)
         run = self.folder / "run"
         with warnings.catch_warnings(action="ignore"):  # about the data; the plan has told them once for all cells

@@ -3,7 +3,7 @@
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from amiss.bench._assemble import bench_result, dataset_result, system_result, unfinished_marks
@@ -19,7 +19,7 @@ from amiss.bench._tables import to_markdown
 from amiss.bench._workers import Workers
 from amiss.errors import AmissError, EvaluationError, OutputError, UsageError
 from amiss.evaluation import Comparison
-from amiss.executors import executor_for
+from amiss.executors import TaskLostError, executor_for
 from amiss.features import FeatureSet
 from amiss.files import write_json, write_text
 from amiss.jobs import OnProgress, silent
@@ -35,13 +35,14 @@ def run_bench(
     workers: int | None = None,
     cluster: str | None = None,
     minutes: float | None = None,
+    retry: bool = False,
     on_progress: OnProgress = silent,
 ) -> BenchResult:
     """Run a suite and write `results.json`, `results.md`, `report.html`; `runs/` and `features/` hold what led to them.
 
-    Finished cells (one recipe, feature set, seed and fold) are never run again; a killed run goes on where it was.
-    Cells of an earlier version of the code that decides numbers are run again, with a warning. The numbers don't depend
-    on the number of workers.
+    Finished cells (one recipe, feature set, seed and fold) are never run again, and those that failed only with
+    `retry`; a killed run goes on where it was. Cells of an earlier version of the code that decides numbers are run
+    again, with a warning. The numbers don't depend on the number of workers.
 
     Args:
         suite: YAML file, see `load_suite`.
@@ -51,6 +52,7 @@ def run_bench(
         cluster: of Ray, see `executor_for`; `out`, features and videos must have the same paths on its machines.
         minutes: after so many no further cell is begun, and what is finished is reported, by whole seeds; 0 = only
             report, None = run all.
+        retry: run cells again that failed before.
         on_progress: told cells done, of how many, and what is being done.
 
     Returns:
@@ -72,15 +74,18 @@ def run_bench(
         on_progress(0, 1, what)
 
     plan = make_plan(checked, file, folder, tell)
-    todo = [cell for cell in plan.cells if not cell.is_done]
+    missing = [cell for cell in plan.cells if not cell.is_done]
+    before = {} if retry else {cell.key: why for cell in missing if (why := cell.failure) is not None}
+    todo = [cell for cell in missing if cell.key not in before]
     _tell_of_earlier(todo)
     if workers is None and cluster is None:
         workers = min(default_workers(plan.data), max(len(todo), len(plan.systems)))
     with Workers(executor_for(cluster, workers, cpus=1)) as pool:
-        failed = _train(todo, plan, pool, None if minutes is None else time.time() + 60 * minutes, on_progress)
+        until = None if minutes is None else time.time() + 60 * minutes
+        failed = before | _train(todo, plan, pool, until, on_progress)
         whole, plan = plan, plan.finished(failed)
         subjects, marks = _subjects_of(plan)
-        failures = _failures(whole, failed)
+        failures = _failures(whole, failed, before)
         tell("metrics, intervals and comparisons")
         measured = pool.map(_measure, [(subject, checked.bootstrap) for subject in subjects])
         failures += [outcome for outcome in measured if isinstance(outcome, str)]
@@ -159,6 +164,8 @@ def _train(
         cell = todo[number]
         if error is not None:
             failed[cell.key] = str(error)
+            if not (error.transient or isinstance(error, OutputError | TaskLostError)):  # of the machine, not the cell
+                cell.remember(str(error))
         elif not cell.is_done:
             continue  # its time was over
         done += 1
@@ -183,13 +190,14 @@ def _compare(task: tuple[Sequence[Subject], int]) -> tuple[list[Comparison], lis
     return compare_subjects(*task)
 
 
-def _failures(plan: Plan, failed: dict[str, str]) -> list[str]:
-    """The systems with cells that failed, and why."""
+def _failures(plan: Plan, failed: dict[str, str], before: Collection[str]) -> list[str]:
+    """The systems with cells that failed, and why; `before`: keys of those that weren't run again."""
     found = []
     for system in plan.systems:
-        broken = [failed[cell.key] for cell in system.cells if cell.key in failed]
+        broken = [cell.key for cell in system.cells if cell.key in failed]
         if broken:
-            found.append(f"{system.data.dataset.label}, {system.name}: {broken[0]}")
+            again = " (failed before, and isn't run again without --retry)" if broken[0] in before else ""
+            found.append(f"{system.data.dataset.label}, {system.name}: {failed[broken[0]]}{again}")
     return found
 
 

@@ -29,6 +29,7 @@ def bench(
             min=0,
         ),
     ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Run trainings again that failed before.")] = False,
     as_json: Json = False,
 ) -> None:
     """Compare recipes, features and settings over seeds; writes tables and a report."""
@@ -38,7 +39,9 @@ def bench(
     from amiss.bench import bench_tables, run_bench  # with torch, which takes seconds: a wrong suite is told before
 
     with console.progress("bench") as on_progress:
-        results = run_bench(suite, out, workers=workers, cluster=cluster, minutes=minutes, on_progress=on_progress)
+        results = run_bench(
+            suite, out, workers=workers, cluster=cluster, minutes=minutes, retry=retry, on_progress=on_progress
+        )
     for mark in results.marks:
         console.warn(mark)
     if as_json:

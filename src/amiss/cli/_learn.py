@@ -1,7 +1,7 @@
 """Commands that learn and measure: train, evaluate."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -147,9 +147,20 @@ def _tell_source(recipe: "Recipe") -> None:
 def evaluate(
     what: Annotated[Path, typer.Argument(help="Run directory, detector, or scores (.json, .npz, .npy).")],
     data: Manifest,
-    features: Annotated[str | None, typer.Option(help="Feature set, for runs and detectors.", metavar=PLACE)] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="For runs and detectors: feature set, or features in another project's layout. Left out: they are "
+            "extracted from the videos, and not kept.",
+            metavar=PLACE,
+        ),
+    ] = None,
     protocol: Annotated[str, typer.Option(help="Protocol, see `amiss protocols`.")] = "exact",
     missing: MissingFeatures = "error",
+    split: Annotated[
+        Literal["test", "all"],
+        typer.Option(help="Which videos: the manifest's test videos, or all, as of a set without a split."),
+    ] = "test",
     out: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,
     plot: Annotated[
         bool, typer.Option("--plot", help="Figures beside it, in a folder of its name: ROC, PR, scores of each video.")
@@ -164,7 +175,15 @@ def evaluate(
     plots = out.with_suffix("") if plot and out is not None else None
     with console.progress("evaluate") as on_progress:
         result = evaluate_any(
-            what, data, features, protocol, missing=missing, out=out, plots=plots, on_progress=on_progress
+            what,
+            data,
+            features,
+            protocol,
+            missing=missing,
+            split=split,
+            out=out,
+            plots=plots,
+            on_progress=on_progress,
         )
     if as_json:
         console.print_json(result)

@@ -36,7 +36,7 @@ def create_engine(
         precision: `fp32`, `bf16`, `fp16` (CUDA only), `int8` (a network that `quantise` made; never taken by itself),
             or `auto`: bf16 for video networks where the device has arithmetic for it, else fp32.
             Features in bf16 agree with fp32 in direction (cosine at least 0.999, tested on CPUs), not in every digit.
-        compiled: networks run in torch, compiled by it, see `TorchEngine`.
+        compiled: networks run in torch, compiled by it, see `TorchEngine`; a warning says where there is none.
 
     Raises:
         UsageError: no such device, engine or precision, it isn't possible here, or not one thread.
@@ -53,6 +53,9 @@ def create_engine(
         )
     if compiled:
         engine = "torch"
+        if all(map(_is_formula, backbone.parts if isinstance(backbone, FusedBackbone) else [backbone])):
+            name = backbone.spec.backbone
+            warnings.warn(f"--compile changes nothing: {name} is a formula, without a network to compile", stacklevel=2)
     if device == "auto":
         device = "cpu" if engine == "openvino" or precision == "int8" or not torch.cuda.is_available() else "cuda"
     if not isinstance(backbone, FusedBackbone):
@@ -61,12 +64,16 @@ def create_engine(
     return FusedEngine(backbone.spec, parts)
 
 
+def _is_formula(backbone: Backbone) -> bool:
+    info = find_backbone(backbone.spec.backbone)
+    return info is not None and info.kind == "formula"
+
+
 def _create(
     backbone: Backbone, device: str, threads: int | None, engine: str, precision: str, compiled: bool
 ) -> Engine:
     choice = choose(backbone.spec.backbone, device, engine, precision)
-    info = find_backbone(backbone.spec.backbone)
-    if info is not None and info.kind == "formula":
+    if _is_formula(backbone):
         existing_device(device)
         formula = TorchEngine(backbone, "cpu", choice.precision)  # what it computes isn't written for anything else
         if not device.startswith("cpu"):

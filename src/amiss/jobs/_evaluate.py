@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from amiss.datasets import Manifest, first_names, read_manifest
 from amiss.detection import check_detector_folder
-from amiss.errors import DetectorError, UsageError
+from amiss.errors import DetectorError, UsageError, VideoError
 from amiss.evaluation import METRICS, Scores, read_scores
-from amiss.features import FeatureSet, open_feature_set
+from amiss.features import FeatureSet, import_features, open_feature_set
 from amiss.files import write_json
+from amiss.jobs._extract import extract
 from amiss.jobs._missing import Missing, with_features
 from amiss.jobs._progress import OnProgress, silent
 from amiss.jobs._score_videos import score_videos, with_lengths
@@ -109,6 +113,7 @@ def evaluate_any(
     protocol: str = "exact",
     *,
     missing: Missing = "error",
+    split: Literal["test", "all"] = "test",
     out: str | os.PathLike[str] | None = None,
     plots: str | os.PathLike[str] | None = None,
     on_progress: OnProgress = silent,
@@ -118,9 +123,12 @@ def evaluate_any(
     Args:
         what: path of a run directory, of a detector, or of scores.
         manifest: whose test videos are measured, or its file.
-        features: of them, or the folder; scores need none.
+        features: of them, or the folder, or features in another project's layout; None: of the videos themselves, by
+            the detector's own backbone. What is imported or extracted isn't kept. Scores need none.
         protocol: id, see `amiss protocols`.
         missing: whether test videos without features are an error, or left out and named in the notes.
+        split: `all`: every video is a test video, whatever the manifest says; a warning says where the detector was
+            trained on videos of the same ids.
         out: file that the result is written to as JSON.
         plots: folder for figures: ROC, precision-recall, and the scores of every test video against its ground truth
             (of a run, by the `selected` detector of the first seed).
@@ -134,16 +142,22 @@ def evaluate_any(
 
     Raises:
         DetectorError: `what` is none of these.
-        UsageError: a run or detector without a feature set.
-        ManifestError, FeatureError: manifest or features can't be read.
+        UsageError: a run or detector with neither features nor video files.
+        ManifestError, FeatureError, VideoError: manifest, features or videos can't be read.
+        WeightsError: those of the detector's backbone are missing.
     """
-    stored = features if isinstance(features, FeatureSet | None) else open_feature_set(features)
+    path = Path(what)
     read = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
+    if split == "all":
+        read = Manifest(tuple(replace(video, split="test") for video in read.videos), read.source)
     dropped: tuple[str, ...] = ()
-    if stored is not None and Path(what).is_dir():
-        read, dropped = with_features(read, stored, missing, "test")
-        read = with_lengths(read, stored, on_progress)
-    result, measured = _evaluate(Path(what), read, stored, protocol)
+    with _features_at_hand(path, features, read, missing, on_progress) as stored:
+        if stored is not None and path.is_dir():
+            read, dropped = with_features(read, stored, missing, "test")
+            read = with_lengths(read, stored, on_progress)
+        result, measured = _evaluate(path, read, stored, protocol)
+    if split == "all" and path.is_dir():
+        _warn_of_videos_trained_on(path, read)
     from amiss.evaluation import not_beaten  # with scikit-learn, once `what` has been found
 
     for row in (result, *result.get("rows", {}).values()):
@@ -161,6 +175,65 @@ def evaluate_any(
     return result
 
 
+@contextmanager
+def _features_at_hand(
+    path: Path,
+    features: FeatureSet | str | os.PathLike[str] | None,
+    manifest: Manifest,
+    missing: Missing,
+    on_progress: OnProgress,
+) -> Iterator[FeatureSet | None]:
+    """The features that `path` is evaluated on: stored ones, or made for this once; None where `path` is scores."""
+    if isinstance(features, FeatureSet) or not path.is_dir():
+        yield features if isinstance(features, FeatureSet | None) else open_feature_set(features)
+        return
+    if features is not None and ((Path(features) / "spec.json").is_file() or not os.path.lexists(features)):
+        yield open_feature_set(features)
+        return
+    with TemporaryDirectory(prefix="amiss-") as scratch:
+        folder = Path(scratch) / "features"
+        if features is not None:
+            import_features(features, folder)
+        else:
+            _extract_tests(_some_detector(path), manifest, folder, missing, on_progress)
+        yield open_feature_set(folder)
+
+
+def _extract_tests(
+    detector: Detector, manifest: Manifest, folder: Path, missing: Missing, on_progress: OnProgress
+) -> None:
+    """The features that a detector takes, of the test videos."""
+    videos = {v.video_id: v.path for v in manifest.split("test") if v.path is not None and v.path.exists()}
+    if not videos:
+        raise UsageError(
+            f"{manifest.source or 'the manifest'} has no video files of its test videos: name their features with "
+            "--features"
+        )
+    report = extract(videos, detector.prepare(), folder, on_progress)
+    if report.failed and missing == "error":
+        named = "; ".join(f"{name}: {why}" for name, why in list(report.failed.items())[:3])
+        raise VideoError(f"{len(report.failed)} videos can't be scored ({named}); --missing drop leaves them out")
+
+
+def _some_detector(path: Path) -> Detector:
+    """A detector, or the first one that a run selected."""
+    from amiss.detection import Detector
+
+    folder = next(iter(detector_folders(path).get("selected", ())), path)
+    check_detector_folder(folder)
+    return Detector.load(folder)
+
+
+def _warn_of_videos_trained_on(path: Path, manifest: Manifest) -> None:
+    known = set(_some_detector(path).provenance.get("videos", ()))
+    if seen := sorted(video.video_id for video in manifest.split("test") if video.video_id in known):
+        warnings.warn(
+            f"{path} was trained on videos of the same ids as {len(seen)} of these ({first_names(seen)}): if they are "
+            "the same videos, these numbers say nothing about others",
+            stacklevel=3,
+        )
+
+
 def _evaluate(
     path: Path, manifest: Manifest, features: FeatureSet | None, protocol: str
 ) -> tuple[dict[str, Any], dict[str, Measured]]:
@@ -168,8 +241,6 @@ def _evaluate(
     if path.exists() and not path.is_dir():
         result, measured = _measure(read_scores(path, manifest), manifest, protocol)
         return result.to_dict(), {path.stem: measured}
-    if features is None and path.is_dir():
-        raise UsageError(f"{path} is a folder: to evaluate a run or detector, name its feature set with --features")
     if features is not None and not (path / "detector.json").is_file() and detector_folders(path):
         results = _measure_run(path, manifest, features, protocol)
         rows = {kind: _over_seeds(seeds) for kind, seeds in results.items()}

@@ -15,7 +15,7 @@ from amiss.training._crossfit import Logits, OnFold, cross_fit
 from amiss.training._holdout import Split
 from amiss.training._out_of_fold import OutOfFold
 from amiss.training._recipe import Recipe
-from amiss.training._scoring import fit_scoring, scored_logits
+from amiss.training._scoring import fit_scoring, rescale, scored_logits
 
 
 def calibrate_detector(
@@ -29,9 +29,9 @@ def calibrate_detector(
 ) -> tuple[OutOfFold | None, dict[str, Logits], tuple[str, ...]]:
     """Give a detector its scoring, its map and its threshold, from videos that weren't trained on.
 
-    The held-out videos alone where there are enough of them or `on_fold` is None, when the scoring stays as it is;
-    else all, by cross-fitting. Where
-    that is impossible, scores stay the head's, and the threshold comes from the training videos themselves.
+    The held-out videos alone where there are enough of them or `on_fold` is None, when the scoring keeps its parts and
+    is only brought to the scale of this head; else all, by cross-fitting. Where that is impossible, scores stay the
+    head's, and the threshold comes from the training videos themselves.
 
     Returns:
         What these videos say, None where that is impossible; the logits of their clips; and what to know of the
@@ -52,6 +52,8 @@ def calibrate_detector(
     decided: tuple[str, ...] = ()
     if on_fold is not None:
         decided = fit_scoring(detector, recipe.scoring, split.fit + split.held_out, logits, features)
+    else:
+        detector.scoring = rescale(detector.scoring, logits)
     logits = scored_logits(detector, logits, features)
     if {video.label for video in videos if video.video_id in logits} != {0, 1}:
         detector.calibration = _threshold_from_training(detector, split.fit + split.held_out, features)

@@ -92,6 +92,9 @@ def clip_targets(
 ) -> dict[str, NDArray[np.float64]]:
     """What `teaching` wants the clips of videos to score, from scores by heads that weren't trained on them.
 
+    From the second turn on such a head was taught by scores of heads that were: what a video shows comes back to it in
+    others' targets. So these are for teaching alone; what `cross_fit` measures is free of it.
+
     Args:
         recipe: resolved; its `teaching` says who teaches.
         videos: usable training videos.

@@ -56,7 +56,8 @@ class SelectionSettings(Settings):
     """Least held-out videos per label. Where that would be more than a quarter of a label's videos nothing is held out,
     training runs for `fallback_steps`, and selected = last."""
     fallback_steps: Annotated[int, Field(ge=1)] = 100
-    """Most training steps where too few videos are there to hold any out: a batch then has each several times."""
+    """Most training steps, also of a teacher (`teaching`), where too few videos are there to hold any out: a batch then
+    has each several times."""
     by: Literal["clips", "spread", "glances"] = "clips"
     """What held-out videos are asked. `clips`: ROC-AUC over clips with the label of their video. `spread`: ROC-AUC over
     videos, by the standard deviation of a video's scores; it sees localisation better. `glances`: how high clicked
@@ -89,7 +90,8 @@ class TeachingSettings(Settings):
 
     rounds: Annotated[int, Field(ge=0)] = 0
     """Rounds of pseudo-labels: in each anomalous video the half of the clips that ranks highest is anomalous, the other
-    half normal; ranked by the round before, at first by the head as it is without. 0 = none."""
+    half normal; ranked by the round before, at first by the head as it is without. 0 = none. The head that ranks a
+    video wasn't trained on it; from the second round on what taught that head comes from heads that were."""
     teacher: "Recipe | None" = None
     """Recipe, by name or whole, whose scores are learned (0 in normal videos); one that sees the whole video may teach
     one that looks back alone."""

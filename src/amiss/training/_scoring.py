@@ -63,6 +63,16 @@ def fit_scoring(
     return (*notes, *_smoothing(settings))
 
 
+def rescale(scoring: Scoring, logits: Mapping[str, Logits]) -> Scoring:
+    """The same parts, in the scale that these logits have; `logits`: of clips [T] by video, of a head that the scoring
+    wasn't fitted to."""
+    if not logits or (scoring.change is None and scoring.level is None):
+        return scoring
+    own = [np.mean(rounds, axis=0) for rounds in logits.values()]
+    level = None if scoring.level is None else moments(top_quarter_means(own))
+    return replace(scoring, logit=moments(own), level=level)
+
+
 def scored_logits(detector: Detector, logits: Mapping[str, Logits], features: FeatureSet) -> dict[str, Logits]:
     """Logits of heads → what the detector's scoring makes of them."""
     if detector.scoring.is_plain:

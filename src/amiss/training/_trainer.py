@@ -67,8 +67,9 @@ def train_one(
         split = split_training(manifest, recipe.selection, seed, skipped)
         _check_clicks(recipe, split, glances, head.fits_at_once)
         _check_plugins(recipe, head, split)
-        steps = 1 if head.fits_at_once else min(recipe.steps, split.max_steps or recipe.steps)
-        recipe = recipe.model_copy(update={"steps": steps})
+        recipe = _with_most_steps(recipe, split.max_steps)
+        if head.fits_at_once:
+            recipe = recipe.model_copy(update={"steps": 1})
         run = RunFolder(Path(out), recipe, identity, resume=resume)
         if (finished := run.read_report()) is not None:
             return finished
@@ -150,6 +151,16 @@ def train_one(
     report = replace(report, remarks=remarks_on(report, manifest))
     run.finish(report)
     return report
+
+
+def _with_most_steps(recipe: Recipe, most: int | None) -> Recipe:
+    """The recipe, and who teaches it, with so many training steps at most; None = as they are."""
+    if most is None:
+        return recipe
+    teaching = recipe.teaching
+    if teaching.teacher is not None:
+        teaching = teaching.model_copy(update={"teacher": _with_most_steps(teaching.teacher, most)})
+    return recipe.model_copy(update={"steps": min(recipe.steps, most), "teaching": teaching})
 
 
 def _check_clicks(recipe: Recipe, split: Split, glances: Glances | None, fits_at_once: bool) -> None:
