@@ -252,6 +252,17 @@ def test_spread_sees_when_and_not_which_video() -> None:
     assert found.value(SelectionSettings()) == found.clip_auc
 
 
+def test_scores_that_are_rounded_alike_are_ordered_by_their_logits() -> None:
+    logits = [np.array([40.0, 50.0, 30.0]), np.array([60.0, 45.0, 70.0])]
+    scores = [np.ones(3), np.ones(3)]
+    bags, labels, clicks = np.array([0.1, 0.2]), np.array([0, 1]), [np.empty(0), np.array([1.0])]
+    assert HeldOutScore.of(scores, bags, labels, clicks).clip_auc == 0.5
+    found = HeldOutScore.of(scores, bags, labels, clicks, logits)
+    assert found.clip_auc == pytest.approx(8 / 9)
+    assert found.glance_rank == 1
+    assert found.spread == 0.5
+
+
 def test_glance_rank_of_held_out_bags() -> None:
     scores = [np.array([0.1, 0.4, 0.2, 0.3]), np.array([0.5, 0.1, 0.0, 0.2])]
     clicks = [np.array([0.3, 1.0]), np.empty(0)]  # the second of four, and the last

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from amiss.errors import AmissError
-from amiss.heads import Head, LossTerms, crop_mean
+from amiss.heads import Head, LossTerms, crop_mean, mean_logits
 from amiss.training._bags import Bags
 from amiss.training._clip_loss import clip_loss
 from amiss.training._glance_loss import glance_loss
@@ -172,21 +173,24 @@ class TrainingLoop:
     def _score_held_out(self) -> HeldOutScore:
         self.head.eval()
         self.head.finish()
-        scores, masks, bag_scores = [], [], []
+        logits, masks, bag_scores = [], [], []
         with torch.inference_mode():
             for start in range(0, len(self.held_out), _EVALUATION_BAGS):
                 chunk = range(start, min(start + _EVALUATION_BAGS, len(self.held_out)))
                 x_BTD, mask, _ = (tensor.to(self.device) for tensor in self.held_out.batch(chunk))
                 output = self.head(x_BTD, mask)
-                scores.append(crop_mean(output.scores, self.crops).double())
+                logits.append(mean_logits(output, self.crops))
                 masks.append(mask[:: self.crops])
                 bag_scores.append(crop_mean(output.bag_score, self.crops).double())
         rows = [
             row[real]
-            for mean_BT, real_BT in zip(scores, masks, strict=True)  # moved when all are there
+            for mean_BT, real_BT in zip(logits, masks, strict=True)  # moved when all are there
             for row, real in zip(mean_BT.cpu().numpy(), real_BT.cpu().numpy(), strict=True)
         ]
-        return HeldOutScore.of(rows, torch.cat(bag_scores).cpu().numpy(), self.held_out.labels, self.held_out.clicks)
+        bags = torch.cat(bag_scores).cpu().numpy()
+        return HeldOutScore.of(
+            [expit(row) for row in rows], bags, self.held_out.labels, self.held_out.clicks, logits=rows
+        )
 
     def head_now(self) -> Head:
         """A copy of the head as it is, ready to score, on the CPU."""

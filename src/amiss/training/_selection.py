@@ -35,13 +35,19 @@ class HeldOutScore:
         bag_scores: NDArray[np.floating],
         labels: NDArray[np.intp],
         clicks: Sequence[NDArray[np.float64]] = (),
+        logits: Sequence[NDArray[np.floating]] | None = None,
     ) -> Self:
-        """Measure scores [T] of each video and bag scores [B] against labels [B], and clicks, see `Bags.clicks`."""
-        clip_labels = np.repeat(labels, [len(s) for s in scores])
-        clip_auc = roc_auc_score(clip_labels, np.concatenate(scores))
+        """Measure scores [T] of each video and bag scores [B] against labels [B], and clicks, see `Bags.clicks`.
+
+        `logits` [T] order clips where scores of a head that is sure of itself are rounded to 1, many of them alike;
+        None = the scores do.
+        """
+        order = scores if logits is None else logits
+        clip_labels = np.repeat(labels, [len(own) for own in order])
+        clip_auc = roc_auc_score(clip_labels, np.concatenate(order))
         ranks = [
             glance_rank(own, np.minimum((at * len(own)).astype(np.intp), len(own) - 1))
-            for own, at in zip(scores, clicks, strict=bool(clicks))
+            for own, at in zip(order, clicks, strict=bool(clicks))
             if len(at) and len(own) > 1
         ]
         rank = float(np.mean(ranks)) if ranks else None
