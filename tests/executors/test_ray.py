@@ -91,7 +91,10 @@ def nodes() -> Iterator[Nodes]:
         patch.setenv(
             "PYTHONPATH", os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
         )
-        nodes = Nodes()
+        try:
+            nodes = Nodes()
+        except Exception:  # Ray's own: on a busy machine a node may not be there within its 30 s
+            nodes = Nodes()
         yield nodes
         nodes.close()
 

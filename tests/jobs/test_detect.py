@@ -194,15 +194,16 @@ def test_features_of_others_take_length_and_rate_from_the_video(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_processes_score_and_extract_as_this_one_does(tmp_path: Path, detector: Detector) -> None:
+def test_processes_score_and_extract_as_this_one_does(tmp_path: Path) -> None:
     (tmp_path / "v" / "pictures").mkdir(parents=True)
     for i in range(40):
         Image.fromarray(numbered(i)).save(tmp_path / "v" / "pictures" / f"{i}.png")
     for name in "abc":
         write_video(tmp_path / "v" / f"{name}.mp4", 50)
     (tmp_path / "v" / "wrong.mp4").write_bytes(b"no video")
-    detector.spec = create_backbone("motion").spec
-    detector.save(tmp_path / "detector")
+    spec = create_backbone("motion").spec
+    head = create_head("topk", spec.dim).eval()
+    Detector(spec, head, Normalisation("none"), Calibration(0.5, "by hand", 1)).save(tmp_path / "detector")
     for workers in (1, 2):
         out = tmp_path / f"scores{workers}"
         report = detect_targets([tmp_path / "v"], tmp_path / "detector", out=out, workers=workers, fps=12.5)

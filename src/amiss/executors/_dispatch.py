@@ -197,7 +197,7 @@ class PoolRun(Run):
             self._idle_since_s = now_s
         elif 0 <= self._idle_since_s < now_s - _TELL_WAITING_S:
             self._idle_since_s = float("inf")
-            warnings.warn(f"waiting for workers: {self._pool.where} has had no room for them yet", Notice, stacklevel=4)
+            warnings.warn(f"waiting for workers: on {self._pool.where} none is ready yet", Notice, stacklevel=4)
 
 
 def _lost(task: _Task, reason: str) -> str:
