@@ -12,7 +12,7 @@ from typing import Any
 from amiss.errors import AmissError, Notice
 from amiss.executors._base import Job
 
-_STEP_S = 0.2
+_STEP_S = 0.02  # who asks may hold up others meanwhile
 _SHARES_S = 0.5  # at least between two messages of how far a task is
 
 
