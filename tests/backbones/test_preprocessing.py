@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import av
 import numpy as np
 import pytest
@@ -7,6 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amiss.backbones import FeatureSpec, Preprocessing, create_backbone, find_backbone
+from amiss.backbones._preprocessing import CROPS
+from amiss.backbones._presets import PRESETS
+from amiss.backbones._transformers import NETWORKS
 from amiss.backbones.weights import Unfetched
 from amiss.errors import UsageError
 from amiss.video._planes import PlanesConverter
@@ -183,22 +188,56 @@ def test_planes_give_the_colours_that_libav_makes(height, width, colourspace, is
     assert (found - plain(RgbConverter(picture)(picture)[None])).abs().max() <= 1  # on x86 there is no difference
 
 
-def all_preprocessings():
-    cases = [(name, "default") for name in ("c3d", "i3d", "i3d_resnet50", "mfnet", "resnet3d_50", "r3d_18", "swin3d_t")]
-    cases += [("squeezenet1_1", "default"), ("s3d", "default"), ("mvit_v2_s", "default"), ("densenet3d_121", "default")]
-    cases += [("i3d_resnet50", "gottimukkala"), ("i3d_resnet50", "nonlocal")]
-    cases += [("c3d", "ekosman"), ("c3d", "topk"), ("c3d", "nevinbaiju")]
-    return [*cases, ("resnet3d_50", "hara2018"), ("resnet3d_50", "hara2020")]
+DEFAULTS = ("c3d", "i3d", "i3d_resnet50", "mfnet", "resnet3d_50", "r3d_18", "swin3d_t", "s3d", "mvit_v2_s",
+            "densenet3d_121", "squeezenet1_1")  # fmt: skip
+PUBLISHED = {
+    f"{preset}: {names[0]}": (names[0].replace("*", "50"), preset)
+    for preset, published in PRESETS.items()
+    for names, _ in published.networks
+}
 
 
-@pytest.mark.parametrize(("name", "preset"), all_preprocessings())
-def test_on_a_device_every_preset_gives_what_it_gives_in_memory(name, preset):
-    """Directions of the inputs: one grey level of few pixels is all that may differ."""
+def built(name, preset="default"):
     published = [weights for weights in find_backbone(name).weights if weights not in ("default", "random", "FILE")]
-    backbone = create_backbone(name, Unfetched(published[0]) if published else "random", preset=preset)
+    return create_backbone(name, Unfetched(published[0]) if published else "random", preset=preset)
+
+
+def check_on_device(own):
+    """Directions of the inputs: one grey level of few pixels is all that may differ."""
     frames = np.kron(clip(30, 40), np.ones((1, 8, 8, 1), np.uint8))  # 240x320, with edges
-    preprocessing = backbone.preprocessing
-    expected, found = preprocessing(frames), preprocessing.on_device(torch.from_numpy(preprocessing.used(frames)))
-    assert torch.nn.functional.cosine_similarity(found.double().flatten(), expected.double().flatten(), dim=0) > 0.99999
-    level = (preprocessing.value_range[1] - preprocessing.value_range[0]) / 255 / min(preprocessing.std or (1.0,))
-    assert (found - expected).abs().max() <= 1.01 * level
+    for crops in (1,) if own.crop is None else CROPS:
+        preprocessing = replace(own, crops=crops)
+        expected, found = preprocessing(frames), preprocessing.on_device(torch.from_numpy(preprocessing.used(frames)))
+        assert len(found) == crops
+        a, b = found.double().flatten(), expected.double().flatten()
+        assert torch.nn.functional.cosine_similarity(a, b, dim=0) > 0.99999
+        level = (own.value_range[1] - own.value_range[0]) / 255 / min(own.std or (1.0,))
+        assert (found - expected).abs().max() <= 1.01 * level
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_on_a_device_every_backbone_sees_what_it_sees_in_memory(name):
+    check_on_device(built(name).preprocessing)
+
+
+@pytest.mark.parametrize("card", NETWORKS, ids=lambda card: card.name)
+def test_on_a_device_transformers_see_what_they_see_in_memory(card):
+    check_on_device(card.preprocessing)
+
+
+@pytest.mark.parametrize(("name", "preset"), PUBLISHED.values(), ids=PUBLISHED)
+def test_on_a_device_every_preset_gives_what_it_gives_in_memory(name, preset):
+    check_on_device(PRESETS[preset].preprocessing(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "preset"), [*((name, "default") for name in DEFAULTS), *PUBLISHED.values()])
+def test_on_a_device_every_preset_gives_the_same_features(name, preset):
+    backbone = built(name, preset)
+    own = backbone.preprocessing
+    preprocessing = own if own.crop is None else replace(own, crops=5)  # of ten the others are mirrored
+    frames = np.kron(clip(30, 40, frames=backbone.spec.clip_len), np.ones((1, 8, 8, 1), np.uint8))
+    used = torch.from_numpy(preprocessing.used(frames))
+    with torch.inference_mode():
+        for a, b in zip(preprocessing(frames), preprocessing.on_device(used), strict=True):
+            assert torch.nn.functional.cosine_similarity(backbone(a[None]), backbone(b[None])).min() > 0.9999

@@ -11,9 +11,12 @@ from safetensors.torch import save_file
 
 from amiss.backbones import _transformers as module
 from amiss.backbones import create_backbone, list_backbones, list_weights
+from amiss.backbones._presets import apply_preset
 from amiss.engines import TorchEngine, create_engine
 from amiss.errors import UsageError, WeightsError
+from amiss.features import extract_video
 from helpers import ROOT
+from helpers.videos import write_video
 
 transformers = pytest.importorskip("transformers")
 FRAMES = np.random.RandomState(0).randint(0, 256, (16, 40, 60, 3)).astype(np.uint8)
@@ -75,6 +78,26 @@ def test_features_are_what_the_package_gives(tiny, tmp_path):
     features = backbone.encode(FRAMES)
     assert features.shape == (1, backbone.spec.dim)
     torch.testing.assert_close(features, expected_features(name, network, x))
+
+
+def test_native_clips_of_64_frames_are_what_the_package_gives(tmp_path):
+    """A file of 20 frames a second, of which V-JEPA 2 sees every fifth, 64 of them."""
+    (card,) = (card for card in module.NETWORKS if card.name == "vjepa2_l")
+    small = replace(card.preprocessing, resize=36, crop=32)
+    card = replace(card, config=TINY["vjepa2_l"], dim=32, preprocessing=small)
+    network = whole("vjepa2_l")
+    save_file({n: t.contiguous() for n, t in network.state_dict().items()}, tmp_path / "w.safetensors")
+    backbone = module.entry_for(card).create(tmp_path / "w.safetensors", 1)
+    apply_preset(backbone, "native")
+    assert (backbone.spec.clip_len, backbone.spec.frame_rate) == (64, 4.0)
+    pictures = np.random.RandomState(0).randint(0, 256, (400, 10, 15, 3)).repeat(4, 1).repeat(4, 2).astype(np.uint8)
+    path = write_video(tmp_path / "a.mkv", pictures, fps=20, codec="ffv1", pix_fmt="bgr0")
+    found = extract_video(path, TorchEngine(backbone, "cpu")).features
+    frames = pictures[::5]
+    expected = [frames[:64], np.concatenate([frames[64:], frames[-1:].repeat(48, 0)])]  # the last one is repeated
+    for row, seen in zip(found, expected, strict=True):
+        x = small(seen)
+        torch.testing.assert_close(torch.from_numpy(row), expected_features("vjepa2_l", network, x))
 
 
 def test_older_names_of_videomae_are_read(tmp_path):

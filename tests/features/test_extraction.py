@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from amiss.backbones import Backbone, FeatureSpec, Preprocessing, create_backbone
-from amiss.engines import TorchEngine, create_engine
+from amiss.backbones import Backbone, FeatureSpec, Preprocessing, create_backbone, fused_spec
+from amiss.engines import FusedEngine, TorchEngine, create_engine
 from amiss.errors import VideoError
 from amiss.features import ExtractedVideo, FeatureSetWriter, extract_video, extract_videos, open_feature_set
 from amiss.features import _readers as module
@@ -89,16 +89,18 @@ class OnDevice(TorchEngine):
             return (preprocessing.on_device(torch.tensor(preprocessing.used(planes, yuv)), yuv),)
 
 
-@pytest.mark.parametrize("apart", ["1", "0"])
-def test_planes_of_the_decoder_give_the_features_of_its_pictures(tmp_path, monkeypatch, apart):
+@pytest.mark.parametrize(("apart", "is_fused"), [("1", False), ("0", True)])
+def test_planes_of_the_decoder_give_the_features_of_its_pictures(tmp_path, monkeypatch, apart, is_fused):
     monkeypatch.setenv("AMISS_DECODE_WORKER", apart)
     blocks = np.random.RandomState(0).randint(0, 256, (40, 12, 16, 3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
     turned = write_video(tmp_path / "turned.mp4", blocks[:20], rotation=90)  # comes as RGB
     videos = {"a": write_video(tmp_path / "a.mp4", blocks), "b": write_video(tmp_path / "b.mp4", 20), "turned": turned}
-    engine = OnDevice(Averages(), "cpu")
+    part, in_memory = OnDevice(Averages(), "cpu"), TorchEngine(Averages(), "cpu")
+    engine = FusedEngine(fused_spec([part.spec] * 2), [part, part]) if is_fused else part
+    reference = FusedEngine(engine.spec, [in_memory, in_memory]) if is_fused else in_memory
     found = dict(extract_videos(videos.items(), engine))
-    expected = dict(extract_videos(videos.items(), TorchEngine(Averages(), "cpu")))
-    assert engine.n_planes == 3 + 2
+    expected = dict(extract_videos(videos.items(), reference))
+    assert part.n_planes == (3 + 2) * (1 + is_fused)
     for name in videos:
         assert found[name].n_frames == expected[name].n_frames
         assert np.abs(found[name].features - expected[name].features).max() < 1 / 255

@@ -1,6 +1,7 @@
 """A long video that several readers share: features as in one go, and in one go where that isn't so."""
 
 import os
+import re
 import signal
 
 import numpy as np
@@ -121,6 +122,19 @@ def test_where_no_processes_are_used_this_is_said_once(path, engine, parts_read,
     assert len(told) == 1
     assert [video.n_frames for video in found.values()] == [N_FRAMES] * 2
     assert not any(parts_read)
+
+
+def test_a_video_that_needs_too_much_memory_fails_by_name_alone(tmp_path, engine, monkeypatch):
+    large = write_video(
+        tmp_path / "large.mkv", np.zeros((2, 3000, 4000, 3), np.uint8), codec="mjpeg", pix_fmt="yuvj420p"
+    )
+    videos = {"a": write_video(tmp_path / "a.mp4", 40), "large": large, "b": write_video(tmp_path / "b.mp4", 56)}
+    monkeypatch.setenv("AMISS_DECODE_MEMORY_MB", "512")
+    monkeypatch.setenv("AMISS_CLIP_PIXELS", "36000000")  # as they are: 16 frames of a clip are 576 MB
+    report = extract(videos, engine, tmp_path / "features")
+    assert sorted(report.done) == ["a", "b"]
+    said = r"large\.mkv: decoding needs more than 512 MB of memory; AMISS_DECODE_MEMORY_MB allows more"
+    assert re.search(said, report.failed["large"])
 
 
 def test_workers_that_are_killed_lose_no_finished_video(path, tmp_path, engine, monkeypatch):

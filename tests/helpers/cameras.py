@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from amiss.detection import AlarmSettings
+from amiss.detection import AlarmSettings, Detector
+from amiss.engines import Engine
 from amiss.video import Backoff
 from amiss.watch import CameraEvent
 from amiss.watch.camera import CameraWorker, ClipScored, DetectorIdentity, EnginePool
@@ -29,12 +30,19 @@ class Wall:
         self.workers: list[CameraWorker] = []
 
     def watch(
-        self, url: str, name: str = "yard", *, once: bool = False, backoff: Backoff = FAST, **settings: object
+        self,
+        url: str,
+        name: str = "yard",
+        *,
+        once: bool = False,
+        backoff: Backoff = FAST,
+        detector: Detector | None = None,
+        **settings: object,
     ) -> CameraWorker:
         worker = CameraWorker(
             name,
             camera_settings(url, self.roll_s, **settings),
-            brightness_detector(self.pool.engine.spec),
+            detector or brightness_detector(self.pool.engine.spec),
             self.pool,
             self.media,
             once=once,
@@ -62,7 +70,7 @@ def camera_settings(url: str, roll_s: float = 0.4, **settings: object) -> Camera
 
 
 @contextmanager
-def wall(media: Path | None = None, engine: BrightnessEngine | None = None, *, roll_s: float = 0.4) -> Iterator[Wall]:
+def wall(media: Path | None = None, engine: Engine | None = None, *, roll_s: float = 0.4) -> Iterator[Wall]:
     pool = EnginePool(engine or BrightnessEngine())
     made = Wall(media, pool, roll_s)
     try:

@@ -1,6 +1,6 @@
 """A fusion whose parts run in engines of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,19 +36,19 @@ class FusedEngine(Engine):
             engine.limit_batch(n_clips)
 
     def prepare(self, frames: NDArray[np.uint8]) -> Prepared:
+        return self._by_parts(frames, lambda engine, view: engine.prepare(view))
+
+    def prepare_planes(self, planes: NDArray[np.uint8], yuv: Yuv) -> Prepared:
+        return self._by_parts(planes, lambda engine, view: engine.prepare_planes(view, yuv))
+
+    def _by_parts(
+        self, frames: NDArray[np.uint8], prepare: Callable[[Engine, NDArray[np.uint8]], Prepared]
+    ) -> Prepared:
         return tuple(
             tensor
             for engine in self._engines
             for view in views_of_part(frames, self.spec, engine.spec)
-            for tensor in engine.prepare(view)
-        )
-
-    def prepare_planes(self, planes: NDArray[np.uint8], yuv: Yuv) -> Prepared:
-        return tuple(
-            tensor
-            for engine in self._engines
-            for view in views_of_part(planes, self.spec, engine.spec)
-            for tensor in engine.prepare_planes(view, yuv)
+            for tensor in prepare(engine, view)
         )
 
     def run(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:

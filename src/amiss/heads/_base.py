@@ -6,6 +6,7 @@ Shape letters: B bags · T clips (or segments) of a bag · D feature dim.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,19 @@ class Head(nn.Module, ABC):
 
 
 def full_mask(features: Tensor) -> Tensor:
-    """[B, T] of True: every clip of `features` [B, T, D] is real."""
-    return torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+    """[B, T] of True: every clip of `features` [B, T, D] is real. All share one value, see `is_full`."""
+    return _true(features.device).expand(features.shape[:2])
+
+
+def is_full(mask: Tensor) -> bool:
+    """Whether every clip is real. A mask that `full_mask` made is known by its memory: no GPU is waited for."""
+    return mask.data_ptr() == _true(mask.device).data_ptr() or bool(mask.all())
+
+
+@cache
+def _true(device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # training may use it later
+        return torch.ones((), dtype=torch.bool, device=device)
 
 
 def crop_mean(scores: Tensor, crops: int) -> Tensor:

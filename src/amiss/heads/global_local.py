@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from amiss.heads._base import is_full
 from amiss.heads._head_options import Dropout, HeadOptions
 
 _REACH = 50  # clips; beyond it the local weight, e^(-50 / e) = 1e-8, is lost to float32
@@ -26,7 +27,7 @@ _AT_ONCE = 256  # clips up to which all pairs are weighted by one matrix product
 def attend(query_BHTC: Tensor, key_BHTC: Tensor, value_BHTC: Tensor, *, mask_BT: Tensor) -> Tensor:
     """softmax(q kᵀ / √C) v over the real clips of each bag → [B, H, T, C]; in memory that grows with T, not T²."""
     bias = None
-    if not mask_BT.all():
+    if not is_full(mask_BT):
         lowest = torch.finfo(query_BHTC.dtype).min  # not -inf: a bag without real clips would give NaN
         bias = torch.zeros(mask_BT.shape, dtype=query_BHTC.dtype, device=mask_BT.device)
         bias = bias.masked_fill(~mask_BT, lowest)[:, None, None].expand(-1, 1, mask_BT.shape[1], -1)

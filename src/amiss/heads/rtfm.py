@@ -3,7 +3,7 @@
 Source: Tian et al., "Weakly-supervised Video Anomaly Detection with Robust Temporal Feature Magnitude Learning", ICCV
 2021 (arXiv 2101.10030), equations 3-7; github.com/tianyu0207/RTFM.
 
-Shape letters: B bags · T clips · D feature dim · R rows = bags x crops · K selected clips · P pairs of bags.
+Shape letters: B bags · T clips · D feature dim · R rows = bags x crops · K selected clips · C crops.
 """
 
 import torch
@@ -23,11 +23,18 @@ from amiss.heads.temporal import (
 )
 
 
-def magnitude_term(normal_PD: Tensor, anomalous_PD: Tensor, margin: float) -> Tensor:
-    """mean_i (|m - ‖a_i‖| + ‖n_i‖)², n_i and a_i mean selected features of the i-th bags: equation 5 as coded."""
-    normal_P: Tensor = vector_norm(normal_PD, dim=1)
-    anomalous_P: Tensor = vector_norm(anomalous_PD, dim=1)
-    return ((margin - anomalous_P).abs() + normal_P).square().mean()
+def magnitude_term(selected_BCD: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """mean_i (|m - ‖a_i‖| + ‖n_i‖)², n_i and a_i selected features of the i-th normal and anomalous bag: equation 5 as
+    coded. Bags without a partner are left out; all sizes are known, so that no GPU is asked for one.
+    """
+    magnitude_BC: Tensor = vector_norm(selected_BCD, dim=2)[labels.argsort(stable=True)]  # the normal ones first
+    n_normal = (labels == 0).sum()
+    place_B = torch.arange(len(labels), device=labels.device)
+    partner_B = place_B + n_normal
+    is_pair_B = (place_B < n_normal) & (partner_B < len(labels))
+    anomalous_BC = magnitude_BC[partner_B.clamp(max=len(labels) - 1)]
+    terms_B = ((margin - anomalous_BC).abs() + magnitude_BC).square().mean(dim=1)
+    return torch.where(is_pair_B, terms_B, 0).sum() / is_pair_B.sum()
 
 
 class RTFMOptions(TemporalOptions):
@@ -84,16 +91,14 @@ class RTFMHead(TemporalHead):
         """BCE of video scores + α · magnitude + sparsity and smoothness of the anomalous bags."""
         weights = self.settings
         video_scores, selected_RD = self.select(output, crops)
-        selected = selected_RD.reshape(len(labels), crops, -1)
-        pairs = min(int((labels == 0).sum()), int((labels == 1).sum()))
-        normal, anomalous = (selected[labels == label][:pairs].flatten(0, 1) for label in (0, 1))
-        scores_AT = crop_mean(output.scores, crops)[labels == 1]
-        mask_AT = output.extras["mask"][::crops][labels == 1]
+        selected_BCD = selected_RD.reshape(len(labels), crops, -1)
+        anomalous_B1 = labels[:, None] == 1
+        scores_BT, mask_BT = crop_mean(output.scores, crops), output.extras["mask"][::crops]
         return LossTerms(
             {
                 "classification": F.binary_cross_entropy(video_scores, labels.to(video_scores.dtype)),
-                "magnitude": weights.alpha * magnitude_term(normal, anomalous, weights.margin),
-                "sparsity": weights.sparsity * flat_sparsity(scores_AT),
-                "smoothness": weights.smoothness * flat_smoothness(scores_AT, mask_AT),
+                "magnitude": weights.alpha * magnitude_term(selected_BCD, labels, weights.margin),
+                "sparsity": weights.sparsity * flat_sparsity(scores_BT * anomalous_B1),
+                "smoothness": weights.smoothness * flat_smoothness(scores_BT, mask_BT & anomalous_B1),
             }
         )

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from amiss.heads._base import is_full
 from amiss.heads._head_options import Count, Dropout, HeadOptions, HeadWithOptions
 
 
@@ -31,10 +32,12 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
+    _n_batches: int | None = None
+    """The same number where it is known: a GPU would be waited for."""
 
     def forward(self, x_BCT: Tensor, mask_BT: Tensor) -> Tensor:  # type: ignore[override]
         """Normalise x [B, C, T]; padded clips come out as zero."""
-        if mask_BT.all():
+        if is_full(mask_BT):
             return self._normalise(x_BCT)
         if not self.training:
             return self._normalise(x_BCT) * mask_BT[:, None]
@@ -43,11 +46,16 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             torch.zeros_like(x_BTC).masked_scatter(mask_BT[..., None], self._normalise(x_BTC[mask_BT])).transpose(1, 2)
         )
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._n_batches = None
+        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[no-untyped-call]
+
     def _normalise(self, x: Tensor) -> Tensor:
         share = 0.0
         if self.training:
+            self._n_batches = (int(self.num_batches_tracked) if self._n_batches is None else self._n_batches) + 1
             self.num_batches_tracked += 1
-            share = max(self.momentum, 1 / int(self.num_batches_tracked))
+            share = max(self.momentum, 1 / self._n_batches)
         return F.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, self.training, share, self.eps
         )
@@ -167,12 +175,23 @@ def mil_count(mask_BT: Tensor) -> Tensor:
     return mask_BT.sum(dim=1) // 16 + 1
 
 
-def select_top(ranked_BT: Tensor, mask_BT: Tensor, k: int | Tensor) -> tuple[Tensor, Tensor]:
-    """The k (or k[b]) real clips of largest value in each bag → index [B, K], weight [B, K]: 0 for none."""
-    k_B1 = torch.as_tensor(k, device=mask_BT.device).reshape(-1, 1)
-    most = min(int(k_B1.max()), ranked_BT.shape[1])
+def select_top(ranked_BT: Tensor, mask_BT: Tensor, k: int | Tensor, most: int | None = None) -> tuple[Tensor, Tensor]:
+    """The k (or k[b]) real clips of largest value in each bag → index [B, K], weight [B, K]: 0 for none.
+
+    Args:
+        ranked_BT: values.
+        mask_BT: which clips are real.
+        k: how many.
+        most: what no k[b] is above; without it a GPU is asked for the largest, and waited for.
+    """
+    if isinstance(k, Tensor):
+        k = k[:, None]
+        most = int(k.max()) if most is None else most
+    else:
+        most = k
+    most = min(most, ranked_BT.shape[1])
     index_BK = ranked_BT.masked_fill(~mask_BT, -torch.inf).topk(most, dim=1).indices
-    wanted_BK = torch.arange(most, device=mask_BT.device) < k_B1
+    wanted_BK = torch.arange(most, device=mask_BT.device) < k
     return index_BK, (gather_clips(mask_BT, index_BK) & wanted_BK).to(ranked_BT.dtype)
 
 
@@ -189,12 +208,18 @@ def mean_of_clips(values: Tensor, index_BK: Tensor, weight_BK: Tensor) -> Tensor
 
 def top_mean(scores_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """Mean of the top T//16 + 1 scores of each bag → [B]; 0 for a bag without real clips."""
-    return mean_of_clips(scores_BT, *select_top(scores_BT.detach(), mask_BT, mil_count(mask_BT)))
+    most = scores_BT.shape[1] // 16 + 1
+    return mean_of_clips(scores_BT, *select_top(scores_BT.detach(), mask_BT, mil_count(mask_BT), most))
 
 
 def flat_smoothness(scores_AT: Tensor, mask_AT: Tensor) -> Tensor:
     """Σ_t (s_{t+1} - s_t)² over all bags laid end to end. Quirk of RTFM's code: it crosses from one bag to the next."""
-    return scores_AT[mask_AT].diff().square().sum()
+    scores, real = scores_AT.flatten(), mask_AT.flatten()
+    latest = torch.where(real, torch.arange(len(real), device=real.device), -1).cummax(dim=0).values
+    before = F.pad(
+        latest[:-1], (1, 0), value=-1
+    )  # the real clip before each; a GPU needn't be asked how many there are
+    return ((scores - scores[before]) * (real & (before >= 0))).square().sum()
 
 
 def flat_sparsity(scores_AT: Tensor) -> Tensor:
