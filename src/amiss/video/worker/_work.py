@@ -1,5 +1,6 @@
 """What the process that decodes does with a video. Each function answers by `asker.tell`."""
 
+import errno
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
@@ -44,6 +45,8 @@ def _of_videos(work: Work) -> Work:
             error.errno = _number(error.__context__)  # type: ignore[attr-defined]
             raise
         except OSError as error:  # libav's own, too
+            if error.errno == errno.ENOMEM:  # as where the shared memory may not grow
+                raise MemoryError from error
             wrong = VideoError(f"{path} can't be read: {error.strerror or error}")
             wrong.errno = _number(error)  # type: ignore[attr-defined]
             raise wrong from error
