@@ -48,7 +48,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._n_batches = None
-        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(*args, **kwargs)
 
     def _normalise(self, x: Tensor) -> Tensor:
         share = 0.0
