@@ -48,6 +48,26 @@ class S3Server:
         finally:
             self._door.how = "open"
 
+    @contextmanager
+    def flapping(self, closed_s: float = 0.3, open_s: float = 0.3) -> Iterator[None]:
+        """Within, the door is closed and open by turns."""
+        over = threading.Event()
+
+        def flap() -> None:
+            for how in itertools.cycle(("busy", "open", "refuse", "open")):
+                self._door.how = how
+                if over.wait(open_s if how == "open" else closed_s):
+                    return
+
+        thread = threading.Thread(target=flap)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            self._door.how = "open"
+
     @property
     def n_turned_away(self) -> int:
         """Connections that met a closed door."""

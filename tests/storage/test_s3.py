@@ -8,6 +8,7 @@ import pytest
 from amiss.storage import Url, listed, publish
 from helpers.command import amiss
 from helpers.motion import write_scene
+from helpers.s3 import S3Server
 
 SCENES = {
     "calm1": [(1, 60)],
@@ -44,16 +45,22 @@ def objects_of(place: Url) -> dict[str, bytes]:
     return {name: (place / name).open("rb").read() for name in listed(place)}
 
 
-def test_extraction_in_a_bucket_is_that_of_files(folder: Path, bucket: str, tmp_path: Path) -> None:
+def test_extraction_in_a_bucket_that_refuses_now_and_then_is_that_of_files(
+    folder: Path, bucket: str, tmp_path: Path, s3_server: S3Server
+) -> None:
+    rows = (folder / "manifest.csv").read_text().splitlines(keepends=True)
+    (folder / "few.csv").write_text("".join(rows[:3]))
     upload(folder, bucket)
-    here = amiss("extract", folder / "manifest.csv", "--backbone", "motion", "--out", tmp_path / "features")
+    here = amiss("extract", folder / "few.csv", "--backbone", "motion", "--out", tmp_path / "features")
     assert here.code == 0, here.err
-    there = amiss("extract", f"{bucket}/manifest.csv", "--backbone", "motion", "--out", f"{bucket}/features")
+    with s3_server.flapping():
+        there = amiss("extract", f"{bucket}/few.csv", "--backbone", "motion", "--out", f"{bucket}/features")
     assert there.code == 0, there.err
+    assert s3_server.n_turned_away
     assert objects_of(Url(bucket) / "features") == files_of(tmp_path / "features")
 
-    again = amiss("extract", f"{bucket}/manifest.csv", "--backbone", "motion", "--out", f"{bucket}/features")
-    assert "4 already there" in again.err
+    again = amiss("extract", f"{bucket}/few.csv", "--backbone", "motion", "--out", f"{bucket}/features")
+    assert "2 already there" in again.err
 
 
 @pytest.mark.slow
