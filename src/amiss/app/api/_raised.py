@@ -192,7 +192,8 @@ def _would_alarm(alarm: Alarm, known: list[StoredEvent]) -> WouldAlarm:
 def _curve(track: ScoreTrack, alarm: AlarmSettings) -> list[tuple[float, int]]:
     if not len(track.scores):
         return []
-    lowest, highest = np.quantile(track.scores, _LOWEST_SHARE), min(track.scores.max() + 0.01, 1.0)
+    # above a score that many clips share: at it they would be one endless alarm
+    lowest, highest = np.quantile(track.scores, _LOWEST_SHARE) + 1e-4, min(track.scores.max() + 0.01, 1.0)
     thresholds = np.linspace(min(lowest, highest), highest, _POINTS)
     return list(zip(thresholds.round(4).tolist(), track.counts(thresholds, alarm), strict=True))
 
