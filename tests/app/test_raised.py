@@ -44,7 +44,7 @@ def test_a_threshold_says_what_it_would_have_raised(app: Application) -> None:
     assert newest == BEGAN + timedelta(seconds=6600)
     assert low["alarms"][0]["event_id"] is None
     counts = [number for _, number in low["curve"]]
-    assert (counts, counts[-1]) == (sorted(counts, reverse=True), 0)
+    assert (counts, counts[0], counts[-1]) == (sorted(counts, reverse=True), 12, 0)
     assert max(score for _, score in low["scores"]) == pytest.approx(0.8, abs=1e-3)
     assert reviewer.get(f"{URL}?curve=false").json()["curve"] == []
     assert reviewer.get(f"{URL}?days=0.05").json()["hours"] < 0.3

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/cameras", tags=["cameras"])
 
 _MOST_LISTED, _MOST_EVENTS = 200, 1000
 _POINTS, _BINS = 25, 800
-_LOWEST_SHARE = 0.9  # of clips lie below the lowest threshold of the curve
+_LOWEST_SHARE = 0.9  # of clips lie below the lowest `off` of the curve
 _EXAMPLE: JsonDict = {
     "camera": "door", "since": "2026-03-01T12:00:00Z", "until": "2026-03-08T12:00:00Z", "hours": 167.9,
     "threshold_on": 0.62, "threshold_off": 0.5, "message": "threshold 0.6200: 9 alarms in 167.90 h of normal footage",
@@ -192,8 +192,9 @@ def _would_alarm(alarm: Alarm, known: list[StoredEvent]) -> WouldAlarm:
 def _curve(track: ScoreTrack, alarm: AlarmSettings) -> list[tuple[float, int]]:
     if not len(track.scores):
         return []
-    # above a score that many clips share: at it they would be one endless alarm
-    lowest, highest = np.quantile(track.scores, _LOWEST_SHARE) + 1e-4, min(track.scores.max() + 0.01, 1.0)
+    # `off` lies above what most clips reach: else they would be one endless alarm
+    usual, highest = np.quantile(track.scores, _LOWEST_SHARE) + 1e-4, min(track.scores.max() + 0.01, 1.0)
+    lowest = usual / max(_ratio(alarm), 1e-3)
     thresholds = np.linspace(min(lowest, highest), highest, _POINTS)
     return list(zip(thresholds.round(4).tolist(), track.counts(thresholds, alarm), strict=True))
 
