@@ -1,6 +1,5 @@
 """A Ray cluster of three nodes on this machine: the same features as in process; workers, nodes and the driver die."""
 
-import logging
 import os
 import shutil
 import signal
@@ -8,23 +7,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from amiss.errors import Notice
 from amiss.executors import TaskLostError, executor_for
 from amiss.jobs import _extraction, extract_targets
-from helpers import ROOT
 from helpers.jobs import Trouble
+from helpers.ray_nodes import HEAD, QUIET, Nodes, ray_nodes
 from helpers.videos import write_video
 from helpers.waiting import wait_until
 
-ray = pytest.importorskip("ray")
+pytest.importorskip("ray")
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
-HEAD = "127.0.0.2"  # Ray takes 127.0.0.1 for the machine's name in its network
-QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
 DRIVER = f"""
 import ray, sys
 from amiss.jobs import extract_targets
@@ -33,70 +29,10 @@ extract_targets([sys.argv[2]], "motion", sys.argv[3], cluster="auto")
 """
 
 
-def node(number: int, cpus: int) -> dict[str, Any]:
-    """Cheap, silent, and reached from this machine alone."""
-    return {
-        "num_cpus": cpus,
-        "node_ip_address": f"127.0.0.{number}",
-        "object_store_memory": 80 << 20,
-        "include_dashboard": False,
-        "include_log_monitor": False,
-    }
-
-
-class Nodes:
-    """A head on which nothing is run, and two nodes with one CPU each."""
-
-    def __init__(self) -> None:
-        from ray.cluster_utils import Cluster
-
-        self.cluster = Cluster(initialize_head=True, head_node_args=node(2, 0))
-        self.lost = self.cluster.add_node(**node(3, 1))
-        self.cluster.add_node(**node(4, 1))
-        ray.init(address=self.cluster.address, _node_ip_address=HEAD, **QUIET)
-
-    def replace(self) -> None:
-        """One is lost, a new one comes."""
-        self.cluster.remove_node(self.lost, allow_graceful=False)
-        self.lost = self.cluster.add_node(**node(5, 1))
-
-    def workers(self) -> list[int]:
-        """Processes that work, of these nodes."""
-        raylets = {
-            process.process.pid for one in self.cluster.list_all_nodes() for process in one.all_processes["raylet"]
-        }
-        return [
-            int(folder.name)
-            for folder in Path("/proc").glob("[0-9]*")
-            if b"RayWorker" in read(folder / "cmdline")
-            and int(read(folder / "stat").rpartition(b")")[2].split()[1]) in raylets
-        ]
-
-    def close(self) -> None:
-        ray.shutdown()
-        self.cluster.shutdown()
-
-
-def read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:  # it has just ended
-        return b""
-
-
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv(
-            "PYTHONPATH", os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
-        )
-        try:
-            nodes = Nodes()
-        except Exception:  # Ray's own: on a busy machine a node may not be there within its 30 s
-            nodes = Nodes()
+    with ray_nodes() as nodes:
         yield nodes
-        nodes.close()
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from amiss.bench._tables import to_markdown
 from amiss.bench._workers import Workers
 from amiss.errors import AmissError, EvaluationError, OutputError, UsageError
 from amiss.evaluation import Comparison
-from amiss.executors import TaskLostError, executor_for
+from amiss.executors import RunMetrics, TaskLostError, executor_for
 from amiss.features import FeatureSet
 from amiss.files import write_json, write_text
 from amiss.jobs import OnProgress, silent
@@ -36,6 +36,7 @@ def run_bench(
     cluster: str | None = None,
     minutes: float | None = None,
     retry: bool = False,
+    metrics: RunMetrics | None = None,
     on_progress: OnProgress = silent,
 ) -> BenchResult:
     """Run a suite and write `results.json`, `results.md`, `report.html`; `runs/` and `features/` hold what led to them.
@@ -53,6 +54,7 @@ def run_bench(
         minutes: after so many no further cell is begun, and what is finished is reported, by whole seeds; 0 = only
             report, None = run all.
         retry: run cells again that failed before.
+        metrics: count trainings, see `amiss.executors.serve_metrics`.
         on_progress: told cells done, of how many, and what is being done.
 
     Returns:
@@ -80,7 +82,7 @@ def run_bench(
     _tell_of_earlier(todo)
     if workers is None and cluster is None:
         workers = min(default_workers(plan.data), max(len(todo), len(plan.systems)))
-    with Workers(executor_for(cluster, workers, cpus=1)) as pool:
+    with Workers(executor_for(cluster, workers, cpus=1, metrics=metrics)) as pool:
         until = None if minutes is None else time.time() + 60 * minutes
         failed = before | _train(todo, plan, pool, until, on_progress)
         whole, plan = plan, plan.finished(failed)

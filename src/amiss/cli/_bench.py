@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from amiss.cli import _console as console
-from amiss.cli._options import Cluster, Json
+from amiss.cli._options import Cluster, Json, MetricsPort
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,6 +22,7 @@ def bench(
         typer.Option(help="Trainings at a time, a CPU thread each; default: one per core, as memory allows."),
     ] = None,
     cluster: Cluster = None,
+    metrics_port: MetricsPort = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -37,10 +38,18 @@ def bench(
 
     load_suite(suite)
     from amiss.bench import bench_tables, run_bench  # with torch, which takes seconds: a wrong suite is told before
+    from amiss.executors import serve_metrics
 
-    with console.progress("bench") as on_progress:
+    with serve_metrics(metrics_port) as metrics, console.progress("bench") as on_progress:
         results = run_bench(
-            suite, out, workers=workers, cluster=cluster, minutes=minutes, retry=retry, on_progress=on_progress
+            suite,
+            out,
+            workers=workers,
+            cluster=cluster,
+            minutes=minutes,
+            retry=retry,
+            metrics=metrics,
+            on_progress=on_progress,
         )
     for mark in results.marks:
         console.warn(mark)

@@ -16,6 +16,7 @@ from amiss.cli._options import (
     FeatureFolder,
     FeaturesOut,
     Json,
+    MetricsPort,
     PictureFps,
     Precision,
     Preset,
@@ -141,6 +142,7 @@ def extract(
             min=1,
         ),
     ] = None,
+    metrics_port: MetricsPort = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what it would take: work, time by a probe of 20 s, disk.")
     ] = False,
@@ -182,7 +184,9 @@ def extract(
         return
     if price_per_hour is not None or as_json:
         raise UsageError("--price-per-hour and --json belong to --plan")
-    with console.progress("extract") as on_progress:
+    from amiss.executors import serve_metrics
+
+    with serve_metrics(metrics_port) as metrics, console.progress("extract") as on_progress:
         report = extract_targets(
             targets,
             choice,
@@ -190,6 +194,7 @@ def extract(
             picture_fps=fps,
             cluster=cluster,
             workers=workers,
+            metrics=metrics,
             on_start=lambda chosen: console.note(f"engine: {chosen.description}"),
             on_progress=on_progress,
         )

@@ -14,6 +14,7 @@ from amiss.cli._options import (
     DecoderName,
     EngineName,
     Json,
+    MetricsPort,
     PerHour,
     Precision,
     Threshold,
@@ -74,9 +75,11 @@ def detect(
     ] = None,
     cluster: Cluster = None,
     workers: Workers = None,
+    metrics_port: MetricsPort = None,
     as_json: Json = False,
 ) -> None:
     """Score videos: when does something anomalous happen?"""
+    from amiss.executors import serve_metrics
     from amiss.jobs import DetectOutputs, detect_targets
 
     decode_with(decoder)
@@ -88,7 +91,7 @@ def detect(
     pages: list[PageReport] = []
     report = None
     try:
-        with console.progress("detect") as on_progress:
+        with serve_metrics(metrics_port) as metrics, console.progress("detect") as on_progress:
             report = detect_targets(
                 videos or [],
                 detector if detector is not None else console.shipped_detector(),
@@ -104,6 +107,7 @@ def detect(
                 fps=fps,
                 cluster=cluster,
                 workers=workers,
+                metrics=metrics,
                 on_progress=on_progress,
                 on_result=results.__setitem__,
                 on_page=pages.append,

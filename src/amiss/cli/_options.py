@@ -68,6 +68,10 @@ Cluster = Annotated[
         "ray://HOST:PORT."
     ),
 ]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(help="Metrics for Prometheus at http://127.0.0.1:PORT/metrics while it works.", min=1, max=65535),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

@@ -16,8 +16,9 @@ task that ends its workers is set aside, with the reason. Nothing in here knows 
 from amiss.executors._base import Executor, Feed, Job, Outcome, Perform, Run, TaskLostError, Tell, one_by_one
 from amiss.executors._choice import executor_for
 from amiss.executors._in_process import InProcess
+from amiss.executors._metrics import RunMetrics, serve_metrics
 from amiss.executors._processes import LocalProcesses
-from amiss.executors._ray import RayCluster
+from amiss.executors._ray import RayCluster, connect_ray, reason_of_loss
 
 __all__ = [
     "Executor",
@@ -29,8 +30,12 @@ __all__ = [
     "Perform",
     "RayCluster",
     "Run",
+    "RunMetrics",
     "TaskLostError",
     "Tell",
+    "connect_ray",
     "executor_for",
     "one_by_one",
+    "reason_of_loss",
+    "serve_metrics",
 ]

@@ -42,6 +42,10 @@ class Job(ABC):
             AmissError: no worker could do anything; it ends the run.
         """
 
+    def clips_of(self, result: Any) -> int:
+        """How many clips are in a result; for metrics."""
+        return 0
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -51,6 +55,8 @@ class Outcome:
     result: Any = None
     error: AmissError | None = None
     """Why there is no result."""
+    worker: int = 1
+    """The number of the worker that had it."""
 
 
 class Run(ABC):

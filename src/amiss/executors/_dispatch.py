@@ -140,19 +140,19 @@ class PoolRun(Run):
             case "warning" | "notice":
                 warnings.warn(message.value, Notice if message.kind == "notice" else UserWarning, stacklevel=4)
             case "done" if (task := worker.tasks.pop(message.task, None)) is not None:
-                return Outcome(task.id, message.value)
+                return Outcome(task.id, message.value, worker=worker.number)
             case "failed" if (task := worker.tasks.pop(message.task, None)) is not None:
-                return self._failed(task, message.value)
+                return self._failed(worker, task, message.value)
             case "unable" | "broken":
                 raise message.value
             case "died":
                 return self._died(worker, message.value)
         return None
 
-    def _failed(self, task: _Task, error: AmissError) -> Outcome | None:
+    def _failed(self, worker: Worker, task: _Task, error: AmissError) -> Outcome | None:
         task.n_tries += 1
         if not error.transient or task.n_tries >= _TRIES:
-            return Outcome(task.id, error=error)
+            return Outcome(task.id, error=error, worker=worker.number)
         task.not_before_s = time.monotonic() + _FIRST_WAIT_S * 2 ** (task.n_tries - 1)
         self._later.append(task)
         return None
@@ -184,7 +184,7 @@ class PoolRun(Run):
             if task.n_deaths < _DEATHS:
                 self._suspects.append(task)
             else:
-                lost = Outcome(task.id, error=TaskLostError(_lost(task, reason)))
+                lost = Outcome(task.id, error=TaskLostError(_lost(task, reason)), worker=worker.number)
         return lost
 
     def _tell_waiting(self) -> None:

@@ -32,11 +32,11 @@ class RayCluster(Executor):
     """
 
     def __init__(self, address: str, workers: int | None = None, cpus: int | None = None) -> None:
-        self._ray = _import_ray()
+        _import_ray()
         self._address, self._workers, self._cpus = address, workers, cpus
 
     def start(self, job: Job, on_share: Tell = lambda *_: None) -> Run:
-        pool = _Actors(self._ray, self._address, job, self._workers, self._cpus)
+        pool = _Actors(self._address, job, self._workers, self._cpus)
         return PoolRun(pool, job, on_share)
 
 
@@ -58,12 +58,11 @@ class _Actor(Worker):
 
 
 class _Actors(Pool):
-    def __init__(self, ray: Any, address: str, job: Job, workers: int | None, cpus: int | None) -> None:
-        self._ray, self._job = ray, job
+    def __init__(self, address: str, job: Job, workers: int | None, cpus: int | None) -> None:
+        self._job = job
         self.where = f"the Ray cluster {address!r}"
-        self._is_ours = not ray.is_initialized()
-        if self._is_ours:
-            _connect(ray, address)
+        ray, self._is_ours = connect_ray(address)
+        self._ray = ray
         there = ray.cluster_resources()
         self._n_gpus = 1 if there.get("GPU", 0) >= 1 else 0
         n_cpus = int(there.get("CPU", 1))
@@ -112,7 +111,7 @@ class _Actors(Pool):
             said = self._ray.get(call)
         except self._ray.exceptions.RayError as error:  # it died, or what it said was lost with its node
             self._dismiss(worker)
-            return [Message("died", value=_reason(error))]
+            return [Message("died", value=reason_of_loss(error))]
         messages = said if isinstance(said, list) else [said]
         if isinstance(said, list) or said.kind == "ready":
             self._calls[worker.handle.told.remote(_TOLD_S)] = worker
@@ -128,6 +127,22 @@ class _Actors(Pool):
             self._dismiss(worker)
         if self._is_ours:
             self._ray.shutdown()
+
+
+def connect_ray(address: str) -> tuple[Any, bool]:
+    """Ray, connected to a cluster, and whether it wasn't before: then whoever called shuts it down.
+
+    Args:
+        address: see `RayCluster`.
+
+    Raises:
+        UsageError: no such cluster, or Ray is not installed.
+    """
+    ray = _import_ray()
+    is_new = not ray.is_initialized()
+    if is_new:
+        _connect(ray, address)
+    return ray, is_new
 
 
 def _connect(ray: Any, address: str) -> None:
@@ -160,7 +175,7 @@ _SIGNS = {
 _ERROR = re.compile(r"^\w+(?:\.\w+)*(?:Error|Exception): .+", re.MULTILINE)
 
 
-def _reason(error: Exception) -> str:
+def reason_of_loss(error: Exception) -> str:
     """What Ray says of a worker's end, in few words."""
     text = str(error)
     for sign, words in _SIGNS.items():

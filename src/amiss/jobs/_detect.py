@@ -15,7 +15,7 @@ from amiss.backbones import check_same_features
 from amiss.datasets import Manifest, Video, read_manifest
 from amiss.detection import ScoreResult, check_detector_folder
 from amiss.errors import AmissError, OutputError, UsageError
-from amiss.executors import Executor, InProcess, executor_for
+from amiss.executors import Executor, InProcess, RunMetrics, executor_for
 from amiss.features import FeatureSet, open_feature_set
 from amiss.files import NamesInFolder, atomic_path, is_about_name
 from amiss.jobs._detection import Detection, DetectorChoice
@@ -63,6 +63,7 @@ def detect_targets(
     fps: float | None = None,
     cluster: str | None = None,
     workers: int | None = None,
+    metrics: RunMetrics | None = None,
     on_progress: OnProgress = silent,
     on_result: Callable[[str, ScoreResult], object] = lambda *_: None,
     on_page: Callable[[PageReport], object] = lambda _: None,
@@ -86,6 +87,7 @@ def detect_targets(
         cluster: of Ray, see `executor_for`, as the next; videos, detector and weights must have the same paths on its
             machines. Not with `features`.
         workers: processes that score; None = this one, or what the cluster has room for.
+        metrics: count videos and clips, see `amiss.executors.serve_metrics`.
         on_progress: told videos done, of how many, and which one it is.
         on_result: given each video's id and result as soon as it is there.
         on_page: given what the page shows, when it is written.
@@ -100,7 +102,7 @@ def detect_targets(
     videos, manifest = _targets_of(targets, stored, notes, fps)
     if stored is not None and (cluster is not None or workers is not None):
         raise UsageError("stored features are scored in a moment: leave out --cluster and --workers, or --features")
-    executor = executor_for(cluster, workers)
+    executor = executor_for(cluster, workers, metrics=metrics)
     if targets and executor.is_here:
         warm_up()  # while torch is imported
     choice = DetectorChoice(

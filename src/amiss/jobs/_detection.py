@@ -77,3 +77,7 @@ class Detection(Job):
                 return error
 
         return perform
+
+    def clips_of(self, result: Any) -> int:
+        """That were scored."""
+        return len(result.clips)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from amiss.backbones import check_backbone_name
 from amiss.errors import AmissError, FeatureError, OutputError, VideoError
-from amiss.executors import Executor, InProcess, TaskLostError, executor_for
+from amiss.executors import Executor, InProcess, RunMetrics, TaskLostError, executor_for
 from amiss.features import FeatureSetWriter
 from amiss.files import is_about_name
 from amiss.jobs._extraction import EngineChoice, Extraction, extract_on, video_of
@@ -30,6 +30,7 @@ def extract_targets(
     picture_fps: float | None = None,
     cluster: str | None = None,
     workers: int | None = None,
+    metrics: RunMetrics | None = None,
     on_start: Callable[[Engine], object] = lambda _: None,
     on_progress: OnProgress = silent,
 ) -> JobReport:
@@ -42,6 +43,7 @@ def extract_targets(
         picture_fps: see `video_files`.
         cluster: of Ray, see `executor_for`, as the next; videos and weights must have the same paths on its machines.
         workers: processes that extract; None = this one, or what the cluster has room for.
+        metrics: count videos and clips, see `amiss.executors.serve_metrics`.
         on_start: given the engine before the first video; not where other processes work, which have their own.
         on_progress: told videos done, of how many, and what is being done.
 
@@ -59,15 +61,16 @@ def extract_targets(
     videos = video_files(targets, notes.append, picture_fps)
     warm_up()  # while torch is imported
     choice.check()
-    executor = executor_for(cluster, workers, choice.threads)
+    executor = executor_for(cluster, workers, choice.threads, metrics)
     built = choice.create_backbone()
     if executor.is_here:
         chosen = choice.create_engine(built)
         on_start(chosen)
-        report = extract(videos, chosen, out, on_progress)
+        job = Extraction(chosen, chosen.spec)
     else:
-        with FeatureSetWriter(out, built.spec) as writer:
-            report = _extract(videos, Extraction(choice, built.spec), executor, writer, on_progress)
+        job = Extraction(choice, built.spec)
+    with FeatureSetWriter(out, built.spec) as writer:
+        report = _extract(videos, job, executor, writer, on_progress)
     report.notes = notes
     return report
 

@@ -130,6 +130,10 @@ class Extraction(Job):
 
         return perform
 
+    def clips_of(self, result: Any) -> int:
+        """Rows of features; a video that is only split has none yet."""
+        return len(getattr(result.found, "features", ()))
+
 
 def extract_on(
     run: Run, videos: Mapping[str, Path], *, splits: bool
