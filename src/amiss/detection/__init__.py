@@ -21,7 +21,7 @@ if typing.TYPE_CHECKING:
         threshold_from_normal,
     )
     from amiss.detection._detector import Detector, detector_digest
-    from amiss.detection._detector_folder import check_detector_folder
+    from amiss.detection._detector_folder import check_detector_folder, detector_files
     from amiss.detection._false_alarms import FalseAlarms, FalseAlarmThreshold, false_alarm_threshold, poisson_upper
     from amiss.detection._normalisation import Normalisation, NormalisationKind
     from amiss.detection._online import OnlineScorer, causal_offline_scores
@@ -54,6 +54,7 @@ __all__ = [
     "check_detector_folder",
     "clip_scores",
     "detector_digest",
+    "detector_files",
     "false_alarm_threshold",
     "find_alarms",
     "find_events",

@@ -18,7 +18,7 @@ from scipy.special import expit
 from amiss.backbones import FeatureSpec, clip_spans, create_backbone_for
 from amiss.datasets import first_names
 from amiss.detection._calibration import Calibration
-from amiss.detection._detector_folder import HEAD_FILE, JSON_FILE, check_detector_folder
+from amiss.detection._detector_folder import HEAD_FILE, JSON_FILE, check_detector_folder, detector_files
 from amiss.detection._normalisation import FloatArray, Normalisation, NormalisationKind
 from amiss.detection._score_result import ScoreResult, clip_scores, find_events
 from amiss.detection._scoring import Scoring
@@ -314,10 +314,4 @@ def detector_digest(folder: str | os.PathLike[str]) -> str:
     Raises:
         DetectorError: they can't be read.
     """
-    digest = hashlib.sha256()
-    try:
-        for name in (HEAD_FILE, JSON_FILE):
-            digest.update((Path(folder) / name).read_bytes())
-    except OSError as error:
-        raise DetectorError(f"{folder} can't be read as a detector: {error.strerror}: {error.filename}") from error
-    return digest.hexdigest()
+    return hashlib.sha256(b"".join(detector_files(folder).values())).hexdigest()

@@ -9,6 +9,18 @@ from amiss.reading import check_folder, refusing
 HEAD_FILE, JSON_FILE = "head.safetensors", "detector.json"
 
 
+def detector_files(folder: str | os.PathLike[str]) -> dict[str, bytes]:
+    """What a detector's folder has of it, name → content: head.safetensors and detector.json, in this order.
+
+    Raises:
+        DetectorError: they can't be read.
+    """
+    try:
+        return {name: (Path(folder) / name).read_bytes() for name in (HEAD_FILE, JSON_FILE)}
+    except OSError as error:
+        raise DetectorError(f"{folder} can't be read as a detector: {error.strerror}: {error.filename}") from error
+
+
 def check_detector_folder(folder: str | os.PathLike[str]) -> None:
     """Whether a folder has the files of a detector.
 

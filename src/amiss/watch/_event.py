@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from itertools import count, takewhile
 from pathlib import Path
@@ -132,6 +132,19 @@ class CameraEvent:
 
 
 _EVENT = TypeAdapter(CameraEvent)
+
+
+def interrupted(event: CameraEvent, problem: str | None = None) -> CameraEvent:
+    """An open event as it is when what watched it has gone: it ended at the last clip that was told of.
+
+    Args:
+        event: as it was told of last.
+        problem: of its files, where there is one besides those that are known.
+    """
+    last_s = max((seconds for seconds, _ in event.trace), default=0.0)
+    ended = event.ended or max(event.peak, event.started + timedelta(seconds=last_s))
+    problems = "; ".join(filter(None, (event.problem, problem))) or None
+    return replace(event, state="interrupted", ended=ended, problem=problems)
 
 
 def clip_part(clip: Path, part: int) -> Path:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from starlette.types import ASGIApp
 
@@ -16,21 +18,22 @@ from amiss.errors import AmissError, OutputError, StoreError
 from amiss.reading import refusing
 from amiss.video import LiveFrame, redact
 from amiss.watch._config_reader import ConfigReader
-from amiss.watch._event import CameraEvent
+from amiss.watch._event import CameraEvent, CameraState
 from amiss.watch._outage_watch import OutageWatch
 from amiss.watch._reporter import Reporter
 from amiss.watch._score_history import ScoreHistory
 from amiss.watch._score_log import ScoreLog
 from amiss.watch.alerts import Channel, Dispatcher, StatePublisher, make_channels
 from amiss.watch.camera import (
+    CameraCluster,
     CameraStatus,
     CameraWorker,
     ClipScored,
+    ClusterWorker,
     DetectorIdentity,
     ModelKey,
     Models,
     Supervisor,
-    Worker,
     model_key,
     recover_clips,
 )
@@ -44,7 +47,7 @@ log = logging.getLogger("amiss.watch")
 TICK_S = 0.25
 _READER_S = 1.0  # for a configuration that is still being read, on a stop
 _WORKERS_SHARE = 0.6  # of the time for a stop; the rest is for the database and messages
-_NEEDS_RESTART = ("database", "media", "state", "workers")
+_NEEDS_RESTART = ("database", "media", "state", "workers", "cluster")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,17 @@ class _Change:
     """None: they stay."""
     http: HttpServer | None
     """The one before, where it stays; a new one isn't started."""
+
+
+class _How(TypedDict):
+    """See CameraWorker."""
+
+    once: bool
+    reading: str
+    identity: DetectorIdentity
+    on_event: Callable[[CameraEvent], None]
+    on_state: Callable[[str, CameraState, str], None]
+    on_score: Callable[[ClipScored], None]
 
 
 class WatchService:
@@ -102,7 +116,8 @@ class WatchService:
         self.score_log, self._once = score_log, once
         self._models = Models(config.workers, engine)
         self.previews: dict[str, Preview] = {}
-        self._workers: dict[str, CameraWorker] = {}  # the newest of each camera
+        self._workers: dict[str, CameraWorker | ClusterWorker] = {}  # the newest of each camera
+        self._readings: dict[str, str] = {}  # of a replayed file: a word that stays as long as its camera's settings
         # a plain flag: a signal handler that interrupts the main thread must not ask for a lock which that one holds
         self._stop_asked = False
         self._reader = None
@@ -128,10 +143,15 @@ class WatchService:
         self._publisher = StatePublisher()
         self._reporter = Reporter(self.store, self._publisher, self.view.metrics, score_log, on_event)
         self._http: HttpServer | None = None
+        self._cluster: CameraCluster | None = None
         try:
+            if config.cluster is not None:
+                self._cluster = CameraCluster(config.cluster, config.workers)
             self._http = self._make_http(config.http, None)
             self._dispatcher = self._make_dispatcher(make_channels(config))
         except AmissError:
+            if self._cluster is not None:
+                self._cluster.close()
             if self._http is not None:
                 self._http.stop()
             self.store.close(0)
@@ -278,6 +298,8 @@ class WatchService:
                 self._models.close()
         with suppress(StoreError):
             self.store.audit("stop")
+        if self._cluster is not None:
+            self._cluster.close()
         if self._http is not None:
             self._http.stop()
         self.store.close(left())
@@ -293,7 +315,8 @@ class WatchService:
                 with refusing(AmissError, f"cameras.{name}: its detector or backbone", "can't be used"):
                     key = model_key(promoted_detector(config.state, camera.detector), camera.weights)
                     detector = self._models.detector(key)
-                    self._models.pool(key)
+                    if config.cluster is None:
+                        self._models.pool(key)
                 calibration = read_calibration(config.state, name)
                 threshold = detector.calibration.threshold
                 alarm, source = resolve_thresholds(camera.alarm, calibration, key.sha256, threshold)
@@ -305,22 +328,26 @@ class WatchService:
     def _make_status(self, name: str, camera: WatchedCamera) -> CameraStatus:
         on, off = camera.settings.alarm.thresholds
         log.info("%s: alarm from %.3f, until %.3f (%s)", name, on, off, camera.source)
+        self._readings[name] = uuid.uuid4().hex
         shown = redact(camera.settings.url.get_secret_value())
         return CameraStatus(name, shown, str(camera.model.folder), on, off, camera.source)
 
-    def _make_worker(self, name: str, camera: WatchedCamera, status: CameraStatus) -> Worker:
-        worker = CameraWorker(
-            name,
-            camera.settings,
-            self._models.detector(camera.model),
-            self._models.pool(camera.model),
-            self.config.media,
-            once=self._once,
-            on_event=lambda event: self._reporter.event(status, event),
-            on_state=lambda _, state, reason: self._reporter.state(status, state, reason),
-            on_score=lambda scored: self._scored(status, camera, scored),
-            identity=DetectorIdentity(str(camera.model.folder), camera.model.sha256, self._spec_hash(camera)),
-        )
+    def _make_worker(self, name: str, camera: WatchedCamera, status: CameraStatus) -> CameraWorker | ClusterWorker:
+        detector = self._models.detector(camera.model)
+        how: _How = {
+            "once": self._once,
+            "reading": self._readings[name],
+            "identity": DetectorIdentity(str(camera.model.folder), camera.model.sha256, detector.spec.hash),
+            "on_event": lambda event: self._reporter.event(status, event),
+            "on_state": lambda _, state, reason: self._reporter.state(status, state, reason),
+            "on_score": lambda scored: self._scored(status, camera, scored),
+        }
+        worker: CameraWorker | ClusterWorker
+        if self._cluster is None:
+            pool = self._models.pool(camera.model)
+            worker = CameraWorker(name, camera.settings, detector, pool, self.config.media, **how)
+        else:
+            worker = self._cluster.worker(name, camera.settings, detector, camera.model, self.config.media, **how)
         status.lookahead_clips = worker.lookahead_clips
         self._workers[name] = worker
         if (preview := self.previews.get(name)) is None:
@@ -336,9 +363,6 @@ class WatchService:
     def _latest(self, name: str) -> LiveFrame | None:
         worker = self._workers.get(name)
         return None if worker is None else worker.latest  # whoever looks at a removed camera sees nothing new
-
-    def _spec_hash(self, camera: WatchedCamera) -> str:
-        return self._models.detector(camera.model).spec.hash
 
     def _make_retention(self, config: Config) -> Retention:
         return Retention(

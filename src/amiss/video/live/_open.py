@@ -52,6 +52,7 @@ def open_source(
     threads: int = 1,
     with_packets: bool = False,
     once: bool = False,
+    reading: str = "",
     wall: Callable[[], datetime] = utc_now,
 ) -> LiveSource:
     """The source of an address. Nothing is connected to, or opened, before it is iterated: this also checks an address.
@@ -65,13 +66,20 @@ def open_source(
         threads: decoder threads; more than one delay frames.
         with_packets: give encoded packets too, each before its frames.
         once: of a folder: end when no file is left, instead of waiting for more.
+        reading: of a replayed file, see `SourceOptions`.
         wall: the wall clock, aware.
 
     Raises:
         UsageError: the address has no known form; the message has no credentials.
     """
     options = SourceOptions(
-        settings=settings, backoff=backoff, threads=threads, with_packets=with_packets, once=once, wall=wall
+        settings=settings,
+        backoff=backoff,
+        threads=threads,
+        with_packets=with_packets,
+        once=once,
+        reading=reading,
+        wall=wall,
     )
     scheme, colon, _ = ("device", ":", "") if url.startswith("/dev/") else url.partition(":")
     if not colon or scheme.lower() not in SOURCES:

@@ -23,5 +23,8 @@ class SourceOptions:
     """Give encoded packets too, each before its frames."""
     once: bool = False
     """Of a folder: end when no file is left, instead of waiting for more."""
+    reading: str = ""
+    """Of a replayed file: a word for this reading; where it is read again under the same one, its clips have the same
+    names. Empty: each reading has its own."""
     wall: Callable[[], datetime] = utc_now
     """The wall clock, aware."""

@@ -68,8 +68,9 @@ class ReplaySource(LiveSource):
 
     def _reading(self) -> str:
         """What tells this reading from others."""
-        # Seconds into a loop say nothing; what is read once more has other events.
-        return "" if self._loops else f"{showable(self._path.name)} replayed {uuid.uuid4().hex}"
+        if self._loops:  # seconds into a loop say nothing
+            return ""
+        return f"{showable(self._path.name)} replayed {self.options.reading or uuid.uuid4().hex}"
 
 
 def _parts(url: str) -> tuple[Path, bool, float, float]:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
+from amiss.errors import AmissError
+
+
+class ProcessLostError(AmissError):
+    """The process elsewhere in which a camera was watched has gone; that says nothing about the camera."""
+
 
 class RestartPolicy:
     """At once (after a second), but after `most` failures within `within_s` only every `within_s`.

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from amiss.errors import AmissError
 from amiss.video import redact
 from amiss.watch.camera._counters import CameraCounters, Progress, total
-from amiss.watch.camera._restarts import RestartPolicy
+from amiss.watch.camera._restarts import ProcessLostError, RestartPolicy
 from amiss.watch.camera._status import CameraStatus
 from amiss.watch.config import WorkerSettings
 
@@ -71,7 +71,7 @@ class Supervisor(Generic[SettingsT]):
         make_status: (camera, its settings) → its status. Settings are all that decides how a camera is watched: a
             worker goes on as long as they stay equal.
         workers: how often a worker is started again.
-        restart: start failed workers again; False: a failure is an end.
+        restart: start failed workers again; False: a failure is an end, but for a ProcessLostError.
         now: a monotonic clock in seconds.
     """
 
@@ -150,6 +150,7 @@ class Supervisor(Generic[SettingsT]):
             self._forget(watched)
             if worker.error is None:
                 watched.done = True
+                watched.status.problem = ""
                 watched.status.set_state("stopped", "ended")
                 log.info("%s: ended", name)
                 return
@@ -171,15 +172,14 @@ class Supervisor(Generic[SettingsT]):
         watched.status.problem = text if isinstance(error, AmissError) else f"{type(error).__name__}: {text}"
         watched.status.event_id = None
         watched.status.set_state("stopped", watched.status.problem)
-        watched.done = not self._restart
+        is_again = self._restart or isinstance(error, ProcessLostError)
+        watched.done = not is_again
         if watched.status.problem == watched.told:
             return
         watched.told = watched.status.problem
         again = f"; started again in {watched.next_start - now:.0f} s, and told anew when it fails of something else"
         unforeseen = None if isinstance(error, AmissError) else error
-        log.error(
-            "%s: its worker failed: %s%s", name, watched.told, again if self._restart else "", exc_info=unforeseen
-        )
+        log.error("%s: its worker failed: %s%s", name, watched.told, again if is_again else "", exc_info=unforeseen)
 
     def _forget(self, watched: _Watched[SettingsT]) -> None:
         if watched.worker is not None:

@@ -93,6 +93,7 @@ class CameraWorker:
         pool: runs the backbone.
         media: folder of clips and pictures; None: neither is kept.
         once: end when a folder is worked off.
+        reading: of a replayed file: where it is read again under the same word, its events are the same ones.
         backoff: waits between attempts to connect.
         on_event: see above.
         on_state: see above.
@@ -113,6 +114,7 @@ class CameraWorker:
         media: Path | None,
         *,
         once: bool = False,
+        reading: str = "",
         backoff: Backoff = Backoff(),  # noqa: B008  # frozen
         on_event: Callable[[CameraEvent], None],
         on_state: Callable[[str, SourceState, str], None] = lambda name, state, reason: None,
@@ -138,6 +140,7 @@ class CameraWorker:
             settings.source,
             backoff=backoff,
             once=once,
+            reading=reading,
             with_packets=recorder is not None,
         )
         self._lane: Lane[Sent] = pool.lane(size=queue_clips, is_live=source.is_live)
@@ -166,6 +169,11 @@ class CameraWorker:
     def lookahead_clips(self) -> int:
         """Clips that must come after a clip before its score does."""
         return self._scorer.lookahead_clips
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its source goes on, whoever waits."""
+        return self._lane.is_live
 
     def counters(self) -> CameraCounters:
         """What was seen so far."""

@@ -12,6 +12,7 @@ from amiss.watch.config._channels import (
     MqttSettings,
     WebhookSettings,
 )
+from amiss.watch.config._cluster import ClusterSettings
 from amiss.watch.config._config import (
     Config,
     HttpSettings,
@@ -43,6 +44,7 @@ __all__ = [
     "CameraSettings",
     "CameraSourceSettings",
     "ChannelSettings",
+    "ClusterSettings",
     "Config",
     "ConfigProblem",
     "HttpSettings",

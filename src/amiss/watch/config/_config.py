@@ -14,6 +14,7 @@ from amiss.files import is_reserved
 from amiss.settings import Seconds, Settings
 from amiss.watch.config._camera import CameraDefaults, CameraSettings
 from amiss.watch.config._channels import ChannelSettings
+from amiss.watch.config._cluster import ClusterSettings
 from amiss.watch.config._rules import Name, Rule
 
 GB = 10**9
@@ -216,6 +217,8 @@ class Config(Settings):
     """Health, metrics and live pictures."""
     workers: WorkerSettings = WorkerSettings()
     """How the work is done."""
+    cluster: ClusterSettings | None = None
+    """Watch the cameras on a Ray cluster; null = in this process."""
     teach: TeachSettings = TeachSettings()
     """What detectors learn from, besides reviewed events."""
     search: SearchSettings = SearchSettings()

@@ -1,13 +1,13 @@
 """Reading and writing the rows of an event, inside a transaction of the store."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 
-from amiss.watch._event import NOT_IN_ROWS, CameraEvent, Trace, pack_trace, unpack_trace
+from amiss.watch._event import NOT_IN_ROWS, CameraEvent, Trace, interrupted, pack_trace, unpack_trace
 from amiss.watch.config import Rule
 from amiss.watch.store._deliveries import create_deliveries
 from amiss.watch.store._records import AddClip, ForgetMedia, Interrupt, SaveEvent
@@ -90,10 +90,7 @@ def interrupt_rows(connection: Connection, record: Interrupt, node: str, rules: 
         .order_by(events.c.started)
     ).mappings()
     for row in list(left):
-        event = event_of_row(row, unpack_trace(row["packed"]))
-        last_s = max((seconds for seconds, _ in event.trace), default=0.0)
-        ended = event.ended or max(event.peak, event.started + timedelta(seconds=last_s))
-        event = replace(event, state="interrupted", ended=ended)
+        event = interrupted(event_of_row(row, unpack_trace(row["packed"])))
         connection.execute(
             update(events).where(events.c.event_id == event.event_id).values(state=event.state, ended=event.ended)
         )
