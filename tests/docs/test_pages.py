@@ -20,7 +20,7 @@ def functions_of(file: Path) -> list[str]:
     return [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 
 
-@pytest.mark.parametrize(("page", "least"), [("faults.md", 60), ("security.md", 30)])
+@pytest.mark.parametrize(("page", "least"), [("faults.md", 60), ("security.md", 30), ("at-scale.md", 6)])
 def test_every_test_that_a_page_names_exists(page: str, least: int) -> None:
     found = _TEST.findall((DOCS / "explanations" / page).read_text(encoding="utf-8"))
     assert len(found) > least
