@@ -24,7 +24,7 @@ from helpers.waiting import wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
-LONG_S = 300  # where much else is being done
+LONG_S = 600  # where much else is being done
 CONFIG = """
 detector: {detector}
 cluster: {{cpus: 1, cameras_per_process: 1}}
