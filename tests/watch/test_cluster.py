@@ -99,6 +99,7 @@ def test_cameras_move_and_each_event_is_there_once(nodes: Nodes, detector: Path,
             shutil.copy(scene, folder / name)
             os.utime(folder / name, (1e9 + number, 1e9 + number))  # finished long ago
     is_open, is_replaced = threading.Event(), threading.Event()
+    first = threading.Lock()
     lost: dict[str, float] = {}
     back: dict[str, float] = {}
     before: dict[str, dict[str, int]] = {}  # restarts of cameras
@@ -106,8 +107,11 @@ def test_cameras_move_and_each_event_is_there_once(nodes: Nodes, detector: Path,
     def on_event(event: CameraEvent) -> None:
         """While an event is open: first all processes are killed, then, at the other file, a node is lost."""
         what = "process" if event.file == "a.mp4" else "node"
-        if event.state == "open" and what not in lost:
-            lost[what] = time.monotonic()
+        with first:  # cameras tell at the same time
+            is_first = event.state == "open" and what not in lost
+            if is_first:
+                lost[what] = time.monotonic()
+        if is_first:
             before[what] = {status.name: status.restarts for status in service.supervisor.statuses}
             if what == "node":
                 is_open.set()
@@ -116,7 +120,7 @@ def test_cameras_move_and_each_event_is_there_once(nodes: Nodes, detector: Path,
                 for pid in nodes.workers("CameraHost"):
                     os.kill(pid, signal.SIGKILL)
         elif event.state != "interrupted":
-            for what, restarts in before.items():
+            for what, restarts in list(before.items()):
                 if status(event.camera).restarts > restarts[event.camera]:
                     back.setdefault(what, time.monotonic())
 
