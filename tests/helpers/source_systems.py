@@ -57,8 +57,9 @@ def every_video() -> Iterator[tuple[str, str, int]]:
         yield class_name, video, seed
 
 
-def write_features(out: Path, spec: FeatureSpec, videos: Path) -> None:
+def write_features(out: str | Path, spec: FeatureSpec, videos: str | Path) -> None:
     """What extraction of a manifest or a folder of videos would write, with made-up values."""
+    videos = Path(videos)
     if videos.is_dir():
         known = [
             (file.stem, check_video(file).n_frames, number % 2) for number, file in enumerate(sorted(videos.iterdir()))
