@@ -52,6 +52,7 @@ class ExtractedRange:
 
 
 Extracted = ExtractedVideo | ExtractedRange | SplitVideo | VideoError
+"""What one task of extraction gives: a whole video, a part of one, how one is split, or why there is nothing."""
 
 
 def extract_video(path: PathLike, engine: Engine, on_progress: Callable[[float], None] | None = None) -> ExtractedVideo:
