@@ -113,3 +113,7 @@ def test_a_manifest_of_this_machine_leads_to_stores_that_the_user_allows(
     (video,) = read_manifest(tmp_path / "m.csv").videos
     assert str(video.path) == "s3://videos/a.mp4"
     assert not is_allowed(Url("s3://videos2/a.mp4"), tmp_path)
+    monkeypatch.setenv("AMISS_STORAGE_ALLOW", "s3://videos https://data.example.org")
+    assert is_allowed(Url("s3://videos/a.mp4"), tmp_path)
+    assert not is_allowed(Url("s3://videos2/a.mp4"), tmp_path)
+    assert not is_allowed(Url("https://data.example.org.elsewhere/a.mp4"), tmp_path)

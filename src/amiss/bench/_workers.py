@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any, Self, TypeVar
 
 import torch
@@ -46,14 +47,15 @@ class Workers:
         """What the function returned, in the order of the tasks.
 
         Raises:
-            AmissError: of the first one that failed.
+            AmissError: of the first one that failed, when all are finished: what is under way would be taken for the
+                results of the next call.
         """
-        results: dict[int, Result] = {}
-        for number, result in self.each(function, tasks):
+        found: list[Result] = []
+        for _, result in sorted(self.each(function, tasks), key=itemgetter(0)):
             if isinstance(result, AmissError):
                 raise result
-            results[number] = result
-        return [results[number] for number in range(len(tasks))]
+            found.append(result)
+        return found
 
 
 class _Calls(Job):

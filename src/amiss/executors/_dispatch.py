@@ -77,6 +77,7 @@ class PoolRun(Run):
         self._suspects: deque[_Task] = deque()  # that were on a worker that died
         self._later: list[_Task] = []  # that are tried again after a while
         self._workers: list[Worker] = []
+        self._heard: deque[tuple[Worker, Message]] = deque()  # stays where whoever iterates has left
         self._n_started = self._n_unable = self._n_left = 0
         self._reason = ""
         self._idle_since_s: float | None = None
@@ -97,11 +98,12 @@ class PoolRun(Run):
         while self._n_left:
             self._hire()
             self._hand_out()
-            for worker, message in self._pool.wait(0.5):
-                outcome = self._hear(worker, message)
+            self._heard.extend(self._pool.wait(0.5))
+            while self._heard:
+                outcome = self._hear(*self._heard.popleft())
                 if outcome is not None:
-                    yield outcome
                     self._n_left -= 1
+                    yield outcome
             self._tell_waiting()
 
     def _hire(self) -> None:

@@ -38,8 +38,10 @@ class _Run(Run):
         self._results = (one for one in perform(feed, on_share))  # one that can be closed
         for task, result in self._results:
             is_error = isinstance(result, AmissError)
-            yield Outcome(task, error=result) if is_error else Outcome(task, result)
-            self._n_left -= 1
+            try:
+                yield Outcome(task, error=result) if is_error else Outcome(task, result)
+            finally:
+                self._n_left -= 1
 
     def _feed(self) -> Iterator[tuple[str, Any] | None]:
         while self._n_left:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from amiss.errors import UsageError
+from amiss.errors import UsageError, how_to_install
 from amiss.executors._base import Executor, Job, Outcome, Run, Tell
 
 _HOST = "127.0.0.1"  # whoever is to read it from elsewhere gets it through a proxy that knows who asks
@@ -123,7 +123,7 @@ def serve_metrics(port: int | None) -> Iterator[RunMetrics | None]:
         if error.name != "prometheus_client":
             raise
         raise UsageError(
-            "prometheus_client is not installed; --metrics-port needs pip install 'amiss[watch]'"
+            f"prometheus_client is not installed; --metrics-port needs {how_to_install('watch')}"
         ) from None
     metrics, registry = RunMetrics(), CollectorRegistry()
     registry.register(metrics)

@@ -3,10 +3,11 @@
 import logging
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
-from amiss.errors import UsageError
+from amiss.errors import UsageError, how_to_install
 from amiss.executors._base import Executor, Job, Run, Tell
 from amiss.executors._dispatch import Pool, PoolRun, Worker
 from amiss.executors._ray_worker import OTHER_CALLS, RayWorker
@@ -47,7 +48,7 @@ def _import_ray() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise UsageError("ray is not installed; --cluster needs pip install 'amiss[cluster]'") from None
+        raise UsageError(f"ray is not installed; a cluster needs {how_to_install('cluster')}") from None
     return ray
 
 
@@ -94,6 +95,7 @@ class _Actors(Pool):
 
     def wait(self, timeout_s: float) -> list[tuple[Worker, Message]]:
         if not self._calls:
+            time.sleep(timeout_s)
             return []
         calls = list(self._calls)
         ended, _ = self._ray.wait(calls, num_returns=1, timeout=timeout_s)

@@ -2,7 +2,7 @@
 video.
 
 A video whose frames don't come at an even rate also has `times/<video_id>.npy`, the knots of its FrameTimes. Of very
-many small videos the rows may lie in few files instead, `shards/<number>.npy` [sum of T, C, D].
+many small videos the rows may lie in few files instead, `shards/<part of its checksum>.npy` [sum of T, C, D].
 """
 
 import os
@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 from amiss.backbones import FeatureSpec
 from amiss.datasets import Video
 from amiss.errors import FeatureError
-from amiss.features._index import INDEX, SHARDS, TIMES, FeatureRecord, names_in, path_of, read_index, tell_lost
+from amiss.features._index import (
+    INDEX,
+    SHARDS,
+    TIMES,
+    FeatureRecord,
+    ids_of,
+    names_in,
+    path_of,
+    read_index,
+    tell_lost,
+)
 from amiss.reading import check_folder, check_id, load_array, read_json, refusing
 from amiss.registry import did_you_mean
 from amiss.storage import Url, cached, located
@@ -54,6 +64,11 @@ class FeatureSet:
         if record is None:
             return video
         return replace(video, n_frames=video.n_frames or record.n_frames, fps=video.fps or record.fps)
+
+    def ids_here(self) -> set[str]:
+        """Videos whose rows are there; none is read. An extraction into this set skips them."""
+        there = ids_of(names_in(self.folder))
+        return {name for name, record in self.records.items() if record.shard or name in there}
 
     def load(self, video_id: str) -> Features:
         """The rows of one video, [T, C, D], memory-mapped read-only.

@@ -53,7 +53,7 @@ class FeatureRecord:
     times_sha256: str | None = None
     """Of `times/<video_id>.npy`; None = the frames come at an even rate, as far as is known."""
     shard: str | None = None
-    """Name of the file in `shards/` that has the rows, such as `000012.npy`; None = they have a file of their own."""
+    """Name of the file in `shards/` that has the rows, a part of its checksum; None = they have a file of their own."""
     row: Annotated[int, Field(ge=0)] | None = None
     """Of the shard, the first that is this video's."""
 

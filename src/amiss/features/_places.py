@@ -18,6 +18,7 @@ from amiss.errors import OutputError, UsageError
 from amiss.features._index import (
     INDEX,
     JOURNAL,
+    SHARDS,
     TIMES,
     FeatureRecord,
     Index,
@@ -96,8 +97,9 @@ class FolderPlace:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = _FolderLock.of(self._folder)
             remove_leftovers(self._folder)
-            if (self._folder / TIMES).is_dir():
-                remove_leftovers(self._folder / TIMES)
+            for name in (TIMES, SHARDS):
+                if (self._folder / name).is_dir():
+                    remove_leftovers(self._folder / name)
             with os.scandir(self._folder) as entries:
                 return {entry.name for entry in entries} - {INDEX}
         except OSError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from amiss.backbones import check_backbone_name, check_same_features
-from amiss.errors import FeatureError, UsageError, VideoError
+from amiss.errors import UsageError, VideoError
 from amiss.features import open_feature_set
 from amiss.jobs._extraction import EngineChoice
 from amiss.jobs._progress import OnProgress, silent
@@ -133,12 +133,7 @@ def _done(out: Path, spec: FeatureSpec) -> set[str]:
         return set()
     stored = open_feature_set(out)
     check_same_features(stored.spec, spec, str(out))
-    found = set()
-    for video_id in stored.records:
-        with suppress(FeatureError):
-            stored.load(video_id)
-            found.add(video_id)
-    return found
+    return stored.ids_here()
 
 
 def _lengths(videos: Mapping[str, Path], on_progress: OnProgress) -> tuple[dict[str, StatedLength], int]:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from amiss.backoff import Backoff
-from amiss.errors import AmissError, Notice, UsageError
+from amiss.errors import AmissError, Notice, UsageError, how_to_install
 from amiss.storage._settings import storage_settings
 from amiss.storage._url import Url
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 _BACKOFF = Backoff(first_s=0.25, cap_s=10.0)
 _STEP_S = 1.0
 _FOR_THE_MOMENT = {408, 425, 429, 500, 502, 503, 504}
-_PACKAGES = {"s3": "amiss[storage]", "http": "amiss[storage]", "https": "amiss[storage]", "gs": "gcsfs", "az": "adlfs"}
+_PACKAGES = {"gs": "gcsfs", "az": "adlfs"}  # of the others an extra brings them
 
 
 class StorageError(AmissError, OSError):
@@ -76,8 +76,8 @@ def _file_system(scheme: str) -> Any:
             options |= {"client_kwargs": client_options()}
         return fsspec.filesystem(scheme, **options)
     except ImportError as error:
-        package = _PACKAGES.get(scheme, scheme)
-        raise UsageError(f"{scheme}:// needs a package ({error.name or error}): pip install '{package}'") from None
+        how = f"pip install {_PACKAGES[scheme]}" if scheme in _PACKAGES else how_to_install("storage")
+        raise UsageError(f"{scheme}:// needs a package ({error.name or error}): {how}") from None
 
 
 def info(url: Url) -> dict[str, Any]:

@@ -188,5 +188,6 @@ def is_allowed(url: Url, source: Path) -> bool:
     """
     if isinstance(source, Url) and (source.scheme, source.place) == (url.scheme, url.place):
         return True
-    own = str(url)
-    return any(own.startswith(start) for start in storage_settings().storage_allow.split())
+    allowed = storage_settings().storage_allow.split()
+    whole = [start if "/" in start.partition("://")[2] else f"{start}/" for start in allowed]  # of a host's name, too
+    return str(url).startswith(tuple(whole))

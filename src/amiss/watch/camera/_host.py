@@ -107,7 +107,9 @@ class CameraHost:
             os.environ.setdefault(name, value)
         self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
         _remove_leftovers(self._folder.parent)
-        lock(os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT), self._folder)  # until the process ends
+        descriptor = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT)
+        lock(descriptor, self._folder)  # until the process ends
+        os.write(descriptor, b"\n")  # from here on it is locked, or left over
         self._models = Models(workers)
         self._watches: dict[str, _Watch] = {}
         self._starting = threading.Lock()
@@ -251,7 +253,7 @@ def _remove_leftovers(root: Path) -> None:
     """Folders of processes that were killed: nobody holds their locks."""
     for folder in root.glob(f"{_FOLDER}*"):
         with suppress(OSError), (folder / _LOCK).open("r+b") as file:
-            if lock(file.fileno(), folder):
+            if lock(file.fileno(), folder) and file.read(1):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
