@@ -24,6 +24,17 @@ def test_results_are_in_order_and_of_one_thread_each() -> None:
     assert torch.get_num_threads() == before
 
 
+def refuse(number: int) -> int:
+    raise AmissError(f"not {number}")
+
+
+def test_what_failed_leaves_nothing_for_the_next_call() -> None:
+    with Workers(InProcess()) as workers:
+        with pytest.raises(AmissError, match="not 1"):
+            workers.map(refuse, [1, 2, 3])
+        assert workers.map(math.sqrt, [9.0, 16.0]) == [3, 4]
+
+
 def test_processes_stay_and_one_that_dies_takes_nothing_with_it() -> None:
     with Workers(LocalProcesses(2)) as workers:
         assert workers.map(math.sqrt, [1.0, 4.0, 9.0, 16.0]) == [1, 2, 3, 4]
