@@ -215,10 +215,9 @@ def top_mean(scores_BT: Tensor, mask_BT: Tensor) -> Tensor:
 def flat_smoothness(scores_AT: Tensor, mask_AT: Tensor) -> Tensor:
     """Σ_t (s_{t+1} - s_t)² over all bags laid end to end. Quirk of RTFM's code: it crosses from one bag to the next."""
     scores, real = scores_AT.flatten(), mask_AT.flatten()
+    # the real clip before each, by its place: a GPU needn't be asked how many there are
     latest = torch.where(real, torch.arange(len(real), device=real.device), -1).cummax(dim=0).values
-    before = F.pad(
-        latest[:-1], (1, 0), value=-1
-    )  # the real clip before each; a GPU needn't be asked how many there are
+    before = F.pad(latest[:-1], (1, 0), value=-1)
     return ((scores - scores[before]) * (real & (before >= 0))).square().sum()
 
 
