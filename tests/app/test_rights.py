@@ -215,6 +215,10 @@ def test_where_files_lie_is_told_to_admins_alone(app: Application, monkeypatch: 
     assert "/srv" not in told["reviewer"].get("/api/v1/jobs").text
     health = {name: client.get("/api/v1/health").json()["reasons"] for name, client in told.items()}
     assert health == {"reviewer": ["media is full"], "boss": ["/srv/amiss/media is full"]}
+    (door, *_) = app.context.view.watched.cameras()
+    monkeypatch.setattr(door, "reason", "/srv/amiss/door.mp4 does not exist")
+    reasons = {name: client.get(f"/api/v1/cameras/{door.name}").json()["reason"] for name, client in told.items()}
+    assert reasons == {"reviewer": "door.mp4 does not exist", "boss": "/srv/amiss/door.mp4 does not exist"}
     monkeypatch.setattr(app.context.store, "reviews_of", raising(StoreError("sqlite:////srv/amiss.db can't be used")))
     url = f"/api/v1/events/{app.events['door'].event_id}/reviews"
     assert told["reviewer"].get(url).json()["detail"] == "sqlite:amiss.db can't be used"

@@ -22,7 +22,7 @@ from PIL import Image
 
 from amiss.app._application import create_app
 from amiss.app._config_file import ConfigFile
-from amiss.app.security import check_camera_address
+from amiss.app.security import check_camera_address, check_message_server
 from amiss.errors import UsageError
 from amiss.watch import load_config
 from helpers.app import Application, application
@@ -145,6 +145,8 @@ def test_a_name_that_leads_to_this_machine_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(socket, "getaddrinfo", two)
     with pytest.raises(UsageError, match=r"evil.example is at 127.0.0.1"):
         check_camera_address("rtsp://evil.example/", ())
+    with pytest.raises(UsageError, match=r"evil.example is at 192.168.1.2, in this network"):
+        check_message_server("https://evil.example/")
 
 
 def test_a_server_that_leads_elsewhere_is_refused() -> None:
@@ -254,12 +256,32 @@ def test_rules_that_are_changed_keep_what_people_wrote_beside_them(boss: Any, fi
     assert "s3cret" not in answer.text
 
 
+def test_what_parts_of_the_file_share_is_not_changed_for_all_of_them(boss: Any, file: Path) -> None:
+    shared = (
+        "  - &usual {name: all, channels: [hook], days: [mon]}\n  - {<<: *usual, name: bins}\n"
+        "cameras:\n  yard: {url: 'rtsp://192.0.2.7/a', alarm: &alarm {on: 0.5}}\n"
+        "  gate: {url: 'rtsp://192.0.2.7/b', alarm: *alarm}\n"
+    )
+    file.write_text(
+        "detector: detector\nchannels: {hook: {kind: webhook, url: 'https://example.org/'}}\nrules:\n" + shared
+    )
+    rules = boss.get("/api/v1/settings/rules").json()["rules"]
+    rules[1]["days"] = None
+    assert boss.put("/api/v1/settings/rules", json={"rules": rules}).status_code == 200
+    assert [rule.days for rule in load_config(file).rules] == [("mon",), None]
+    answer = boss.put("/api/v1/settings/cameras/gate", json={"threshold_on": 0.7})
+    assert (answer.status_code, "share their values" in answer.text) == (400, True)
+    assert boss.put("/api/v1/settings/cameras/gate", json={"enabled": False}).status_code == 200
+    assert load_config(file).cameras["yard"].alarm.on == 0.5
+
+
 def test_ntfy_is_made_of_its_parts_and_its_topic_is_never_shown(boss: Any, file: Path) -> None:
     url = "/api/v1/settings/channels/"
     new = {"kind": "ntfy", "topic": "my-doors-x7Kq2", "server": "ntfy.example.org", "token": "tk_abc123"}
     assert boss.put(url + "phone", json=new).status_code == 204
     (channel,) = [channel for name, channel in load_config(file).channels.items() if name == "phone"]
-    assert channel.url.get_secret_value() == "ntfys://tk_abc123@ntfy.example.org/my-doors-x7Kq2"
+    assert channel.url.get_secret_value() == "ntfys://tk_abc123@ntfy.example.org/my-doors-x7Kq2?redirect=no"
+    assert channel.service().redirects is False
     listed = boss.get(url.rstrip("/"))
     assert [(one["name"], one["kind"]) for one in listed.json()["channels"]][1] == ("phone", "apprise")
     assert "x7Kq2" not in listed.text
@@ -271,6 +293,9 @@ def test_ntfy_is_made_of_its_parts_and_its_topic_is_never_shown(boss: Any, file:
         {"topic": "x", "token": "p@w"},
         {"topic": "x", "server": "127.0.0.1"},
         {"topic": "x", "server": "192.168.1.1:99"},
+        {"topic": "x", "server": "127.1"},
+        {"topic": "x", "server": "2130706433"},
+        {"topic": "x", "server": "ntfy.sh:99999"},
         {"topic": "x", "server": "user@host"},
     ):
         answer = boss.put(url + "phone", json={"kind": "ntfy"} | wrong)

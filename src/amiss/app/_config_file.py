@@ -63,7 +63,8 @@ class ConfigFile:
                 else:
                     camera[field] = _plain(value)
 
-        self._change(edit)
+        others = _others(self.read(), name)
+        self._change(edit, lambda config: _others(config, name) == others)
 
     def remove_camera(self, name: str) -> None:
         """Take a camera out; one must be left. Raises: see `set_camera`."""
@@ -99,9 +100,9 @@ class ConfigFile:
             stored.extend(_update({}, values) for values in wanted.values())
             whole["rules"] = stored
 
-        self._change(edit)
+        self._change(edit, lambda config: list(config.rules) == list(rules))
 
-    def _change(self, edit: Callable[[Any], None]) -> None:
+    def _change(self, edit: Callable[[Any], None], is_meant: Callable[[Config], bool] = lambda _: True) -> None:
         yaml = YAML()
         yaml.preserve_quotes = True
         yaml.width = _WIDTH
@@ -119,9 +120,15 @@ class ConfigFile:
                     yaml.dump(whole, file)
                 with suppress(OSError):
                     shutil.copymode(self.path, temporary)  # it may be closed to others, for its passwords
-                _, problems = read_config(temporary)
+                config, problems = read_config(temporary)
                 if problems:
                     raise UsageError("; ".join(f"{problem.where}: {problem.message}" for problem in problems[:5]))
+                if config is not None and not is_meant(config):
+                    raise UsageError(f"{self.path.name} has parts that share their values (&, *): change them there")
+
+
+def _others(config: Config, name: str) -> dict[str, Any]:
+    return {other: camera for other, camera in config.cameras.items() if other != name}
 
 
 def _values(rule: Rule) -> dict[str, Any]:
@@ -136,7 +143,7 @@ def _update(stored: Any, values: Mapping[str, Any]) -> Any:
         if name in stored and stored[name] != value:
             if is_usual:
                 del stored[name]
-            else:
+            if stored.get(name, value) != value or not is_usual:  # a merge key (<<) may still have it
                 stored[name] = value
         elif name not in stored and not is_usual:
             stored[name] = value

@@ -13,6 +13,7 @@ from pydantic.config import JsonDict
 from amiss.app._context import AppContext
 from amiss.app.accounts import Identity
 from amiss.app.api._answers import CameraName, Context, Model, Reviewer, Viewer, none_such
+from amiss.app.security import told_to
 from amiss.video import SourceState, redact
 from amiss.watch.camera import CameraStatus
 from amiss.watch.http import LivePictures, Preview
@@ -65,7 +66,7 @@ class Camera(Model):
     restarts: int
     """Workers that failed."""
     problem: str
-    """What the last worker failed of."""
+    """What the last worker failed of. Where files lie is told to admins, here and in `reason`."""
     address: str | None
     """Where it is, without passwords; for admins alone."""
 
@@ -169,13 +170,13 @@ def camera_of(status: CameraStatus, who: Identity) -> Camera:
     with status.lock:
         counts = status.counts
         return Camera(
-            name=status.name, state=status.state, reason=status.reason, since=status.since,
+            name=status.name, state=status.state, reason=told_to(who, status.reason), since=status.since,
             offline_since=status.offline_since, score=status.score, score_time=status.score_time,
             threshold_on=status.threshold_on, threshold_off=status.threshold_off,
             threshold_from=status.threshold_from, event_id=status.event_id, scores=list(status.history),
             lag_s=round(status.progress.lag_s, 3), frames=counts.frames, dropped_frames=counts.dropped_frames,
             dropped_clips=counts.dropped_clips, reconnects=counts.reconnects, stalls=counts.stalls,
-            restarts=status.restarts, problem=redact(status.problem),
+            restarts=status.restarts, problem=told_to(who, redact(status.problem)),
             address=status.url if who.is_at_least("admin") else None,
         )  # fmt: skip
 

@@ -192,9 +192,9 @@ def _would_alarm(alarm: Alarm, known: list[StoredEvent]) -> WouldAlarm:
 def _curve(track: ScoreTrack, alarm: AlarmSettings) -> list[tuple[float, int]]:
     if not len(track.scores):
         return []
-    # `off` lies above what most clips reach: else they would be one endless alarm
+    # `off` lies above what most clips reach, else they would be one endless alarm; but the threshold asked for is there
     usual, highest = np.quantile(track.scores, _LOWEST_SHARE) + 1e-4, min(track.scores.max() + 0.01, 1.0)
-    lowest = usual / max(_ratio(alarm), 1e-3)
+    lowest = min(usual / max(_ratio(alarm), 1e-3), alarm.thresholds[0])
     thresholds = np.linspace(min(lowest, highest), highest, _POINTS)
     return list(zip(thresholds.round(4).tolist(), track.counts(thresholds, alarm), strict=True))
 

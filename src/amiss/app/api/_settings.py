@@ -16,11 +16,11 @@ from pydantic import ConfigDict, Field, SecretStr
 from amiss.app._config_file import ConfigFile
 from amiss.app._context import AppContext
 from amiss.app.api._answers import Admin, CameraName, Context, Model, none_such
-from amiss.app.security import check_camera_address
+from amiss.app.security import check_camera_address, check_message_server
 from amiss.errors import AmissError, UsageError
 from amiss.video import LiveFrame, SourceSettings, StateChange, open_source, redact
 from amiss.watch import send_test
-from amiss.watch.config import CHANNEL_KINDS, CameraSettings, Rule, WebhookAddress
+from amiss.watch.config import CHANNEL_KINDS, CameraSettings, Rule
 
 router = APIRouter(prefix="/settings", tags=["settings"])
 
@@ -121,8 +121,8 @@ class Ntfy(Model):
             raise UsageError("an access token of ntfy begins with tk_, and has letters and digits")
         if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?", self.server):
             raise UsageError("give the host of ntfy's server alone, such as ntfy.sh")
-        WebhookAddress(f"https://{self.server}/")  # not in this network
-        return SecretStr(f"ntfys://{token}{'@' if token else ''}{self.server}/{topic}")
+        check_message_server(f"https://{self.server}/")
+        return SecretStr(f"ntfys://{token}{'@' if token else ''}{self.server}/{topic}?redirect=no")
 
 
 class Channel(Model):

@@ -1,6 +1,7 @@
-"""Where cameras may be that are added in the application: in the network, not in this machine or its cloud's services.
+"""Where cameras and servers of messages may be that are added in the application.
 
-The configuration file may name any address: who writes it has this machine. Who uses the application need not.
+Cameras: in the network, not in this machine or its cloud's services. Servers of messages: outside of it. The
+configuration file may name any address: who writes it has this machine. Who uses the application need not.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 from amiss.errors import UsageError
-from amiss.watch.config import embedded_v4
+from amiss.watch.config import WebhookAddress, embedded_v4
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _REDIRECT_S = 5.0
+_ANYWHERE = ("0.0.0.0/0", "::/0")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -48,6 +50,28 @@ def check_camera_address(url: str, allowed: Sequence[str]) -> None:
         raise UsageError(f"it leads to {elsewhere}: give that address, if it is meant")
 
 
+def check_message_server(url: str) -> None:
+    """Refuse a server that messages of a channel made in the application may not go to.
+
+    Every address of its host must be a public one. A name that can't be looked up now is taken.
+
+    Args:
+        url: https.
+
+    Raises:
+        UsageError: it is none, or may not be gone to.
+    """
+    server, found = WebhookAddress(url, _ANYWHERE), list[Address]()
+    with suppress(OSError, UnicodeError):
+        found = _addresses_of(server.host, server.port)
+    for address in map(embedded_v4, found):
+        if not address.is_global or address.is_multicast:
+            raise UsageError(
+                f"{server.host} is at {address}, in this network: channels with such a server are added in the "
+                "configuration file"
+            )
+
+
 def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
@@ -60,11 +84,14 @@ def _parts(url: str) -> SplitResult:
 
 
 def _look_up(parts: SplitResult) -> list[Address]:
-    port = parts.port or _PORTS[parts.scheme]
     try:
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        return _addresses_of(parts.hostname, parts.port or _PORTS[parts.scheme])
     except (OSError, UnicodeError):
         raise UsageError(f"there is no host {parts.hostname}") from None
+
+
+def _addresses_of(host: str | None, port: int) -> list[Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 

@@ -25,7 +25,7 @@ function draw() {
   $("#problem").hidden = problem === null;
   $("#problem").textContent = problem ?? "";
   $("#found").hidden = problem !== null;
-  $("#summary").textContent = problem === null ? `${hours.toFixed(1)} hours of scores are kept` : "";
+  $("#summary").textContent = problem === null ? `scores of ${span(hours * 3600)} are kept` : "";
   if (problem !== null) return;
   [slider.value, exact.value] = [on, Number(on.toFixed(4))];
   const rate = hours ? number / hours : 0;
@@ -43,7 +43,8 @@ function draw() {
 
 // The highest scores, the alarms shaded.
 function drawWeek() {
-  const { scores, alarms, since, until, threshold_on: on } = shown, length = (Date.parse(until) - Date.parse(since)) / 1000;
+  const { scores: all, alarms, until, threshold_on: on } = shown, zero = Date.parse(shown.since) + 1000 * all[0][0]; // the first that is kept
+  const scores = all.map(([at, value]) => [at - all[0][0], value]), secondsTo = (time) => (Date.parse(time) - zero) / 1000, length = secondsTo(until);
   const gaps = scores.slice(1).map(([at], i) => at - scores[i][0]).sort((a, b) => a - b), step = gaps[gaps.length >> 1] ?? 1;
   const edges = [0], values = [];
   let end = 0;
@@ -60,12 +61,12 @@ function drawWeek() {
     values.push(NaN);
     edges.push(length);
   }
-  const spans = alarms.map(({ started, ended }) => ({ start: (Date.parse(started) - Date.parse(since)) / 1000, end: (Date.parse(ended) - Date.parse(since)) / 1000 }));
+  const spans = alarms.map(({ started, ended }) => ({ start: secondsTo(started), end: secondsTo(ended) }));
   const [context, width, height] = brush(canvas);
   drawCurve(context, { time: edges, score: values }, spans, on, width, 4, height - 4);
-  canvas.setAttribute("aria-label", `highest scores of ${shown.camera} since ${when(since)}, and ${count(shown.n_alarms, "alarm")}`);
+  canvas.setAttribute("aria-label", `highest scores of ${shown.camera} since ${when(zero)}, and ${count(shown.n_alarms, "alarm")}`);
   const [first, last] = document.querySelectorAll(".ends span");
-  [first.textContent, last.textContent] = [when(since), "now"];
+  [first.textContent, last.textContent] = [when(zero), "now"];
 }
 
 // Alarms (on a scale by logarithms) against the threshold.

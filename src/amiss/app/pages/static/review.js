@@ -319,7 +319,10 @@ for (const button of document.querySelectorAll("[data-verdict]")) {
 $("[data-choose=none]").addEventListener("click", chooseNone);
 $("#protect").addEventListener("click", protect);
 $("#undo").addEventListener("click", undo);
-$("#like").addEventListener("toggle", showLike);
+$("#like").addEventListener("toggle", async () => {
+  await showLike();
+  if ($("#like").open) $("#like").scrollIntoView({ block: "nearest" });
+});
 $("#further").addEventListener("click", () => attempt(fetchMore));
 filters.addEventListener("change", () => {
   filters.dataset.changed = "yes";
@@ -341,10 +344,7 @@ onKeys({
   n: ["a note", () => note.focus()],
   p: ["protect its clip from being removed, or no longer", protect],
   z: ["undo", undo],
-  s: ["events like this one", () => {
-    $("#like").open = !$("#like").open;
-    $("#like").scrollIntoView({ block: "nearest" });
-  }],
+  s: ["events like this one", () => { $("#like").open = !$("#like").open; }],
   x: ["choose it, for one verdict on many", () => { if (current && mayReview) { current.box.checked = !current.box.checked; choose(current, false); } }],
   " ": ["play, pause", () => player.toggle()],
   ArrowLeft: ["a second back", () => player.seek(player.position - 1)],
