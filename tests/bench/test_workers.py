@@ -2,7 +2,8 @@
 
 import math
 import os
-from typing import Any
+import sys
+from types import ModuleType
 
 import pytest
 import torch
@@ -10,10 +11,7 @@ import torch
 from amiss.bench._workers import Workers
 from amiss.errors import AmissError, Notice
 from amiss.executors import InProcess, LocalProcesses
-
-
-def threads(_: Any) -> int:
-    return torch.get_num_threads()
+from helpers.jobs import threads
 
 
 def test_results_are_in_order_and_of_one_thread_each() -> None:
@@ -43,3 +41,11 @@ def test_processes_stay_and_one_that_dies_takes_nothing_with_it() -> None:
             workers.map(os._exit, [1])
         found = dict(workers.each(math.sqrt, [25.0, 36.0], ["a", "b"]))
         assert found == {0: 5, 1: 6}
+
+
+def test_what_a_process_cannot_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = ModuleType("only_here")
+    exec("def double(number): return 2 * number", here.__dict__)
+    monkeypatch.setitem(sys.modules, "only_here", here)
+    with Workers(LocalProcesses(1)) as workers, pytest.raises(ModuleNotFoundError, match="only_here"):
+        workers.map(here.double, [1])

@@ -9,8 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from amiss.errors import AmissError, Notice
 from amiss.executors import Feed, Job, Perform, Tell
+
+
+def threads(_: Any) -> int:
+    return torch.get_num_threads()
 
 
 class BusyError(AmissError):

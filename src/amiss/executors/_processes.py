@@ -13,7 +13,7 @@ from typing import Any
 from amiss.errors import UsageError
 from amiss.executors._base import Executor, Job, Run, Tell
 from amiss.executors._dispatch import Pool, PoolRun, Worker
-from amiss.executors._worker import Inbox, Message, work
+from amiss.executors._worker import Inbox, Message, sendable, work
 
 _IS_WINDOWS = os.name == "nt"
 
@@ -123,15 +123,18 @@ def _main(pipe: Connection, job: Job, cpus: int | None) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     inbox, sending = Inbox(), threading.Lock()
 
-    def receive() -> None:
-        with suppress(EOFError, OSError):
-            while True:
-                inbox.put(*pipe.recv())
-        os._exit(1)  # whoever gave the tasks has ended
-
     def send(message: Message) -> None:
         with sending, suppress(BrokenPipeError):
             pipe.send(message)
+
+    def receive() -> None:
+        try:
+            while True:
+                inbox.put(*pipe.recv())
+        except (EOFError, OSError):
+            os._exit(1)  # whoever gave the tasks has ended
+        except Exception as error:  # such as a function of a module that can't be imported here
+            send(Message("broken", value=sendable(error)))
 
     threading.Thread(target=receive, daemon=True).start()
     work(job, cpus, inbox, send)

@@ -22,7 +22,7 @@ class Message:
 
     kind: str
     """`ready`, `done`, `failed`, `share`, `warning`, `notice`, `unable` (the job can't be started here) or `broken`
-    (it raised what is no AmissError)."""
+    (it raised what is no AmissError, or a task can't be read here)."""
     task: str = ""
     value: Any = None
 
@@ -68,17 +68,17 @@ def work(job: Job, cpus: int | None, inbox: Inbox, send: Callable[[Message], Non
         try:
             perform = job.start(cpus)
         except Exception as error:
-            send(Message("unable", value=_sendable(error)))
+            send(Message("unable", value=sendable(error)))
             return
         send(Message("ready"))
         try:
             for task, result in perform(inbox, tell_share):
                 send(Message("failed" if isinstance(result, AmissError) else "done", task, result))
         except Exception as error:
-            send(Message("broken", value=_sendable(error)))
+            send(Message("broken", value=sendable(error)))
 
 
-def _sendable(error: Exception) -> Exception:
+def sendable(error: Exception) -> Exception:
     """The error, with its traceback as a note; as an AmissError where the other side couldn't read it."""
     try:
         pickle.loads(pickle.dumps(error))
