@@ -32,6 +32,13 @@ def test_they_are_those_of_the_tracker(
     assert track.alarms(asked) == find_alarms(clips, asked)
 
 
+def test_an_alarm_ends_in_a_clip_behind_a_gap() -> None:
+    starts = np.array([2.25, 3.0, 5.25, 7.5, 8.25])
+    track = ScoreTrack(starts, starts + 0.75, np.array([0.5, 0.1, 0.1, 0.1, 0.5]))
+    found = track.alarms(AlarmSettings(on=0.5, off=0.4, smoothing_s=0, merge_gap_s=3, min_length_s=0))
+    assert [(one.started_s, one.ended_s) for one in found] == [(2.25, 3), (8.25, 9)]
+
+
 def test_a_threshold_is_the_one_that_calibration_finds() -> None:
     scores = np.random.default_rng(1).random(3000).round(3)
     starts = np.arange(3000) * 0.64

@@ -52,6 +52,7 @@ class ScoreTrack:
         high = self.scores >= settings.thresholds[1]
         last_high = np.maximum.accumulate(np.where(high, np.arange(len(high)), -1))
         kept: NDArray[np.bool_] = (last_high >= 0) & (self.starts <= self.ends[last_high] + longest_s)
+        kept[1:] |= kept[:-1]  # after a gap the alarm ends in the first clip beyond
         return kept
 
     def _alarms(self, settings: AlarmSettings, steps_back: NDArray[np.intp]) -> tuple[Alarm, ...]:

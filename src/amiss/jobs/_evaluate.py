@@ -217,10 +217,10 @@ def _extract_tests(
 
 def _some_detector(path: Path) -> Detector:
     """A detector, or the first one that a run selected."""
-    from amiss.detection import Detector
-
     folder = next(iter(detector_folders(path).get("selected", ())), path)
     check_detector_folder(folder)
+    from amiss.detection import Detector  # with torch, once there is one
+
     return Detector.load(folder)
 
 
