@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from amiss.backoff import Backoff
 from amiss.errors import AmissError, Notice
 from amiss.executors._base import Job, Outcome, Run, TaskLostError, Tell
 from amiss.executors._worker import Message
@@ -15,7 +16,7 @@ from amiss.executors._worker import Message
 _DEATHS = 3  # of workers with a task, before it is set aside
 _UNABLE = 3  # workers in a row that end before they are ready
 _TRIES = 6  # of a task whose error says that it may go away
-_FIRST_WAIT_S = 1.0  # before the second; then twice as long each time
+_AGAIN = Backoff(first_s=1.0, jitter=0)  # before such a try
 _TELL_WAITING_S = 30.0
 
 
@@ -155,7 +156,7 @@ class PoolRun(Run):
         task.n_tries += 1
         if not error.transient or task.n_tries >= _TRIES:
             return Outcome(task.id, error=error, worker=worker.number)
-        task.not_before_s = time.monotonic() + _FIRST_WAIT_S * 2 ** (task.n_tries - 1)
+        task.not_before_s = time.monotonic() + _AGAIN.wait_s(task.n_tries)
         self._later.append(task)
         return None
 
