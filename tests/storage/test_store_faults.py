@@ -12,7 +12,7 @@ import pytest
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError, OutputError
 from amiss.features import FeatureSetWriter, open_feature_set
-from amiss.storage import StorageError, Url, content, listed, publish, publish_unchanged, stamp_of
+from amiss.storage import StorageError, Url, content, listed, publish, publish_unchanged, stamp_of, while_waiting
 from helpers.s3 import S3Server
 
 SPEC = FeatureSpec(backbone="numbers", weights="none", dim=4)
@@ -38,8 +38,11 @@ def test_a_store_that_refuses_for_a_while_is_asked_again(s3_server: S3Server, bu
     thread = threading.Thread(target=reopen)
     thread.start()
     closed.wait()
-    publish(url, b"kept")
+    waited: list[int] = []
+    with while_waiting(lambda: waited.append(1)):
+        publish(url, b"kept")
     thread.join()
+    assert waited
     assert s3_server.n_turned_away > before
     assert content(url, 100) == b"kept"
 

@@ -21,7 +21,7 @@ from amiss.features._index import (
     SHARDS,
     TIMES,
     FeatureRecord,
-    ids_of,
+    ids_here,
     names_in,
     path_of,
     read_index,
@@ -67,8 +67,7 @@ class FeatureSet:
 
     def ids_here(self) -> set[str]:
         """Videos whose rows are there; none is read. An extraction into this set skips them."""
-        there = ids_of(names_in(self.folder))
-        return {name for name, record in self.records.items() if record.shard or name in there}
+        return ids_here(self.records, names_in(self.folder))
 
     def load(self, video_id: str) -> Features:
         """The rows of one video, [T, C, D], memory-mapped read-only.

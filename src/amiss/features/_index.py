@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -174,8 +175,18 @@ def ids_of(names: Iterable[str]) -> set[str]:
     }
 
 
+def ids_here(records: Mapping[str, FeatureRecord], names: Iterable[str]) -> set[str]:
+    """Videos on record whose rows are there, of all files of a set, as `names_in` gives them."""
+    there = ids_of(names)
+    return {video_id for video_id, record in records.items() if record.shard or video_id in there}
+
+
 def names_in(folder: Path) -> list[str]:
     """All files of a set, as paths from its folder; none where there is no such folder."""
     if isinstance(folder, Url):
         return [] if folder.scheme.startswith("http") else list(listed(folder))
-    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    names = []
+    for parent, _, files in os.walk(folder):
+        below = Path(parent).relative_to(folder).as_posix()
+        names += files if below == "." else [f"{below}/{name}" for name in files]
+    return names

@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from amiss.features._index import (
     TIMES,
     FeatureRecord,
     Index,
-    ids_of,
     index_text,
     names_in,
     npy_bytes,
@@ -118,19 +117,14 @@ class FolderPlace:
         """All files, as paths from the folder."""
         return names_in(self._folder)
 
-    def ids_here(self, records: Mapping[str, FeatureRecord]) -> set[str]:
-        """Those on record whose rows are there."""
-        found = {name for name, record in records.items() if record.shard or (self._folder / f"{name}.npy").is_file()}
-        self._names = NamesInFolder(self._folder, found)
-        return found
-
-    def claim(self, video_id: str) -> None:
-        """Refuse an id whose file is that of another one here.
+    def claim(self, video_id: str, here: Set[str]) -> None:
+        """Refuse an id whose file is that of another one of those that are here.
 
         Raises:
             OutputError: it is.
         """
-        assert self._names is not None
+        if self._names is None:
+            self._names = NamesInFolder(self._folder, here)
         self._names.claim(video_id)
 
     def write_array(self, name: str, array: Array) -> str:
@@ -217,12 +211,7 @@ class StorePlace:
         """All files, as paths from the folder, when the writer began."""
         return self._found
 
-    def ids_here(self, records: Mapping[str, FeatureRecord]) -> set[str]:
-        """Those on record whose rows are there."""
-        there = ids_of(self._found)
-        return {name for name, record in records.items() if record.shard or name in there}
-
-    def claim(self, video_id: str) -> None:
+    def claim(self, video_id: str, here: Set[str]) -> None:
         """Stores tell all names apart."""
 
     def write_array(self, name: str, array: Array) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError, OutputError, UsageError
 from amiss.features._feature_set import Features, check_rows, read_spec
-from amiss.features._index import SHARDS, TIMES, FeatureRecord, npy_bytes, tell_lost
+from amiss.features._index import SHARDS, TIMES, FeatureRecord, ids_here, npy_bytes, tell_lost
 from amiss.features._places import FolderPlace, StorePlace
 from amiss.storage import Url, located
 from amiss.video import FrameTimes
@@ -55,7 +55,7 @@ class FeatureSetWriter:
         if index.damage:
             tell_lost(self.folder, index.damage, index.records, self._place.names)
             self._place.write_index(index.records)
-        here = self._place.ids_here(index.records)
+        here = ids_here(index.records, self._place.names())
         self.done = here
         """Ids of videos that were complete when the writer was opened, or have been added since."""
         self.engines = {record.engine for name, record in index.records.items() if name in here and record.engine}
@@ -99,7 +99,7 @@ class FeatureSetWriter:
         if self._closed:
             raise UsageError(f"{self.folder}: the writer is closed; {video_id} can't be added")
         check_rows(video_id, features, self.spec)
-        self._place.claim(video_id)
+        self._place.claim(video_id, self.done)
         if times is not None:
             n_frames, fps = times.n_frames, times.fps
         knots = None if times is None else times.knots
@@ -136,7 +136,7 @@ class FeatureSetWriter:
         for (known, _, times), rows in zip(videos, parts, strict=True):
             name = known.video_id
             check_rows(name, rows, self.spec)
-            self._place.claim(name)
+            self._place.claim(name, self.done)
             knots = None if times is None else times.knots
             stored = None if knots is None else self._place.write_array(f"{TIMES}/{name}.npy", knots)
             digest = hashlib.sha256(npy_bytes(rows)).hexdigest()

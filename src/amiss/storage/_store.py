@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, TypeVar
 
@@ -41,18 +42,17 @@ class ChangedError(StorageError):
     """A file isn't any more what it was when it was looked at."""
 
 
-_on_wait: Callable[[], object] | None = None
+_on_wait: ContextVar[Callable[[], object] | None] = ContextVar("on_wait", default=None)
 
 
 @contextmanager
 def while_waiting(on_wait: Callable[[], object]) -> Iterator[None]:
-    """Within, `on_wait` is called about once a second, whenever a store lets this process wait."""
-    global _on_wait
-    before, _on_wait = _on_wait, on_wait
+    """Within, `on_wait` is called about once a second, whenever a store lets this thread wait."""
+    token = _on_wait.set(on_wait)
     try:
         yield
     finally:
-        _on_wait = before
+        _on_wait.reset(token)
 
 
 def file_system(url: Url) -> Any:
@@ -159,7 +159,7 @@ def asked(url: Url, ask: Callable[[Any], T]) -> T:
 
 
 def _watched(call: Callable[[], T]) -> T:
-    if _on_wait is None:
+    if (on_wait := _on_wait.get()) is None:
         return call()
     with ThreadPoolExecutor(1, "amiss-storage") as pool:
         future = pool.submit(call)
@@ -169,15 +169,15 @@ def _watched(call: Callable[[], T]) -> T:
             except TimeoutError:
                 if future.done():
                     return future.result()
-                _on_wait()
+                on_wait()
 
 
 def _sleep(wait_s: float) -> None:
     until_s = time.monotonic() + wait_s
     while (left_s := until_s - time.monotonic()) > 0:
         time.sleep(min(left_s, _STEP_S))
-        if _on_wait is not None:
-            _on_wait()
+        if (on_wait := _on_wait.get()) is not None:
+            on_wait()
 
 
 def _in_words(url: Url, error: Exception) -> tuple[StorageError, bool]:
