@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import AwareDatetime, ConfigDict, Field
 from pydantic.config import JsonDict
@@ -93,12 +94,9 @@ class Trace(Model):
     """Where on this curve the files of its video begin, in seconds since `started`; empty = there is none."""
 
 
-@router.get("")
-def events(
+async def _wanted(
     who: Viewer,
-    context: Context,
     camera: Annotated[str | None, Query(max_length=64)] = None,
-    state: EventState | None = None,
     verdict: Annotated[
         Verdict | Literal["none"] | None, Query(description="Of the newest review; none = not reviewed")
     ] = None,
@@ -107,16 +105,29 @@ def events(
     until: Annotated[AwareDatetime | None, Query(description="Began before")] = None,
     min_score: Annotated[float | None, Query(ge=0, le=1)] = None,
     protected: bool | None = None,
+) -> EventQuery:
+    return EventQuery(
+        cameras=cameras_seen(who, camera), verdict=verdict, label=label, since=since, until=until,
+        min_score=min_score, protected=protected,
+    )  # fmt: skip
+
+
+Wanted = Annotated[EventQuery, Depends(_wanted)]
+"""Which events are asked for, of those that one may see."""
+
+
+@router.get("")
+def events(
+    wanted: Wanted,
+    context: Context,
+    state: EventState | None = None,
     q: Annotated[str | None, Query(max_length=200, description="Words of class, note, file, problem, camera")] = None,
     order: EventOrder = "newest",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=500, description="`next` of the page before")] = None,
 ) -> Events:
     """Events of the cameras that one may see."""
-    query = EventQuery(
-        cameras=cameras_seen(who, camera), state=state, verdict=verdict, label=label, since=since, until=until,
-        min_score=min_score, protected=protected, text=q, order=order, limit=limit, cursor=cursor,
-    )  # fmt: skip
+    query = replace(wanted, state=state, text=q, order=order, limit=limit, cursor=cursor)
     page = context.store.list_events(query)
     total = context.store.count_events(query) if cursor is None else None
     return Events(events=[event_of(event) for event in page.events], next=page.next, total=total)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import ConfigDict
 from pydantic.config import JsonDict
 
 from amiss.app.api._answers import Context, Model, Viewer
-from amiss.app.api._events import cameras_seen
+from amiss.app.api._events import Wanted
 from amiss.app.api._similar import LikeEvent, like_events
-from amiss.watch.store import EventQuery, Verdict
 
 router = APIRouter(prefix="/events", tags=["events"])
 
@@ -40,32 +40,20 @@ class ShowingEvents(Model):
 @router.get("/showing")
 def showing(
     who: Viewer,
+    wanted: Wanted,
     context: Context,
     words: Annotated[str, Query(max_length=200, examples=["a person lying on the floor"])] = "",
-    camera: Annotated[str | None, Query(max_length=64)] = None,
-    verdict: Annotated[
-        Verdict | Literal["none"] | None, Query(description="Of the newest review; none = not reviewed")
-    ] = None,
-    label: Annotated[str | None, Query(alias="class", max_length=64)] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Began then or later")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Began before")] = None,
-    min_score: Annotated[float | None, Query(ge=0, le=1)] = None,
-    protected: bool | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 48,
 ) -> ShowingEvents:
     """Events whose pictures fit words best, in English; without words, only whether that can be asked here."""
     if context.words is None:
         return ShowingEvents(events=[], n_compared=0, is_behind=False, problem=NO_CAMERAS)
     state, seer = context.words.state, context.words.seer
-    query = EventQuery(
-        cameras=cameras_seen(who, camera), verdict=verdict, label=label, since=since, until=until,
-        min_score=min_score, protected=protected, limit=limit,
-    )  # fmt: skip
     if seer is None or not words.strip():
         is_told = who.is_at_least("admin") or not state.has_failed  # where files lie is for admins
         problem = state.problem if is_told else NO_CLIP
         return ShowingEvents(events=[], n_compared=0, is_behind=state.is_behind, problem=problem)
-    found = context.store.like_events(seer.kind, seer.of_words(words), query)
+    found = context.store.like_events(seer.kind, seer.of_words(words), replace(wanted, limit=limit))
     return ShowingEvents(
         events=like_events(found), n_compared=found.n_compared, is_behind=state.is_behind, problem=None
     )
