@@ -8,7 +8,7 @@ from hypothesis import settings
 
 from helpers import ROOT
 
-pytest_plugins = ["helpers.mqtt", "helpers.s3"]
+pytest_plugins = ["helpers.google", "helpers.mqtt", "helpers.s3"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a test worker per core: more threads only wait for each other
 

@@ -1,5 +1,6 @@
 """Web servers: with parts and without, signed addresses, and where a server may lead."""
 
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,40 @@ def test_a_server_that_gives_whole_files_only(tmp_path: Path) -> None:
         assert features.load("v").tolist() == np.ones((3, 1, 4)).tolist()
         with pytest.raises(StorageError, match="does not exist"):
             content(Url(f"{address}/nothing"), 10)
+
+
+class Parts(SimpleHTTPRequestHandler):
+    """Gives what is asked for, and counts it."""
+
+    n_bytes = 0
+
+    def do_GET(self) -> None:
+        data = Path(self.translate_path(self.path)).read_bytes()
+        start, end = 0, len(data)
+        if asked := self.headers["Range"]:
+            start, last = asked.removeprefix("bytes=").split("-")
+            start, end = int(start), min(int(last) + 1, end)
+        self.send_response(206 if asked else 200)
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
+        self.send_header("Content-Length", str(end - start))
+        self.end_headers()
+        self.wfile.write(data[start:end])
+        type(self).n_bytes += end - start
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_of_an_mp4_with_its_index_at_the_end_only_parts_are_read(tmp_path: Path) -> None:
+    data = write_video(tmp_path / "v.mp4", [numbered(i) for i in range(40)]).read_bytes()
+    index = data.rindex(b"moov") - 4
+    assert data.index(b"mdat") < index
+    free = 100 << 20  # a box of nothing between pictures and index
+    (tmp_path / "v.mp4").write_bytes(data[:index] + struct.pack(">I4s", free, b"free") + bytes(free - 8) + data[index:])
+    with serving(partial(Parts, directory=str(tmp_path))) as address:
+        assert [read_number(frame.image) for frame in VideoReader(f"{address}/v.mp4")] == list(range(40))
+    assert 0 < Parts.n_bytes < 20 << 20
 
 
 def test_a_signed_address_is_read_and_not_shown(bucket: str, tmp_path: Path) -> None:

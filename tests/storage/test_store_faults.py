@@ -54,20 +54,20 @@ def test_a_store_that_stays_away_is_told(s3_server: S3Server, bucket: str, monke
     assert "TESTSECRET" not in str(caught.value)
 
 
-def test_what_a_store_says_no_to(bucket: str) -> None:
+def test_what_a_store_says_no_to(any_bucket: str) -> None:
     with pytest.raises(StorageError, match="does not exist"):
-        content(Url(bucket) / "nothing", 10)
+        content(Url(any_bucket) / "nothing", 10)
     with pytest.raises(StorageError, match="it is a folder"):
-        publish(Url(bucket) / "folder" / "file", b"x")
-        content(Url(bucket) / "folder", 10)
+        publish(Url(any_bucket) / "folder" / "file", b"x")
+        content(Url(any_bucket) / "folder", 10)
     with pytest.raises(FeatureError, match=r"is not a feature set: spec\.json is missing"):
-        open_feature_set(f"{bucket}/folder")
+        open_feature_set(f"{any_bucket}/folder")
     with pytest.raises(FeatureError, match="is not empty and no feature set"):
-        FeatureSetWriter(f"{bucket}/folder", SPEC)
+        FeatureSetWriter(f"{any_bucket}/folder", SPEC)
 
 
-def test_only_what_was_read_is_replaced(bucket: str) -> None:
-    url = Url(bucket) / "index"
+def test_only_what_was_read_is_replaced(any_bucket: str) -> None:
+    url = Url(any_bucket) / "index"
     assert publish_unchanged(url, b"1", None)
     assert not publish_unchanged(url, b"2", None)
     stamp = stamp_of(url)
@@ -76,8 +76,8 @@ def test_only_what_was_read_is_replaced(bucket: str) -> None:
     assert content(url, 10) == b"3"
 
 
-def test_several_writers_of_one_set(bucket: str) -> None:
-    place = f"{bucket}/features"
+def test_several_writers_of_one_set(any_bucket: str) -> None:
+    place = f"{any_bucket}/features"
 
     def write(first: int) -> None:
         with FeatureSetWriter(place, SPEC) as writer:

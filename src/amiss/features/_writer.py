@@ -22,9 +22,9 @@ from amiss.video import FrameTimes
 class FeatureSetWriter:
     """Add videos to a feature set. Each becomes visible only once it is complete, so a run can be killed and resumed.
 
-    One process writes into a folder at a time. Into a place in S3 several may, and each adds to the index what it has;
-    other stores don't promise that nobody else writes the index meanwhile. The index lists videos as they come, and
-    in order of their ids once the writer is closed: its bytes don't depend on which video was done first.
+    One process writes into a folder at a time. Into a place in S3 or GCS several may, and each adds to the index what
+    it has; other stores don't promise that nobody else writes the index meanwhile. The index lists videos as they come,
+    and in order of their ids once the writer is closed: its bytes don't depend on which video was done first.
 
     Raises:
         UsageError: another process is writing into the folder.

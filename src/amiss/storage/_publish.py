@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from amiss.files import output_error
+from amiss.storage._google import put_if
 from amiss.storage._store import ChangedError, StorageError, asked, info, version_in
 from amiss.storage._url import Url
 
@@ -29,11 +30,11 @@ def stamp_of(url: Url) -> str | None:
         found = info(url)
     except FileNotFoundError:
         return None
-    return str(found.get("ETag") or found.get("etag") or version_in(found))
+    return str(found.get("generation") or found.get("ETag") or found.get("etag") or version_in(found))
 
 
 def publish_unchanged(url: Url, data: bytes, stamp: str | None) -> bool:
-    """Write a file if it is still the one that was read before. Only S3 can promise that; elsewhere it is written.
+    """Write a file if it is still the one that was read before. S3 and GCS promise that; elsewhere it is written.
 
     Args:
         url: of the file.
@@ -48,7 +49,10 @@ def publish_unchanged(url: Url, data: bytes, stamp: str | None) -> bool:
     """
     condition = {} if url.scheme != "s3" else {"mode": "create"} if stamp is None else {"IfMatch": stamp}
     try:
-        asked(url, lambda store: store.pipe_file(url.address, data, **condition))
+        if url.scheme == "gs":
+            asked(url, lambda store: put_if(store, url.address, data, stamp))
+        else:
+            asked(url, lambda store: store.pipe_file(url.address, data, **condition))
     except ChangedError:
         return False
     except StorageError as error:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from amiss.backoff import Backoff
 from amiss.errors import AmissError, Notice, UsageError, how_to_install
+from amiss.storage import _google
 from amiss.storage._settings import storage_settings
 from amiss.storage._url import Url
 
@@ -74,6 +75,8 @@ def _file_system(scheme: str) -> Any:
             from amiss.storage._web import client_options
 
             options |= {"client_kwargs": client_options()}
+        if scheme == "gs":
+            _google.prepare()
         return fsspec.filesystem(scheme, **options)
     except ImportError as error:
         how = f"pip install {_PACKAGES[scheme]}" if scheme in _PACKAGES else how_to_install("storage")
@@ -195,6 +198,8 @@ def _in_words(url: Url, error: Exception) -> tuple[StorageError, bool]:
         return ChangedError(url, "it was changed meanwhile: try again", errno.EBUSY), False
     if kinds & {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "TokenRetrievalError"}:
         return StorageError(url, "no keys for the store were found (AWS_ACCESS_KEY_ID, a profile)", errno.EACCES), False
+    if kinds & {"DefaultCredentialsError", "RefreshError"}:
+        return StorageError(url, "no valid keys for the store (GOOGLE_APPLICATION_CREDENTIALS)", errno.EACCES), False
     if "LedAwayError" in kinds:
         return StorageError(url, "the server leads into a private network, where it may not", errno.EACCES), False
     if isinstance(error, PermissionError) or status in (401, 403):
@@ -218,7 +223,7 @@ def _in_words(url: Url, error: Exception) -> tuple[StorageError, bool]:
 
 
 def _status_of(error: BaseException | None) -> int | None:
-    """Of S3's answer."""
+    """Of the answer of S3 or GCS."""
     answer = getattr(error, "response", None)
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else None
-    return status if isinstance(status, int) else None
+    return status if isinstance(status, int) else _google.status_of(error)

@@ -1,0 +1,48 @@
+"""Google Cloud Storage: what its package leaves to us."""
+
+import json
+import logging
+import os
+import uuid
+from typing import Any
+from urllib.parse import quote
+
+_FORBIDDEN = "Forbidden: "
+
+
+def prepare() -> None:
+    """Before `gcsfs` is imported: it asks first of what kind each bucket is, which needs a right of its own, and logs
+    whatever it is refused; what is wrong is said by us. Who has zonal buckets sets the variable to `true`.
+    """
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    log = logging.getLogger("gcsfs")
+    log.propagate = False
+    log.addHandler(logging.NullHandler())
+
+
+def put_if(store: Any, address: str, data: bytes, generation: str | None) -> None:
+    """Write an object if it is still of a generation; None: if there is none of this name.
+
+    Raises:
+        FileExistsError: it isn't.
+    """
+    bucket, name, _ = store.split_path(address)
+    mark = uuid.uuid4().hex
+    head = f"--{mark}\r\nContent-Type: application/json\r\n\r\n{json.dumps({'name': name})}\r\n"
+    head += f"--{mark}\r\nContent-Type: application/octet-stream\r\n\r\n"
+    store.call(
+        "POST",
+        f"{store.base.replace('/storage/', '/upload/storage/')}b/{quote(bucket)}/o",
+        uploadType="multipart",
+        ifGenerationMatch=generation or "0",
+        headers={"Content-Type": f"multipart/related; boundary={mark}"},
+        data=head.encode() + data + f"\r\n--{mark}--\r\n".encode(),
+    )
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """The status of the answer that an error of `gcsfs` stands for, where that isn't in its type."""
+    if type(error) is OSError and str(error).startswith(_FORBIDDEN):
+        return 403
+    code = str(getattr(error, "code", ""))  # of its HttpError; may be a text
+    return int(code) if code.isdecimal() else None
