@@ -24,7 +24,16 @@ from amiss.datasets import read_manifest, write_manifest
 from amiss.errors import ManifestError, UsageError
 from amiss.evaluation import evaluate, read_scores
 from amiss.training import load_recipe, recipe_to_yaml
-from helpers.bench import QUICK, as_one_split, make_data, make_videos, run_bench, write_features, write_suite
+from helpers.bench import (
+    QUICK,
+    as_one_split,
+    make_data,
+    make_videos,
+    run_bench,
+    without_times,
+    write_features,
+    write_suite,
+)
 
 SWEEP = [{"recipe": "topk", "set": {**QUICK, "head_options.k": [1, 2]}}, {"recipe": "sultani2018", "set": QUICK}]
 
@@ -35,17 +44,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
     root = tmp_path_factory.mktemp("bench")
     make_data(root)
     return root, run_bench(write_suite(root, recipes=SWEEP), root / "out", workers=1)
-
-
-def without_times(results: dict[str, Any]) -> dict[str, Any]:
-    """Results without what a clock or the order of calls decides."""
-    for dataset in results["datasets"]:
-        for row in dataset["systems"]:
-            assert row["cost"].pop("parameters") > 0
-            del row["seconds"], row["cost"]
-    for name in ("seconds", "training_seconds", "cells_run_now"):
-        del results["provenance"][name]
-    return results
 
 
 def test_results_are_those_of_the_scores_on_disk(bench: tuple[Path, dict[str, Any]]) -> None:

@@ -5,28 +5,24 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from amiss.errors import Notice
 from amiss.executors import TaskLostError, executor_for
+from amiss.executors._ray_worker import RayWorker
 from amiss.jobs import _extraction, extract_targets
 from helpers.jobs import Trouble
-from helpers.ray_nodes import HEAD, QUIET, Nodes, ray_nodes
+from helpers.ray_nodes import DRIVER, Nodes, ray_nodes
 from helpers.videos import write_video
 from helpers.waiting import wait_until
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
-
-DRIVER = f"""
-import ray, sys
-from amiss.jobs import extract_targets
-ray.init(address=sys.argv[1], _node_ip_address={HEAD!r}, **{QUIET!r})
-extract_targets([sys.argv[2]], "motion", sys.argv[3], cluster="auto")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +107,32 @@ def test_what_ends_its_workers_is_set_aside(nodes: Nodes, tmp_path: Path) -> Non
             run.add(task, work)
         with pytest.warns(Notice, match="what it had is done again"):
             found = {outcome.id: outcome for outcome in run}
+        run.add("last", "warns")
+        with pytest.warns(Notice, match="look here"):
+            assert [outcome.id for outcome in run] == ["last"]
     assert (found["a"].result, found["once"].result, found["busy"].result) == (9, "survived", "then")
     assert isinstance(found["bad"].error, TaskLostError)
     assert str(found["wrong"].error) == "it is wrong"
+
+
+def test_what_is_told_just_before_the_end_is_in_the_last_answer(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    worker = RayWorker(Trouble(tmp_path), 1, {}, str(Path.cwd()))
+    with ThreadPoolExecutor(1) as asking:
+        assert worker.ready().result is not None
+        asking.submit(worker.told, 0, 10)  # has it, too, but who gave the task may not read that any more
+        answer = worker.do("a", "warns")
+    assert [message.value for message in answer.told if message.kind == "notice"] == ["look here"]
+    assert worker.told(answer.first + len(answer.told), 0).told == [], "what was heard isn't told again"
+    worker._inbox.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+
+
+def test_each_gpu_has_a_worker_with_its_share_of_the_cpus(nodes: Nodes, tmp_path: Path) -> None:
+    with nodes.one_more(cpus=5, gpus=2), executor_for("auto").start(Trouble(tmp_path)) as run:
+        for number in range(4):
+            run.add(str(number), "device")
+        found = list(run)
+        assert {outcome.result for outcome in found} == {("0", 2), ("1", 2)}
+        assert {outcome.worker for outcome in found} == {1, 2}

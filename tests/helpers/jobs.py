@@ -34,6 +34,7 @@ class Trouble(Job):
     ahead = 1
 
     def start(self, cpus: int | None) -> Perform:
+        self._cpus = cpus
         self._count("starts")
         if (self.folder / "unable").exists():
             raise AmissError("the weights are missing")
@@ -67,6 +68,10 @@ class Trouble(Job):
                 return None
             case "process":
                 return os.getpid()
+            case "device":
+                while self.attempts("starts") < 2:  # so that another worker takes some, too
+                    time.sleep(0.05)
+                return os.environ.get("CUDA_VISIBLE_DEVICES"), self._cpus
         raise KeyError(f"no work {work!r}")
 
     def _count(self, what: str) -> int:

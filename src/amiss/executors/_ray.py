@@ -3,19 +3,25 @@
 import logging
 import os
 import re
+import socket
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from amiss.errors import UsageError, how_to_install
+from amiss.errors import AmissError, UsageError, how_to_install
 from amiss.executors._base import Executor, Job, Run, Tell
 from amiss.executors._dispatch import Pool, PoolRun, Worker
-from amiss.executors._ray_worker import OTHER_CALLS, RayWorker
+from amiss.executors._ray_worker import OTHER_CALLS, Answer, RayWorker
 from amiss.executors._worker import Message
 
 _CPUS_PER_WORKER = 2  # one that decodes, one for the network
 _MOST_CPUS = 16  # of a worker with a GPU: so many processes decode for one at most
 _TOLD_S = 5.0
+_REACHED_S = 10.0
 _PATIENCE = "RAY_gcs_server_port_wait_time_s"
 
 
@@ -43,6 +49,8 @@ class RayCluster(Executor):
 
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # else Ray looks for another cluster where one is lost
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -56,6 +64,7 @@ class _Actor(Worker):
     def __init__(self, number: int, handle: Any) -> None:
         super().__init__(number)
         self.handle = handle
+        self.n_heard = 0  # of what it told beside results
 
 
 class _Actors(Pool):
@@ -64,33 +73,35 @@ class _Actors(Pool):
         self.where = f"the Ray cluster {address!r}"
         ray, self._is_ours = connect_ray(address)
         self._ray = ray
-        there = ray.cluster_resources()
-        self._n_gpus = 1 if there.get("GPU", 0) >= 1 else 0
-        n_cpus = int(there.get("CPU", 1))
-        if self._n_gpus:
-            self.size = workers or int(there["GPU"])
-            self._n_cpus = cpus or max(1, min(_MOST_CPUS, n_cpus // int(there["GPU"])))
+        nodes = _nodes(ray)
+        n_gpus = sum(gpus for _, gpus in nodes)
+        if n_gpus:
+            self._n_cpus = cpus or min(_MOST_CPUS, *(max(1, there // gpus) for there, gpus in nodes if gpus))
+            self.size = workers or n_gpus
         else:
-            self._n_cpus = cpus or max(1, min(_CPUS_PER_WORKER, *(int(n) for n in _cpus_of_nodes(ray))))
-            self.size = workers or max(1, n_cpus // self._n_cpus)
+            self._n_cpus = cpus or min(_CPUS_PER_WORKER, *(there for there, _ in nodes))
+            self.size = workers or max(1, sum(there // self._n_cpus for there, _ in nodes))
+        self._n_gpus = min(1, n_gpus)
         self._environment = {name: value for name, value in os.environ.items() if name.startswith("AMISS_")}
         self._calls: dict[Any, _Actor] = {}
 
     def start(self, number: int) -> Worker:
-        actor = self._ray.remote(RayWorker).options(
-            name=f"amiss {self._job.name} {os.getpid()}-{number}",
-            num_cpus=self._n_cpus,
-            num_gpus=self._n_gpus,
-            max_concurrency=1 + self._job.ahead + OTHER_CALLS,
-            max_restarts=0,  # a worker that died is another one afterwards: what it had is looked at
-        )
-        worker = _Actor(number, actor.remote(self._job, self._n_cpus, self._environment, str(Path.cwd())))
-        self._calls[worker.handle.ready.remote()] = worker
+        with self._connected():
+            actor = self._ray.remote(RayWorker).options(
+                name=f"amiss {self._job.name} {os.getpid()}-{number}",
+                num_cpus=self._n_cpus,
+                num_gpus=self._n_gpus,
+                max_concurrency=1 + self._job.ahead + OTHER_CALLS,
+                max_restarts=0,  # a worker that died is another one afterwards: what it had is looked at
+            )
+            worker = _Actor(number, actor.remote(self._job, self._n_cpus, self._environment, str(Path.cwd())))
+            self._calls[worker.handle.ready.remote()] = worker
         return worker
 
     def give(self, worker: Worker, task: str, work: Any) -> None:
         assert isinstance(worker, _Actor)
-        call = worker.handle.do.options(name=f"{self._job.name} {task}").remote(task, work)
+        with self._connected():
+            call = worker.handle.do.options(name=f"{self._job.name} {task}").remote(task, work)
         self._calls[call] = worker
 
     def wait(self, timeout_s: float) -> list[tuple[Worker, Message]]:
@@ -98,26 +109,41 @@ class _Actors(Pool):
             time.sleep(timeout_s)
             return []
         calls = list(self._calls)
-        ended, _ = self._ray.wait(calls, num_returns=1, timeout=timeout_s)
-        if ended:  # all that have, not only the first
-            ended, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
         heard: list[tuple[Worker, Message]] = []
-        for call in ended:
-            worker = self._calls.pop(call, None)
-            if worker is not None:
-                heard.extend((worker, message) for message in self._said(call, worker))
+        with self._connected():
+            ended, _ = self._ray.wait(calls, num_returns=1, timeout=timeout_s)
+            if ended:  # all that have, not only the first
+                ended, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
+            for call in ended:
+                worker = self._calls.pop(call, None)
+                if worker is not None:
+                    heard.extend((worker, message) for message in self._said(call, worker))
         return heard
 
     def _said(self, call: Any, worker: _Actor) -> list[Message]:
         try:
-            said = self._ray.get(call)
+            said: Answer = self._ray.get(call)
+        except self._ray.exceptions.RaySystemError:
+            raise
         except self._ray.exceptions.RayError as error:  # it died, or what it said was lost with its node
             self._dismiss(worker)
             return [Message("died", value=reason_of_loss(error))]
-        messages = said if isinstance(said, list) else [said]
-        if isinstance(said, list) or said.kind == "ready":
-            self._calls[worker.handle.told.remote(_TOLD_S)] = worker
-        return messages
+        messages = said.told[worker.n_heard - said.first :]  # the rest was in other answers
+        worker.n_heard += len(messages)
+        if said.result is None or said.result.kind == "ready":
+            self._calls[worker.handle.told.remote(worker.n_heard, _TOLD_S)] = worker
+        return messages if said.result is None else [*messages, said.result]
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Within, the loss of the cluster itself is told in our words."""
+        try:
+            yield
+        except (ConnectionError, self._ray.exceptions.RaySystemError) as error:
+            raise AmissError(
+                f"{self.where} was lost ({_first_line(error)}): see that its first machine runs, and give the same "
+                "command again"
+            ) from error
 
     def _dismiss(self, worker: _Actor) -> None:
         for call in [call for call, whose in self._calls.items() if whose is worker]:
@@ -125,8 +151,9 @@ class _Actors(Pool):
         self._ray.kill(worker.handle)
 
     def close(self) -> None:
-        for worker in set(self._calls.values()):
-            self._dismiss(worker)
+        with suppress(ConnectionError, self._ray.exceptions.RaySystemError):  # it was lost, and they with it
+            for worker in set(self._calls.values()):
+                self._dismiss(worker)
         if self._is_ours:
             self._ray.shutdown()
 
@@ -148,24 +175,54 @@ def connect_ray(address: str) -> tuple[Any, bool]:
 
 
 def _connect(ray: Any, address: str) -> None:
+    _check_address(address)
     was_patient = os.environ.get(_PATIENCE)
     os.environ[_PATIENCE] = was_patient or "1"  # where nobody is there, Ray would ask for ten minutes
     try:
-        ray.init(address=address, namespace="amiss", log_to_driver=False, logging_level=logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the error tells
+            ray.init(address=address, namespace="amiss", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError, OSError, TimeoutError) as error:
-        reason = str(error).strip().split("\n")[0]
         raise UsageError(
-            f"no Ray cluster at {address!r} ({reason}): start one (`ray start --head`), or take --cluster local"
+            f"no Ray cluster at {address!r} ({_first_line(error)}): start one (`ray start --head`), or take --cluster "
+            "local; where it asks for a token, set RAY_AUTH_MODE=token"
         ) from error
     finally:
         if was_patient is None:
             del os.environ[_PATIENCE]
 
 
-def _cpus_of_nodes(ray: Any) -> list[float]:
-    """Of each node that has some."""
-    found = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
-    return [count for count in found if count >= 1] or [1.0]
+def _check_address(address: str) -> None:
+    """Refuse at once what Ray would try for more than a minute."""
+    if address in ("local", "auto"):
+        return
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port or parts.scheme not in ("", "ray"):
+        raise UsageError(f"cluster is {address!r}; it must be local, auto, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host, port), _REACHED_S).close()
+    except OSError as error:
+        raise UsageError(
+            f"no Ray cluster at {address!r} ({error.strerror or error}): start one (`ray start --head`), or see that "
+            "its port can be reached from here"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """And the last one, where the first only announces it."""
+    lines = str(error).strip().split("\n")
+    return f"{lines[0]} {lines[-1].strip()}" if lines[0].endswith(":") and lines[1:] else lines[0]
+
+
+def _nodes(ray: Any) -> list[tuple[int, int]]:
+    """CPUs and GPUs of each node on which a worker could be."""
+    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    found = [(int(there.get("CPU", 0)), int(there.get("GPU", 0))) for there in resources]
+    return [(cpus, gpus) for cpus, gpus in found if cpus] or [(1, 0)]
 
 
 _SIGNS = {
