@@ -63,7 +63,7 @@ def test_plain_progress_has_a_sane_pace(capsys: pytest.CaptureFixture[str], monk
             on_progress(i / 360, 1, "lobby")
     lines = capsys.readouterr().err.splitlines()
     assert 150 < len(lines) < 200
-    assert lines[90] == "detect: 50%, 1:30:30 left, 0 of 1 lobby"
+    assert lines[90] == "detect: 50%, 1:30:00 left, 0 of 1 lobby"
     assert lines[-1] == "detect: 100%, 1 of 1 lobby"
     monkeypatch.undo()
     with console.progress("detect") as on_progress:

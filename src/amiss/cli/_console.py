@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column, Table
 
 from amiss.errors import AmissError, Notice, UsageError, showable
 
@@ -27,6 +27,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _PLAIN_STEPS = 10  # progress lines where there is no terminal, but
 _LEAST_S, _MOST_S = 2.0, 60.0  # at least and at most so long after the one before
+_COUNT = re.compile(r"\d+ of \d+ ")  # of a job that counts for itself
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -154,30 +155,56 @@ def _cell(value: Any) -> str:
 
 @contextmanager
 def progress(action: str) -> "Iterator[OnProgress]":
-    """A bar with rate and time left on a terminal, some plain lines elsewhere; both on stderr."""
+    """A bar with words on a terminal, some plain lines elsewhere; both on stderr."""
+    words = _Words()
     if not err.is_terminal:
-        yield _plain_progress(action)
+        yield _plain_progress(action, words)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), TimeElapsedColumn(),
-               TimeRemainingColumn(), TextColumn("{task.fields[what]}"))  # fmt: skip
-    with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task(action, total=None, what="")
-        yield lambda done, total, what: bar.update(
-            task, completed=done, total=total, what=f"{int(done)} of {total:.0f} {what}"
-        )
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(max(8, min(err.width // 8, 40))),
+        TextColumn("{task.fields[words]}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+    )
+    with Progress(*columns, console=err, transient=True, expand=True) as bar:
+        task = bar.add_task(action, total=None, words="starting")
+
+        def show(done: float, total: float, what: str) -> None:
+            bar.update(task, completed=done, total=total, words=words.of(time.monotonic(), done, total, what))
+
+        yield show
 
 
-def _plain_progress(action: str) -> "OnProgress":
-    shown, last, began = -1, -math.inf, time.monotonic()
+class _Words:
+    """Share, time left, how many of how many, and what: the most important first, as terminals are narrow."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None  # second and share that were told first
+
+    def of(self, now: float, done: float, total: float, what: str) -> str:
+        """What is shown at a second `now`."""
+        share = done / total if total else 1.0
+        if self._first is None or share < self._first[1]:
+            self._first = now, share
+        passed_s, gained = now - self._first[0], share - self._first[1]
+        words = [f"{int(100 * share)}%"]
+        if gained > 0 and share < 1:
+            words.append(f"{timedelta(seconds=round(passed_s * (1 - share) / gained))} left")
+        count = "" if _COUNT.match(what) else f"{int(done)} of {total:.0f} "
+        words.append(showable(f"{count}{what}".rstrip()))
+        return ", ".join(words)
+
+
+def _plain_progress(action: str, words: _Words) -> "OnProgress":
+    shown, last = -1, -math.inf
 
     def show(done: float, total: float, what: str) -> None:
         nonlocal shown, last
         now, share = time.monotonic(), done / total if total else 1.0
         step = int(_PLAIN_STEPS * share)
+        text = words.of(now, done, total, what)
         is_due = step > shown and (now - last >= _LEAST_S or share >= 1)
         if is_due or now - last >= _MOST_S:
-            left = f", {timedelta(seconds=round((now - began) * (1 / share - 1)))} left" if 0 < share < 1 else ""
-            note(f"{action}: {share:.0%}{left}, {int(done)} of {total:.0f} {what}".rstrip())
+            note(f"{action}: {text}")
             shown, last = step, now
 
     return show

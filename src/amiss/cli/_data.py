@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.filesize import decimal
 
 from amiss.cli import _console as console
 from amiss.cli._options import (
@@ -206,14 +207,18 @@ def _print_plan(plan: "ExtractionPlan", as_json: bool) -> None:
         console.print_json(plan.to_dict())
         return
     taken = "" if plan.looked_at >= plan.videos else f", by {plan.looked_at} that were looked at"
+    workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers, each as fast as this machine"
     rows = [
         ["videos", f"{plan.videos}{taken}" + (f"; {plan.already_there} already there" if plan.already_there else "")],
         ["can't be read", str(plan.unreadable)],
-        ["length", f"{plan.hours:.1f} hours"],
+        ["length", str(timedelta(seconds=round(3600 * plan.hours)))],
         ["clips", str(plan.clips)],
-        ["one worker", "-" if plan.clips_per_s is None else f"{plan.clips_per_s:.3g} clips/s ({plan.engine})"],
-        ["time", f"{timedelta(seconds=round(plan.seconds))} with {console.counted(plan.workers, 'worker')}"],
-        ["disk", f"{plan.disk_bytes / 1e6:.1f} MB"],
+        [
+            "one worker",
+            "-" if plan.clips_per_s is None else f"{plan.clips_per_s:.3g} clips/s on this machine ({plan.engine})",
+        ],
+        ["time", f"{timedelta(seconds=round(plan.seconds))} with {workers}"],
+        ["disk", decimal(plan.disk_bytes)],
     ]
     if plan.price is not None:
         rows.append(["price", f"{plan.price:.2f}"])

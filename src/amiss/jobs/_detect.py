@@ -236,7 +236,7 @@ def _detect(
             report.warnings[video_id] = result.problem
     order = {video_id: number for number, video_id in enumerate(videos)}
     report.done.sort(key=order.__getitem__)
-    on_progress(len(videos), len(videos), "")
+    progress.end()
     if out is not None and wanted.page and report.done:
         on_page(report_results(out, videos=videos, preview=wanted.previews, problems=report.failed))
     return report

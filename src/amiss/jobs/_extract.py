@@ -108,7 +108,7 @@ def _extract(
     engines = set[str]()
     with executor.start(job, progress.share) as run:
         progress.run = run
-        for video_id, video, engine in extract_on(run, todo, splits=not executor.is_here):
+        for video_id, video, engine in extract_on(run, todo, splits=not executor.is_here, on_split=progress.split):
             progress.finished(video_id)
             if engine and engine not in engines:
                 _tell_others(writer, engine, engines)
@@ -128,7 +128,7 @@ def _extract(
                 if video.problem:
                     report.warnings[video_id] = video.problem
             progress.show(video_id)
-    on_progress(len(todo), len(todo), "")
+    progress.end()
     return report
 
 

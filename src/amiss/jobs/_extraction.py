@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -136,7 +136,7 @@ class Extraction(Job):
 
 
 def extract_on(
-    run: Run, videos: Mapping[str, Path], *, splits: bool
+    run: Run, videos: Mapping[str, Path], *, splits: bool, on_split: Callable[[str, int], object] = lambda *_: None
 ) -> Iterator[tuple[str, ExtractedVideo | AmissError, str]]:
     """Extract videos, and put those together whose ranges were extracted by themselves.
 
@@ -144,6 +144,7 @@ def extract_on(
         run: of an `Extraction`.
         videos: id → file.
         splits: whether long videos are split; else each is a task.
+        on_split: told of a video that was, and into how many tasks.
 
     Yields:
         Id, features or what was wrong, and the engine in words, of each video as soon as it is done.
@@ -159,6 +160,7 @@ def extract_on(
         engine = "" if outcome.result is None else outcome.result.engine
         if isinstance(found, SplitVideo):
             video = ranged[video_id] = RangedVideo(videos[video_id], found)
+            on_split(video_id, len(video.ranges))
             for number, one in enumerate(video.ranges):
                 run.add(f"{video_id}{_RANGE}{number}", one)
         elif index is None:
