@@ -207,7 +207,7 @@ def _print_plan(plan: "ExtractionPlan", as_json: bool) -> None:
         console.print_json(plan.to_dict())
         return
     taken = "" if plan.looked_at >= plan.videos else f", by {plan.looked_at} that were looked at"
-    workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers, each as fast as this machine"
+    workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers, if each is as fast as this machine"
     rows = [
         ["videos", f"{plan.videos}{taken}" + (f"; {plan.already_there} already there" if plan.already_there else "")],
         ["can't be read", str(plan.unreadable)],

@@ -109,6 +109,8 @@ def plan_extraction(
     lengths, unreadable = _lengths(todo, on_progress)
     share = len(todo) / (len(lengths) + unreadable) if todo else 0.0
     clips = round(share * sum(_clips(one, spec) for one in lengths.values()))
+    if lengths:
+        on_progress(len(lengths), len(lengths), "videos looked at; measuring how fast this machine is")
     rate = _probe(todo, lengths, engine) if lengths else None
     seconds = clips / rate / workers if rate else 0.0
     row = spec.crops * spec.dim * np.dtype(spec.dtype).itemsize
