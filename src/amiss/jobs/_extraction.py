@@ -173,6 +173,7 @@ def extract_on(
                 warnings.warn(
                     f"{videos[video_id]} is extracted in one go, by one worker: {error}", Notice, stacklevel=2
                 )
+                on_split(video_id, 1)
                 run.add(video_id, videos[video_id])
             except AmissError as error:
                 yield video_id, error, engine

@@ -66,7 +66,8 @@ class TaskProgress:
         self._finished: set[str] = set()
 
     def split(self, video_id: str, n_tasks: int) -> None:
-        """A video has become so many tasks."""
+        """A video has become so many tasks, none of which is done."""
+        self._shares.pop(video_id, None)
         self._n_tasks[video_id] = n_tasks
 
     def share(self, task: str, share: float) -> None:

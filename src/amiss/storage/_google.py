@@ -44,5 +44,5 @@ def status_of(error: BaseException | None) -> int | None:
     """The status of the answer that an error of `gcsfs` stands for, where that isn't in its type."""
     if type(error) is OSError and str(error).startswith(_FORBIDDEN):
         return 403
-    code = str(getattr(error, "code", ""))  # of its HttpError; may be a text
+    code = str(getattr(error, "code", "")) if type(error).__name__ == "HttpError" else ""  # it may be a text
     return int(code) if code.isdecimal() else None
