@@ -123,9 +123,9 @@ class _Actors(Pool):
     def _said(self, call: Any, worker: _Actor) -> list[Message]:
         try:
             said: Answer = self._ray.get(call)
-        except self._ray.exceptions.RaySystemError:
-            raise
         except self._ray.exceptions.RayError as error:  # it died, or what it said was lost with its node
+            if not self._ray.is_initialized():  # or all is lost
+                raise
             self._dismiss(worker)
             return [Message("died", value=reason_of_loss(error))]
         messages = said.told[worker.n_heard - said.first :]  # the rest was in other answers
