@@ -182,7 +182,12 @@ def _connect(ray: Any, address: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the error tells
             ray.init(address=address, namespace="amiss", log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError, OSError, TimeoutError) as error:
+    except Exception as error:  # of many kinds, some of them a bare Exception
+        if address == "local":
+            raise UsageError(
+                f"Ray doesn't start on this machine ({_first_line(error)}): where it has much else to do, try again "
+                "later, or take --workers"
+            ) from error
         raise UsageError(
             f"no Ray cluster at {address!r} ({_first_line(error)}): start one (`ray start --head`), or take --cluster "
             "local; where it asks for a token, set RAY_AUTH_MODE=token"
