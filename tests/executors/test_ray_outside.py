@@ -10,7 +10,7 @@ import pytest
 from amiss.errors import UsageError
 from amiss.executors import connect_ray
 from amiss.jobs import extract_targets
-from helpers.ray_nodes import Head
+from helpers.ray_nodes import Head, ray_head
 from helpers.streams import free_port
 from helpers.videos import write_video
 from helpers.waiting import wait_until
@@ -21,11 +21,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarni
 
 @pytest.fixture
 def head(tmp_path: Path) -> Iterator[Head]:
-    head = Head(tmp_path / "log")
-    try:
+    with ray_head(tmp_path / "log") as head:
         yield head
-    finally:
-        head.kill()
 
 
 def test_through_the_port_of_the_client_until_the_head_is_lost(head: Head, tmp_path: Path) -> None:

@@ -143,3 +143,16 @@ def ray_nodes() -> Iterator[Nodes]:
             yield nodes
         finally:
             nodes.close()
+
+
+@contextmanager
+def ray_head(log: Path) -> Iterator[Head]:
+    """What it says goes to a file."""
+    try:
+        head = Head(log)
+    except AssertionError:  # see `ray_nodes`
+        head = Head(log)
+    try:
+        yield head
+    finally:
+        head.kill()

@@ -139,7 +139,9 @@ class _Actors(Pool):
         """Within, the loss of the cluster itself is told in our words."""
         try:
             yield
-        except (ConnectionError, self._ray.exceptions.RaySystemError) as error:
+        except Exception as error:  # Ray's client raises a plain one, too
+            if self._ray.is_initialized() and not isinstance(error, ConnectionError):
+                raise
             raise AmissError(
                 f"{self.where} was lost ({_first_line(error)}): see that its first machine runs, and give the same "
                 "command again"
@@ -151,9 +153,10 @@ class _Actors(Pool):
         self._ray.kill(worker.handle)
 
     def close(self) -> None:
-        with suppress(ConnectionError, self._ray.exceptions.RaySystemError):  # it was lost, and they with it
-            for worker in set(self._calls.values()):
-                self._dismiss(worker)
+        if self._ray.is_initialized():  # else the cluster was lost, and they with it
+            with suppress(ConnectionError):
+                for worker in set(self._calls.values()):
+                    self._dismiss(worker)
         if self._is_ours:
             self._ray.shutdown()
 
@@ -181,7 +184,10 @@ def _connect(ray: Any, address: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the error tells
-            ray.init(address=address, namespace="amiss", log_to_driver=False, logging_level=logging.ERROR)
+            try:
+                _init(ray, address)
+            except ConnectionAbortedError:  # the head could not start its process for this driver, which may go away
+                _init(ray, address)
     except Exception as error:  # of many kinds, some of them a bare Exception
         if address == "local":
             raise UsageError(
@@ -195,6 +201,10 @@ def _connect(ray: Any, address: str) -> None:
     finally:
         if was_patient is None:
             del os.environ[_PATIENCE]
+
+
+def _init(ray: Any, address: str) -> None:
+    ray.init(address=address, namespace="amiss", log_to_driver=False, logging_level=logging.ERROR)
 
 
 def _check_address(address: str) -> None:
