@@ -54,6 +54,7 @@ def test_a_lost_driver_worker_node_and_store_change_no_byte(
 
     def refuse() -> None:
         with s3_server.closed("refuse"):
+            wait_until(lambda: s3_server.n_turned_away, 3600)
             time.sleep(REFUSES_S)
 
     faults: dict[str, Callable[[], object]] = {  # each after 20 more videos
