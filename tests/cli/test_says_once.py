@@ -63,13 +63,16 @@ def test_plain_progress_has_a_sane_pace(capsys: pytest.CaptureFixture[str], monk
             on_progress(i / 360, 1, "lobby")
     lines = capsys.readouterr().err.splitlines()
     assert 150 < len(lines) < 200
-    assert lines[90] == "detect: 50%, 1:30:00 left, 0 of 1 lobby"
-    assert lines[-1] == "detect: 100%, 1 of 1 lobby"
+    assert lines[90] == "detect: 50%, 1:30:00 left, lobby"
+    assert lines[-1] == "detect: 100%, lobby"
     monkeypatch.undo()
     with console.progress("detect") as on_progress:
         for i in range(1001):
             on_progress(i, 1000, "clip")
     assert capsys.readouterr().err.splitlines() == ["detect: 0%, 0 of 1000 clip", "detect: 100%, 1000 of 1000 clip"]
+    with console.progress("download") as on_progress:
+        on_progress(3.2, 0, "MB")
+    assert capsys.readouterr().err == "download: 3 MB\n"  # nobody knows of how many
 
 
 def test_detect_tells_progress_within_a_video(tmp_path: Path) -> None:

@@ -104,6 +104,19 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".partial-*"))
 
 
+def test_rows_are_there_through_links_unless_these_lead_nowhere(tmp_path: Path) -> None:
+    with FeatureSetWriter(tmp_path / "set", SPEC) as writer:
+        for name in ("street/a", "street/b"):
+            writer.add(name, rows(2), 32, 25.0)
+    (tmp_path / "set" / "street").rename(tmp_path / "elsewhere")
+    (tmp_path / "set" / "street").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "b.npy").unlink()
+    (tmp_path / "elsewhere" / "b.npy").symlink_to(tmp_path / "nowhere")
+    assert open_feature_set(tmp_path / "set").ids_here() == {"street/a"}
+    with FeatureSetWriter(tmp_path / "set", SPEC) as writer:
+        assert writer.done == {"street/a"}
+
+
 def test_an_index_that_a_power_cut_spoilt_is_read_as_far_as_it_is_whole(tmp_path: Path) -> None:
     with FeatureSetWriter(tmp_path, SPEC) as writer:
         for name in "abcd":

@@ -119,7 +119,7 @@ def test_frames_are_counted_where_only_the_video_can_tell(tmp_path: Path) -> Non
     known = with_lengths(Manifest(videos), open_feature_set(tmp_path / "f"), lambda _, __, what: told.append(what))
     assert [video.n_frames for video in known.videos] == [70, None, 5]
     assert known.videos[0].fps == 10
-    assert told == ["frames of a"]
+    assert told == ["a, counting its frames"]
 
 
 def test_what_does_not_beat_a_shortcut_is_told(data: tuple[Path, Manifest]) -> None:

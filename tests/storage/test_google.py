@@ -8,6 +8,8 @@ from helpers.motion import write_scene
 
 
 def test_extract_check_copy_and_detect_in_a_bucket(google_bucket: str, tmp_path: Path) -> None:
+    import gcsfs
+
     bucket = Url(google_bucket)
     rows = ["video_id,split,label,path"]
     for seed, (name, parts) in enumerate({"calm": [(1, 40)], "fast": [(9, 40)]}.items()):
@@ -26,6 +28,8 @@ def test_extract_check_copy_and_detect_in_a_bucket(google_bucket: str, tmp_path:
     here = {path.relative_to(tmp_path / "here").as_posix(): path.read_bytes() for path in (tmp_path / "here").iterdir()}
     there = {name: content(bucket / "features" / name, 1 << 20) for name in listed(bucket / "features")}
     assert there == here
+    store = gcsfs.GCSFileSystem(token="anon", use_listings_cache=False)
+    assert store.info(f"{bucket}/features/index.jsonl")["cacheControl"] == "no-store"
 
     checked = amiss("features", "verify", f"{bucket}/features")
     assert "2 of 2 videos checked: all whole" in checked.out + checked.err

@@ -169,7 +169,8 @@ def progress(action: str) -> "Iterator[OnProgress]":
         task = bar.add_task(action, total=None, words="starting")
 
         def show(done: float, total: float, what: str) -> None:
-            bar.update(task, completed=done, total=total, words=words.of(time.monotonic(), done, total, what))
+            text = words.of(time.monotonic(), done, total, what)
+            bar.update(task, completed=done, total=total or None, words=text)
 
         yield show
 
@@ -186,12 +187,18 @@ class _Words:
         if self._first is None or share < self._first[1]:
             self._first = now, share
         passed_s, gained = now - self._first[0], share - self._first[1]
-        words = [f"{int(100 * share)}%"]
+        words = [] if done and not total else [f"{int(100 * share)}%"]
         if gained > 0 and share < 1:
             words.append(f"{timedelta(seconds=round(passed_s * (1 - share) / gained))} left")
-        count = "" if _COUNT.match(what) else f"{int(done)} of {total:.0f} "
-        words.append(showable(f"{count}{what}".rstrip()))
-        return ", ".join(words)
+        words.append(showable(f"{_count(done, total, what)}{what}".rstrip()))
+        return ", ".join(filter(None, words))
+
+
+def _count(done: float, total: float, what: str) -> str:
+    """How many of how many; a total of 0 stands for one that nobody knows, and of 1 the share says all."""
+    if total == 1 or _COUNT.match(what):
+        return ""
+    return f"{int(done)} " if done and not total else f"{int(done)} of {total:.0f} "
 
 
 def _plain_progress(action: str, words: _Words) -> "OnProgress":

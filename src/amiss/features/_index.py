@@ -5,6 +5,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -185,8 +186,13 @@ def names_in(folder: Path) -> list[str]:
     """All files of a set, as paths from its folder; none where there is no such folder."""
     if isinstance(folder, Url):
         return [] if folder.scheme.startswith("http") else list(listed(folder))
-    names = []
-    for parent, _, files in os.walk(folder):
-        below = Path(parent).relative_to(folder).as_posix()
-        names += files if below == "." else [f"{below}/{name}" for name in files]
+    names, ahead = [], [""]
+    while ahead:
+        below = ahead.pop()
+        with suppress(OSError), os.scandir(folder / below) as entries:
+            for entry in entries:  # through links, and not those that lead nowhere
+                if entry.is_dir():
+                    ahead.append(f"{below}{entry.name}/")
+                elif entry.is_file():
+                    names.append(below + entry.name)
     return names

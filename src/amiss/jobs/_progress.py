@@ -14,8 +14,8 @@ _LEAST_S = 1.0  # after which a rate means something
 _NEARLY = 0.99  # all clips are computed, but their rows aren't here yet
 
 OnProgress = Callable[[float, float, str], None]
-"""Called with (done, total, what is being done), in the job's own unit; done may be fractional. Where several are
-under way `what` begins with how many are finished: `3 of 7 videos, …`."""
+"""Called with (done, total, what is being done), in the job's own unit; done may be fractional, and a total of 0 is one
+that nobody knows. Where several are under way `what` begins with how many are finished: `3 of 7 videos, …`."""
 
 
 def silent(done: float, total: float, what: str) -> None:

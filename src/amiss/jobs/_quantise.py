@@ -140,7 +140,7 @@ def sample_inputs(videos: Mapping[str, Path], backbone: Backbone, on_progress: O
     each = -(-CLIPS // len(paths))
     inputs: list[Tensor] = []
     for number, path in enumerate(paths):
-        on_progress(number, len(paths), f"clips of {path.name}")
+        on_progress(number, len(paths), f"{path.name}, taking clips")
         how = backbone.spec.clip_len, backbone.spec.stride
         with ClipReader(path, *how, "pad") as clips, torch.inference_mode():
             inputs += _thinned(backbone, clips, each)

@@ -67,7 +67,7 @@ def with_lengths(manifest: Manifest, features: FeatureSet, on_progress: OnProgre
     to_count = [] if features.spec.is_16_frames_a_row else [i for i, v in enumerate(videos) if must_be_counted(v)]
     for done, index in enumerate(to_count):
         video = videos[index]
-        on_progress(done, len(to_count), f"frames of {video.video_id}")
+        on_progress(done, len(to_count), f"{video.video_id}, counting its frames")
         assert video.path is not None
         seen = check_video(video.path)
         videos[index] = replace(video, n_frames=seen.n_frames, fps=video.fps or seen.fps)

@@ -60,7 +60,7 @@ def train_recipe(
     manifest, stored = read_manifest(data), open_feature_set(features)
     clicks = None if glances is None else read_glances(glances, manifest)
     manifest, dropped = with_features(manifest, stored, missing, "train", "val")
-    on_progress(0, 1, "(looking for copies among the videos)")
+    on_progress(0, 1, "looking for copies among the videos")
     copies = near_duplicates(stored, [video.video_id for video in manifest.split("train", "val")])
     manifest, found = keep_copies_together(manifest, copies), DataCheck(dropped=dropped, copies=copies)
     from amiss.training import train, train_seeds

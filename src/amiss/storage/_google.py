@@ -23,12 +23,15 @@ def prepare() -> None:
 def put_if(store: Any, address: str, data: bytes, generation: str | None) -> None:
     """Write an object if it is still of a generation; None: if there is none of this name.
 
+    It isn't to be cached: Google gives what everybody may read out of caches, for an hour as it was before.
+
     Raises:
         FileExistsError: it isn't.
     """
     bucket, name, _ = store.split_path(address)
     mark = uuid.uuid4().hex
-    head = f"--{mark}\r\nContent-Type: application/json\r\n\r\n{json.dumps({'name': name})}\r\n"
+    about = json.dumps({"name": name, "cacheControl": "no-store"})
+    head = f"--{mark}\r\nContent-Type: application/json\r\n\r\n{about}\r\n"
     head += f"--{mark}\r\nContent-Type: application/octet-stream\r\n\r\n"
     store.call(
         "POST",
