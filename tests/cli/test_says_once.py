@@ -65,6 +65,10 @@ def test_plain_progress_has_a_sane_pace(capsys: pytest.CaptureFixture[str], monk
     assert 150 < len(lines) < 200
     assert lines[90] == "detect: 50%, 1:30:00 left, lobby"
     assert lines[-1] == "detect: 100%, lobby"
+    with console.progress("evaluate") as on_progress:
+        for share in (0, 1, 0, 0.5):  # the time that the first part took tells nothing of the second
+            on_progress(share, 1, "a")
+    assert capsys.readouterr().err.splitlines()[-1] == "evaluate: 50%, 0:00:30 left, a"
     monkeypatch.undo()
     with console.progress("detect") as on_progress:
         for i in range(1001):

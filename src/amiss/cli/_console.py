@@ -179,12 +179,12 @@ class _Words:
     """Share, time left, how many of how many, and what: the most important first, as terminals are narrow."""
 
     def __init__(self) -> None:
-        self._first: tuple[float, float] | None = None  # second and share that were told first
+        self._first: tuple[float, float] | None = None  # second and share from where time left is reckoned
 
     def of(self, now: float, done: float, total: float, what: str) -> str:
         """What is shown at a second `now`."""
         share = done / total if total else 1.0
-        if self._first is None or share < self._first[1]:
+        if self._first is None or share <= self._first[1]:  # also where the next part of a job begins anew
             self._first = now, share
         passed_s, gained = now - self._first[0], share - self._first[1]
         words = [] if done and not total else [f"{int(100 * share)}%"]
