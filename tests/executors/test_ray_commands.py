@@ -83,6 +83,7 @@ def test_a_full_disk_ends_the_command_and_it_goes_on_later(
         assert whole.items() <= expected.items()
         subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
         report = extract_targets([videos], "motion", disk / "features", cluster="auto")
+        assert report.skipped
         assert {f"{video_id}.npy" for video_id in report.skipped} <= whole.keys()
         assert files_of(disk / "features") == expected
     finally:

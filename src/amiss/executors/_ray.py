@@ -229,7 +229,7 @@ def _check_address(address: str) -> None:
 
 def _first_line(error: Exception) -> str:
     """And the last one, where the first only announces it."""
-    lines = str(error).strip().split("\n")
+    lines = (str(error).strip() or type(error).__name__).split("\n")
     return f"{lines[0]} {lines[-1].strip()}" if lines[0].endswith(":") and lines[1:] else lines[0]
 
 

@@ -22,8 +22,8 @@ class Answer:
     first: int
     """The number of the first of `told`."""
     told: list[Message]
-    """Warnings and shares. Every answer has all that nobody has confirmed yet: one that ends with the job may be the
-    last that is read."""
+    """Warnings, shares, and that it is broken. Every answer has all that nobody has confirmed yet: one that ends with
+    the job may be the last that is read."""
 
 
 class RayWorker:
@@ -83,10 +83,7 @@ class RayWorker:
                 self._begun.set_result(message)
             case "done" | "failed":
                 self._calls.pop(message.task).set_result(message)
-            case "broken":
-                for call in self._calls.values():
-                    call.set_result(message)
-            case _:
+            case _:  # also `broken`: there may be no call to tell it
                 with self._changed:
                     self._told.append(message)
                     self._changed.notify()
