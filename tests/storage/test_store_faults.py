@@ -26,23 +26,20 @@ def rows(seed: int) -> np.ndarray:
 def test_a_store_that_refuses_for_a_while_is_asked_again(s3_server: S3Server, bucket: str, how: str) -> None:
     url = Url(bucket) / "file"
     before = s3_server.n_turned_away
-    threading.Timer(1.0, lambda: opened.set()).start()
-    opened = threading.Event()
+    closed, waited = threading.Event(), threading.Event()
 
-    def reopen() -> None:
+    def refuse() -> None:
         with s3_server.closed(how):  # type: ignore[arg-type]
             closed.set()
-            opened.wait()
+            waited.wait(60)
 
-    closed = threading.Event()
-    thread = threading.Thread(target=reopen)
+    thread = threading.Thread(target=refuse)
     thread.start()
     closed.wait()
-    waited: list[int] = []
-    with while_waiting(lambda: waited.append(1)):
+    with while_waiting(waited.set):
         publish(url, b"kept")
+    assert waited.is_set()
     thread.join()
-    assert waited
     assert s3_server.n_turned_away > before
     assert content(url, 100) == b"kept"
 

@@ -50,7 +50,6 @@ class RayCluster(Executor):
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # else Ray looks for another cluster where one is lost
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -180,7 +179,9 @@ def connect_ray(address: str) -> tuple[Any, bool]:
 def _connect(ray: Any, address: str) -> None:
     _check_address(address)
     was_patient = os.environ.get(_PATIENCE)
-    os.environ[_PATIENCE] = was_patient or "1"  # where nobody is there, Ray would ask for ten minutes
+    if address != "local":  # one that starts here may take longer than a second
+        os.environ[_PATIENCE] = was_patient or "1"  # where nobody is there, Ray would ask for ten minutes
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # of a cluster that is lost our error tells
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the error tells
@@ -200,7 +201,7 @@ def _connect(ray: Any, address: str) -> None:
         ) from error
     finally:
         if was_patient is None:
-            del os.environ[_PATIENCE]
+            os.environ.pop(_PATIENCE, None)
 
 
 def _init(ray: Any, address: str) -> None:
