@@ -128,8 +128,10 @@ def test_what_is_told_just_before_the_end_is_in_the_last_answer(tmp_path: Path) 
     assert [message.value for message in answer.told if message.kind == "notice"] == ["look here"]
     assert worker.told(answer.first + len(answer.told), 0).told == [], "what was heard isn't told again"
     worker._inbox.close()
-    for thread in set(threading.enumerate()) - before:
-        thread.join()
+    ended = set(threading.enumerate()) - before
+    for thread in ended:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in ended)
 
 
 def test_each_gpu_has_a_worker_with_its_share_of_the_cpus(nodes: Nodes, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 
 from amiss.errors import AmissError, Notice
 from amiss.executors import Feed, Job, Perform, Tell
+from helpers.waiting import wait_until
 
 
 def threads(_: Any) -> int:
@@ -69,8 +70,7 @@ class Trouble(Job):
             case "process":
                 return os.getpid()
             case "device":
-                while self.attempts("starts") < 2:  # so that another worker takes some, too
-                    time.sleep(0.05)
+                wait_until(lambda: self.attempts("starts") >= 2, 120)  # so that another worker takes some, too
                 return os.environ.get("CUDA_VISIBLE_DEVICES"), self._cpus
         raise KeyError(f"no work {work!r}")
 

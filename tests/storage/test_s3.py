@@ -59,6 +59,9 @@ def test_extraction_in_a_bucket_that_refuses_now_and_then_is_that_of_files(
     assert s3_server.n_turned_away
     assert objects_of(Url(bucket) / "features") == files_of(tmp_path / "features")
 
+    again = amiss("extract", f"{bucket}/few.csv", "--backbone", "motion", "--out", f"{bucket}/features")
+    assert "2 already there" in again.err
+
 
 @pytest.mark.slow
 def test_train_and_detect_in_a_bucket(folder: Path, bucket: str, tmp_path: Path) -> None:
