@@ -1,5 +1,6 @@
 """A driver outside of the cluster: through the port of Ray's client, and to addresses where no cluster is."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,6 +53,30 @@ def test_through_the_port_of_the_client_until_the_head_is_lost(head: Head, tmp_p
     assert said.count("error: ") == 1
     assert f"the Ray cluster '{head.address}' was lost" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("failures", [4, 5])
+def test_a_head_may_fail_to_start_a_process_for_a_driver_a_few_times(
+    failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in ten to twenty of these processes dies as it is born, where the machine is busy."""
+    import ray
+
+    left = [ConnectionAbortedError("Starting Ray client server failed.")] * failures
+
+    def init(**_: object) -> None:
+        if left:
+            raise left.pop()
+
+    monkeypatch.setattr(ray, "init", init)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+        if failures < 5:
+            connect_ray(address)
+        else:
+            with pytest.raises(UsageError, match=r"no Ray cluster at .* \(Starting Ray client"):
+                connect_ray(address)
+    assert not left
 
 
 @pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:1", "ray://127.0.0.1", "127.0.0.1:x", "ray://:1"])

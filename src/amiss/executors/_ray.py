@@ -22,6 +22,7 @@ _CPUS_PER_WORKER = 2  # one that decodes, one for the network
 _MOST_CPUS = 16  # of a worker with a GPU: so many processes decode for one at most
 _TOLD_S = 5.0
 _REACHED_S = 10.0
+_TRIES = 5
 _PATIENCE = "RAY_gcs_server_port_wait_time_s"
 
 
@@ -185,10 +186,7 @@ def _connect(ray: Any, address: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the error tells
-            try:
-                _init(ray, address)
-            except ConnectionAbortedError:  # the head could not start its process for this driver, which may go away
-                _init(ray, address)
+            _init_with_patience(ray, address)
     except Exception as error:  # of many kinds, some of them a bare Exception
         if address == "local":
             raise UsageError(
@@ -202,6 +200,14 @@ def _connect(ray: Any, address: str) -> None:
     finally:
         if was_patient is None:
             os.environ.pop(_PATIENCE, None)
+
+
+def _init_with_patience(ray: Any, address: str) -> None:
+    """Ray's head forks a process for each driver of the client's port, which now and then dies as it is born."""
+    for _ in range(_TRIES - 1):
+        with suppress(ConnectionAbortedError):
+            return _init(ray, address)
+    return _init(ray, address)
 
 
 def _init(ray: Any, address: str) -> None:
