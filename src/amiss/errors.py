@@ -55,7 +55,7 @@ class AmissError(Exception):
 
     exit_code = 1
     transient: bool = False
-    """Whether trying the same again may help after a while: a store that doesn't answer, a disk that is full."""
+    """Whether trying the same again may help after a while: a store doesn't answer."""
 
     def __str__(self) -> str:
         return "\n".join(map(_short, super().__str__().split("\n")))

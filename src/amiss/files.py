@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import lock_descriptor
 
-from amiss.errors import OutputError
+from amiss.errors import AmissError, OutputError
 
 TEMPORARY_PREFIX = ".partial-"
 LONGEST_NAME = 255
@@ -51,7 +51,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(written.fileno())
         _replace(temporary, target)
     except OSError as error:
-        if isinstance(error, OutputError):
+        if isinstance(error, AmissError):  # a store's, say: it is in our words
             raise
         raise output_error(target, error) from error
     finally:

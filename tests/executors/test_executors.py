@@ -1,6 +1,8 @@
 """Executors: the same outcomes wherever tasks run; what dies with a worker is done again."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,32 @@ def test_a_job_that_no_worker_can_start_is_told(tmp_path: Path) -> None:
     for executor in InProcess(), LocalProcesses(1):
         with executor.start(Trouble(tmp_path)) as run, pytest.raises(AmissError, match="the weights are missing"):
             outcomes(run, {"a": 1})
+
+
+_SCRIPT = """
+from amiss.executors import Job, executor_for, one_by_one
+
+class Sums(Job):
+    def start(self, cpus):
+        return one_by_one(sum)
+
+def main():
+    with executor_for(workers=2).start(Sums()) as run:
+        run.add("first", [1, 2])
+        print([outcome.result for outcome in run])
+"""
+
+
+def test_a_script_without_a_guard_is_told_of_it(tmp_path: Path) -> None:
+    guard = 'if __name__ == "__main__":'
+    found = {}
+    for name, end in ("guarded", f"{guard} main()"), ("open", "main()"):
+        script = tmp_path / f"{name}.py"
+        script.write_text(f"{_SCRIPT}\n{end}\n")
+        found[name] = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert (found["guarded"].stdout, found["guarded"].stderr) == ("[3]\n", "")
+    assert found["open"].stderr.count("Traceback") == 1
+    assert guard in found["open"].stderr.splitlines()[-1]
 
 
 def test_choosing() -> None:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,8 +68,11 @@ def test_a_store_that_refuses_for_a_while_holds_the_same_set(
 
 @pytest.mark.faults
 @pytest.mark.skipif(shutil.which("mount") is None or os.geteuid() != 0, reason="needs root to mount a small tmpfs")
+@pytest.mark.parametrize(
+    "where", [{"cluster": "auto"}, pytest.param({"workers": 2}, marks=pytest.mark.slow)], ids=["ray", "processes"]
+)
 def test_a_full_disk_ends_the_command_and_it_goes_on_later(
-    nodes: Nodes, videos: Path, expected: dict[str, bytes], tmp_path: Path
+    nodes: Nodes, videos: Path, expected: dict[str, bytes], tmp_path: Path, where: dict[str, Any]
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -77,12 +81,12 @@ def test_a_full_disk_ends_the_command_and_it_goes_on_later(
         pytest.skip(f"can't mount a tmpfs: {mounted.stderr.decode().strip()}")
     try:
         with pytest.raises(OutputError, match="No space left on device"):
-            extract_targets([videos], "motion", disk / "features", cluster="auto")
+            extract_targets([videos], "motion", disk / "features", **where)
         whole = {name: data for name, data in files_of(disk / "features").items() if name.endswith(".npy")}
         assert 0 < len(whole) < 6
         assert whole.items() <= expected.items()
         subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
-        report = extract_targets([videos], "motion", disk / "features", cluster="auto")
+        report = extract_targets([videos], "motion", disk / "features", **where)
         assert report.skipped
         assert {f"{video_id}.npy" for video_id in report.skipped} <= whole.keys()
         assert files_of(disk / "features") == expected

@@ -1,6 +1,8 @@
 """Feature sets on disk: round trip, resume after a kill, damage."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,6 +117,26 @@ def test_rows_are_there_through_links_unless_these_lead_nowhere(tmp_path: Path) 
     assert open_feature_set(tmp_path / "set").ids_here() == {"street/a"}
     with FeatureSetWriter(tmp_path / "set", SPEC) as writer:
         assert writer.done == {"street/a"}
+
+
+def test_a_folder_that_can_not_be_listed_is_not_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FeatureSetWriter(tmp_path, SPEC) as writer:
+        for name in ("street/a", "b"):
+            writer.add(name, rows(2), 32, 25.0)
+    (tmp_path / "a loop").symlink_to(tmp_path / "a loop")
+    (tmp_path / "lost+found").mkdir()
+    listed, closed = os.scandir, ["lost+found"]
+
+    def scandir(path: Path) -> object:  # root may list everything
+        if Path(path).name in closed:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert open_feature_set(tmp_path).ids_here() == {"street/a", "b"}
+    closed.append("street")
+    with pytest.raises(FeatureError, match=r"street can't be listed"):
+        FeatureSetWriter(tmp_path, SPEC)
 
 
 def test_an_index_that_a_power_cut_spoilt_is_read_as_far_as_it_is_whole(tmp_path: Path) -> None:

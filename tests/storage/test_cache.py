@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_copy_follows_the_file(folder: Path) -> None:
 def test_a_copy_by_checksum_is_checked(folder: Path) -> None:
     url = Url("memory://copies/b.npy")
     publish(url, b"right")
-    with pytest.raises(StorageError, match="checksum"):
+    with pytest.raises(StorageError, match=r"copies/b\.npy: its checksum is not the one on record"):
         cached(url, hashlib.sha256(b"wrong").hexdigest())
     assert not copies(folder)
     assert cached(url, hashlib.sha256(b"right").hexdigest()).read_bytes() == b"right"
@@ -57,6 +58,20 @@ def test_the_cache_stays_within_its_bound(folder: Path, monkeypatch: pytest.Monk
     publish(urls[0], bytes(11 * MEGABYTE))
     with pytest.raises(StorageError, match="AMISS_STORAGE_CACHE_MB"):
         cached(urls[0])
+
+
+def test_what_a_killed_process_left_half_does_not_stay(folder: Path) -> None:
+    url = Url("memory://copies/left")
+    publish(url, b"whole")
+    half = folder / "ab" / ".partial-7-left"
+    half.parent.mkdir(parents=True)
+    for age_s, is_there in (0, True), (100_000, False):
+        half.write_bytes(b"half")
+        os.utime(half, (time.time() - age_s, time.time() - age_s))
+        cache_module._added.clear()  # as in a new process
+        cached(url)
+        assert half.exists() == is_there
+        publish(url, b"whole, again")
 
 
 def test_many_at_once_take_one_copy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

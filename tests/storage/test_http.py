@@ -13,7 +13,7 @@ import pytest
 
 from amiss.backbones import FeatureSpec
 from amiss.features import FeatureSetWriter, open_feature_set
-from amiss.storage import StorageError, Url, content, located, publish
+from amiss.storage import StorageError, Url, cached, content, located, publish
 from amiss.video import VideoReader, check_video
 from helpers.videos import numbered, read_number, write_video
 
@@ -47,6 +47,30 @@ def test_a_server_that_gives_whole_files_only(tmp_path: Path) -> None:
         assert features.load("v").tolist() == np.ones((3, 1, 4)).tolist()
         with pytest.raises(StorageError, match="does not exist"):
             content(Url(f"{address}/nothing"), 10)
+
+
+class Query(BaseHTTPRequestHandler):
+    """Gives another file for each query, and says nothing of their versions."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.path)))
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.path)))
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_copy_is_of_one_query() -> None:
+    with serving(Query) as address:
+        for path in "/video?id=1", "/video?id=2":
+            assert cached(Url(f"{address}{path}")).read_bytes() == path.encode()
 
 
 class Parts(SimpleHTTPRequestHandler):

@@ -1,5 +1,6 @@
 """A store that refuses for a while, a writer that is killed, several writers, wrong keys: nothing is lost or half."""
 
+import pickle
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError, OutputError
 from amiss.features import FeatureSetWriter, open_feature_set
+from amiss.features import _writer as writer_module
 from amiss.storage import StorageError, Url, content, listed, publish, publish_unchanged, stamp_of, while_waiting
 from helpers.s3 import S3Server
 
@@ -49,6 +51,13 @@ def test_a_store_that_stays_away_is_told(s3_server: S3Server, bucket: str, monke
     with s3_server.closed("refuse"), pytest.raises(OutputError, match=r"file: the store can't be reached") as caught:
         publish(Url(bucket) / "file", b"x")
     assert "TESTSECRET" not in str(caught.value)
+    with s3_server.closed("refuse"), pytest.raises(FeatureError, match="the store can't be reached") as unread:
+        open_feature_set(bucket)
+    assert unread.value.transient, "a benchmark runs it again"
+    with s3_server.closed("refuse"), pytest.raises(StorageError) as unasked:
+        content(Url(bucket) / "file", 10)
+    sent = pickle.loads(pickle.dumps(unasked.value))  # as by a worker
+    assert (str(sent), sent.errno, sent.transient) == (str(unasked.value), unasked.value.errno, True)
 
 
 def test_what_a_store_says_no_to(any_bucket: str) -> None:
@@ -92,6 +101,25 @@ def test_several_writers_of_one_set(any_bucket: str) -> None:
     assert not listed(Url(place) / ".index")
     with pytest.raises(FeatureError, match="another spec"):
         FeatureSetWriter(place, FeatureSpec(backbone="numbers", weights="none", dim=5))
+
+
+def test_a_damaged_index_is_not_mended_over_what_another_writer_adds(
+    any_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = f"{any_bucket}/features"
+    with FeatureSetWriter(place, SPEC) as writer:
+        writer.add("a", rows(0), 48, 25.0)
+    index = Url(place) / "index.jsonl"
+    publish(index, content(index, 10_000) + b"damaged\n")
+
+    def meanwhile(*_: object) -> None:
+        monkeypatch.undo()
+        with FeatureSetWriter(place, SPEC) as other:
+            other.add("b", rows(1), 48, 25.0)
+
+    monkeypatch.setattr(writer_module, "tell_lost", meanwhile)
+    FeatureSetWriter(place, SPEC).close()
+    assert list(open_feature_set(place).records) == ["a", "b"]
 
 
 _CHILD = """

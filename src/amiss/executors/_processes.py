@@ -16,22 +16,34 @@ from amiss.executors._dispatch import Pool, PoolRun, Worker
 from amiss.executors._worker import Inbox, Message, sendable, work
 
 _IS_WINDOWS = os.name == "nt"
+_NAME = "amiss "  # of a worker's process begins so
+_UNGUARDED = 78  # exit code of a worker that was asked for workers before it was one
+_GUARD = (
+    "each worker reads the script that was started, so it would start workers, too: put what the script does below "
+    '`if __name__ == "__main__":`'
+)
 
 
 class LocalProcesses(Executor):
-    """Runs tasks in processes of this machine.
+    """Runs tasks in processes of this machine. A script makes it below `if __name__ == "__main__":`, as each process
+    reads the script, too.
 
     Args:
         count: most processes at a time.
         cpus: of each; None = all that are there.
 
     Raises:
-        UsageError: `count` is below 1.
+        UsageError: `count` is below 1, or a script makes it for everybody who reads it.
     """
 
     def __init__(self, count: int, cpus: int | None = None) -> None:
         if count < 1:
             raise UsageError(f"workers is {count}; it must be at least 1")
+        process = multiprocessing.current_process()
+        if getattr(process, "_inheriting", False):  # it reads its script; Python refuses to start others meanwhile
+            if process.name.startswith(_NAME):
+                raise SystemExit(_UNGUARDED)  # whoever started it tells
+            raise UsageError(_GUARD)
         self._count, self._cpus = count, cpus
 
     def start(self, job: Job, on_share: Tell = lambda *_: None) -> Run:
@@ -55,7 +67,7 @@ class _Processes(Pool):
     def start(self, number: int) -> Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_main, args=(theirs, self._job, self._cpus), name=f"amiss {self._job.name} {number}", daemon=True
+            target=_main, args=(theirs, self._job, self._cpus), name=f"{_NAME}{self._job.name} {number}", daemon=True
         )
         with _interrupts_held():
             process.start()
@@ -78,10 +90,10 @@ class _Processes(Pool):
             try:
                 heard.append((worker, pipe.recv()))
             except (EOFError, OSError):
-                heard.append((worker, Message("died", value=self._end_of(worker))))
+                heard.append((worker, self._end_of(worker)))
         return heard
 
-    def _end_of(self, worker: _Process) -> str:
+    def _end_of(self, worker: _Process) -> Message:
         self._workers.remove(worker)
         worker.pipe.close()
         worker.process.join(5)
@@ -90,8 +102,10 @@ class _Processes(Pool):
         code = worker.process.exitcode or 0
         with suppress(ValueError):
             if code < 0:
-                return f"killed by {signal.Signals(-code).name}"
-        return f"exit code {code}"
+                return Message("died", value=f"killed by {signal.Signals(-code).name}")
+        if code == _UNGUARDED:
+            return Message("unable", value=UsageError(_GUARD))
+        return Message("died", value=f"exit code {code}")
 
     def close(self) -> None:
         for worker in self._workers:

@@ -73,7 +73,10 @@ def work(job: Job, cpus: int | None, inbox: Inbox, send: Callable[[Message], Non
         send(Message("ready"))
         try:
             for task, result in perform(inbox, tell_share):
-                send(Message("failed" if isinstance(result, AmissError) else "done", task, result))
+                if isinstance(result, AmissError):
+                    send(Message("failed", task, sendable(result)))
+                else:
+                    send(Message("done", task, result))
         except Exception as error:
             send(Message("broken", value=sendable(error)))
 

@@ -66,8 +66,12 @@ class FeatureSet:
         return replace(video, n_frames=video.n_frames or record.n_frames, fps=video.fps or record.fps)
 
     def ids_here(self) -> set[str]:
-        """Videos whose rows are there; none is read. An extraction into this set skips them."""
-        return ids_here(self.records, names_in(self.folder))
+        """Videos whose rows are there; none is read. An extraction into this set skips them.
+
+        Raises:
+            FeatureError: a folder with some of them can't be listed.
+        """
+        return ids_here(self.folder, self.records, names_in(self.folder))
 
     def load(self, video_id: str) -> Features:
         """The rows of one video, [T, C, D], memory-mapped read-only.

@@ -4,7 +4,7 @@ import io
 import json
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -176,21 +176,38 @@ def ids_of(names: Iterable[str]) -> set[str]:
     }
 
 
-def ids_here(records: Mapping[str, FeatureRecord], names: Iterable[str]) -> set[str]:
-    """Videos on record whose rows are there, of all files of a set, as `names_in` gives them."""
+def ids_here(folder: Path, records: Mapping[str, FeatureRecord], names: Sequence[str]) -> set[str]:
+    """Videos on record whose rows are there, of all files of a set, as `names_in` gives them.
+
+    Raises:
+        FeatureError: a folder with some of them can't be listed.
+    """
+    for closed in (name for name in names if name.endswith("/")):
+        if any(not record.shard and video_id.startswith(closed.lstrip("/")) for video_id, record in records.items()):
+            raise FeatureError(
+                f"{folder / closed.strip('/')} can't be listed: see that you may, and that its disk is well"
+            )
     there = ids_of(names)
     return {video_id for video_id, record in records.items() if record.shard or video_id in there}
 
 
 def names_in(folder: Path) -> list[str]:
-    """All files of a set, as paths from its folder; none where there is no such folder."""
+    """All files of a set, as paths from its folder; and its folders that can't be listed, each with a / at its end."""
     if isinstance(folder, Url):
         return [] if folder.scheme.startswith("http") else list(listed(folder))
     names, ahead = [], [""]
     while ahead:
         below = ahead.pop()
-        with suppress(OSError), os.scandir(folder / below) as entries:
-            for entry in entries:  # through links, and not those that lead nowhere
+        try:
+            with os.scandir(folder / below) as entries:
+                found = list(entries)
+        except FileNotFoundError:  # removed meanwhile
+            continue
+        except OSError:
+            names.append(below or "/")
+            continue
+        for entry in found:  # through links, and not those that lead nowhere
+            with suppress(OSError):  # such as a link to itself
                 if entry.is_dir():
                     ahead.append(f"{below}{entry.name}/")
                 elif entry.is_file():

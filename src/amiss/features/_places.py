@@ -183,6 +183,7 @@ class StorePlace:
         self._folder = folder
         self._found: list[str] = []
         self._n_added = 0
+        self._stamp: str | None = None  # of the index, as it was read last
 
     def begin(self) -> set[str]:
         """Names of what is there, but the index.
@@ -205,6 +206,7 @@ class StorePlace:
 
     def read_index(self) -> Index:
         """What is on record."""
+        self._stamp = stamp_of(self._folder / INDEX)
         return read_index(self._folder)
 
     def names(self) -> list[str]:
@@ -237,8 +239,8 @@ class StorePlace:
             self.close()
 
     def write_index(self, records: Mapping[str, FeatureRecord]) -> None:
-        """Leave out of the index what is damaged in it."""
-        publish(self._folder / INDEX, index_text(records).encode())
+        """Leave out of the index what is damaged in it; where somebody else has written it meanwhile, so have they."""
+        publish_unchanged(self._folder / INDEX, index_text(records).encode(), self._stamp)
 
     def close(self) -> None:
         """Put all that was added into the index.
@@ -249,8 +251,8 @@ class StorePlace:
         path = self._folder / INDEX
         try:
             while added := read_journal(self._folder):
-                stamp = stamp_of(path)
-                if publish_unchanged(path, index_text(self.read_index().records).encode(), stamp):
+                records = self.read_index().records
+                if publish_unchanged(path, index_text(records).encode(), self._stamp):
                     removed(added)
         except StorageError as error:
             raise output_error(path, error) from None

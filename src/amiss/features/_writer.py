@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from amiss.backbones import FeatureSpec
-from amiss.errors import FeatureError, OutputError, UsageError
+from amiss.errors import AmissError, FeatureError, UsageError
 from amiss.features._feature_set import Features, check_rows, read_spec
 from amiss.features._index import SHARDS, TIMES, FeatureRecord, ids_here, npy_bytes, tell_lost
 from amiss.features._places import FolderPlace, StorePlace
@@ -28,7 +28,7 @@ class FeatureSetWriter:
 
     Raises:
         UsageError: another process is writing into the folder.
-        FeatureError: the folder holds features of another spec, or is not empty and no feature set.
+        FeatureError: the folder holds features of another spec, is not empty and no feature set, or can't be listed.
         OutputError: it can't be written.
     """
 
@@ -55,7 +55,7 @@ class FeatureSetWriter:
         if index.damage:
             tell_lost(self.folder, index.damage, index.records, self._place.names)
             self._place.write_index(index.records)
-        here = ids_here(index.records, self._place.names())
+        here = ids_here(self.folder, index.records, self._place.names())
         self.done = here
         """Ids of videos that were complete when the writer was opened, or have been added since."""
         self.engines = {record.engine for name, record in index.records.items() if name in here and record.engine}
@@ -186,5 +186,5 @@ class FeatureSetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OutputError) if error else nullcontext():  # what went wrong first is what counts
+        with suppress(AmissError) if error else nullcontext():  # what went wrong first is what counts
             self.close()

@@ -252,6 +252,7 @@ def _scored(
             run.add(video_id, path or video_id)
         for outcome in run:
             yield outcome.id, outcome.error or outcome.result
+            progress.show(outcome.id)
 
 
 def _scored_stored(

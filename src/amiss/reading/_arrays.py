@@ -30,7 +30,8 @@ def load_array(path: str | os.PathLike[str], *, mapped: bool = False) -> NDArray
     except Exception as error:  # numpy raises five kinds of errors over bad headers
         if "pickle" in str(error):
             raise ReadError("it holds no array of numbers") from None
-        raise ReadError(getattr(error, "strerror", None) or str(error) or "it is damaged") from None
+        reason = getattr(error, "strerror", None) or str(error) or "it is damaged"
+        raise ReadError(reason, transient=getattr(error, "transient", False)) from None
     if not isinstance(array, np.ndarray):
         raise ReadError("it is an archive of arrays, not one array")
     return array if mapped else np.array(array)

@@ -51,10 +51,12 @@ def reading_bounds() -> ReadingBounds:
 class ReadError(ValueError):
     """A file can't be read as what it should be. The message says why, and doesn't name the file."""
 
-    def __init__(self, message: str, *, is_missing: bool = False) -> None:
+    def __init__(self, message: str, *, is_missing: bool = False, transient: bool = False) -> None:
         super().__init__(message)
         self.is_missing = is_missing
         """Whether there is no such file."""
+        self.transient = transient
+        """See `AmissError`."""
 
 
 @contextmanager
@@ -78,7 +80,9 @@ def refusing(error: type[AmissError], what: str, how: str = "can't be read", adv
         end = f": {advice}" if advice else ""
         if isinstance(wrong, ReadError) and wrong.is_missing:
             raise error(f"{what} does not exist{end}") from None
-        raise error(f"{what} {how}: {reason_of(wrong)}{end}") from wrong
+        refused = error(f"{what} {how}: {reason_of(wrong)}{end}")
+        refused.transient = getattr(wrong, "transient", False)
+        raise refused from wrong
 
 
 def reason_of(error: Exception) -> str:
@@ -167,7 +171,8 @@ def _refuse_open(error: Exception) -> NoReturn:
         raise error
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         raise ReadError("it does not exist", is_missing=True) from None
-    raise ReadError(getattr(error, "strerror", None) or str(error)) from None
+    transient = getattr(error, "transient", False)
+    raise ReadError(getattr(error, "strerror", None) or str(error), transient=transient) from None
 
 
 def _refuse_kind(mode: int, wanted: str = "a file") -> NoReturn:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from amiss.storage._url import Url
 _FOLDER = "storage"
 _LOCK = ".lock"
 _SLACK = 0.05  # of the bound: so much may be added before the folder is measured again
+_LEFT_S = 86400.0  # what nobody wrote on for so long, a killed process has left half
 _added: dict[Path, float] = {}  # bytes since this process measured the folder; at first without end
 _guard = threading.Lock()
 
@@ -30,7 +32,7 @@ def cached(url: Url, sha256: str | None = None) -> Path:
         StorageError: there is no such file, it isn't what `sha256` says, it is larger than the cache may become, the
             cache can't be written, or the store can't be asked.
     """
-    name = sha256 or hashlib.sha256(f"{url} {version_in(info(url))}".encode()).hexdigest()
+    name = sha256 or hashlib.sha256(f"{url.address} {version_in(info(url))}".encode()).hexdigest()
     root = cache_folder() / _FOLDER
     path = root / name[:2] / f"{name}{url.suffix[:16]}"
     if not _is_used(path):
@@ -43,7 +45,9 @@ def cached(url: Url, sha256: str | None = None) -> Path:
         except StorageError:
             raise
         except OSError as error:
-            raise StorageError(url, f"its copy can't be written to {root}: {error.strerror}", error.errno) from None
+            raise StorageError(
+                url, f"its copy can't be written to {root}: {error.strerror or error}", error.errno
+            ) from None
     return path
 
 
@@ -80,9 +84,12 @@ def _make_room(root: Path, newest: Path) -> None:
         _added[root] = 0.0
     found = []
     for path in root.glob("*/*"):
-        if not path.name.endswith(_LOCK) and not path.name.startswith(TEMPORARY_PREFIX):
-            with suppress(OSError):  # removed by another process meanwhile
-                status = path.stat()
+        with suppress(OSError):  # removed by another process meanwhile
+            status = path.stat()
+            if path.name.startswith(TEMPORARY_PREFIX):
+                if status.st_mtime < time.time() - _LEFT_S:
+                    path.unlink()
+            elif not path.name.endswith(_LOCK):
                 found.append((status.st_mtime_ns, status.st_size, path))
     total = sum(size for _, size, _ in found)
     for _, size, path in sorted(found):

@@ -29,7 +29,11 @@ class StorageError(AmissError, OSError):
     def __init__(self, url: Url, reason: str, number: int | None = None) -> None:
         super().__init__(f"{url}: {reason}")
         self._text = AmissError(f"{url}: {reason}")
+        self._url = url
         self.errno, self.strerror = number, reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._url, self.strerror, self.errno), {"transient": self.transient}
 
     def __str__(self) -> str:
         return str(self._text)
@@ -155,6 +159,7 @@ def asked(url: Url, ask: Callable[[Any], T]) -> T:
             attempt += 1
             wait_s = _BACKOFF.wait_s(attempt)
             if not passes or time.monotonic() + wait_s > until_s:
+                wrong.transient = passes
                 raise wrong from None  # what it was made of may hold keys
             if attempt == 1:
                 warnings.warn(f"{wrong}; it is asked again", Notice, stacklevel=2)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amiss.errors import AmissError
-from amiss.files import lock
+from amiss.files import atomic_path, lock
 from amiss.video import LiveFrame, SourceState
 from amiss.watch._event import CameraEvent, clip_parts
 from amiss.watch.camera._counters import CameraCounters, Progress
@@ -161,7 +161,8 @@ class CameraHost:
         folder.mkdir(exist_ok=True)
         for name, data in order.detector.items():
             if not (folder / name).exists():
-                (folder / name).write_bytes(data)
+                with atomic_path(folder / name) as temporary:  # where the disk is full, it is tried again later
+                    temporary.write_bytes(data)
         return ModelKey(folder, order.weights, order.identity.sha256)
 
 
