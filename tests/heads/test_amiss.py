@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from amiss.heads import Head, change_around, create_head, top_quarter_mean
+from amiss.heads import Head, change_around, create_head, pseudo_labels, top_quarter_mean
 from amiss.heads._parts import mean_around
 
 Bags = list[NDArray[np.float32]]
@@ -74,6 +74,12 @@ def test_the_level_of_a_video_counts_where_single_clips_say_less() -> None:
     shuffled = np.random.default_rng(1).permutation(labels)
     assert not fitted(bags, shuffled).uses.any()
     assert not fitted(bags[:8], labels[:8]).uses.any()
+
+
+def test_an_anomalous_video_without_a_ranking_is_anomalous_throughout() -> None:
+    alike = [np.array([2.0]), np.full(6, 3.0), np.array([1.0, 1.0, 1.0, 5.0]), np.full(4, 3.0)]
+    found = pseudo_labels(alike, np.array([1, 1, 1, 0]))
+    assert [own.tolist() for own in found] == [[1], [1] * 6, [0, 0, 1, 1], [0] * 4]
 
 
 def test_pseudo_labels_and_change_find_the_events_of_new_videos() -> None:

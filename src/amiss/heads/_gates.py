@@ -27,11 +27,14 @@ def is_open(choice: Gate, errors: float) -> bool:
 def pseudo_labels(scores: Sequence[Array], labels: NDArray[np.intp]) -> list[Array]:
     """Targets [T] of each bag's clips: 1 in the upper half of an anomalous bag, else 0.
 
+    Where no clip of an anomalous bag ranks above another (it has one clip, or a head scores its chunk as a whole), all
+    are 1: something is anomalous there.
+
     Args:
         scores: [T] of each bag, by what wasn't fitted on it; they are averaged with their neighbours' before.
         labels: [B] 0 = normal, 1 = anomalous.
     """
-    return [label * (_ranks(_smooth(s)) > 0.5).astype(float) for s, label in zip(scores, labels, strict=True)]
+    return [label * _upper_half(_ranks(_smooth(s))) for s, label in zip(scores, labels, strict=True)]
 
 
 def change_agrees(scores: Sequence[Array], changes: Sequence[Array], labels: NDArray[np.intp]) -> float:
@@ -88,6 +91,12 @@ def moments(values: Sequence[Array]) -> tuple[float, float]:
     if not len(joined):
         return 0.0, 1.0
     return float(joined.mean()), max(float(joined.std()), 1e-6)
+
+
+def _upper_half(ranks: Array) -> Array:
+    """1 where a rank is above the middle, else 0; 1 throughout where none is."""
+    upper = ranks > 0.5
+    return upper.astype(float) if upper.any() else np.ones(len(ranks))
 
 
 def _ranks(scores: Array) -> Array:
