@@ -63,6 +63,8 @@ def test_class_vectors_that_do_not_fit_are_named(data: tuple[Manifest, FeatureSe
         ([f"class_vectors={texts}"], r"no class vector of \['fight'\]"),
         ([f"class_vectors={texts}", 'head_options.classes=["fire"]'], "class_dim=3 for others"),
         ([f"class_vectors={texts}", "head_options.classes=[]"], "tells no classes apart"),
+        (['head_options.classes=["fire", "fight", "fire"]'], "it names 'fire' 2 times; name each class once"),
+        (['head_options.classes=["normal", "fire", "fight"]'], "it names 'normal', which is always there"),
     ):
         with pytest.raises(UsageError, match=says):
             train(quick("lgt", *more), *data, tmp_path / "run")

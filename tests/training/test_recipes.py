@@ -62,6 +62,7 @@ def test_overrides_reach_every_field() -> None:
         ("pooling=mean", "pooling is 'mean'.*rtfm"),
         ("head_options.k.x=1", "no field 'head_options.k.x'"),
         ("head_options.=1", "no field 'head_options.'"),
+        ("head_options.classes=[fire, fight]", r"""is not JSON\. .*--set 'head_options.classes=\["one", "two"\]'"""),
     ],
 )
 def test_wrong_overrides_say_what_is_right(override: str, message: str) -> None:

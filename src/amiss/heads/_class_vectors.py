@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from amiss.errors import UsageError
@@ -23,6 +23,15 @@ class ClassOptions(HeadOptions):
     """Names of the classes of anomalous videos, as the manifest has them; none = classes aren't told apart."""
     class_dim: Count | None = None
     """Length of the vectors of classes; they are projected where the head's are of another. None = as the head's."""
+
+    @field_validator("classes")
+    @classmethod
+    def _each_is_another(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if NORMAL in classes:
+            raise ValueError(f"names {NORMAL!r}, which is always there: leave it out")
+        if twice := [name for name in dict.fromkeys(classes) if classes.count(name) > 1]:
+            raise ValueError(f"names {twice[0]!r} {classes.count(twice[0])} times; name each class once")
+        return classes
 
 
 class ClassVectors(nn.Module):

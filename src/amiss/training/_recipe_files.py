@@ -30,8 +30,9 @@ def load_recipe(name: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 
     Args:
         name: of `list_recipes()`, or a YAML file such as a run's recipe.yaml.
-        overrides: `key=value`, nested keys joined by dots; values are read as JSON, else taken as text. What the
-            recipe and its alternatives have in common changes in all of them, see `Recipe.alternatives`.
+        overrides: `key=value`, nested keys joined by dots; values are read as JSON, else taken as text (but for
+            what begins like a list or an object). What the recipe and its alternatives have in common changes in all of
+            them, see `Recipe.alternatives`.
 
     Raises:
         UsageError: no such recipe or field, or a value that the field can't take.
@@ -72,7 +73,13 @@ def _split(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     if not equals:
         raise UsageError(f"--set {override!r} is not of the form key=value")
-    return key.strip(), _parse(text.strip())
+    value = _parse(text.strip())
+    if isinstance(value, str) and value.startswith(("[", "{")):  # a shell took the quotes, or there were none
+        raise UsageError(
+            f"--set {shown(override)}: {shown(value)} is not JSON. Quote texts in it, and all of it for the shell: "
+            f"""--set '{key.strip()}=["one", "two"]'"""
+        )
+    return key.strip(), value
 
 
 def _reached(key: str, values: dict[str, Any]) -> list[dict[str, Any]]:
