@@ -1,12 +1,14 @@
 """`amiss convert` and `amiss features export` as a user types them."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from amiss.convert._heads import HEAD_KINDS
 from amiss.detection import Detector
 from amiss.features import FeatureSetWriter, FeatureSpec
 from amiss.heads import create_head
@@ -19,6 +21,11 @@ def originals_state(dim: int = 2048) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     state = create_head("salient", dim, d_a=4, r=2).state_dict()
     return {".".join([names.get(n.split(".")[0], n.split(".")[0]), n.split(".")[1]]): t for n, t in state.items()}
+
+
+def test_the_help_names_every_kind_of_head() -> None:
+    known = set(re.findall(r"[a-z0-9-]+", amiss("convert", "--help").out))
+    assert known >= set(HEAD_KINDS)
 
 
 @pytest.mark.parametrize(("file", "golden_name"), [("da64-r3", "da64_r3"), ("da128-r7", "da128_r7")])

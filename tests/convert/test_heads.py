@@ -290,7 +290,7 @@ def test_options_reach_the_head() -> None:
         ("ur-dmu", "ur_dmu_64", 10, ""),
         ("bn-wvad", "bn_wvad_64", 1, r"u / (1 + u).* crops are 1, not 10"),
         ("tca", "tca_64", 10, "not smoothed over 7 clips"),
-        ("lgt", "lgt_32", 1, ""),
+        ("lgt", "lgt_32", 1, "crop 5 of its ten alone"),
     ],
 )
 def test_a_detector_says_what_its_original_did_otherwise(

@@ -7,6 +7,11 @@ import typer
 
 from amiss.cli import _console as console
 
+_KINDS = (
+    "sultani, topk, rtfm, distribution, saa, salient, ur-dmu, bn-wvad; tca, tca-xd or tca-shanghaitech (PEL4VAD); lgt "
+    "or lgt-xd (VadCLIP)."
+)
+
 
 def add_to(app: typer.Typer) -> None:
     """Add this command."""
@@ -15,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
 
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="Trained head of another project: .mat, .pt, .pth, .pkl, .ckpt.")],
-    kind: Annotated[str, typer.Option("--from", help="sultani, topk, rtfm, distribution, saa or salient.")],
+    kind: Annotated[str, typer.Option("--from", help=_KINDS)],
     out: Annotated[Path, typer.Option(help="Folder of the detector, empty or new.")],
     backbone: Annotated[
         str | None, typer.Option(help="Backbone of the features it was trained on, see `amiss backbones`.")

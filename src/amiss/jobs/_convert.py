@@ -39,6 +39,7 @@ class _Evaluated:
 _SEGMENTS = 32
 _CROPPED = _Evaluated()
 _SMOOTHED = "scores are not smoothed over {} clips after the head, as the original's are"
+_ONE_VIEW = "the original scores crop {} of its ten alone, counted from 0"
 _EVALUATED = {
     "sultani": _Evaluated(("matlab", "ekosman"), unit_rows=True, crops=(1,)),
     "topk": _Evaluated(("ekosman",), unit_rows=True, crops=(1,), preset="topk", weights={"resnet3d_152": "KM_200ep"}),
@@ -51,8 +52,8 @@ _EVALUATED = {
     "tca": _Evaluated(apart=(_SMOOTHED.format(7),)),
     "tca-xd": _Evaluated(crops=(5,), apart=(_SMOOTHED.format(8),)),
     "tca-shanghaitech": _Evaluated(apart=(_SMOOTHED.format(3),)),
-    "lgt": _Evaluated(crops=(1,)),
-    "lgt-xd": _Evaluated(crops=(1,)),
+    "lgt": _Evaluated(crops=(1,), apart=(_ONE_VIEW.format(5),)),
+    "lgt-xd": _Evaluated(crops=(1,), apart=(_ONE_VIEW.format(0),)),
 }
 
 
