@@ -46,7 +46,8 @@ def test_clicks_in_test_videos_and_strangers_are_left_out_and_said_so(tmp_path: 
         ("video_id,frame\nfall,7\nquiet,3\n", r"line 3: 'quiet' has a click, but is normal \(label 0\)"),
         ("video_id,frame\nfall,-1\n", "line 2: frame is '-1'; it must be a whole number, 0 or above"),
         ("video_id,frame\nfall,1.5\n", "line 2: frame is '1.5'; it must be a whole number"),
-        ("video_id,frame\nlater,5\n", "no training video of manifest.csv has a click"),
+        ("video_id,frame\nlater,5\n", "no training video of manifest.csv has a click; it names later"),
+        ("video_id,frame\n", "no training video of manifest.csv has a click$"),
         ("video_id,second\nfall,5\n", r"columns \['frame'\] are missing"),
     ],
 )  # fmt: skip

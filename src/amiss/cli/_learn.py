@@ -32,7 +32,10 @@ def train(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: key=value.")] = None,
     glances: Annotated[
         Path | None,
-        typer.Option(help="Clicked frames of training videos (video_id,frame): say how well scores agree with them."),
+        typer.Option(
+            help="Clicked frames of training videos (video_id,frame): say how well scores agree with them. With --set "
+            "selection.by=glances they choose, with --set glance_loss.weight=1 they train."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     missing: MissingFeatures = "error",

@@ -53,7 +53,8 @@ def read_glances(path: str | os.PathLike[str], manifest: Manifest) -> Glances:
             raise ManifestError(f"glances {file} line {row.line}: {error}") from None
         found[video_id].add(frame)
     if not found:
-        raise ManifestError(f"glances {file}: no training video of {manifest.source} has a click")
+        named = f"; it names {first_names(others)}" if others else ""
+        raise ManifestError(f"glances {file}: no training video of {manifest.source} has a click{named}")
     if others:
         warnings.warn(
             f"{file}: clicks in {len(others)} videos that {manifest.source} doesn't have for training are left out: "
