@@ -8,7 +8,7 @@ import pytest
 
 from amiss.backbones import FeatureSpec
 from amiss.errors import FeatureError, UsageError
-from amiss.features import FeatureRecord, FeatureSetWriter, copy_features, open_feature_set, verify
+from amiss.features import Copied, FeatureRecord, FeatureSetWriter, copy_features, open_feature_set, verify
 from amiss.video import FrameTimes
 from helpers.command import amiss
 
@@ -34,8 +34,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_shards_are_plain_arrays_and_the_way_back_is_exact(folder: Path, tmp_path: Path) -> None:
-    count = copy_features(open_feature_set(folder), tmp_path / "sharded", shard_mb=1)
-    assert count == 6
+    assert copy_features(open_feature_set(folder), tmp_path / "sharded", shard_mb=1) == Copied(6, ())
     sharded, plain = open_feature_set(tmp_path / "sharded"), open_feature_set(folder)
     assert not list((tmp_path / "sharded").glob("*.npy"))
     for name, record in sharded.records.items():
@@ -57,6 +56,24 @@ def test_a_stopped_copy_goes_on(folder: Path, tmp_path: Path) -> None:
     assert "4 videos copied" in ran.err
     assert len(open_feature_set(tmp_path / "out").records) == 6
     assert amiss("features", "copy", folder, "--out", folder).code == 2
+
+
+@pytest.mark.parametrize("how", [[], ["--shard-mb", "1"]], ids=["files", "shards"])
+def test_a_copy_has_what_is_whole_and_names_the_rest(folder: Path, tmp_path: Path, how: list[str]) -> None:
+    flipped = bytearray((folder / "v1.npy").read_bytes())
+    flipped[-1] ^= 1
+    (folder / "v1.npy").write_bytes(flipped)
+    (folder / "v2.npy").write_bytes(b"cut off")
+    (folder / "v3.npy").unlink()
+    (folder / "times" / "v5.npy").write_bytes(b"cut off")
+    ran = amiss("features", "copy", folder, "--out", tmp_path / "out", *how)
+    assert ran.code == 1
+    assert "2 videos copied" in ran.err
+    assert "4 left out" in ran.err
+    assert all(f"v{number}" in ran.err for number in (1, 2, 3, 5))
+    copy = open_feature_set(tmp_path / "out")
+    assert list(copy.records) == ["v0", "v4"]
+    assert not list(verify(copy))
 
 
 def test_verify_finds_what_is_wrong_and_repair_keeps_what_is_whole(folder: Path) -> None:

@@ -391,5 +391,10 @@ def copy(
     from amiss.jobs import copy_feature_set
 
     with console.progress("copy") as on_progress:
-        count = copy_feature_set(features, out, shard_mb, on_progress)
-    console.note(f"{console.counted(count, 'video')} copied to {out}")
+        copied = copy_feature_set(features, out, shard_mb, on_progress)
+    for fault in copied.left_out:
+        console.fail(fault.text)
+    left_out = f", {len(copied.left_out)} left out" if copied.left_out else ""
+    console.note(f"{console.counted(copied.count, 'video')} copied to {out}{left_out}")
+    if copied.left_out:
+        raise typer.Exit(1)

@@ -8,7 +8,7 @@ if typing.TYPE_CHECKING:
     from amiss.backbones import FeatureSpec
     from amiss.features._axes import Axes, parse_axes
     from amiss.features._concat import JoinedVideo, join_video, joined_spec
-    from amiss.features._copy import copy_features
+    from amiss.features._copy import Copied, copy_features
     from amiss.features._extraction import Extracted, ExtractedRange, ExtractedVideo, extract_video, extract_videos
     from amiss.features._feature_set import Features, FeatureSet, open_feature_set
     from amiss.features._index import TIMES, FeatureRecord
@@ -26,6 +26,7 @@ __all__ = [
     "TIMES",
     "UNIT_LENGTH_RULES",
     "Axes",
+    "Copied",
     "Extracted",
     "ExtractedRange",
     "ExtractedVideo",

@@ -40,7 +40,7 @@ def verify(features: FeatureSet, sample: int | None = None, on_checked: OnChecke
     """Read videos, and compare them with what the index says: shape, type, checksum, finite values, times.
 
     Args:
-        features: the set. In a store its files are read from there, not from the cache.
+        features: the set. In a store its files are read from there, not from the cache; shards from a copy.
         sample: so many videos, drawn anew each time, are read; None: all, and files that aren't in the index are looked
             for, too.
         on_checked: told how far it is.
@@ -50,34 +50,41 @@ def verify(features: FeatureSet, sample: int | None = None, on_checked: OnChecke
         ids = random.sample(ids, sample)
     for number, video_id in enumerate(ids):
         on_checked(number, len(ids), video_id)
-        yield from _faults(features, features.records[video_id])
+        record = features.records[video_id]
+        try:
+            whole_video(features, record)
+        except FeatureError as error:
+            yield fault_of(features, record, error)
     if sample is None:
         for video_id in sorted(ids_of(names_in(features.folder)) - features.records.keys()):
             yield Fault(video_id, "stray", f"{video_id}.npy is not in the index")
     on_checked(len(ids), len(ids), "")
 
 
-def _faults(features: FeatureSet, record: FeatureRecord) -> Iterator[Fault]:
-    name, path = record.video_id, path_of(features.folder, record)
-    try:
-        rows, found = _read(features, record)
-    except FeatureError as error:
-        yield Fault(name, "damaged" if path.exists() else "missing", str(error))
-        return
+def whole_video(features: FeatureSet, record: FeatureRecord) -> tuple[Features, FrameTimes | None]:
+    """The rows of a video, and its times where they are stored, compared with what is on record.
+
+    Raises:
+        FeatureError: they can't be read, or are others.
+    """
+    name = record.video_id
+    rows, found = _read(features, record)
     if found != record.sha256:
-        yield Fault(name, "damaged", f"{name}: the file's checksum is not the one in the index: extract it again")
-    elif not np.isfinite(rows).all():
-        yield Fault(name, "damaged", f"{name}: has values that are not finite")
+        raise FeatureError(f"{name}: the file's checksum is not the one in the index: extract it again")
+    if not np.isfinite(rows).all():
+        raise FeatureError(f"{name}: has values that are not finite")
     if record.times_sha256 is None:
-        return
-    try:
-        features.times(name)
-    except FeatureError as error:
-        yield Fault(name, "damaged", str(error))
-        return
+        return rows, None
+    times = features.times(name)
     if sha256_file(features.folder / TIMES / f"{name}.npy") != record.times_sha256:
-        text = f"{name}: the checksum of its times is not the one in the index: extract it again"
-        yield Fault(name, "damaged", text)
+        raise FeatureError(f"{name}: the checksum of its times is not the one in the index: extract it again")
+    return rows, times
+
+
+def fault_of(features: FeatureSet, record: FeatureRecord, error: FeatureError) -> Fault:
+    """What is wrong with a video that isn't whole."""
+    is_there = path_of(features.folder, record).exists()
+    return Fault(record.video_id, "damaged" if is_there else "missing", str(error))
 
 
 def _read(features: FeatureSet, record: FeatureRecord) -> tuple[Features, str]:
@@ -122,8 +129,8 @@ def repair(folder: Path, on_checked: OnChecked = lambda *_: None) -> Repair:
     """
     if isinstance(folder, Url):
         raise FeatureError(
-            f"{folder}: a set in a store isn't repaired there. Extract or import into it again, or copy what is whole "
-            "with `amiss features copy`"
+            f"{folder}: a set in a store isn't repaired there. Copy what is whole with `amiss features copy`, and "
+            "extract or import the rest into the copy"
         )
     with FeatureSetWriter(folder, read_spec(folder)) as writer:
         features = open_feature_set(folder)

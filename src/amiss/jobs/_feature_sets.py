@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from amiss.errors import UsageError
-from amiss.features import Repair, copy_features, open_feature_set, repair, verify
+from amiss.features import Copied, Repair, copy_features, open_feature_set, repair, verify
 from amiss.jobs._progress import OnProgress, silent
 from amiss.storage import located
 
@@ -101,7 +101,7 @@ def copy_feature_set(
     out: str | os.PathLike[str],
     shard_mb: int | None = None,
     on_progress: OnProgress = silent,
-) -> int:
+) -> Copied:
     """Copy a feature set to another place, or into shards, or out of them; a stopped copy goes on where it was.
 
     Args:
@@ -109,9 +109,6 @@ def copy_feature_set(
         out: folder or URL, new or of the same spec.
         shard_mb: see `amiss.features.copy_features`.
         on_progress: told videos copied, of how many, and which one it is.
-
-    Returns:
-        Videos copied.
 
     Raises:
         UsageError: both are the same place, or another process writes there.
