@@ -1,7 +1,11 @@
 """Fixtures that all tests share."""
 
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -21,6 +25,32 @@ settings.load_profile("amiss")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Compiled networks of the tests don't go into the user's cache."""
     os.environ["AMISS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_power_cut() -> Iterator[None]:
+    """None is tested, so nothing in the tests' own process waits until a disk has it: thousands of times 5 ms."""
+    with suppress(ImportError):
+        from sqlalchemy import event
+        from sqlalchemy.pool import Pool
+
+        event.listen(Pool, "connect", _do_not_wait)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+def _do_not_wait(connection: Any, record: Any) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector that scores fast movement high and slow movement low, to be read only."""
+    from helpers.motion import make_motion_detector
+
+    return make_motion_detector(tmp_path_factory.mktemp("detector"))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("argon2", reason="needs amiss[web]")
 
 from amiss.watch.teach import Shelf
-from helpers.motion import make_motion_detector, write_scene
+from helpers.motion import write_scene
 from helpers.pages import chromium, log_in
 from helpers.reviewed import DAYS, House
 from helpers.rtsp import RtspServer, need_rtsp_server
@@ -25,11 +25,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 expect = pytest.importorskip("playwright.sync_api", reason="needs playwright").expect
 
 SLOWLY = 120_000  # ms; the machine may be busy
-
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_motion_detector(tmp_path_factory.mktemp("detector"))
 
 
 @contextmanager

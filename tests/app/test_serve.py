@@ -21,7 +21,7 @@ from amiss.app import MediaService, media_database, new_password
 from amiss.cli import app as command
 from amiss.errors import UsageError
 from amiss.watch.config import HttpSettings
-from helpers.motion import make_motion_detector, write_scene
+from helpers.motion import write_scene
 from helpers.service import Watch, wait_for, watching
 from helpers.streams import Connection, FakeCamera, transport_stream
 
@@ -34,7 +34,6 @@ def play_on(connection: Connection) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    make_motion_detector(tmp_path / "detector")
     write_scene(tmp_path / "scene.mp4", [(1, 150), (9, 100), (1, 400)])
     return tmp_path
 
@@ -48,8 +47,8 @@ def logged_in(watch: Watch, password: str) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.slow
-def test_cameras_are_watched_behind_a_login_and_another_is_added(folder: Path) -> None:
-    config = f"detector: {next(folder.glob('**/detector.json')).parent}\n" + (
+def test_cameras_are_watched_behind_a_login_and_another_is_added(detector: Path, folder: Path) -> None:
+    config = f"detector: {detector}\n" + (
         "cameras: {gate: {url: 'replay:scene.mp4?speed=4', alarm: {on: 0.5, off: 0.4, smoothing_s: 0}}}"
     )
     with watching(folder, config, command="serve", http="allow_cameras_at: [127.0.0.0/8]") as watch:

@@ -17,7 +17,7 @@ from amiss.heads import list_heads
 from amiss.video import check_video, open_source
 from helpers import ROOT
 from helpers.cameras import wall
-from helpers.motion import make_motion_detector, write_scene
+from helpers.motion import write_scene
 
 EXAMPLES = ROOT / "examples"
 Run = Callable[..., str]
@@ -53,8 +53,7 @@ def installed(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.syspath_prepend(tmp_path / "site")
 
 
-def test_python_api(run: Run, tmp_path: Path) -> None:
-    detector = make_motion_detector(tmp_path / "detector")
+def test_python_api(run: Run, detector: Path, tmp_path: Path) -> None:
     video = write_scene(tmp_path / "new.mp4", [(1, 40), (9, 40), (1, 40)])
     printed = run("python_api.py", detector, video, "--out", tmp_path / "curve.png")
     events = json.loads((tmp_path / "curve.json").read_text())["events"]
@@ -136,8 +135,7 @@ def test_saa_sound(run: Run, tmp_path: Path) -> None:
     assert is_png(tmp_path / "precision-recall.png")
 
 
-def test_nevinbaiju_marked_video(run: Run, tmp_path: Path) -> None:
-    detector = make_motion_detector(tmp_path / "detector")
+def test_nevinbaiju_marked_video(run: Run, detector: Path, tmp_path: Path) -> None:
     video = write_scene(tmp_path / "new.mp4", [(1, 40), (9, 40), (1, 40)])
     printed = run("nevinbaiju_marked_video.py", detector, video, "--out", tmp_path / "out")
     assert printed.count("ALERT ") == 1

@@ -23,6 +23,7 @@ def postgres_server() -> Iterator[str]:
     # not below pytest's folder: run as root, the server is another user's, and pytest closes its folder to others
     folder = tempfile.mkdtemp(prefix="amiss-postgres-")
     server = pgserver.get_server(folder, cleanup_mode="delete")
+    server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")  # the power isn't cut either
     yield server.get_uri(driver="psycopg")
     server.cleanup()
 

@@ -25,22 +25,20 @@ from amiss.watch import Config, calibrate_camera
 from amiss.watch import _calibrate as module
 from amiss.watch.camera import CameraWorker
 from amiss.watch.config import read_calibration, resolve_thresholds, write_calibration
-from helpers.motion import make_motion_detector, write_scene
+from helpers.motion import write_scene
 
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_motion_detector(tmp_path_factory.mktemp("detector"))
+CLIPS = 10
+"""Of a normal video: each takes a tenth of a second to score."""
 
 
 @pytest.fixture(scope="module")
 def normal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scene(tmp_path_factory.mktemp("normal") / "normal.mp4", [(3, 320)])
+    return write_scene(tmp_path_factory.mktemp("normal") / "normal.mp4", [(3, 16 * CLIPS)])
 
 
 @pytest.fixture
 def config(detector: Path, normal: Path, tmp_path: Path) -> Callable[..., Config]:
-    def make(url: str = f"replay:{normal}?loop=1&speed=0", **options: object) -> Config:
+    def make(url: str = f"replay:{normal}?loop=1&speed=0", detector: Path = detector, **options: object) -> Config:
         camera = {"url": url, "detector": detector}
         return Config.model_validate({"cameras": {"yard": camera}, "state": tmp_path / "state", **options})
 
@@ -65,11 +63,11 @@ def interrupted(after_clips: int) -> Callable[[float, float, str], None]:
 
 def test_what_was_seen_before_ctrl_c_is_used(config: Callable[..., Config], caplog: pytest.LogCaptureFixture) -> None:
     settings = config()
-    found, path = calibrate_camera(settings, "yard", 10, hours=12, on_progress=interrupted(30))
+    found, path = calibrate_camera(settings, "yard", 10, hours=12, on_progress=interrupted(CLIPS))
     assert path.exists()
     kept = read_calibration(settings.state, "yard")
     assert kept == found.calibration
-    assert kept.hours > 30 * 16 / 25 / 3600 * 0.9
+    assert kept.hours > CLIPS * 16 / 25 / 3600 * 0.9
     assert not kept.is_enough
     assert "of 12 hours: what was seen is used" in caplog.text
 
@@ -85,7 +83,7 @@ def test_a_few_seconds_do_not_replace_hours(
     with pytest.raises(EvaluationError, match=r"on 12 h is kept .*too little to show 10.*alarm: \{on: 0\.\d+, off: "):
         calibrate_camera(settings, "yard", 10, videos=[normal], on_progress=quiet)
     assert read_calibration(settings.state, "yard") == earlier
-    enough, _ = calibrate_camera(settings, "yard", 1000, videos=[normal], on_progress=quiet)
+    enough, _ = calibrate_camera(settings, "yard", 2000, videos=[normal], on_progress=quiet)
     assert enough.calibration.is_enough
     assert read_calibration(settings.state, "yard") == enough.calibration
     write_calibration(settings.state, replace(earlier, detector_sha256="of another one"))
@@ -126,10 +124,10 @@ def test_a_second_ctrl_c_while_the_worker_ends_loses_nothing(
 
     monkeypatch.setattr(CameraWorker, "stop", noted_stop)
     monkeypatch.setattr(CameraWorker, "join", interrupted_join)
-    found, path = calibrate_camera(config(), "yard", 10, hours=12, on_progress=interrupted(30))
+    found, path = calibrate_camera(config(), "yard", 10, hours=12, on_progress=interrupted(CLIPS))
     assert pressed
     assert path.exists()
-    assert found.calibration.hours > 30 * 16 / 25 / 3600 * 0.9
+    assert found.calibration.hours > CLIPS * 16 / 25 / 3600 * 0.9
 
 
 def test_no_thread_is_left_in_torch_after_ctrl_c(
@@ -169,14 +167,14 @@ def test_what_was_seen_before_the_camera_failed_is_used(
     score = CameraWorker._scored
 
     def failing(self: CameraWorker, *scored: object) -> None:
-        if self._n_scores == 40:
+        if self._n_scores == 20:
             raise AmissError("the disk of the engine is gone")
         score(self, *scored)  # type: ignore[arg-type]
 
     monkeypatch.setattr(CameraWorker, "_scored", failing)
     settings = config()
     found, _ = calibrate_camera(settings, "yard", 10, hours=12, on_progress=quiet)
-    assert found.calibration.hours == pytest.approx(40 * 16 / 25 / 3600, rel=0.1)
+    assert found.calibration.hours == pytest.approx(20 * 16 / 25 / 3600, rel=0.1)
     assert "the disk of the engine is gone" in caplog.text
 
 
@@ -209,7 +207,7 @@ def test_a_video_that_fails_later_costs_only_itself(
     monkeypatch.setattr(module, "extract_video", failing)
     days = [Path(shutil.copy(normal, tmp_path / name)) for name in ("b.mp4", "c.mp4")]
     found, _ = calibrate_camera(config(), "yard", 10, videos=[normal, *days, normal], on_progress=quiet)
-    assert found.calibration.hours == pytest.approx(2 * 20 * 16 / 25 / 3600, rel=0.05)
+    assert found.calibration.hours == pytest.approx(2 * CLIPS * 16 / 25 / 3600, rel=0.05)
     assert "left out: b.mp4: cut off" in caplog.text
 
 
@@ -220,7 +218,7 @@ def test_videos_of_different_rates_count_their_own_hours(
         for frame in list(reader)[:160]:
             writer.write(frame.image)
     found, _ = calibrate_camera(config(), "yard", 10, videos=[normal, tmp_path / "night.mp4"], on_progress=quiet)
-    assert found.calibration.hours == pytest.approx((20 * 16 / 25 + 160 / 5) / 3600, rel=0.05)
+    assert found.calibration.hours == pytest.approx((CLIPS * 16 / 25 + 160 / 5) / 3600, rel=0.05)
     assert "different frame rates (5, 25 a second)" in caplog.text
 
 
@@ -269,20 +267,20 @@ def test_a_folder_that_cannot_be_written_and_a_folder_as_camera_are_found_first(
 def test_folders_and_stored_features_of_a_camera(
     config: Callable[..., Config], detector: Path, normal: Path, tmp_path: Path
 ) -> None:
-    by_video, _ = calibrate_camera(config(), "yard", 1000, videos=[normal], on_progress=quiet)
-    by_folder, _ = calibrate_camera(config(), "yard", 1000, videos=[normal.parent], on_progress=quiet)
+    by_video, _ = calibrate_camera(config(), "yard", 2000, videos=[normal], on_progress=quiet)
+    by_folder, _ = calibrate_camera(config(), "yard", 2000, videos=[normal.parent], on_progress=quiet)
     assert replace(by_folder.calibration, made="") == replace(by_video.calibration, made="")
     engine = create_engine(create_backbone("motion", "none"))
     with FeatureSetWriter(tmp_path / "features", engine.spec) as writer:
         extracted = extract_video(normal, engine)
         writer.add("normal", extracted.features, extracted.n_frames, extracted.fps)
-    stored, _ = calibrate_camera(config(), "yard", 1000, features=tmp_path / "features", on_progress=quiet)
+    stored, _ = calibrate_camera(config(), "yard", 2000, features=tmp_path / "features", on_progress=quiet)
     assert stored.calibration.hours == pytest.approx(by_video.calibration.hours)
     assert stored.calibration.threshold == by_video.calibration.threshold
     with pytest.raises(FeatureError, match="no features of video 'other'"):
         other = normal.rename(normal.with_name("other.mp4"))
         try:
-            calibrate_camera(config(), "yard", 1000, videos=[other], features=tmp_path / "features", on_progress=quiet)
+            calibrate_camera(config(), "yard", 2000, videos=[other], features=tmp_path / "features", on_progress=quiet)
         finally:
             other.rename(normal)
 
@@ -290,17 +288,15 @@ def test_folders_and_stored_features_of_a_camera(
 def test_a_camera_that_could_never_alarm_gets_no_threshold(
     config: Callable[..., Config], detector: Path, normal: Path, tmp_path: Path
 ) -> None:
-    loud = write_scene(tmp_path / "loud.mp4", [(9, 320)])
-    stored = json.loads((detector / "detector.json").read_text())
-    try:
-        lower = stored | {"calibration": stored["calibration"] | {"reach": 0.01, "threshold": 0.005, "n_anomalous": 20}}
-        (detector / "detector.json").write_text(json.dumps(lower))
-        with pytest.raises(EvaluationError, match=r"yard: threshold .* may never be reached.*Nothing is kept"):
-            calibrate_camera(config(), "yard", 1000, videos=[loud], on_progress=quiet)
-        assert read_calibration(tmp_path / "state", "yard") is None
-    finally:
-        (detector / "detector.json").write_text(json.dumps(stored))
-    found = calibrate_camera(config(), "yard", 1000, videos=[normal], on_progress=quiet)[0].calibration
+    loud = write_scene(tmp_path / "loud.mp4", [(9, 16 * CLIPS)])
+    lower = Path(shutil.copytree(detector, tmp_path / "lower"))
+    stored = json.loads((lower / "detector.json").read_text())
+    calibration = stored["calibration"] | {"reach": 0.01, "threshold": 0.005, "n_anomalous": 20}
+    (lower / "detector.json").write_text(json.dumps(stored | {"calibration": calibration}))
+    with pytest.raises(EvaluationError, match=r"yard: threshold .* may never be reached.*Nothing is kept"):
+        calibrate_camera(config(detector=lower), "yard", 2000, videos=[loud], on_progress=quiet)
+    assert read_calibration(tmp_path / "state", "yard") is None
+    found = calibrate_camera(config(), "yard", 2000, videos=[normal], on_progress=quiet)[0].calibration
     alarm = config().cameras["yard"].alarm
     resolved, source = resolve_thresholds(alarm, replace(found, threshold=1.0), found.detector_sha256, 0.9)
     assert resolved.on == 0.9

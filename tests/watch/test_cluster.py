@@ -18,7 +18,7 @@ pytest.importorskip("sqlalchemy", reason="needs amiss[watch]")
 
 from amiss.watch import CameraEvent, WatchService, load_config
 from amiss.watch.camera import CameraStatus
-from helpers.motion import make_motion_detector, write_scene
+from helpers.motion import write_scene
 from helpers.ray_nodes import Nodes, ray_nodes
 from helpers.waiting import wait_until
 
@@ -40,11 +40,6 @@ http: {{enabled: false}}
 def nodes() -> Iterator[Nodes]:
     with ray_nodes() as nodes:
         yield nodes
-
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_motion_detector(tmp_path_factory.mktemp("detector"))
 
 
 @pytest.fixture(scope="module")

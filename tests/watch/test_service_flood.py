@@ -16,7 +16,7 @@ resource = pytest.importorskip("resource", reason="no such limits on Windows")
 pytest.importorskip("sqlalchemy", reason="needs amiss[watch]")
 pytest.importorskip("httpx", reason="needs amiss[dev]")
 
-from helpers.motion import make_motion_detector, write_scene
+from helpers.motion import write_scene
 from helpers.service import alerts, wait_for, watching
 from helpers.videos import count_frames
 
@@ -65,8 +65,7 @@ class Flood:
 
 @pytest.mark.faults
 @pytest.mark.slow
-def test_idle_connections_cost_neither_clip_nor_picture_nor_alert(tmp_path: Path) -> None:
-    detector = make_motion_detector(tmp_path / "made")
+def test_idle_connections_cost_neither_clip_nor_picture_nor_alert(detector: Path, tmp_path: Path) -> None:
     video = write_scene(tmp_path / "scene.mp4", [(1, 150), (9, 100), (1, 150)])
     config = f"""
 detector: {detector}

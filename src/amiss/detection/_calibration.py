@@ -3,13 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.stats import norm
-from sklearn.linear_model import LogisticRegression
 
 from amiss.detection._false_alarms import FalseAlarms, count_alarms, poisson_interval, poisson_upper
 from amiss.errors import EvaluationError, UsageError
@@ -45,6 +44,8 @@ class ScoreMap:
     @classmethod
     def fit(cls, peaks: NDArray[np.floating[Any]], labels: NDArray[np.intp]) -> Self:
         """Fit to the highest logit of each video [N] and labels [N], both labels present."""
+        from sklearn.linear_model import LogisticRegression  # takes a second, and only training needs it
+
         peaks = np.asarray(peaks, np.float64)
         low, middle, high = np.quantile(peaks, [0.25, 0.5, 0.75]).tolist()
         spread = (high - low) or float(peaks.std()) or 1.0  # not moved by one odd video
@@ -265,7 +266,7 @@ def operating_point(threshold: float, normal: NDArray[np.float64], anomalous: ND
 
 def wilson(count: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
     """Score interval of a share (Wilson, 1927)."""
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = count / of
     middle = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))

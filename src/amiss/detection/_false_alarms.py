@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from amiss.detection._alarms import AlarmSettings, AlarmTracker, find_alarms
 from amiss.errors import EvaluationError, UsageError
@@ -41,13 +41,16 @@ class FalseAlarmThreshold:
 
 
 def poisson_upper(n: float, confidence: float = 0.95) -> float:
-    """Exact one-sided upper bound of the mean of which n were counted (Garwood, 1936): χ²(confidence, 2n + 2) / 2."""
-    return float(chi2.ppf(confidence, 2 * n + 2) / 2)
+    """Exact one-sided upper bound of the mean of which n were counted (Garwood, 1936):
+
+    χ²(confidence, 2n + 2) / 2, of which the inverse of the incomplete gamma function is another form.
+    """
+    return float(gammaincinv(n + 1, confidence))
 
 
 def poisson_interval(n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Exact two-sided interval of that mean."""
-    lower = float(chi2.ppf((1 - confidence) / 2, 2 * n) / 2) if n else 0.0
+    lower = float(gammaincinv(n, (1 - confidence) / 2)) if n else 0.0
     return lower, poisson_upper(n, (1 + confidence) / 2)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
 from amiss.evaluation._scored_frames import ScoredFrames
@@ -61,8 +62,15 @@ def per_video_auc(frames: ScoredFrames) -> NDArray[np.float64]:
     for index in range(len(values)):
         scores, labels = frames.of_video(index)
         if labels.any() and not labels.all():
-            values[index] = roc_auc_score(labels, scores)
+            values[index] = _auc_of_ranks(labels, scores)
     return values
+
+
+def _auc_of_ranks(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
+    """ROC-AUC by Mann and Whitney; where there are many small sets, scikit-learn's checks take ten times as long."""
+    n_positive = int(labels.sum())
+    above = float(rankdata(scores)[labels].sum()) - n_positive * (n_positive + 1) / 2
+    return above / (n_positive * (len(labels) - n_positive))
 
 
 def false_alarm_frames(frames: ScoredFrames, threshold: float = _FAR_THRESHOLD) -> NDArray[np.int64]:

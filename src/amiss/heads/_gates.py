@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from amiss.settings import Gate
 
@@ -100,6 +99,8 @@ def _upper_half(ranks: Array) -> Array:
 
 
 def _ranks(scores: Array) -> Array:
+    from scipy.stats import rankdata  # takes half a second, and only training needs it
+
     return np.asarray((rankdata(scores) - 0.5) / len(scores))
 
 

@@ -17,7 +17,7 @@ from amiss.features import extract_video
 from amiss.watch.camera import _worker as worker_module
 from helpers.cameras import ALARM, Wall, eventually, wall
 from helpers.fake_detector import SPEC, BrightnessEngine, brightness_detector
-from helpers.motion import make_motion_detector, write_scene
+from helpers.motion import write_scene
 from helpers.streams import write_stream
 from helpers.videos import count_frames, cut_short, write_video
 
@@ -288,12 +288,11 @@ def test_a_replayed_files_events_say_where_they_are_and_are_new_ones_each_time(t
 
 
 @pytest.mark.faults
-def test_a_kill_within_a_file_doubles_neither_event_nor_alert(tmp_path: Path) -> None:
+def test_a_kill_within_a_file_doubles_neither_event_nor_alert(detector: Path, tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy", reason="needs amiss[watch]")
     pytest.importorskip("httpx", reason="needs amiss[dev]")
     from helpers import service
 
-    detector = make_motion_detector(tmp_path / "detector")
     folder = tmp_path / "drop"
     folder.mkdir()
     parts = [(1, 50), (9, 75), (1, 150), (9, 75), (1, 600)]

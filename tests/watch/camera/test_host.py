@@ -12,13 +12,8 @@ from amiss.watch import CameraEvent
 from amiss.watch.camera import DetectorIdentity, model_key
 from amiss.watch.camera._host import CameraHost, News, Order
 from amiss.watch.config import CameraSettings, RecordSettings, WorkerSettings
-from helpers.motion import make_motion_detector, write_scene
+from helpers.motion import write_scene
 from helpers.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_motion_detector(tmp_path_factory.mktemp("detector"))
 
 
 @pytest.fixture

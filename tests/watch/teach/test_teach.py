@@ -18,15 +18,10 @@ from amiss.features import open_feature_set
 from amiss.watch import load_config
 from amiss.watch.teach import Shelf, export_reviews, load_promoted, promoted_detector, promotions_file, teacher_of
 from helpers.command import amiss
-from helpers.motion import make_motion_detector, moving
+from helpers.motion import moving
 from helpers.reviewed import DAYS, House
 from helpers.service import wait_for, watching
 from helpers.videos import write_video
-
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_motion_detector(tmp_path_factory.mktemp("detector"))
 
 
 @pytest.fixture(scope="module")
