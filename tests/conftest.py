@@ -21,6 +21,26 @@ settings.register_profile("amiss", deadline=None, derandomize="CI" in os.environ
 settings.load_profile("amiss")
 
 
+LONGEST = (
+    "watch/test_service.py",
+    "executors/test_ray.py",
+    "bench/test_run.py",
+    "executors/test_ray_commands.py",
+    "training/test_every_recipe.py",
+    "executors/test_ray_outside.py",
+    "examples/test_examples.py",
+    "watch/test_cluster.py",
+    "watch/test_calibrate.py",
+)
+"""Files that take a minute or so each, in an order in which two workers seldom start Ray at once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files go first: begun last, one would keep a worker busy when the others have ended."""
+    at = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: at.get(item.path, len(at)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Compiled networks of the tests don't go into the user's cache."""

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from amiss.errors import AmissError, Notice
 from amiss.executors import Feed, Job, Perform, Tell
 from helpers.waiting import wait_until
 
 
 def threads(_: Any) -> int:
+    import torch  # takes seconds in each worker, and most jobs don't need it
+
     return torch.get_num_threads()
 
 
