@@ -120,7 +120,7 @@ def test_extract_goes_on_after_a_kill(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "videos"
     folder.mkdir()
     for i in range(6):
-        write_video(folder / f"v{i}.mp4", moving(3, i, n=150))
+        write_video(folder / f"v{i}.mp4", moving(3, i, n=80))
     command = [*AMISS, "extract", str(folder), "--backbone", "motion", "--out", str(tmp_path / "killed")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     while not list((tmp_path / "killed").glob("v*.npy")) and process.poll() is None:
