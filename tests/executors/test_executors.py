@@ -106,6 +106,44 @@ def test_a_script_without_a_guard_is_told_of_it(tmp_path: Path) -> None:
     assert guard in found["open"].stderr.splitlines()[-1]
 
 
+_ONE_STARTS = """
+import os, signal, time, sys
+from pathlib import Path
+from amiss.executors import Job, executor_for, one_by_one
+
+starts = Path(sys.argv[1])
+
+def work(number):
+    while len(list(starts.iterdir())) < 4:  # until three others have ended
+        time.sleep(0.01)
+    time.sleep(0.2)
+    return number
+
+class Narrow(Job):
+    def start(self, cpus):
+        (starts / str(os.getpid())).touch()
+        if len(list(starts.iterdir())) > 1:
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return one_by_one(work)
+
+if __name__ == "__main__":
+    with executor_for(workers=2).start(Narrow()) as run:
+        for number in range(3):
+            run.add(str(number), number)
+        print(sorted(outcome.result for outcome in run))
+"""
+
+
+def test_where_a_second_worker_can_not_start_the_first_one_does_all(tmp_path: Path) -> None:
+    (tmp_path / "starts").mkdir()
+    (tmp_path / "script.py").write_text(_ONE_STARTS)
+    command = [sys.executable, tmp_path / "script.py", tmp_path / "starts"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert found.stdout == "[0, 1, 2]\n", found.stderr
+    assert "3 workers in a row ended before they could do anything (killed by SIGKILL); it goes on" in found.stderr
+
+
 def test_choosing() -> None:
     assert executor_for().is_here
     assert executor_for(workers=1).is_here

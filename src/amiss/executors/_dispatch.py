@@ -14,7 +14,7 @@ from amiss.executors._base import Job, Outcome, Run, TaskLostError, Tell
 from amiss.executors._worker import Message
 
 _DEATHS = 3  # of workers with a task, before it is set aside
-_UNABLE = 3  # workers in a row that end before they are ready
+_UNABLE = 3  # workers in a row that end before they are ready: then no more are started
 _TRIES = 6  # of a task whose error says that it may go away
 _AGAIN = Backoff(first_s=1.0, jitter=0)  # before such a try
 _TELL_WAITING_S = 30.0
@@ -43,7 +43,7 @@ class Pool(ABC):
     """Workers of one kind, which live somewhere else."""
 
     size: int
-    """Most workers at a time."""
+    """Most workers at a time; becomes less where they can't be started."""
     where: str
     """In words, for messages: where they are."""
 
@@ -69,7 +69,7 @@ class PoolRun(Run):
 
     When a worker dies, what it had is done again elsewhere. Which of its tasks ended it isn't known, so each of them is
     then alone on a worker; one that had ended three workers is set aside. A task whose error is `transient` is tried
-    again after a while.
+    again after a while. Where no more workers can be started, those that are there do all of it.
     """
 
     def __init__(self, pool: Pool, job: Job, on_share: Tell) -> None:
@@ -168,10 +168,7 @@ class PoolRun(Run):
         if not worker.is_ready:
             self._n_unable += 1
             if self._n_unable >= _UNABLE:
-                raise AmissError(
-                    f"{_UNABLE} workers in a row ended before they could do anything ({reason}): see that amiss runs "
-                    "there; where memory is short, take fewer workers (--workers)"
-                )
+                self._take_fewer(reason)
         had = list(worker.tasks.values())
         if not had:
             return None
@@ -189,6 +186,15 @@ class PoolRun(Run):
             else:
                 lost = Outcome(task.id, error=TaskLostError(_lost(task, reason)), worker=worker.number)
         return lost
+
+    def _take_fewer(self, reason: str) -> None:
+        """Those that are there go on by themselves; without any there is nothing to hope for."""
+        what = f"{_UNABLE} workers in a row ended before they could do anything ({reason})"
+        if not any(worker.is_ready for worker in self._workers):
+            advice = "see that amiss runs there; where memory is short, take fewer workers (--workers)"
+            raise AmissError(f"{what}: {advice}")
+        self._n_unable, self._pool.size = 0, len(self._workers)
+        warnings.warn(f"{what}; it goes on with at most {self._pool.size}", stacklevel=5)
 
     def _tell_waiting(self) -> None:
         """Once, where there has been no worker for long: on a cluster they wait for room."""
