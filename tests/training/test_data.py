@@ -1,5 +1,9 @@
 """What a run trains on: batches, held-out videos, bags."""
 
+import os
+import shutil
+import subprocess
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 from amiss.backbones import FeatureSpec
 from amiss.datasets import Manifest, Video
 from amiss.detection import Normalisation
-from amiss.errors import FeatureError, ManifestError, UsageError
+from amiss.errors import FeatureError, ManifestError, OutputError, UsageError
 from amiss.features import FeatureSet, FeatureSetWriter, open_feature_set, pool
 from amiss.training import (
     BatchSettings,
@@ -186,6 +190,24 @@ def test_bags_are_pooled_normalised_and_stacked(
     assert labels.tolist() == [1, 0]
     expected = normalisation.apply(pool(features.load("train1"), "rtfm", 8))
     np.testing.assert_allclose(x_BTD[:2].numpy(), expected.swapaxes(0, 1), rtol=1e-6)
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(shutil.which("mount") is None or os.geteuid() != 0, reason="needs root to mount a small tmpfs")
+def test_bags_without_room_on_the_disk_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = feature_set(tmp_path / "f", {"train0": 5, "train1": 9})
+    recipe = resolve_recipe(load_recipe("topk", ["segments=2000", "normalise=none"]), features)
+    monkeypatch.setattr("amiss.training._bags._IN_MEMORY", 0)
+    (tmp_path / "disk").mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", str(tmp_path / "disk")])
+    if mounted.returncode:
+        pytest.skip("can't mount a tmpfs")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "disk"))
+    try:
+        with pytest.raises(OutputError, match=r"bags can't be written .*No space left on device.*TMPDIR"):
+            load_bags(recipe, videos(1, 1), features, Normalisation("none"))
+    finally:
+        subprocess.run(["umount", str(tmp_path / "disk")], check=True)
 
 
 def test_unpooled_bags_are_padded_and_masked(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Shape letters: B bags · C crops · T segments (or clips) · D feature dim.
 
 import hashlib
 import mmap
+import os
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from amiss.datasets import Glances, Video, first_names
 from amiss.detection import Normalisation
-from amiss.errors import FeatureError, ManifestError, UsageError
+from amiss.errors import FeatureError, ManifestError, OutputError, UsageError
 from amiss.evaluation import clicked
 from amiss.features import UNIT_LENGTH_RULES, FeatureSet, pool, row_spans
 from amiss.heads import create_head, full_mask
@@ -192,6 +193,7 @@ def load_bags(
 
     Raises:
         FeatureError: clicks are given, but nobody says how many frames a clicked video has.
+        OutputError: they are too many for memory, and there is no room for them on the disk.
     """
     spec = features.spec
     lengths = [features.records[v.video_id].n_clips if recipe.pooling == "none" else recipe.segments for v in videos]
@@ -222,10 +224,23 @@ def _click_positions(video: Video, features: FeatureSet, glances: Glances) -> ND
 
 
 def _allocate(size: int) -> tuple[NDArray[np.float32], mmap.mmap | None]:
-    """Room for values: in memory, or in a file without a name, which goes with the last that refers to it."""
+    """Room for values: in memory, or in a file without a name, which goes with the last that refers to it.
+
+    Raises:
+        OutputError: there is no room for it.
+    """
     if size * 4 <= _IN_MEMORY:
         return np.empty(size, np.float32), None
-    with tempfile.TemporaryFile(prefix="amiss-bags-") as file:  # the mapping outlives the handle
-        file.truncate(size * 4)
-        mapped = mmap.mmap(file.fileno(), size * 4)
+    try:
+        with tempfile.TemporaryFile(prefix="amiss-bags-") as file:  # the mapping outlives the handle
+            if hasattr(os, "posix_fallocate"):  # else the system ends who writes into it when the disk is full
+                os.posix_fallocate(file.fileno(), 0, size * 4)
+            else:
+                file.truncate(size * 4)
+            mapped = mmap.mmap(file.fileno(), size * 4)
+    except OSError as error:
+        raise OutputError(
+            f"{size * 4 / 1e9:.1f} GB of training bags can't be written to a temporary file ({error.strerror}): name a "
+            "folder with more room in TMPDIR"
+        ) from error
     return np.frombuffer(mapped, np.float32), mapped
