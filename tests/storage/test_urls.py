@@ -49,6 +49,8 @@ def test_keys_are_never_shown() -> None:
         ("ftp://host/x", "is no store"),
         ("rtsp://camera/1", "amiss watch"),
         ("s3://bucket/../other/x", "leads nowhere"),
+        ("https://host/public/%2e%2E/private/x", "leads nowhere"),
+        ("https://host/public/..%2Fprivate", "leads nowhere"),
         ("s3://KEY:SECRET@bucket/x", "keys don't belong"),
     ],
 )

@@ -177,7 +177,7 @@ def located(target: str | os.PathLike[str]) -> Path:
     url = Url(f"{SCHEMES[scheme]}://{found[2]}")
     if found[2][:1] in ("", "/") or url.place in (".", ".."):
         raise UsageError(f"{text} names no {'host' if scheme.startswith('http') else 'bucket'}")
-    if ".." in url.parts:
+    if ".." in unquote(str(url)).split("/"):  # a web server is asked for what %2e%2e leads to
         raise UsageError(f"{url}: .. leads nowhere in a store; write out where it is")
     return url
 
