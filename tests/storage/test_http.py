@@ -3,7 +3,7 @@
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -71,6 +71,34 @@ def test_a_copy_is_of_one_query() -> None:
     with serving(Query) as address:
         for path in "/video?id=1", "/video?id=2":
             assert cached(Url(f"{address}{path}")).read_bytes() == path.encode()
+
+
+class Endless(BaseHTTPRequestHandler):
+    """Like a camera, says not how long it is; here it ends after 64 MB."""
+
+    n_sent = 0
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        with suppress(OSError):
+            for _ in range(64):
+                type(self).n_sent += self.wfile.write(bytes(1 << 20))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_file_of_unknown_size_is_copied_up_to_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMISS_CACHE", str(tmp_path))
+    monkeypatch.setenv("AMISS_STORAGE_CACHE_MB", "1")
+    with serving(Endless) as address, pytest.raises(StorageError, match=r"more than 1 MB.*AMISS_STORAGE_CACHE_MB"):
+        cached(Url(f"{address}/stream"))
+    assert Endless.n_sent < 60 << 20
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size]
 
 
 class Parts(SimpleHTTPRequestHandler):

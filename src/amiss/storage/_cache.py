@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from amiss.files import TEMPORARY_PREFIX, atomic_path, cache_folder, lock_file, sha256_file
 from amiss.storage._settings import storage_settings
@@ -61,15 +62,18 @@ def _is_used(path: Path) -> bool:
 
 
 def _fetch(url: Url, path: Path, sha256: str | None) -> None:
-    bound = storage_settings().storage_cache_mb << 20
-    if (size := info(url).get("size") or 0) > bound:
-        raise StorageError(
-            url,
-            f"it has {size >> 20} MB, and copies may have {bound >> 20}: AMISS_STORAGE_CACHE_MB allows more",
-            errno.EFBIG,
-        )
-    with atomic_path(path) as temporary:
-        asked(url, lambda store: store.get_file(url.address, os.fspath(temporary)))
+    from fsspec.callbacks import Callback
+
+    most_mb = storage_settings().storage_cache_mb
+
+    def check(size: int | None, fetched: int, **_: Any) -> None:
+        if max(size or 0, fetched) > most_mb << 20:
+            what = f"it has more than {most_mb} MB, and so many copies may have: AMISS_STORAGE_CACHE_MB allows more"
+            raise StorageError(url, what, errno.EFBIG)
+
+    check(info(url).get("size"), 0)
+    with atomic_path(path) as temporary:  # not every store says before how large a file is
+        asked(url, lambda store: store.get_file(url.address, str(temporary), callback=Callback(hooks={"": check})))
         if sha256 is not None and sha256_file(temporary) != sha256:
             raise StorageError(url, "its checksum is not the one on record: it is damaged, or of another run")
 
