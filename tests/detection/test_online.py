@@ -13,7 +13,10 @@ from amiss.heads import create_head, list_heads
 
 DIM = 12
 HEADS = sorted(list_heads())
-CAUSAL = {"tca-causal": ("tca", {"causal": True, "reach": 6, "kernel": 3})}
+CAUSAL: dict[str, tuple[str, dict[str, object]]] = {
+    "tca-causal": ("tca", {"causal": True, "reach": 6, "kernel": 3}),
+    "amiss-causal": ("amiss", {"causal": True, "reach": 3}),
+}
 SMALL: dict[str, dict[str, object]] = {name: {"channels": 16} for name in ("lgt", "ur-dmu", "bn-wvad")}
 
 
@@ -58,10 +61,12 @@ def test_no_score_knows_what_comes_later_than_its_lookahead(head: str) -> None:
         assert (one[12:] != other[12:]).any()
 
 
-@pytest.mark.parametrize("head", [*HEADS, "tca-causal"])
+@pytest.mark.parametrize("head", [*HEADS, *CAUSAL])
 def test_a_head_that_says_so_looks_at_a_few_clips_before(head: str) -> None:
     """A stream then has the scores of the whole video. Other heads need the whole bag: they differ."""
     detector = detector_with(*CAUSAL.get(head, (head,)))
+    if head == "amiss-causal":
+        detector.head.uses.fill_(True)  # change and level: training decides
     x = features(50)
     together = detector.score_features(x)
     in_windows = causal_offline_scores(detector, x, window=12)

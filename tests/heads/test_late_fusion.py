@@ -59,6 +59,15 @@ def test_a_logit_is_the_mean_of_those_of_heads_that_each_saw_one_part() -> None:
     torch.testing.assert_close(found.scores, torch.sigmoid(found.logits))
 
 
+def test_classes_are_told_by_all_parts_together() -> None:
+    options = {"channels": 4, "classes": ["fire", "fight"]}
+    head = create_head("late-fusion", 6, blocks=[2, 4], head="tca", head_options=options).eval()
+    assert head.class_names == ("normal", "fire", "fight")
+    found = head(torch.randn(1, 5, 6)).extras
+    parts = [output.extras["class_logits"] for output in found["outputs"]]
+    torch.testing.assert_close(found["class_logits"], (parts[0] + parts[1]) / 2)
+
+
 def test_a_large_part_of_noise_does_not_drown_a_small_one_that_knows() -> None:
     bags, labels = made_bags(60)
     unseen, theirs = made_bags(200, seed=1)

@@ -26,7 +26,7 @@ from amiss.heads._parts import change_around, mean_around, product_logit, top_qu
 from amiss.heads.pooled import pool_windows
 from amiss.settings import Gate
 
-_PAST = 24  # clips that the level of a stream is taken from: with what they look back on, the 32 that are kept live
+_PAST = 24  # clips that the level of a stream is taken from
 
 
 class AmissOptions(HeadOptions):
@@ -35,7 +35,7 @@ class AmissOptions(HeadOptions):
     components: Count = 256
     """Principal components that rows are projected on, at most."""
     reach: Annotated[int, Field(ge=0)] = 1
-    """Clips on each side that are averaged with a clip; causal: before it, and at most 8 for live scores as offline."""
+    """Clips on each side that are averaged with a clip; causal: before it."""
     change_reach: Count = 3
     """Clips on each side that the change is measured over; causal: one, before it."""
     short: Annotated[int, Field(ge=0)] = 8
@@ -80,6 +80,8 @@ class AmissHead(HeadWithOptions):
 
     def __init__(self, feature_dim: int, **options: Any) -> None:
         super().__init__(feature_dim, **options)
+        if self.settings.causal:  # at most; how much of it counts, training decides
+            self.context = _PAST - 1 + max(self.settings.reach + 1, self.settings.short, sum(self.change_window) + 1)
         size = min(self.settings.components, feature_dim)
         self.project = nn.Linear(feature_dim, size, bias=False)
         self.classifier = nn.Linear(3 * size, 1)

@@ -65,6 +65,7 @@ class LateFusionHead(HeadWithOptions):
         self.heads = nn.ModuleList(heads)
         self.fits_at_once = heads[0].fits_at_once
         self.context = heads[0].context
+        self.class_names = heads[0].class_names
 
     @property
     def parts(self) -> tuple[Head, ...]:
@@ -72,13 +73,19 @@ class LateFusionHead(HeadWithOptions):
         return tuple(self.heads)  # type: ignore[arg-type]  # it holds nothing else
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> HeadOutput:
-        """Scores [B, T] of features [B, T, D]; a bag's is its highest. `extras`: outputs, one `HeadOutput` per part."""
+        """Scores [B, T] of features [B, T, D]; a bag's is its highest.
+
+        `extras`: outputs, one `HeadOutput` per part; and the mean of their class_logits, where they tell classes apart.
+        """
         mask = full_mask(features) if mask is None else mask
         outputs = [head(x, mask) for head, x in zip(self.parts, self._split(features), strict=True)]
         logits = torch.stack([mean_logits(output, crops=1) for output in outputs]).mean(dim=0)
         logits = logits.to(outputs[0].scores.dtype).masked_fill(~mask, torch.finfo(outputs[0].scores.dtype).min)
         scores = torch.sigmoid(logits)
-        return HeadOutput(scores, scores.amax(dim=1), {"outputs": outputs}, logits)
+        extras: dict[str, Any] = {"outputs": outputs}
+        if all("class_logits" in output.extras for output in outputs):
+            extras["class_logits"] = torch.stack([output.extras["class_logits"] for output in outputs]).mean(dim=0)
+        return HeadOutput(scores, scores.amax(dim=1), extras, logits)
 
     def _split(self, features: Tensor) -> list[Tensor]:
         """Features [..., D] by part. Normalised rows have a length of about 1; rows of a part get it back."""

@@ -90,8 +90,9 @@ class TeachingSettings(Settings):
 
     rounds: Annotated[int, Field(ge=0)] = 0
     """Rounds of pseudo-labels: in each anomalous video the half of the clips that ranks highest is anomalous, the other
-    half normal; ranked by the round before, at first by the head as it is without. 0 = none. The head that ranks a
-    video wasn't trained on it; from the second round on what taught that head comes from heads that were."""
+    half normal (all are anomalous where none ranks above another); ranked by the round before, at first by the head as
+    it is without. 0 = none. The head that ranks a video wasn't trained on it; from the second round on what taught that
+    head comes from heads that were."""
     teacher: "Recipe | None" = None
     """Recipe, by name or whole, whose scores are learned (0 in normal videos); one that sees the whole video may teach
     one that looks back alone."""
