@@ -26,6 +26,7 @@ from amiss.video import (
     FileEnded,
     FileOutcome,
     LiveFrame,
+    LivePacket,
     PacketWriter,
     SourceSettings,
     StateChange,
@@ -37,6 +38,7 @@ from amiss.video._decode import open_video
 from amiss.video.live._timeline import MediaTimeline, Timeline
 from helpers.sources import Watched
 from helpers.streams import Connection, FakeCamera, free_port, transport_stream, write_stream
+from helpers.videos import write_video
 from helpers.waiting import wait_until
 
 SECRET = "s3cr3t"
@@ -193,6 +195,36 @@ def test_a_clock_that_jumps_does_not_move_time() -> None:
 
 
 @pytest.mark.faults
+def test_packets_before_the_first_frame_are_not_of_the_time_of_the_file_before(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, 20)
+    packets, frames, kind = [], [], ""
+    for item in open_source(f"folder:{tmp_path}", once=True, with_packets=True):
+        match item:
+            case FileBegan():
+                kind = "packet"
+            case LivePacket() if kind == "packet":
+                packets.append(item.packet.time)
+                kind = "frame"
+            case LiveFrame() if kind == "frame":
+                frames.append(item.time)
+                kind = ""
+            case FileEnded():
+                item.acknowledge()
+    assert frames[1] - frames[0] > timedelta(seconds=10)  # the pause between files
+    assert np.abs([(p - f).total_seconds() for p, f in zip(packets, frames, strict=True)]).max() < 0.01
+
+
+def test_before_its_first_frame_a_connection_has_the_time_of_its_begin() -> None:
+    timeline, start = Timeline(), datetime(2026, 1, 1, tzinfo=UTC)
+    timeline.connect(start, 0.0)
+    shown = timeline.at(7.0, 1.0)[0]
+    assert timeline.latest == shown
+    timeline.connect(start + timedelta(hours=1), 3600.0)  # it was away
+    assert timeline.latest == start + timedelta(hours=1)
+    assert timeline.at(0.0, 3600.5)[0] == timeline.latest
+
+
 def test_another_picture_size_goes_on_in_the_first_and_starts_a_new_stream_of_packets(tmp_path: Path) -> None:
     small, large = transport_stream(), transport_stream(size=(192, 128), start_s=2.0)
 
@@ -338,17 +370,14 @@ def test_a_folder_is_scored_file_by_file_and_remembered(tmp_path: Path) -> None:
     assert [frame.connection for frame in frames] == [1] * 50 + [2] * 50
     assert [reason for _, reason in watched.states[1:3]] == ["b.ts", "a.ts"]
 
-    again = Watched(f"folder:{tmp_path}")
-    threading.Timer(6, again.source.stop).start()
+    again = Watched(f"folder:{tmp_path}", once=True)
     rest = list(again)
     assert {frame.connection for frame in rest} == {1}  # a.ts had not been finished when the first was left
     assert any("broken.mp4" in reason for _, reason in again.states)
     seen = [json.loads(line)["name"] for line in (tmp_path / ".amiss-scored.jsonl").read_text().splitlines()]
     assert sorted(seen) == ["a.ts", "b.ts", "broken.mp4"]
 
-    third = Watched(f"folder:{tmp_path}")
-    threading.Timer(0.5, third.source.stop).start()
-    assert list(third) == []
+    assert list(Watched(f"folder:{tmp_path}", once=True)) == []
 
 
 def test_a_folder_that_vanishes_is_waited_for(tmp_path: Path) -> None:

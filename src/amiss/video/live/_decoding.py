@@ -128,7 +128,7 @@ class LiveDecoder:
         return self._timeline.drift
 
     def now(self) -> datetime:
-        """The time of the last frame."""
+        """The time of a packet: that of the last frame, or when the connection or file began."""
         return self._timeline.latest or self._options.wall()
 
     def packets(self, packet: "Packet[VideoStream]") -> Iterator[LivePacket]:

@@ -67,6 +67,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self._last: tuple[datetime, float] | None = None  # the last frame's times
+        self._begun: datetime | None = None  # when the connection began, until its first frame
         self._anchor: tuple[datetime, float] | None = None
         self._stamp: tuple[float, float] | None = None  # the last frame's, and when it came
         self._clock = StreamClock()
@@ -76,6 +77,7 @@ class Timeline:
         self._stamp, self._clock = None, StreamClock()
         if self._anchor is None or (not self.was_set(wall, now_s) and wall > self._utc(now_s)):
             self._anchor = wall, now_s
+        self._begun = self._utc(now_s)
 
     def was_set(self, wall: datetime, now_s: float) -> bool:
         """Whether the wall clock was set since UTC was read. UTC is then read anew."""
@@ -88,8 +90,8 @@ class Timeline:
 
     @property
     def latest(self) -> datetime | None:
-        """Time of the last frame."""
-        return self._last[0] if self._last else None
+        """Time of the last frame; before the first one of a connection, when that began."""
+        return self._begun or (self._last[0] if self._last else None)
 
     @property
     def drift(self) -> float | None:
@@ -98,6 +100,7 @@ class Timeline:
 
     def at(self, stamp_s: float | None, now_s: float) -> tuple[datetime, float]:
         """UTC and monotonic time of the frame that came at `now_s`, later than those of any before."""
+        self._begun = None
         mono_s = now_s if stamp_s is None else self._follow(stamp_s, now_s)
         time = self._utc(mono_s)
         if self._last is not None:
@@ -132,6 +135,7 @@ class MediaTimeline(Timeline):
         """A file begins: after the one before, or now if that is later."""
         super().connect(wall, now_s)
         self._start_s = max(now_s, self._last[1] + self._pause_s if self._last else now_s)
+        self._begun = self._utc(self._start_s)
 
     def _follow(self, stamp_s: float, now_s: float) -> float:
         return self._start_s + stamp_s
