@@ -37,7 +37,7 @@ PAGES = {"live": "/", "review": "/review", "search": "/search", "videos": "/vide
          "calibrate": "/calibrate", "system": "/system", "settings": "/settings"}  # fmt: skip
 CAMERAS = {"car-park": "parking", "plaza": "plaza"}
 LARGE, PHONE = {"width": 1280, "height": 820}, {"width": 390, "height": 844}
-EVENTS, WAIT_S = 9, 1200.0
+EVENTS, WAIT_S = 24, 1200.0
 WEEK_S, NORMAL = 7 * 86400, 60  # so many normal videos for each anomalous one
 
 
@@ -134,7 +134,7 @@ def prepare(page: Page) -> None:
     wait_for(page, f"{asked.format('videos')}.then(({{ videos }}) => videos.every((video) => video.summary))")
     page.goto("/review?")
     page.wait_for_selector("body[data-ready]")
-    for key in "cfcfcf":
+    for key in "cf" * 10:
         page.keyboard.press(key)
         page.wait_for_timeout(1500)
     page.goto("/teach")
@@ -150,9 +150,7 @@ def show(page: Page, name: str) -> None:
     if name == "review":
         page.locator("#list button").filter(has_not_text="open").first.click()
         page.wait_for_timeout(1500)
-        for key in ("Home", "ArrowRight", "ArrowRight"):
-            page.keyboard.press(key)
-        page.keyboard.press("s")
+        page.locator("[data-move=next]").click()
     if name == "calibrate":
         page.get_by_label("False alarms an hour, at most").first.fill("0.5")
         page.get_by_role("button", name="Find the threshold").click()

@@ -38,8 +38,10 @@ function sayWords(problem, isBehind) {
   form.elements.words.disabled = problem !== null && !form.elements.words.value;
   const isUsed = !!form.elements.words.value;
   for (const field of [form.elements.q, form.elements.order]) field.disabled = isUsed && problem === null;
-  $("#words-said").textContent = problem !== null ? `Pictures aren't found by words here: ${problem}`
-    : isUsed ? `Simple English works best. The order is that of how well pictures fit.${isBehind ? " Not all pictures were seen yet." : ""}` : "";
+  $("#words-problem").hidden = problem === null;
+  $("#words-problem p").textContent = problem ?? "";
+  $("#words-said").textContent = problem === null && isUsed
+    ? `Simple English works best. The order is that of how well pictures fit.${isBehind ? " Not all pictures were seen yet." : ""}` : "";
 }
 
 async function search(isFurther = false) {
