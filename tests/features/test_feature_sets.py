@@ -262,8 +262,12 @@ def test_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match=r"feature set .*none does not exist"):
         open_feature_set(tmp_path / "none")
     (tmp_path / "none").mkdir()
-    with pytest.raises(FeatureError, match=r"not a feature set: spec.json is missing"):
+    with pytest.raises(FeatureError, match=r"not a feature set: spec.json is missing in it; `amiss features import`"):
         open_feature_set(tmp_path / "none")
+    with pytest.raises(
+        FeatureError, match=r"spec\.json is a file, not a feature set; `amiss features import` makes one"
+    ):
+        open_feature_set(tmp_path / "spec.json")
 
 
 def test_spec_round_trip_and_edits_by_hand() -> None:

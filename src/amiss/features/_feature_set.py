@@ -35,6 +35,7 @@ from amiss.video import FrameTimes
 Features = NDArray[np.float32] | NDArray[np.float16]
 """[T, C, D] = clips × crops × dim."""
 _OPEN_SHARDS = 64
+_IMPORT = "`amiss features import` makes one of other projects' features"
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,13 @@ def read_spec(folder: Path) -> FeatureSpec:
     """
     path = folder / "spec.json"
     if not isinstance(folder, Url):  # stores have no folders
+        if folder.is_file():
+            raise FeatureError(f"{folder} is a file, not a feature set; {_IMPORT}")
         with refusing(FeatureError, f"feature set {folder}"):
             check_folder(folder)
     with refusing(FeatureError, str(path)):
         if not path.exists():
-            raise FeatureError(f"{folder} is not a feature set: {path.name} is missing in it")
+            raise FeatureError(f"{folder} is not a feature set: {path.name} is missing in it; {_IMPORT}")
         values = read_json(path)
     if not isinstance(values, dict):
         raise FeatureError(f"{path} is not a FeatureSpec")
