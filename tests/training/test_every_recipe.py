@@ -49,7 +49,7 @@ def test_the_recipes_are_those_of_the_design() -> None:
 def test_it_is_learned(data: tuple[Manifest, FeatureSet], tmp_path: Path, name: str) -> None:
     manifest, features = data
     # the faster of the rates: what is tested is the recipe, not its patience
-    recipe = quick(name, 120)
+    recipe = quick(name, 60)
     faster = recipe.optimiser.model_copy(update={"lr": max(recipe.optimiser.lr, 3e-3)})
     report = train(recipe.model_copy(update={"optimiser": faster}), manifest, features, tmp_path / "run")
     assert report.out_of_fold is not None
