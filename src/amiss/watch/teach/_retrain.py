@@ -6,16 +6,18 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amiss.detection import Detector
 from amiss.errors import UsageError
-from amiss.jobs import OnProgress, RetrainReport, open_bags, retrain_detector, silent
-from amiss.training import load_recipe
+from amiss.jobs import OnProgress, silent
 from amiss.watch.config import Config
 from amiss.watch.store import Archive
 from amiss.watch.teach._bags import BagReport, export_reviews
 from amiss.watch.teach._shelf import DetectorVersion, Shelf
+
+if TYPE_CHECKING:
+    from amiss.jobs import RetrainReport
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ def retrain(
         UsageError, ManifestError, FeatureError, WeightsError, StoreError, OutputError: see `export_reviews` and
             `retrain_detector`.
     """
+    from amiss.jobs import open_bags, retrain_detector  # a second and a half, for which a server needn't wait
+    from amiss.training import load_recipe
+
     settings = config.teach
     chosen = recipe or settings.recipe
     if chosen is not None:
