@@ -20,7 +20,8 @@ def test_what_is_no_folder_of_a_detector_or_of_features_is_named(tmp_path: Path,
         path.write_bytes(b"junk")
     with pytest.raises(DetectorError, match=f"can't be read: it is {kind}, not a folder"):
         check_detector_folder(path)
-    with pytest.raises(FeatureError, match=f"can't be read: it is {kind}, not a folder"):
+    reason = "is a file, not a feature set" if kind == "a file" else f"can't be read: it is {kind}, not a folder"
+    with pytest.raises(FeatureError, match=reason):
         open_feature_set(path)
     reason = "in no known layout" if kind == "a file" else f"it is {kind}, not a file"
     with pytest.raises(FeatureError, match=reason):

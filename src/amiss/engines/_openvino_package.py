@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from amiss.backbones import Backbone
 from amiss.errors import UsageError
 
 _TELEMETRY = "openvino_telemetry"
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def load_openvino() -> ModuleType:
@@ -71,14 +73,18 @@ def convert(backbone: Backbone, shape: tuple[int, ...]) -> Any:
 
 @contextmanager
 def quiet_logs() -> Iterator[None]:
-    """Where conversion fails, OpenVINO would leave all logs of this process at ERROR."""
+    """Where conversion fails, OpenVINO would leave all logs of this process at ERROR.
+
+    One thread at a time: two that overlap would restore what the other one had changed.
+    """
     root = logging.getLogger()
-    state = root.level, root.filters[:], root.handlers[:]
-    try:
-        yield
-    finally:
-        root.setLevel(state[0])
-        root.filters, root.handlers = state[1], state[2]
+    with _ONE_AT_A_TIME:
+        state = root.level, root.filters[:], root.handlers[:]
+        try:
+            yield
+        finally:
+            root.setLevel(state[0])
+            root.filters, root.handlers = state[1], state[2]
 
 
 def last_line(error: Exception) -> str:

@@ -153,12 +153,13 @@ class _Actors(Pool):
         self._ray.kill(worker.handle)
 
     def close(self) -> None:
-        if self._ray.is_initialized():  # else the cluster was lost, and they with it
-            with suppress(ConnectionError):
+        with suppress(Exception):  # of a cluster that was lost, and they with it; Ray's client raises plain ones, too
+            if self._ray.is_initialized():
                 for worker in set(self._calls.values()):
                     self._dismiss(worker)
         if self._is_ours:
-            self._ray.shutdown()
+            with suppress(Exception):
+                self._ray.shutdown()
 
 
 def connect_ray(address: str) -> tuple[Any, bool]:
