@@ -129,9 +129,8 @@ class BNWVADHead(HeadWithOptions):
         index, weight = select_top(distance_AT, mask_AT, per_bag)
         chosen_AT.scatter_(1, index, weight > 0)
         in_batch = max(1, int(mask_AT.sum() * self.settings.batch_share))
-        distances = distance_AT.masked_fill(~mask_AT, -torch.inf).flatten()
-        farthest = distances.sort(descending=True, stable=True).indices[:in_batch]
-        chosen_AT.view(-1)[farthest] = True
+        flat = distance_AT.masked_fill(~mask_AT, -torch.inf).flatten().topk(in_batch).indices
+        chosen_AT.view(-1)[flat] = True
         chosen_AT &= mask_AT
         anomalous_SC = hidden_BTC[anomalous][chosen_AT]
         each = len(anomalous_SC) // int(normal.sum()) + 1

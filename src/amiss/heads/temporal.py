@@ -190,8 +190,7 @@ def select_top(ranked_BT: Tensor, mask_BT: Tensor, k: int | Tensor, most: int | 
     else:
         most = k
     most = min(most, ranked_BT.shape[1])
-    ranked_BT = ranked_BT.masked_fill(~mask_BT, -torch.inf)
-    index_BK = ranked_BT.sort(dim=1, descending=True, stable=True).indices[:, :most]  # topk's order of equals is any
+    index_BK = ranked_BT.masked_fill(~mask_BT, -torch.inf).topk(most, dim=1).indices
     wanted_BK = torch.arange(most, device=mask_BT.device) < k
     return index_BK, (gather_clips(mask_BT, index_BK) & wanted_BK).to(ranked_BT.dtype)
 
