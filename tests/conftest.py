@@ -49,14 +49,14 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    """What a library does to the levels of logs in one test is not what another one finds."""
-    loggers = [logging.getLogger(name) for name in ("", "amiss")]
-    levels = [logger.level for logger in loggers]
-    yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+def _logs_as_before() -> None:
+    """What a library does to logs in one test is not what another one finds: levels, and loggers that it disables."""
     logging.disable(logging.NOTSET)
+    for name, logger in logging.Logger.manager.loggerDict.items():
+        if name.partition(".")[0] == "amiss" and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -70,7 +70,8 @@ class Trouble(Job):
             case "process":
                 return os.getpid()
             case "device":
-                wait_until(lambda: self.attempts("starts") >= 2, 120)  # so that another worker takes some, too
+                self._count(f"by {os.getpid()}")
+                wait_until(lambda: len(list(self.folder.glob("by *"))) >= 2, 120)  # another worker has one, too
                 return os.environ.get("CUDA_VISIBLE_DEVICES"), self._cpus
         raise KeyError(f"no work {work!r}")
 
