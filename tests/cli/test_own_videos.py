@@ -8,7 +8,7 @@ import pytest
 
 from amiss.backbones import FeatureSpec
 from amiss.datasets import Manifest, Video, write_manifest
-from amiss.detection import poisson_upper
+from amiss.detection import Detector, poisson_upper
 from amiss.features import FeatureSetWriter, open_feature_set
 from helpers.command import amiss
 
@@ -59,6 +59,16 @@ def test_train_tells_false_alarms_an_hour_and_detect_takes_them(long: Path) -> N
     assert "It takes 30 h" in ran.err
     assert amiss(*detect, "--per-hour", "0").code == 2
     assert "exclude each other" in amiss(*detect, "--per-hour", "1", "--threshold", "0.5").err
+
+
+def test_train_without_a_recipe_learns_which_videos_and_when(tmp_path: Path) -> None:
+    ran = amiss("train", *write_data(tmp_path, fps=25), "--out", tmp_path / "run")
+    assert ran.code == 0, ran.err
+    assert "amiss: our own" in ran.err
+    detector, features = Detector.load(tmp_path / "run/selected"), open_feature_set(tmp_path / "features")
+    scores = [detector.score_features(features.load(f"v{i:02}")) for i in range(2 * N)]
+    assert min(s.max() for s in scores[1::2]) > max(s.max() for s in scores[::2])
+    assert all(9 <= s.argmax() <= 14 for s in scores[1::2])  # it happens in clips 10 to 13
 
 
 def test_short_clips_are_too_few_hours_to_say(tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Recipe, see `amiss recipes`; or a recipe.yaml.")],
     data: Manifest,
     features: Annotated[str, typer.Option(help="Feature set.", metavar=PLACE)],
     out: Annotated[Path, typer.Option(help="Run directory.")],
+    recipe: Annotated[str, typer.Argument(help="Recipe, see `amiss recipes`; or a recipe.yaml.")] = "amiss",
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; default 0.", min=0)] = None,
     seeds: Annotated[int | None, typer.Option(help="Train with seeds 0..N-1, each in its own directory.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: key=value.")] = None,

@@ -55,7 +55,7 @@ _POOLED = Recipe(
 
 _AMISS = Recipe(
     name="amiss",
-    source="amiss: ridge regression, pseudo-labels by each video's own rank, how much changes around a clip, and the "
+    source="our own: ridge regression, pseudo-labels by each video's own rank, how much changes around a clip, and the "
     "level of the video; each part where the training labels show that it helps",
     differences="Every training video is fitted on, none is held out: there is no step to select. Without a part: "
     "--set head_options.change=never; --set head_options.level=never; --set head_options.rounds=0.",
@@ -64,6 +64,7 @@ _AMISS = Recipe(
     steps=1,
     evaluate_every=1,
     selection=SelectionSettings(holdout=0),
+    calibration=CalibrationSettings(rounds=3),
 )
 
 RECIPES = (
@@ -271,7 +272,7 @@ RECIPES = (
     _POOLED.model_copy(
         update={
             "name": "auto",
-            "source": "amiss: pooled, or topk where its scores of left-out training videos are clearly better",
+            "source": "our own: pooled, or topk where its scores of left-out training videos are clearly better",
             "differences": "Trains pooled and topk and takes the better one by cross-fitting; the test set has no part "
             "in it. To train one without choosing: --set alternatives=[]",
             "alternatives": (_TOPK,),
