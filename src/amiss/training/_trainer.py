@@ -175,7 +175,10 @@ def _check_clicks(recipe: Recipe, split: Split, glances: Glances | None, fits_at
             "FILE), or select by 'clips'"
         )
     if recipe.glance_loss.weight and fits_at_once:
-        raise UsageError(f"head {recipe.head!r} is fitted at once, without steps: glance_loss.weight must be 0")
+        raise UsageError(
+            f"head {recipe.head!r} is fitted at once, without steps: glance_loss.weight must be 0. To train with clicks "
+            "name a recipe that takes steps, such as topk"
+        )
     if recipe.glance_loss.weight and not clicked_of(split.fit, glances):
         raise UsageError(
             f"glance_loss.weight is {recipe.glance_loss.weight:g}, but no training video has a click: give clicks "
