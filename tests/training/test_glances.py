@@ -166,6 +166,13 @@ def test_without_clicks_there_is_nothing_to_train_with(data: tuple[Manifest, Fea
         train(load_recipe("topk", [*QUICK, "glance_loss.weight=1"]), manifest, features, tmp_path / "run")
 
 
+def test_a_head_that_takes_no_steps_learns_nothing_from_clicks_and_says_which_does(
+    data: tuple[Manifest, FeatureSet], clicks: Glances, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="name a recipe that takes steps, such as topk"):
+        train(load_recipe("amiss", ["glance_loss.weight=1"]), *data, tmp_path / "run", glances=clicks)
+
+
 def test_the_command_tells_them(data: tuple[Manifest, FeatureSet], clicks: Glances, tmp_path: Path) -> None:
     manifest, features = data
     write_manifest(manifest, tmp_path / "manifest.csv")

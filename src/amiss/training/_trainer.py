@@ -176,8 +176,8 @@ def _check_clicks(recipe: Recipe, split: Split, glances: Glances | None, fits_at
         )
     if recipe.glance_loss.weight and fits_at_once:
         raise UsageError(
-            f"head {recipe.head!r} is fitted at once, without steps: glance_loss.weight must be 0. To train with clicks "
-            "name a recipe that takes steps, such as topk"
+            f"head {recipe.head!r} is fitted at once, without steps: glance_loss.weight must be 0. To train with "
+            "clicks name a recipe that takes steps, such as topk"
         )
     if recipe.glance_loss.weight and not clicked_of(split.fit, glances):
         raise UsageError(
