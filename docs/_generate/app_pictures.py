@@ -207,7 +207,7 @@ def main() -> None:
                 shots[name, look] = page.screenshot()
             context.close()
         browser.close()
-    for name in ("live", "review", "search", "videos", "teach", "calibrate"):
+    for name in ("live", "review", "search", "videos", "calibrate"):
         save(shots[name, "dark" if name == "live" else "light"], IMAGES / f"app-{name}.png")
     phones([shots[name, "phone"] for name in ("live", "review", "search")], IMAGES / "app-phone.png")
     if given.all is not None:
