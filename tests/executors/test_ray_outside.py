@@ -5,11 +5,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from amiss.errors import UsageError
-from amiss.executors import connect_ray
+from amiss.errors import AmissError, UsageError
+from amiss.executors import Job, Perform, connect_ray, executor_for, one_by_one
+from amiss.executors._ray_worker import Answer
+from amiss.executors._worker import Message
 from amiss.jobs import extract_targets
 from helpers.ray_nodes import Head, ray_head
 from helpers.streams import free_port
@@ -18,6 +22,13 @@ from helpers.waiting import wait_until
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
+
+class Sums(Job):
+    name = "sums"
+
+    def start(self, cpus: int | None) -> Perform:
+        return one_by_one(sum)
 
 
 @pytest.fixture
@@ -53,6 +64,75 @@ def test_through_the_port_of_the_client_until_the_head_is_lost(head: Head, tmp_p
     assert said.count("error: ") == 1
     assert f"the Ray cluster '{head.address}' was lost" in said
     assert "Traceback" not in said
+
+
+class LostRay:
+    """Ray's client, which finds its cluster lost at one place of those that ask it something."""
+
+    class exceptions:  # noqa: N801 - Ray's name
+        RayError = KeyError
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def at(self, place: str) -> None:
+        if place == self._place:
+            raise ConnectionError("Failed during this or a previous request.")
+
+    def is_initialized(self) -> bool:
+        return True  # Ray's client learns of it later
+
+    def nodes(self) -> list[dict[str, Any]]:
+        self.at("nodes")
+        return [{"Alive": True, "Resources": {"CPU": 2.0}}]
+
+    def remote(self, _: type) -> Any:
+        actor = SimpleNamespace(ready=LostCall(self, "ready"), do=LostCall(self, "do"), told=LostCall(self, "told"))
+        start = SimpleNamespace(remote=lambda *_: self.at("actor") or actor)
+        return SimpleNamespace(options=lambda **_: start)
+
+    def wait(self, calls: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
+        self.at("wait")
+        return calls, []
+
+    def get(self, call: "LostCall") -> Answer:
+        self.at("get")
+        return Answer(Message("ready") if call.name == "ready" else None, 0, [])
+
+    def kill(self, _: Any) -> None:
+        raise ConnectionError
+
+
+class LostCall:
+    """A method of an actor, and what a call of it gives."""
+
+    def __init__(self, ray: LostRay, name: str) -> None:
+        self._ray, self.name = ray, name
+
+    def __hash__(self) -> int:
+        self._ray.at(f"hash of {self.name}")  # Ray's client asks for it
+        return id(self)
+
+    def options(self, **_: Any) -> "LostCall":
+        return self
+
+    def remote(self, *_: Any) -> "LostCall":
+        self._ray.at(self.name)
+        return self
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["nodes", "actor", "ready", "hash of ready", "wait", "get", "do", "hash of do", "told", "hash of told"],
+)
+def test_a_lost_cluster_is_told_wherever_it_is_noticed(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", LostRay(place))
+    with (
+        pytest.raises(AmissError, match=r"the Ray cluster 'auto' was lost \(Failed during .*give the same command"),
+        executor_for("auto").start(Sums()) as run,
+    ):
+        run.add("first", [1, 2])
+        list(run)
 
 
 @pytest.mark.parametrize("failures", [4, 5])

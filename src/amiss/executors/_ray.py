@@ -71,9 +71,9 @@ class _Actors(Pool):
     def __init__(self, address: str, job: Job, workers: int | None, cpus: int | None) -> None:
         self._job = job
         self.where = f"the Ray cluster {address!r}"
-        ray, self._is_ours = connect_ray(address)
-        self._ray = ray
-        nodes = _nodes(ray)
+        self._ray, self._is_ours = connect_ray(address)
+        with self._connected():
+            nodes = _nodes(self._ray)
         n_gpus = sum(gpus for _, gpus in nodes)
         if n_gpus:
             self._n_cpus = cpus or min(_MOST_CPUS, *(max(1, there // gpus) for there, gpus in nodes if gpus))
@@ -102,7 +102,7 @@ class _Actors(Pool):
         assert isinstance(worker, _Actor)
         with self._connected():
             call = worker.handle.do.options(name=f"{self._job.name} {task}").remote(task, work)
-        self._calls[call] = worker
+            self._calls[call] = worker  # Ray's client asks the cluster for a call's hash
 
     def wait(self, timeout_s: float) -> list[tuple[Worker, Message]]:
         if not self._calls:
