@@ -1,5 +1,6 @@
 """BN-WVAD against the original's numbers."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,15 @@ def test_as_many_normal_clips_as_anomalous_are_chosen(labels: list[int]) -> None
     assert all((row == real_normal).all(dim=1).any() for row in normal)
     best = distance[0].masked_fill(~mask[0], 0).argmax()
     assert (normal[0] == hidden[0, best]).all()
+
+
+def test_which_of_equally_divergent_clips_are_chosen_is_not_a_matter_of_padding() -> None:
+    torch.manual_seed(0)
+    head = create_head("bn-wvad", 6, channels=32, dropout=0.0).train()  # one channel in the narrow layer: often equal
+    mask = torch.arange(20).expand(4, -1) < 13
+    for _ in range(40):
+        bags = torch.randn(4, 13, 6)
+        one, other = copy.deepcopy(head), copy.deepcopy(head)
+        bare = one.loss(one(bags), LABELS).total
+        padded = other.loss(other(torch.nn.functional.pad(bags, (0, 0, 0, 7)), mask), LABELS).total
+        torch.testing.assert_close(padded, bare)

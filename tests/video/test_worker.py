@@ -342,8 +342,8 @@ def test_a_replayed_file_is_decoded_apart_and_its_crash_is_told(tmp_path: Path) 
                 frames.append(read_number(item.image))
                 for worker in children() - idle():
                     os.kill(worker, signal.SIGSEGV)
-    assert frames[:5] == list(range(5))
-    assert len(frames) < 200
+    assert frames == list(range(len(frames)))  # those that were decoded before its end
+    assert 0 < len(frames) < 200
 
 
 @pytest.mark.parametrize("used", ["1", "0"])

@@ -123,20 +123,27 @@ class BNWVADHead(HeadWithOptions):
         on; from the first again where there are too few.
         """
         normal, anomalous = labels_B == 0, labels_B == 1
-        mask_AT, distance_AT = mask_BT[anomalous], distance_BT[anomalous]
+        mask_AT, place_AT = mask_BT[anomalous], _places(distance_BT[anomalous], mask_BT[anomalous])
         per_bag = (mask_AT.sum(dim=1).double() * self.settings.video_share).long()
-        chosen_AT = torch.zeros_like(mask_AT)
-        index, weight = select_top(distance_AT, mask_AT, per_bag)
-        chosen_AT.scatter_(1, index, weight > 0)
+        index, weight = select_top(-place_AT, mask_AT, per_bag)
         in_batch = max(1, int(mask_AT.sum() * self.settings.batch_share))
-        flat = distance_AT.masked_fill(~mask_AT, -torch.inf).flatten().topk(in_batch).indices
-        chosen_AT.view(-1)[flat] = True
-        chosen_AT &= mask_AT
+        of_bag_AT = torch.zeros_like(mask_AT).scatter(1, index, weight > 0)
+        chosen_AT = (of_bag_AT | (place_AT < in_batch)) & mask_AT
         anomalous_SC = hidden_BTC[anomalous][chosen_AT]
         each = len(anomalous_SC) // int(normal.sum()) + 1
-        index, weight = select_top(distance_BT[normal], mask_BT[normal], each)
+        index, weight = select_top(-_places(distance_BT[normal], mask_BT[normal]), mask_BT[normal], each)
         bags = torch.arange(len(index), device=index.device)[:, None].expand_as(index)
         real = weight.T.flatten() > 0
         bag_S, clip_S = bags.T.flatten()[real], index.T.flatten()[real]
         turns = torch.arange(len(anomalous_SC), device=index.device) % len(bag_S)
         return hidden_BTC[normal][bag_S[turns], clip_S[turns]], anomalous_SC
+
+
+def _places(distance_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    """Each clip's place among all of them, 0 for the most divergent, [B, T]; real clips come before padding.
+
+    Of equally divergent ones, which are common in the narrow layer, the earlier comes first: otherwise padding would
+    decide which of them the bag and the batch choose, and so how many.
+    """
+    order = distance_BT.masked_fill(~mask_BT, -torch.inf).flatten().sort(descending=True, stable=True).indices
+    return order.argsort().view_as(distance_BT).float()
