@@ -31,9 +31,17 @@ LONGEST = (
     "executors/test_ray_outside.py",
     "examples/test_examples.py",
     "watch/test_cluster.py",
+    "watch/camera/test_worker.py",
+    "engines/test_openvino.py",
+    "engines/test_int8.py",
     "watch/test_calibrate.py",
 )
 """Files that take a minute or so each, in an order in which two workers seldom start Ray at once."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two cores: many tests wait, for a process, a camera or a server."""
+    return round(1.5 * (os.cpu_count() or 1))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

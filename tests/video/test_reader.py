@@ -258,7 +258,8 @@ def growth_mb(path: Path, n_frames: int) -> float:
 
 def test_memory_stays_flat(tmp_path: Path) -> None:
     part = write_video(tmp_path / "part.mp4", [numbered(i, 120, 160) for i in range(100)])
-    assert growth_mb(loop(part, tmp_path / "long.mp4", 60), 6000) < 8
+    # all that is read would be 310; what other tests left in this process moves it by a few
+    assert growth_mb(loop(part, tmp_path / "long.mp4", 60), 6000) < 32
 
 
 @pytest.mark.slow
