@@ -15,7 +15,7 @@ from helpers import ROOT
 
 pytest_plugins = ["helpers.google", "helpers.mqtt", "helpers.s3"]
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # a test worker per core: more threads only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads than test workers only wait for each other
 
 # Machines are noisy: a slow example is no failure. CI tries the same examples every time: developers look for new ones.
 settings.register_profile("amiss", deadline=None, derandomize="CI" in os.environ)
@@ -36,12 +36,13 @@ LONGEST = (
     "engines/test_int8.py",
     "watch/test_calibrate.py",
 )
-"""Files that take a minute or so each, in an order in which two workers seldom start Ray at once."""
+"""Files that take a minute or so each, in an order in which three workers seldom start Ray at once."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """Three workers for two cores: many tests wait, for a process, a camera or a server."""
-    return round(1.5 * (os.cpu_count() or 1))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or 1.5 * cores)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -53,6 +53,18 @@ def test_smoothed_scores_are_means_of_neighbours(causal: bool, before: int, afte
     assert np.isfinite(Scoring(smoothing=3).apply(saturated, None)).all()
 
 
+@pytest.mark.parametrize("n_clips", [1, 2, 3, 7, 8, 9])
+def test_smoothed_ahead_and_in_blocks_as_pel4vad_does(n_clips: int) -> None:
+    x = features(n_clips)
+    plain = detector_with(Scoring()).score_features(x)
+    ahead = detector_with(Scoring(smoothing=3, smoothing_form="ahead")).score_features(x)
+    blocks = detector_with(Scoring(smoothing=3, smoothing_form="blocks")).score_features(x)
+    padded = np.concatenate([plain, [0, 0]])
+    np.testing.assert_allclose(ahead, [padded[t : t + 3].mean() for t in range(n_clips)], rtol=1e-5)
+    begin = [t // 3 * 3 for t in range(n_clips)]
+    np.testing.assert_allclose(blocks, [plain[b : b + 3].mean() for b in begin], rtol=1e-5)
+
+
 def test_a_single_clip_has_the_mean_change() -> None:
     x = features(1)
     made = detector_with(Scoring((0.0, 1.0), change=(1.0, 0.5)))

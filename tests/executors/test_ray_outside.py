@@ -135,6 +135,26 @@ def test_a_lost_cluster_is_told_wherever_it_is_noticed(place: str, monkeypatch: 
         list(run)
 
 
+def test_a_connection_of_ours_that_is_lost_at_once_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class New(LostRay):
+        is_open = was_closed = False
+
+        def is_initialized(self) -> bool:
+            return self.is_open
+
+        def init(self, **_: Any) -> None:
+            self.is_open = True
+
+        def shutdown(self) -> None:
+            self.is_open, self.was_closed = False, True
+
+    ray = New("nodes")
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(AmissError, match="was lost"):
+        executor_for("local").start(Sums())
+    assert ray.was_closed
+
+
 @pytest.mark.parametrize("failures", [4, 5])
 def test_a_head_may_fail_to_start_a_process_for_a_driver_a_few_times(
     failures: int, monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import Tensor
 
 from amiss.heads import change_around, full_mask, product_logit, top_quarter_mean
+from amiss.settings import SmoothingForm
 
 Scale = tuple[float, Annotated[float, Field(gt=0)]]
 """Mean and standard deviation that something has in training videos."""
@@ -42,6 +43,8 @@ class Scoring:
     smoothing: Annotated[int, Field(ge=1)] = 1
     """Clips that a score is the mean of, with the clip in the middle (of an even number, one more lies before it);
     causal: it and those before it."""
+    smoothing_form: SmoothingForm = "around"
+    """See `SmoothingForm`; causal: it says nothing."""
     causal: bool = False
     """Whether nothing after a clip has part in its score; there is no level then."""
 
@@ -92,14 +95,18 @@ class Scoring:
         return z.numpy()
 
     def _smoothed(self, z: Tensor) -> Tensor:
-        """Logit of the mean score of the clips around each; at the ends of those that there are."""
-        before = self.smoothing - 1 if self.causal else self.smoothing // 2
-        sides = (before, self.smoothing - 1 - before)
+        """Logit of the mean score of a clip's window; at the ends of the clips that there are, see `SmoothingForm`."""
+        form = "behind" if self.causal else self.smoothing_form
+        more = self.smoothing - 1
+        before = {"around": self.smoothing // 2, "behind": more, "ahead": 0, "blocks": 0}[form]
+        sides = (before, -len(z) % self.smoothing if form == "blocks" else more - before)
+        step = self.smoothing if form == "blocks" else 1
+        not_there = 0.0 if form == "ahead" else -torch.inf  # log of 1 - score: of 0, or of nothing
         high, low = (
-            F.pad(side, sides, value=-torch.inf).unfold(0, self.smoothing, 1).logsumexp(dim=1)
-            for side in (F.logsigmoid(z), F.logsigmoid(-z))
+            F.pad(side, sides, value=missing).unfold(0, self.smoothing, step).logsumexp(dim=1)
+            for side, missing in ((F.logsigmoid(z), -torch.inf), (F.logsigmoid(-z), not_there))
         )
-        return high - low
+        return (high - low).repeat_interleave(step)[: len(z)]
 
 
 def _standardised(values: Tensor, scale: Scale) -> Tensor:

@@ -71,9 +71,14 @@ class _Actors(Pool):
     def __init__(self, address: str, job: Job, workers: int | None, cpus: int | None) -> None:
         self._job = job
         self.where = f"the Ray cluster {address!r}"
+        self._calls: dict[Any, _Actor] = {}
         self._ray, self._is_ours = connect_ray(address)
-        with self._connected():
-            nodes = _nodes(self._ray)
+        try:
+            with self._connected():
+                nodes = _nodes(self._ray)
+        except AmissError:
+            self.close()
+            raise
         n_gpus = sum(gpus for _, gpus in nodes)
         if n_gpus:
             self._n_cpus = cpus or min(_MOST_CPUS, *(max(1, there // gpus) for there, gpus in nodes if gpus))
@@ -83,7 +88,6 @@ class _Actors(Pool):
             self.size = workers or max(1, sum(there // self._n_cpus for there, _ in nodes))
         self._n_gpus = min(1, n_gpus)
         self._environment = {name: value for name, value in os.environ.items() if name.startswith("AMISS_")}
-        self._calls: dict[Any, _Actor] = {}
 
     def start(self, number: int) -> Worker:
         with self._connected():

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from amiss.features import PoolingRule
-from amiss.settings import Gate, Settings
+from amiss.settings import Gate, Settings, SmoothingForm
 
 _FORMER_NAMES = {"radam-seed002": "radam-rectified-only"}  # of optimisers, in recipes of older runs
 
@@ -118,6 +118,9 @@ class ScoringSettings(Settings):
     standard errors; never with fewer than 20 videos of a label. Live it is the level of the window."""
     smoothing: Annotated[int, Field(ge=1)] = 1
     """Clips that a score is the mean of; measured results stand beside those without."""
+    smoothing_form: SmoothingForm = "around"
+    """Which clips these are: `around` it; it and those `ahead` of it, with zeros behind the end (PEL4VAD on UCF-Crime,
+    7 clips); or `blocks` that share their mean (on XD-Violence, 8 clips)."""
     causal: bool = False
     """Whether a score depends on earlier clips alone, for live scores as offline; with a head of which that is true.
     There is no level then."""
@@ -126,6 +129,8 @@ class ScoringSettings(Settings):
     def _looks_back_alone(self) -> Self:
         if self.causal and self.level != "never":
             raise ValueError(f"level is {self.level!r} and causal is true; the level of a video needs all of it")
+        if self.causal and self.smoothing_form != "around":
+            raise ValueError(f"smoothing_form is {self.smoothing_form!r} and causal is true; both look at later clips")
         return self
 
 
@@ -136,6 +141,7 @@ PLUGINS = {
     "scoring.change=auto": "a score counts how much changes around its clip, if training labels show that it helps",
     "scoring.level=auto": "it counts the level of the whole video, if they do; offline",
     "scoring.smoothing=N": "it is the mean of N clips; `amiss evaluate` also measures it without",
+    "scoring.smoothing_form=ahead": "of it and those after it, as PEL4VAD on UCF-Crime; `blocks`: on XD-Violence",
     "scoring.causal=true": "change and smoothing look back alone, for live scores as offline (heads that do so, too)",
 }
 """What can be added to any recipe → what it does."""

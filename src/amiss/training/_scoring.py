@@ -36,7 +36,12 @@ def fit_scoring(
     Returns:
         What was decided, in words.
     """
-    plain = Scoring(change_reach=settings.change_reach, smoothing=settings.smoothing, causal=settings.causal)
+    plain = Scoring(
+        change_reach=settings.change_reach,
+        smoothing=settings.smoothing,
+        smoothing_form=settings.smoothing_form,
+        causal=settings.causal,
+    )
     detector.scoring = plain
     if settings.change == settings.level == "never":
         return _smoothing(settings)

@@ -102,13 +102,21 @@ class CameraCluster:
         )
 
     def enter(self, camera: str) -> _Process:
-        """A process with room for a camera; Ray may still have to find room for the process."""
+        """A process with room for a camera; Ray may still have to find room for the process.
+
+        Raises:
+            AmissError: Ray's client has lost the cluster.
+        """
         with self._lock:
             for process in self._processes:
                 if len(process.cameras) < self._settings.cameras_per_process and camera not in process.cameras:
                     break
             else:
-                process = _Process(self._start())
+                try:
+                    process = _Process(self._start())
+                except ConnectionError as error:
+                    where = f"the Ray cluster {self._settings.address!r}"
+                    raise AmissError(f"{where} was lost ({error}): see that its first machine runs") from error
                 self._processes.append(process)
             process.cameras.add(camera)
             return process
@@ -119,16 +127,21 @@ class CameraCluster:
             process.cameras.discard(camera)
             if process in self._processes and (is_lost or not process.cameras):
                 self._processes.remove(process)
-                self.ray.kill(process.handle)
+                self._kill(process)
 
     def close(self) -> None:
         """End all processes."""
         with self._lock:
             for process in self._processes:
-                self.ray.kill(process.handle)
+                self._kill(process)
             self._processes.clear()
         if self._is_ours:
-            self.ray.shutdown()
+            with contextlib.suppress(Exception):
+                self.ray.shutdown()
+
+    def _kill(self, process: _Process) -> None:
+        with contextlib.suppress(Exception):  # of a cluster that was lost, and the process with it
+            self.ray.kill(process.handle)
 
     def _start(self) -> Any:
         return (
@@ -223,10 +236,11 @@ class ClusterWorker:
         try:
             self._process = self._cluster.enter(self._order.camera)
             self._watch()
-        except ProcessLostError as error:
-            self.error = error
+        except (ProcessLostError, ConnectionError) as error:  # plain ones: Ray's client has lost the whole cluster
+            lost = error if isinstance(error, ProcessLostError) else ProcessLostError(f"{_LOST}: {error}")
+            self.error = lost
             self._end_unfinished()
-            self._on_state(self._order.camera, "stopped", str(error))
+            self._on_state(self._order.camera, "stopped", str(lost))
         except Exception as error:
             self.error = error
             self._end_unfinished()
@@ -234,8 +248,8 @@ class ClusterWorker:
             if self._process is not None:
                 with contextlib.suppress(Exception):  # it is gone
                     self._process.handle.forget.remote(self._order.id)
-                    is_lost = isinstance(self.error, ProcessLostError)
-                    self._cluster.leave(self._process, self._order.camera, is_lost=is_lost)
+                is_lost = isinstance(self.error, ProcessLostError)
+                self._cluster.leave(self._process, self._order.camera, is_lost=is_lost)
 
     def _watch(self) -> None:
         if not self._begin():
