@@ -1,4 +1,4 @@
-"""Pinned numbers of three small cells: they change only with the version of results."""
+"""Pinned numbers of small cells: they change only with the version of results."""
 
 import json
 from pathlib import Path
@@ -13,6 +13,7 @@ PINNED = {
         "topk": {"by_step": [0.97086, 0.97009], "threshold": 0.61322},
         "sultani2018": {"by_step": [0.98466, 0.98057], "threshold": 0.69755},
         "rtfm": {"by_step": [0.92255, 0.94248], "threshold": 0.52845},
+        "bn-wvad": {"by_step": [0.77556, 0.76866], "threshold": 0.61916},
     }
 }
 """Version of results → recipe → frame AUC on the test after 5 and 10 steps, and the threshold."""
