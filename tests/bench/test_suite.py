@@ -32,6 +32,14 @@ def test_lists_of_settings_are_swept(tmp_path: Path) -> None:
     assert suite.seed_list == [3, 5]
 
 
+def test_a_list_of_one_value_is_that_value(tmp_path: Path) -> None:
+    options = {"head_options.classes": [["fire", "fight"]], "steps": [7]}
+    path = write_suite(tmp_path, recipes=[{"recipe": "tca", "name": "tca, classes", "set": options}])
+    (variant,) = list_variants(load_suite(path))
+    assert (variant.name, variant.swept) == ("tca, classes", ())
+    assert (variant.recipe.head_options["classes"], variant.recipe.steps) == (["fire", "fight"], 7)
+
+
 def test_environment_and_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_TEST_DATA", str(tmp_path / "elsewhere"))
     path = write_suite(

@@ -130,7 +130,8 @@ class RecipeChoice(Settings):
     name: str = ""
     """Name in the report; default: the recipe's."""
     set: dict[str, Any] = Field(default={})
-    """Field → value. A list of values is swept: one system per combination."""
+    """Field → value. A list of values is swept: one system per combination. A list of one value is that value, so what
+    is itself a list, such as names of classes, stands in one."""
     datasets: list[str] | None = None
     """Labels of the datasets it is for; default: all."""
     features: list[str] | None = None
@@ -274,12 +275,13 @@ def list_variants(suite: Suite) -> list[Variant]:
 
 
 def _variants_of(choice: RecipeChoice) -> Iterator[Variant]:
-    swept = {key: value for key, value in choice.set.items() if isinstance(value, list)}
-    if empty := [key for key, value in swept.items() if not value]:
+    given = {key: value if isinstance(value, list) else [value] for key, value in choice.set.items()}
+    if empty := [key for key, values in given.items() if not values]:
         raise UsageError(f"set.{empty[0]}: the list of values is empty")
+    swept = {key: values for key, values in given.items() if len(values) > 1}
     if (count := math.prod(map(len, swept.values()))) > _MOST_VARIANTS:
         raise UsageError(f"set: {count} combinations; at most {_MOST_VARIANTS} are taken")
-    fixed = [f"{key}={json.dumps(value)}" for key, value in choice.set.items() if key not in swept]
+    fixed = [f"{key}={json.dumps(values[0])}" for key, values in given.items() if key not in swept]
     for values in itertools.product(*swept.values()):
         setting = tuple(zip(swept, values, strict=True))
         recipe = load_recipe(choice.recipe, [*fixed, *(f"{key}={json.dumps(value)}" for key, value in setting)])
