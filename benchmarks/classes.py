@@ -39,12 +39,15 @@ def main() -> None:
     arguments = parser.parse_args()
     manifest, features = read_manifest(arguments.data), open_feature_set(arguments.features)
     videos = [video for video in manifest.split("test") if video.label and video.video_id in features.records]
+    if not videos:
+        raise SystemExit("the manifest has no anomalous test video with features: nothing to measure")
     right = np.array([video.class_name for video in videos])
     shares = [
         float(np.mean(right == np.array(named(Detector.load(folder), videos, features))))
         for folder in arguments.detectors
     ]
-    most = Counter(video.class_name for video in manifest.split("train") if video.label).most_common(1)[0][0]
+    counts = Counter(video.class_name for video in manifest.split("train") if video.label)
+    most = max(counts, key=counts.__getitem__, default=None)
     print(f"| of {len(videos)} anomalous test videos | named rightly |\n|---|--:|")
     print(f"| {len(shares)} detectors | {np.mean(shares):.2f} ± {np.std(shares):.2f} |")
     print(f"| always {most} | {np.mean(right == most):.2f} |")

@@ -27,8 +27,8 @@ Score = Annotated[float, Field(ge=0, le=1)]
 Gate = Literal["auto", "always", "never"]
 """Whether a part is used; `auto`: where the data show that it helps."""
 SmoothingForm = Literal["around", "ahead", "blocks"]
-"""Which clips a smoothed score is the mean of: those around it; it and those after it, where what lies behind the end
-counts as 0 (PEL4VAD on UCF-Crime); those of its block, the same for all of them (PEL4VAD on XD-Violence)."""
+"""Which clips a smoothed score is the mean of: those around it; it and those after it (PEL4VAD on UCF-Crime); those of
+its block, the same for all of them (PEL4VAD on XD-Violence). In the last two, what lies behind the end counts as 0."""
 
 _SHOWN = (bool, int, float, str)
 _TYPES = {

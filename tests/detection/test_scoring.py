@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 from amiss.backbones import FeatureSpec
 from amiss.detection import Calibration, Detector, Normalisation, OnlineScorer, Scoring, causal_offline_scores
-from amiss.errors import DetectorError
+from amiss.errors import DetectorError, UsageError
 from amiss.heads import create_head
 
 DIM = 5
@@ -59,10 +59,12 @@ def test_smoothed_ahead_and_in_blocks_as_pel4vad_does(n_clips: int) -> None:
     plain = detector_with(Scoring()).score_features(x)
     ahead = detector_with(Scoring(smoothing=3, smoothing_form="ahead")).score_features(x)
     blocks = detector_with(Scoring(smoothing=3, smoothing_form="blocks")).score_features(x)
-    padded = np.concatenate([plain, [0, 0]])
+    padded = np.concatenate([plain, [0, 0]])  # with which the last scores are too low
     np.testing.assert_allclose(ahead, [padded[t : t + 3].mean() for t in range(n_clips)], rtol=1e-5)
     begin = [t // 3 * 3 for t in range(n_clips)]
-    np.testing.assert_allclose(blocks, [plain[b : b + 3].mean() for b in begin], rtol=1e-5)
+    np.testing.assert_allclose(blocks, [padded[b : b + 3].mean() for b in begin], rtol=1e-5)
+    with pytest.raises(UsageError, match="smoothing_form ahead, which needs whole videos"):
+        OnlineScorer(detector_with(Scoring(smoothing=3, smoothing_form="ahead")))
 
 
 def test_a_single_clip_has_the_mean_change() -> None:

@@ -124,7 +124,7 @@ def test_long_names_of_systems_leave_room_for_their_values(length: int) -> None:
     figure = plot_optimism({"x" * length: {"selected": [0.7], "oracle(test)": [0.8]}, "topk": {"selected": [0.6]}})
     (axes,) = figure.axes
     assert axes.get_position().width > 0.4
-    assert [label.get_text()[-1] for label in axes.get_yticklabels()] == ["k", "x" if length == 40 else "…"]
+    assert [("…" in label.get_text()) for label in axes.get_yticklabels()] == [False, length > 44]
 
 
 def test_classes_and_optimism_are_told_in_numbers() -> None:

@@ -29,7 +29,7 @@ class OnlineScorer:
         lookahead: clips to wait for before a clip is scored; later scores, which know a little of what follows.
 
     Raises:
-        UsageError: not 0 <= lookahead < window.
+        UsageError: not 0 <= lookahead < window, or a detector whose smoothing needs whole videos.
     """
 
     def __init__(self, detector: Detector, *, window: int = WINDOW, lookahead: int = 0) -> None:
@@ -111,5 +111,11 @@ def causal_offline_scores(
 
 def _reach(detector: Detector, window: int, lookahead: int) -> tuple[int, int]:
     """Window and lookahead that the head makes use of."""
+    form = detector.scoring.smoothing_form
+    if form != "around":
+        raise UsageError(
+            f"this detector has smoothing_form {form}, which needs whole videos: for streams train without "
+            "scoring.smoothing_form"
+        )
     context = detector.context
     return (window, lookahead) if context is None else (context, 0)

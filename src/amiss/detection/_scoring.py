@@ -101,7 +101,7 @@ class Scoring:
         before = {"around": self.smoothing // 2, "behind": more, "ahead": 0, "blocks": 0}[form]
         sides = (before, -len(z) % self.smoothing if form == "blocks" else more - before)
         step = self.smoothing if form == "blocks" else 1
-        not_there = 0.0 if form == "ahead" else -torch.inf  # log of 1 - score: of 0, or of nothing
+        not_there = 0.0 if form in ("ahead", "blocks") else -torch.inf  # log of 1 - score: of 0, or of nothing
         high, low = (
             F.pad(side, sides, value=missing).unfold(0, self.smoothing, step).logsumexp(dim=1)
             for side, missing in ((F.logsigmoid(z), -torch.inf), (F.logsigmoid(-z), not_there))

@@ -132,7 +132,8 @@ def plot_densities(
 
 def _rows(names: Sequence[str], title: str | None, dark: bool) -> tuple[Figure, Axes, Theme]:
     most = int(_WIDTH / 2 / _CHARACTER)  # long names, as of a sweep over lists, must leave room for the rows
-    names = [name if len(name) <= most else f"{name[: most - 1]}…" for name in names]
+    half = most // 2
+    names = [name if len(name) <= most else f"{name[: half - 1]}…{name[-half:]}" for name in names]
     height = _TOP + _BOTTOM + _ROW * max(len(names), 2) + (0.25 if title else 0.0)
     left = 0.3 + _CHARACTER * max(len(name) for name in names)
     figure, theme = new_figure(_WIDTH, height, dark)

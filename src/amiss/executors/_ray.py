@@ -76,7 +76,7 @@ class _Actors(Pool):
         try:
             with self._connected():
                 nodes = _nodes(self._ray)
-        except AmissError:
+        except Exception:
             self.close()
             raise
         n_gpus = sum(gpus for _, gpus in nodes)

@@ -119,8 +119,8 @@ class ScoringSettings(Settings):
     smoothing: Annotated[int, Field(ge=1)] = 1
     """Clips that a score is the mean of; measured results stand beside those without."""
     smoothing_form: SmoothingForm = "around"
-    """Which clips these are: `around` it; it and those `ahead` of it, with zeros behind the end (PEL4VAD on UCF-Crime,
-    7 clips); or `blocks` that share their mean (on XD-Violence, 8 clips)."""
+    """Which clips these are: `around` it; it and those `ahead` of it (PEL4VAD on UCF-Crime, 7 clips); or `blocks` that
+    share their mean (on XD-Violence, 8 clips). The last two are for whole videos alone; behind the end they see 0."""
     causal: bool = False
     """Whether a score depends on earlier clips alone, for live scores as offline; with a head of which that is true.
     There is no level then."""
@@ -130,7 +130,11 @@ class ScoringSettings(Settings):
         if self.causal and self.level != "never":
             raise ValueError(f"level is {self.level!r} and causal is true; the level of a video needs all of it")
         if self.causal and self.smoothing_form != "around":
-            raise ValueError(f"smoothing_form is {self.smoothing_form!r} and causal is true; both look at later clips")
+            raise ValueError(f"smoothing_form is {self.smoothing_form!r}, which looks ahead, and causal is true")
+        if self.smoothing == 1 and self.smoothing_form != "around":
+            raise ValueError(
+                f"smoothing_form is {self.smoothing_form!r} and smoothing is 1; say how many clips it is of"
+            )
         return self
 
 
@@ -141,7 +145,7 @@ PLUGINS = {
     "scoring.change=auto": "a score counts how much changes around its clip, if training labels show that it helps",
     "scoring.level=auto": "it counts the level of the whole video, if they do; offline",
     "scoring.smoothing=N": "it is the mean of N clips; `amiss evaluate` also measures it without",
-    "scoring.smoothing_form=ahead": "of it and those after it, as PEL4VAD on UCF-Crime; `blocks`: on XD-Violence",
+    "scoring.smoothing_form=ahead": "with smoothing: of it and those after it (PEL4VAD on UCF-Crime; XD: `blocks`)",
     "scoring.causal=true": "change and smoothing look back alone, for live scores as offline (heads that do so, too)",
 }
 """What can be added to any recipe → what it does."""

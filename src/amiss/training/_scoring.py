@@ -101,4 +101,5 @@ def _decided(part: str, choice: str, used: bool, errors: float) -> str:
 
 def _smoothing(settings: ScoringSettings) -> tuple[str, ...]:
     clips = settings.smoothing
-    return (f"scores are means of {clips} clips (scoring.smoothing): say so beside results",) if clips > 1 else ()
+    form = "" if settings.smoothing_form == "around" else f", {settings.smoothing_form}"
+    return (f"scores are means of {clips} clips{form} (scoring.smoothing): say so beside results",) if clips > 1 else ()

@@ -16,20 +16,40 @@ from amiss.watch.config import CameraSettings, ClusterSettings, WorkerSettings
 LOST = ConnectionError("Client is shutting down.")
 
 
+class TaskError(ConnectionError):
+    """As Ray gives what a task raised there: also of the kind of its cause."""
+
+
 class LostRay:
-    """Starts processes for as long as `is_there`; whatever else is asked of it fails."""
+    """Is lost when it is asked for something at `place`, and whatever comes after that."""
 
-    exceptions = SimpleNamespace(GetTimeoutError=KeyError, ActorUnavailableError=KeyError, RayTaskError=KeyError)
+    exceptions = SimpleNamespace(
+        GetTimeoutError=KeyError, ActorUnavailableError=KeyError, RayTaskError=TaskError, RayError=KeyError
+    )
 
-    def __init__(self, *, is_there: bool) -> None:
-        self.is_there, self.n_killed = is_there, 0
+    def __init__(self, place: str, error: Exception = LOST) -> None:
+        self._place, self._error, self.n_killed = place, error, 0
 
     def remote(self, _: type) -> Any:
-        handle = SimpleNamespace(watch=SimpleNamespace(remote=self.lost), forget=SimpleNamespace(remote=self.lost))
-        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *_: self._start(handle)))
+        handle = SimpleNamespace(
+            watch=SimpleNamespace(remote=lambda _: self._at("watch")),
+            told=SimpleNamespace(remote=lambda *_: self._at("told")),
+            forget=SimpleNamespace(remote=self.lost),
+        )
+        start = SimpleNamespace(remote=lambda *_: self._at("start") or handle)
+        return SimpleNamespace(options=lambda **_: start)
 
-    def _start(self, handle: Any) -> Any:
-        return handle if self.is_there else self.lost()
+    def wait(self, calls: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
+        self._at("wait")
+        return calls, []
+
+    def get(self, _: Any, **__: Any) -> str:
+        self._at("get")
+        return ""
+
+    def _at(self, place: str) -> None:
+        if place == self._place:
+            raise self._error
 
     def lost(self, *_: Any) -> Any:
         raise LOST
@@ -63,10 +83,11 @@ def watch(ray: LostRay, detector: Path, tmp_path: Path, patch: pytest.MonkeyPatc
     return cluster, made, states
 
 
+@pytest.mark.parametrize("place", ["watch", "wait", "get", "told"])
 def test_a_camera_is_told_of_and_leaves_a_process_that_is_lost_with_its_cluster(
-    detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ray = LostRay(is_there=True)
+    ray = LostRay(place)
     cluster, worker, states = watch(ray, detector, tmp_path, monkeypatch)
     assert isinstance(worker.error, ProcessLostError)  # it is watched again, in another process
     why = "its process on the cluster has gone: Client is shutting down."
@@ -79,8 +100,16 @@ def test_a_camera_is_told_of_and_leaves_a_process_that_is_lost_with_its_cluster(
 def test_where_no_process_can_be_started_the_error_names_the_cluster(
     detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster, worker, states = watch(LostRay(is_there=False), detector, tmp_path, monkeypatch)
+    cluster, worker, states = watch(LostRay("start"), detector, tmp_path, monkeypatch)
     assert type(worker.error) is AmissError
     assert str(worker.error).startswith("the Ray cluster 'auto' was lost (Client is shutting down.): see that")
     assert states == []
+    cluster.close()
+
+
+def test_what_was_raised_there_is_no_loss_of_the_process(
+    detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, worker, _ = watch(LostRay("get", TaskError("refused")), detector, tmp_path, monkeypatch)
+    assert isinstance(worker.error, TaskError)
     cluster.close()

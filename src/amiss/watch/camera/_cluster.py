@@ -5,7 +5,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -236,11 +236,10 @@ class ClusterWorker:
         try:
             self._process = self._cluster.enter(self._order.camera)
             self._watch()
-        except (ProcessLostError, ConnectionError) as error:  # plain ones: Ray's client has lost the whole cluster
-            lost = error if isinstance(error, ProcessLostError) else ProcessLostError(f"{_LOST}: {error}")
-            self.error = lost
+        except ProcessLostError as error:
+            self.error = error
             self._end_unfinished()
-            self._on_state(self._order.camera, "stopped", str(lost))
+            self._on_state(self._order.camera, "stopped", str(error))
         except Exception as error:
             self.error = error
             self._end_unfinished()
@@ -277,8 +276,12 @@ class ClusterWorker:
         """False: it was asked to stop before there was room."""
         assert self._process is not None
         began_s, is_told = time.monotonic(), False
-        call = self._process.handle.watch.remote(self._order)
-        while not self._cluster.ray.wait([call], timeout=0.5)[0]:
+        with self._reaching():
+            call = self._process.handle.watch.remote(self._order)
+        while True:
+            with self._reaching():
+                if self._cluster.ray.wait([call], timeout=0.5)[0]:
+                    break
             if self._stopping.is_set():
                 return False
             if not is_told and time.monotonic() - began_s > _ROOM_S:
@@ -294,7 +297,8 @@ class ClusterWorker:
         until_s = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                call = getattr(self._process.handle, method).remote(*arguments)
+                with self._reaching():
+                    call = getattr(self._process.handle, method).remote(*arguments)
                 return self._get(call, max(1.0, until_s - time.monotonic()))
             except _UnreachableError:  # it may have got the call or not
                 if time.monotonic() > until_s:
@@ -304,7 +308,8 @@ class ClusterWorker:
     def _get(self, call: Any, patience_s: float) -> Any:
         errors = self._cluster.ray.exceptions
         try:
-            return self._cluster.ray.get(call, timeout=patience_s)
+            with self._reaching():
+                return self._cluster.ray.get(call, timeout=patience_s)
         except errors.GetTimeoutError:
             raise ProcessLostError(f"{_LOST}: it didn't answer for {patience_s:.0f} s") from None
         except errors.ActorUnavailableError:
@@ -313,6 +318,16 @@ class ClusterWorker:
             raise
         except errors.RayError as error:
             raise ProcessLostError(f"{_LOST}: {reason_of_loss(error)}") from None
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Within, a plain error of Ray's client, which has lost the whole cluster, is the loss of this process."""
+        try:
+            yield
+        except ConnectionError as error:
+            if isinstance(error, self._cluster.ray.exceptions.RayTaskError):  # it was raised there
+                raise
+            raise ProcessLostError(f"{_LOST}: {error}") from None
 
     def _read(self, path: str, offset: int) -> bytes | None:
         data: bytes | None = self._ask("read", self._order.id, path, offset)
