@@ -144,8 +144,8 @@ PLUGINS = {
     "teaching.teacher=RECIPE": "learns what another recipe's head scores: an offline one teaches a causal student, say",
     "scoring.change=auto": "a score counts how much changes around its clip, if training labels show that it helps",
     "scoring.level=auto": "it counts the level of the whole video, if they do; offline",
-    "scoring.smoothing=N": "it is the mean of N clips; `amiss evaluate` also measures it without",
-    "scoring.smoothing_form=ahead": "with smoothing: of it and those after it (PEL4VAD on UCF-Crime; XD: `blocks`)",
+    "scoring.smoothing=N": "it is the mean of N clips; `amiss evaluate` also measures it without; of which clips: "
+    "scoring.smoothing_form (around, ahead, blocks)",
     "scoring.causal=true": "change and smoothing look back alone, for live scores as offline (heads that do so, too)",
 }
 """What can be added to any recipe → what it does."""
