@@ -1,6 +1,5 @@
 """A long video that several readers share: features as in one go, and in one go where that isn't so."""
 
-import os
 import re
 import signal
 
@@ -16,7 +15,7 @@ from amiss.features import extract_video, extract_videos
 from amiss.jobs import extract
 from amiss.video import ClipReader, check_video
 from helpers.videos import damage, write_video
-from helpers.workers import children, idle
+from helpers.workers import children, idle, send
 
 N_FRAMES = 300
 
@@ -104,8 +103,7 @@ def test_a_part_whose_process_ends_is_read_again_with_the_whole(path, engine, pa
     def kill_one(frames):
         for worker in children() - idle():
             if not killed and len(parts_read) == 4:
-                killed.append(worker)
-                os.kill(worker, signal.SIGKILL)
+                killed.extend(send(signal.SIGKILL, [worker]))
         return prepare(frames)
 
     monkeypatch.setattr(engine, "prepare", kill_one)
@@ -145,9 +143,7 @@ def test_workers_that_are_killed_lose_no_finished_video(path, tmp_path, engine, 
 
     def kill(frames):
         if not killed and len(list((tmp_path / "features").glob("*.npy"))) > 1:
-            killed.extend(children() - idle())
-            for worker in killed:
-                os.kill(worker, signal.SIGKILL)
+            killed.extend(send(signal.SIGKILL, children() - idle()))
         return prepare(frames)
 
     monkeypatch.setattr(engine, "prepare", kill)

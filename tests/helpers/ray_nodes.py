@@ -15,6 +15,7 @@ import pytest
 from helpers import ROOT
 from helpers.streams import free_port
 from helpers.waiting import wait_until
+from helpers.workers import send
 
 HEAD = "127.0.0.2"  # Ray takes 127.0.0.1 for the machine's name in its network
 QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -106,8 +107,7 @@ class Head:
 
     def kill(self) -> None:
         if self._process.poll() is None:
-            for pid in (*children({self._process.pid}), self._process.pid):
-                os.kill(pid, signal.SIGKILL)
+            send(signal.SIGKILL, (*children({self._process.pid}), self._process.pid))
             self._process.wait()
 
 

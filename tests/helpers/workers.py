@@ -1,6 +1,8 @@
 """The processes that decode for this one."""
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from amiss.reading.apart import _process
@@ -22,3 +24,13 @@ def children() -> set[int]:
 def idle() -> set[int]:
     """Those of them that wait for a file."""
     return {worker.process.pid for worker in _process._idle}
+
+
+def send(number: int, pids: Iterable[int]) -> list[int]:
+    """Send a signal to processes; those that got it, as one may have ended by itself just now."""
+    reached = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+            reached.append(pid)
+    return reached

@@ -38,7 +38,7 @@ from amiss.video import (
 from amiss.video.worker import EndedError
 from helpers.videos import cut_short, numbered, read_number, write_video
 from helpers.waiting import wait_until
-from helpers.workers import children, idle
+from helpers.workers import children, idle, send
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,7 @@ def test_what_is_stopped_waits_for_no_answer(tmp_path: Path) -> None:
     with ClipReader(path, 16, 16, "last", stop=stop) as reader:
         clips = iter(reader)
         next(clips)
-        for worker in children() - idle():
-            os.kill(worker, signal.SIGSTOP)
+        send(signal.SIGSTOP, children() - idle())
         threading.Timer(0.2, stop.set).start()
         began_s = time.monotonic()
         assert len(list(clips)) < 11
@@ -145,8 +144,7 @@ def test_signals_to_a_whole_service_are_the_askers_alone(tmp_path: Path, number:
     with ClipReader(path, 16, 16, "last") as reader:
         clips = iter(reader)
         next(clips)
-        for worker in children():
-            os.kill(worker, number)
+        send(number, children())
         assert len(list(clips)) == 12
 
 
@@ -222,8 +220,7 @@ def watch(folder: Path, ending: str) -> tuple[list[FileEnded], dict[str, int]]:
             case LiveFrame():
                 frames[name] += 1
                 if name == ending:
-                    for worker in children() - idle():
-                        os.kill(worker, signal.SIGSEGV)
+                    send(signal.SIGSEGV, children() - idle())
             case FileEnded():
                 ends.append(item)
                 item.acknowledge()
@@ -309,8 +306,7 @@ def crash_while(begun: Path, make: Callable[[], None]) -> str:
 
     def crash() -> None:
         wait_until(lambda: any(begun.glob(".partial-*")), 10)
-        for worker in children() - idle():
-            os.kill(worker, signal.SIGSEGV)
+        send(signal.SIGSEGV, children() - idle())
 
     killer = threading.Thread(target=crash)
     killer.start()
@@ -340,8 +336,7 @@ def test_a_replayed_file_is_decoded_apart_and_its_crash_is_told(tmp_path: Path) 
         for item in open_source(f"replay:{path}?speed=0", with_packets=True):
             if isinstance(item, LiveFrame):
                 frames.append(read_number(item.image))
-                for worker in children() - idle():
-                    os.kill(worker, signal.SIGSEGV)
+                send(signal.SIGSEGV, children() - idle())
     assert frames == list(range(len(frames)))  # those that were decoded before its end
     assert 0 < len(frames) < 200
 

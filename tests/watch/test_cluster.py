@@ -21,6 +21,7 @@ from amiss.watch.camera import CameraStatus
 from helpers.motion import write_scene
 from helpers.ray_nodes import Nodes, ray_nodes
 from helpers.waiting import wait_until
+from helpers.workers import send
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -112,8 +113,7 @@ def test_cameras_move_and_each_event_is_there_once(nodes: Nodes, detector: Path,
                 is_open.set()
                 assert is_replaced.wait(LONG_S)
             else:
-                for pid in nodes.workers("CameraHost"):
-                    os.kill(pid, signal.SIGKILL)
+                send(signal.SIGKILL, nodes.workers("CameraHost"))
         elif event.state != "interrupted":
             for what, restarts in list(before.items()):
                 if status(event.camera).restarts > restarts[event.camera]:
