@@ -31,10 +31,8 @@ LONGEST = (
     "executors/test_ray_outside.py",
     "examples/test_examples.py",
     "watch/test_cluster.py",
-    "watch/camera/test_worker.py",
-    "engines/test_openvino.py",
-    "engines/test_int8.py",
     "watch/test_calibrate.py",
+    "watch/camera/test_worker.py",
 )
 """Files that take a minute or so each, in an order in which three workers seldom start Ray at once."""
 
