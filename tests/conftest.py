@@ -32,7 +32,6 @@ LONGEST = (
     "examples/test_examples.py",
     "watch/test_cluster.py",
     "watch/test_calibrate.py",
-    "watch/camera/test_worker.py",
 )
 """Files that take a minute or so each, in an order in which three workers seldom start Ray at once."""
 
